@@ -28,7 +28,8 @@ def build(directory: Path, signet_url: str, tasks_url: str) -> NodeProject:
     """Generates the API client from the contract, checks the types, and builds the app into
     `directory`.
 
-    In the mode "test", scripts on the page can access the session. It is otherwise the normal build.
+    In the mode "test", scripts on the page can access the session. It is otherwise the normal
+    build.
     """
     project = NodeProject(FRONTEND)
     project.bin("openapi-typescript", CONTRACT, "--output", "src/generated/signet.d.ts")

@@ -231,8 +231,7 @@ def refreshed_id_token(first: Json, second: Json) -> None:
 def logout_token(
     token: str, by_kid: dict[str, jwt.PyJWK], issuer: str, client_id: str, id_token_claims: Json
 ) -> None:
-    """Checks a logout token (Back-Channel Logout 1.0 §2.4 and §2.6) for the login that the claims of
-    an ID token describe."""
+    """Checks a logout token (Back-Channel Logout 1.0 §2.4 and §2.6) for an ID token's login."""
     claims, now = signed_claims(token, by_kid, issuer, client_id), time.time()
     assert now - SKEW < claims["iat"] < now + SKEW
     assert claims["exp"] > now - SKEW

@@ -109,7 +109,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def find(self, kind: str, target: str) -> Element | None:
-        """The first element whose id, name or tag is `target`, as `kind` says (`css` is the tag)."""
+        """The first element whose `kind` ("id", "name", or "css" for the tag) is `target`."""
         for element in self._elements:
             found = element.tag if kind == "css" else element.attributes.get(kind)
             if found == target:

@@ -122,7 +122,7 @@ def register(signet: Signet, clients: Path) -> None:
 
 
 def signet_for_browsers(directory: Path, database: Database, **settings: str) -> Signet:
-    """Signet at `http://localhost`. Chromium accepts `__Host-` cookies there, although it is not https."""
+    """Signet at `http://localhost`, where Chromium accepts `__Host-` cookies without https."""
     limits = {
         name: "10000"
         for name in ("SIGNET_ATTEMPTS_PER_MINUTE", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE")

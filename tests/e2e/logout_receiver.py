@@ -1,4 +1,4 @@
-"""A client's back-channel logout endpoint with TLS (OpenID Connect Back-Channel Logout 1.0 §2.5)."""
+"""A client's back-channel logout endpoint with TLS (Back-Channel Logout 1.0 §2.5)."""
 
 import queue
 import threading
@@ -20,7 +20,7 @@ class Call:
 
 
 class LogoutReceiver:
-    """A server at `https://localhost` on a free port. It responds with 200 while the `with` block runs."""
+    """A server at `https://localhost` on a free port that responds with 200."""
 
     def __init__(self, directory: Path) -> None:
         self.certificate = self_signed(directory / "receiver.pem", "localhost")

@@ -203,7 +203,7 @@ def go_program(module: Path) -> Path:
 
 
 def clean_environment() -> dict[str, str]:
-    """The variables that programs need to run. The caller's settings of Signet are not passed on."""
+    """The variables that programs need to run, without the caller's settings of Signet."""
     names = ("PATH", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE")
     return {name: os.environ[name] for name in names if name in os.environ}
 

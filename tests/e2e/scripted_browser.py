@@ -79,7 +79,7 @@ class ScriptedBrowser:
         pattern: str | None = None,
         action: str | None = None,
     ) -> None:
-        """Checks for an element without waiting, since the pages of Signet load no content later."""
+        """Checks for an element without waiting, since Signet's pages load no content later."""
         location = self._browser.location
         if location.url.startswith(self.suite):
             assert name == CALLBACK_PAGE, f"the suite's page has no {name}"

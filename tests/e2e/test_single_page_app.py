@@ -268,7 +268,7 @@ def test_error_page_names_the_unregistered_redirect_uri(
 
 
 def open_popup(person: Person, call: str) -> Page:
-    """Calls a method of `manager` that opens a popup. Returns the popup when it shows a page of Signet.
+    """Opens a popup by a method of `manager`. Returns it when it shows a page of Signet.
 
     The page's variable `popup` is a promise of the result of the call.
     """

@@ -42,8 +42,10 @@ class TlsProxy:
     """Alters each response, to test that a check detects it."""
 
     def client(self, **options: object) -> httpx.Client:
-        """An HTTP client that reaches the proxy by Signet's name, trusts its certificate, and does not
-        follow redirects."""
+        """An HTTP client that uses Signet's name and trusts the certificate.
+
+        It does not follow redirects.
+        """
         context = ssl.create_default_context(cafile=str(self.certificate))
         transport = ToProxy(self.port, httpx.HTTPTransport(verify=context))
         return httpx.Client(transport=transport, timeout=30, trust_env=False, **options)  # type: ignore[arg-type]

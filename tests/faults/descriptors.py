@@ -1,7 +1,9 @@
-"""W7: few descriptors. Two addresses open 1,055 idle connections, with a soft limit of 1,024 and
-with a hard one; then the limit is lowered under a running instance, so that nothing can be opened.
+"""Few file descriptors (W7).
 
-Other clients get responses throughout, the log stays short, and the process does not spin.
+Two addresses open 1,055 idle connections to an instance with a soft limit of 1,024 descriptors, and
+to one with a hard limit. Then the limit of a running instance is lowered, so that it can open no
+descriptor. Other clients must get responses, the log must stay short, and the process must not
+spin.
 """
 
 import http.client
@@ -10,13 +12,22 @@ import resource
 import socket
 import time
 
-from harness import GENEROUS, Counter, Place, Report, Signet, at_most, end, milliseconds
+from harness import (
+    HIGH_LIMITS,
+    Counter,
+    Workspace,
+    Report,
+    Signet,
+    resume_and_kill,
+    time_limit,
+    milliseconds,
+)
 
 IDLE = 1_055
 
 
-class Limited(Signet):
-    """An instance with resource limits."""
+class LimitedSignet(Signet):
+    """An instance with a limit of file descriptors."""
 
     limit = "ulimit -n 1024"
 
@@ -29,12 +40,12 @@ class _Url:
         self.url = url
 
 
-def instance(place, name, limit):
-    home = place.directory / name
+def instance(workspace, name, limit):
+    home = workspace.directory / name
     home.mkdir()
-    signet = Limited(home, _Url(f"sqlite:{home}/signet.db"), **GENEROUS)
+    signet = LimitedSignet(home, _Url(f"sqlite:{home}/signet.db"), **HIGH_LIMITS)
     signet.limit = limit
-    place._stack.callback(end, signet)
+    workspace._stack.callback(resume_and_kill, signet)
     return signet.start()
 
 
@@ -47,7 +58,7 @@ def connect(signet, client):
 
 
 def ask(signet, client="127.0.0.9"):
-    """The status, or 0 if the connection was closed instead; and the duration."""
+    """Sends a request. Returns its status (0 without a response) and its duration."""
     started = time.monotonic()
     with connect(signet, client) as connection:
         try:
@@ -60,31 +71,40 @@ def ask(signet, client="127.0.0.9"):
     return status, time.monotonic() - started
 
 
-def ticks(pid):
+def cpu_ticks(pid):
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 
-def warnings(signet, text):
+def count_in_log(signet, text):
     return signet.output.count(text)
 
 
-def idle_clients(report, place, name, limit):
-    signet = instance(place, name, limit)
-    held = [connect(signet, f"127.0.0.{2 + number % 2}") for number in range(IDLE)]
-    asked = [ask(signet) for _ in range(100)]
-    report.figure(f"{name}: others' requests", milliseconds([took for _, took in asked]))
-    report.holds(all(status == 200 for status, _ in asked), f"{name}: others get a 200")
-    report.holds(max(took for _, took in asked) < 2, f"{name}: within 2 s")
-    failed = warnings(signet, "could not be accepted")
-    fitted = warnings(signet, "fewer connections than SIGNET_MAX_CONNECTIONS")
-    report.figure(f"{name}: log lines about the lowered limit, about failures", (fitted, failed))
-    report.holds(failed == 0, f"{name}: no descriptor was missing")
-    report.holds(fitted == ("-Sn" not in limit), f"{name}: one line if fewer connections fit")
-    for connection in held:
+def idle_clients(report, workspace, name, limit):
+    signet = instance(workspace, name, limit)
+    idle_connections = [connect(signet, f"127.0.0.{2 + number % 2}") for number in range(IDLE)]
+    responses = [ask(signet) for _ in range(100)]
+    report.figure(
+        f"{name}: requests of other clients", milliseconds([took for _, took in responses])
+    )
+    report.check(
+        all(status == 200 for status, _ in responses), f"{name}: requests of other clients succeed"
+    )
+    report.check(
+        max(took for _, took in responses) < 2,
+        f"{name}: requests of other clients take less than 2 s",
+    )
+    failed = count_in_log(signet, "could not be accepted")
+    lowered = count_in_log(signet, "fewer connections than SIGNET_MAX_CONNECTIONS")
+    report.figure(f"{name}: log lines about the lowered limit, about failures", (lowered, failed))
+    report.check(failed == 0, f"{name}: no descriptor was missing")
+    report.check(
+        lowered == ("-Sn" not in limit), f"{name}: one log line if the connection limit was lowered"
+    )
+    for connection in idle_connections:
         connection.close()
-    report.holds(signet.stop() == 0, f"{name}: it exits with 0")
+    report.check(signet.stop() == 0, f"{name}: it exits with 0")
 
 
 def lowest_free(pid):
@@ -92,41 +112,43 @@ def lowest_free(pid):
     return next(number for number in range(1 << 20) if number not in taken)
 
 
-def no_descriptors_left(report, place):
-    signet = instance(place, "none left", "ulimit -n 1024")
+def no_descriptors_left(report, workspace):
+    signet = instance(workspace, "none left", "ulimit -n 1024")
     ask(signet)
-    time.sleep(0.5)  # until the server has closed that connection, too
+    time.sleep(0.5)  # until the server has closed that connection
     pid = signet.pid
     _, hard = before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(pid), hard))
-    started, used = time.monotonic(), ticks(pid)
-    asked = []
+    started, used = time.monotonic(), cpu_ticks(pid)
+    responses = []
     while time.monotonic() - started < 21:
-        asked.append(ask(signet))
+        responses.append(ask(signet))
         time.sleep(0.01)
-    used = (ticks(pid) - used) / os.sysconf("SC_CLK_TCK") / 21
+    used = (cpu_ticks(pid) - used) / os.sysconf("SC_CLK_TCK") / 21
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-    lines = warnings(signet, "could not be accepted")
-    told = sum(status == 503 for status, _ in asked)
+    lines = count_in_log(signet, "could not be accepted")
+    with_response = sum(status == 503 for status, _ in responses)
     report.figure(
-        "no descriptor: responses (0 is none)", dict(Counter(status for status, _ in asked))
+        "no descriptor: responses (0 is none)", dict(Counter(status for status, _ in responses))
     )
-    report.figure("no descriptor: duration of each", milliseconds([took for _, took in asked]))
+    report.figure("no descriptor: duration of each", milliseconds([took for _, took in responses]))
     report.figure("no descriptor: log lines, share of a core", (lines, f"{used:.1%}"))
-    report.holds(all(status in (0, 503) for status, _ in asked), "no descriptor: all are rejected")
-    report.holds(told > len(asked) * 0.9, "no descriptor: nearly all with a response")
-    report.holds(1 <= lines <= 3, "no descriptor: one log line in ten seconds")
-    report.holds(used < 0.5, "no descriptor: the process does not spin")
-    report.holds(ask(signet)[0] == 200, "no descriptor: works again once descriptors are free")
-    report.holds(signet.stop() == 0, "no descriptor: it exits with 0")
+    report.check(
+        all(status in (0, 503) for status, _ in responses), "no descriptor: all are rejected"
+    )
+    report.check(with_response > len(responses) * 0.9, "no descriptor: nearly all with a response")
+    report.check(1 <= lines <= 3, "no descriptor: one log line in ten seconds")
+    report.check(used < 0.5, "no descriptor: the process does not spin")
+    report.check(ask(signet)[0] == 200, "no descriptor: works again once descriptors are free")
+    report.check(signet.stop() == 0, "no descriptor: it exits with 0")
 
 
 if __name__ == "__main__":
     report = Report("descriptors: few, and none")
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, most), most))
-    with at_most(300), Place() as place:
-        idle_clients(report, place, "soft limit of 1,024", "ulimit -Sn 1024")
-        idle_clients(report, place, "hard limit of 1,024", "ulimit -n 1024")
-        no_descriptors_left(report, place)
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, hard_limit), hard_limit))
+    with time_limit(300), Workspace() as workspace:
+        idle_clients(report, workspace, "soft limit of 1,024", "ulimit -Sn 1024")
+        idle_clients(report, workspace, "hard limit of 1,024", "ulimit -n 1024")
+        no_descriptors_left(report, workspace)
     report.end()

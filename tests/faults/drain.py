@@ -1,11 +1,10 @@
-"""F13: SIGTERM under load, 50 times: all requests get responses, and the process exits
-successfully.
+"""SIGTERM under load, 50 times (F13): all requests get responses, and the exit code is 0.
 
-Clients send requests continuously on their own connections; others connect and send nothing, or
-half a request. Then SIGTERM follows. A request sent before it must get a response; so must one sent
-after it on an open connection, unless it crossed the closing of that connection: those are counted.
-Readiness fails first, responses carry `Connection: close`, and a second signal ends the process at
-once.
+Clients send requests continuously, each on its own connection. Other clients connect and send
+nothing, or half a request. Then the instance gets SIGTERM. Requests that were sent before it must
+get a response. Requests sent after it on an open connection must get one, too, unless the instance
+closed the connection at that moment. These exceptions are counted. Readiness fails first, responses
+have `Connection: close`, and a second signal ends the process at once.
 """
 
 import http.client
@@ -20,9 +19,9 @@ from harness import (
     PASSWORD,
     Client,
     Counter,
-    Place,
+    Workspace,
     Report,
-    at_most,
+    time_limit,
     milliseconds,
 )
 
@@ -31,14 +30,14 @@ DRAIN = 4
 
 
 class RequestThread(threading.Thread):
-    """Sends requests on one connection until one gets no response."""
+    """Sends requests on one connection, until one gets no response or `Connection: close`."""
 
     def __init__(self, signet, client, kind):
         super().__init__(daemon=True)
         self.kind, self.client = kind, client
         self._connection = http.client.HTTPConnection("127.0.0.1", signet.port, timeout=15)
         self._connection.connect()
-        self.asked = []  # (sent, status or error, told to close)
+        self.requests = []  # (sent, status or error, has Connection: close)
 
     def run(self):
         while True:
@@ -50,12 +49,11 @@ class RequestThread(threading.Thread):
                 answer = self._connection.getresponse()
                 text = answer.read()
             except (OSError, http.client.HTTPException) as error:
-                # It could not be sent.
                 if sent is not None:
-                    self.asked.append((sent, type(error).__name__, False))
+                    self.requests.append((sent, type(error).__name__, False))
                 return
             closes = answer.getheader("connection", "").lower() == "close"
-            self.asked.append((sent, answer.status, closes))
+            self.requests.append((sent, answer.status, closes))
             if self.kind == "refresh" and answer.status == 200:
                 self.client.body = json.loads(text)
             if closes:
@@ -75,23 +73,28 @@ class RequestThread(threading.Thread):
         return "GET", "/.well-known/jwks.json", None, {}
 
 
-def connect(signet, said=b""):
+def connect(signet, data=b""):
     connection = socket.create_connection(("127.0.0.1", signet.port), timeout=15)
-    connection.sendall(said)
+    connection.sendall(data)
     return connection
 
 
 def one_round(signet, clients, totals, took, lost):
     kinds = ["login", "refresh", "me", "jwks"]
-    askers = [RequestThread(signet, it, kinds[number % 4]) for number, it in enumerate(clients)]
-    silent = [connect(signet), connect(signet, b"GET /livez HT"),
-              connect(signet, b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")]
-    for asker in askers:
-        asker.start()
+    threads = [RequestThread(signet, it, kinds[number % 4]) for number, it in enumerate(clients)]
+    incomplete = [
+        connect(signet),
+        connect(signet, b"GET /livez HT"),
+        connect(signet, b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"),
+    ]
+    for thread in threads:
+        thread.start()
     time.sleep(random.uniform(0.1, 0.4))
-    # Sent, and certainly received, before the signal; some are still in the backlog.
-    queued = [connect(signet, b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-              for _ in range(5)]
+    # These requests arrive before the signal. Some are still in the accept backlog.
+    queued = [
+        connect(signet, b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        for _ in range(5)
+    ]
     stopped_at = time.monotonic()
     code = signet.stop()
     took.append(time.monotonic() - stopped_at)
@@ -102,61 +105,68 @@ def one_round(signet, clients, totals, took, lost):
         except OSError:
             answer = b""
         totals["queued", "answered" if answer.startswith(b"HTTP/1.1 200") else "not"] += 1
-    for asker in askers:
-        asker.join(20)
-        for sent, status, closes in asker.asked:
+    for thread in threads:
+        thread.join(20)
+        for sent, status, closes in thread.requests:
             when = "before" if sent < stopped_at else "after"
             totals[when, status] += 1
             if not isinstance(status, int):
-                lost.append((when, asker.kind, round((sent - stopped_at) * 1e3, 1), status))
+                lost.append((when, thread.kind, round((sent - stopped_at) * 1e3, 1), status))
             if when == "after" and closes:
-                totals["told to close", ""] += 1
-    for connection in silent:
+                totals["with Connection: close", ""] += 1
+    for connection in incomplete:
         connection.close()
 
 
-def main(report, place):
-    cluster = place.cluster()
-    signet = place.signet(cluster.url("signet"), SIGNET_DRAIN_SECONDS=str(DRAIN)).start()
+def main(report, workspace):
+    cluster = workspace.cluster()
+    signet = workspace.signet(cluster.url("signet"), SIGNET_DRAIN_SECONDS=str(DRAIN)).start()
     clients = [Client(signet.url).sign_up() for _ in range(8)]
     totals, took, lost = Counter(), [], []
     for _ in range(ROUNDS):
         one_round(signet, clients, totals, took, lost)
         signet.start()
-        for number in (1, 5):  # repeats the refresh that got no response
+        for number in (1, 5):  # repeats a refresh that may have got no response
             client = Client(signet.url)
             client.body = clients[number].body
             answer = client.refresh()
             totals["refreshed after the restart", answer.status_code] += 1
             clients[number].body = client.body
-    report.figure("requests", {" ".join(map(str, it)): n for it, n in sorted(totals.items(), key=str)})
+    report.figure(
+        "requests", {" ".join(map(str, it)): n for it, n in sorted(totals.items(), key=str)}
+    )
     report.figure("time to the exit", milliseconds(took))
     if lost:
         report.figure("no response (sent, kind, ms after SIGTERM)", lost[:8])
     unanswered = [it for it in lost if it[0] == "before"]
-    report.holds(not unanswered, f"requests sent before SIGTERM get a response {unanswered[:3]}")
-    report.holds(totals["queued", "not"] == 0, "so do connections in the backlog")
+    report.check(not unanswered, f"requests sent before SIGTERM get a response {unanswered[:3]}")
+    report.check(totals["queued", "not"] == 0, "requests in the accept backlog get a response")
     after = len(lost) - len(unanswered)
-    report.holds(after <= ROUNDS // 10, f"requests sent after SIGTERM without a response: {after}")
+    report.check(after <= ROUNDS // 10, f"requests sent after SIGTERM without a response: {after}")
     statuses = {it[1] for it in totals if it[0] in ("before", "after") and isinstance(it[1], int)}
-    report.holds(statuses == {200}, f"responses are as usual {statuses}")
-    report.holds(totals["exit", 0] == ROUNDS, "the exit code is always 0")
-    report.holds(max(took) <= DRAIN + 1, "within the drain time, plus a second for the database")
+    report.check(statuses == {200}, f"every response is a 200 {statuses}")
+    report.check(totals["exit", 0] == ROUNDS, "the exit code is always 0")
+    report.check(
+        max(took) <= DRAIN + 1,
+        "the exit follows within the drain time and a second for the database",
+    )
     again = {it[1] for it in totals if it[0].startswith("refreshed")}
-    report.holds(again == {200}, "every session continues after the restart")
+    report.check(again == {200}, "every session continues after the restart")
 
-    with connect(signet, b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"):
+    with connect(
+        signet, b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"
+    ):
         started = time.monotonic()
         signet._process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
         signet._process.send_signal(signal.SIGTERM)
         code = signet.wait(10)
     seconds = time.monotonic() - started
-    report.holds(code == 130 and seconds < 1, f"a second SIGTERM exits at once ({code})")
+    report.check(code == 130 and seconds < 1, f"a second SIGTERM exits at once ({code})")
 
 
 if __name__ == "__main__":
     report = Report("drain: SIGTERM under load, 50 times")
-    with at_most(400), Place() as place:
-        main(report, place)
+    with time_limit(400), Workspace() as workspace:
+        main(report, workspace)
     report.end()

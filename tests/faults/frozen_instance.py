@@ -1,8 +1,8 @@
-"""F11: one of two instances is frozen (SIGSTOP) through a whole rotation, then continues.
+"""One of two instances is suspended (SIGSTOP) during a whole key rotation (F11).
 
-It handles the requests that queued up meanwhile before it has read the database. None of their
-tokens may be signed with the retired key, and a key set without the new key must not be cacheable.
-A request that it refuses must have had no effect.
+After SIGCONT it handles the queued requests before it has read the database. It must not sign
+tokens with the retired key, and a key set without the new key must not be cacheable. A request that
+it answers with an error must have had no effect.
 """
 
 import json
@@ -12,7 +12,17 @@ import socket
 import time
 
 import jwt
-from harness import Client, Counter, Place, Report, at_most, command, httpx, is_alive, wait_for
+from harness import (
+    Client,
+    Counter,
+    Workspace,
+    Report,
+    time_limit,
+    command,
+    httpx,
+    is_running,
+    wait_for,
+)
 
 ROUNDS = 4
 SETTINGS = {
@@ -23,15 +33,15 @@ SETTINGS = {
     "SIGNET_KEY_ROTATION_SECONDS": "0",
     "SIGNET_ACCESS_TOKEN_SECONDS": "4",
 }
-WAITING = 12
+QUEUED = 12
 
 
 class Connection:
-    """HTTP/1.1 by hand: the request is sent now, the response read later."""
+    """An HTTP/1.1 connection that sends a request now and reads the response later."""
 
     def __init__(self, instance):
         self._socket = socket.create_connection(("127.0.0.1", instance.port), timeout=15)
-        # A response proves that the connection was accepted.
+        # A response shows that the instance has accepted the connection.
         self.ask("GET", "/livez")
         assert self.answer()[0] == 200
 
@@ -68,36 +78,38 @@ def states(cluster):
     return dict(cluster.execute("SELECT kid, state FROM signing_key"))
 
 
-def main(report, place):
-    cluster = place.cluster()
-    going = place.signet(cluster.url("signet"), **SETTINGS).start()
-    frozen = place.signet(cluster.url("signet"), like=going).start()
+def main(report, workspace):
+    cluster = workspace.cluster()
+    running = workspace.signet(cluster.url("signet"), **SETTINGS).start()
+    frozen = workspace.signet(cluster.url("signet"), settings_of=running).start()
     refreshes, sets, readiness = Counter(), Counter(), Counter()
     stale_signed = []
-    kept_sets = []
-    done_anyway = []
+    cacheable_sets = []
+    executed_despite_error = []
     recoveries = []
     for number in range(ROUNDS):
-        clients = [Client(going.url).sign_up() for _ in range(WAITING)]
-        waiting = [(Connection(frozen), Connection(frozen), it) for it in clients]
+        clients = [Client(running.url).sign_up() for _ in range(QUEUED)]
+        queued = [(Connection(frozen), Connection(frozen), it) for it in clients]
         probe = Connection(frozen)
         (old,) = [kid for kid, state in states(cluster).items() if state == "active"]
         os.kill(frozen.pid, signal.SIGSTOP)
-        assert command(going, "keys", "rotate").wait(30) == 0
-        # In every second round the old key is still published for the tokens it has signed.
-        wanted = "retiring" if number % 2 else "removed"
-        wait_for(lambda: states(cluster)[old] == wanted, 40, f"the old key is {wanted}")
+        assert command(running, "keys", "rotate").wait(30) == 0
+        # In every second round the old key is still published, since its tokens are still valid.
+        expected_state = "retiring" if number % 2 else "removed"
+        wait_for(
+            lambda: states(cluster)[old] == expected_state, 40, f"the old key is {expected_state}"
+        )
         (new,) = [kid for kid, state in states(cluster).items() if state == "active"]
-        if wanted == "retiring":
+        if expected_state == "retiring":
             time.sleep(1)
         probe.ask("GET", "/readyz")
-        for documents, tokens, client in waiting:
+        for documents, tokens, client in queued:
             tokens.ask("POST", "/api/auth/refresh", {"refresh_token": client.body["refresh_token"]})
             documents.ask("GET", "/.well-known/jwks.json")
-        thawed_at = time.monotonic()
+        resumed_at = time.monotonic()
         os.kill(frozen.pid, signal.SIGCONT)
         readiness[probe.answer()[0]] += 1
-        for documents, tokens, client in waiting:
+        for documents, tokens, client in queued:
             status, _, body = tokens.answer()
             if status == 200:
                 kid = kid_of(body)
@@ -106,27 +118,31 @@ def main(report, place):
                     stale_signed.append(kid)
             else:
                 refreshes[status] += 1
-                sid = jwt.decode(
-                    client.body["access_token"], options={"verify_signature": False}
-                )["sid"]
+                sid = jwt.decode(client.body["access_token"], options={"verify_signature": False})[
+                    "sid"
+                ]
                 row = cluster.execute("SELECT generation FROM session WHERE id = %s", sid)
                 if row != [(0,)]:
-                    done_anyway.append(sid)
+                    executed_despite_error.append(sid)
             status, headers, body = documents.answer()
-            knows = new in {key["kid"] for key in body["keys"]}
-            cached = headers["cache-control"]
-            sets[f"{status} {'with' if knows else 'without'} the new key, {cached}"] += 1
-            if not knows and cached != "no-cache":
-                kept_sets.append(cached)
+            has_new_key = new in {key["kid"] for key in body["keys"]}
+            cache_control = headers["cache-control"]
+            sets[
+                f"{status} {'with' if has_new_key else 'without'} the new key, {cache_control}"
+            ] += 1
+            if not has_new_key and cache_control != "no-cache":
+                cacheable_sets.append(cache_control)
         with httpx.Client(base_url=frozen.url) as http:
             wait_for(lambda: http.get("/readyz").status_code == 200, 10, "ready")
             wait_for(
-                lambda: new in http.get("/.well-known/jwks.json").text, 10, "the new key is published"
+                lambda: new in http.get("/.well-known/jwks.json").text,
+                10,
+                "the new key is published",
             )
         again = clients[0]
         again.http = httpx.Client(base_url=frozen.url)
         wait_for(lambda: again.refresh().status_code == 200, 10, "it signs again")
-        recoveries.append(time.monotonic() - thawed_at)
+        recoveries.append(time.monotonic() - resumed_at)
         assert kid_of(again.body) == new
     reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
 
@@ -135,17 +151,20 @@ def main(report, place):
     report.figure("queued key set requests", dict(sets))
     report.figure("queued /readyz requests", dict(readiness))
     report.figure("signs with the new key after", f"at most {max(recoveries) * 1e3:.0f} ms")
-    report.holds(not stale_signed, "nothing is signed with the retired key")
-    report.holds(not kept_sets, "a set without the new key is served with no-cache")
-    report.holds(set(refreshes) <= {503, "200 with the new key"}, "503, or the new key")
-    report.holds(not done_anyway, f"refused requests had no effect ({len(done_anyway)} were)")
-    report.holds(max(recoveries) <= 2.0, "it signs again within 2 s")
-    report.holds(reuse == 0, f"false reuse revocations: {reuse}")
-    report.holds(is_alive(frozen), "the process is running")
+    report.check(not stale_signed, "nothing is signed with the retired key")
+    report.check(not cacheable_sets, "a set without the new key is served with no-cache")
+    report.check(set(refreshes) <= {503, "200 with the new key"}, "503, or the new key")
+    report.check(
+        not executed_despite_error,
+        f"requests answered with an error had no effect ({len(executed_despite_error)} did)",
+    )
+    report.check(max(recoveries) <= 2.0, "the instance signs again within 2 s")
+    report.check(reuse == 0, f"false reuse revocations: {reuse}")
+    report.check(is_running(frozen), "the process is running")
 
 
 if __name__ == "__main__":
     report = Report("frozen_instance: SIGSTOP through a rotation")
-    with at_most(200), Place() as place:
-        main(report, place)
+    with time_limit(200), Workspace() as workspace:
+        main(report, workspace)
     report.end()

@@ -1,5 +1,8 @@
-"""Shared by the fault tests: a PostgreSQL to break, a proxy to it that can fail, instances of
-Signet, clients that record what was acknowledged, and the report of figures."""
+"""Helpers of the fault tests.
+
+A PostgreSQL that can be stopped and frozen, a proxy to it that fails on demand, instances of
+Signet, clients, and the report of figures and checks.
+"""
 
 import asyncio
 import contextlib
@@ -28,13 +31,13 @@ import httpx  # noqa: E402
 import psycopg  # noqa: E402
 from processes import SIGNET_BIN, Signet, clean_environment, free_port  # noqa: E402
 
-# High limits: rate limits are not under test.
-GENEROUS = {
+# Rate limits are not under test.
+HIGH_LIMITS = {
     "SIGNET_ATTEMPTS_PER_MINUTE": "100000",
     "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE": "100000",
     "SIGNET_REFRESHES_PER_MINUTE": "1000000",
     "SIGNET_REQUESTS_PER_MINUTE": "1000000",
-    # Nor is overload: hashing has a low priority on a busy machine.
+    # Overload is not under test either. Hashing is slow on a busy machine.
     "SIGNET_HASH_BACKLOG_SECONDS": "60",
 }
 PASSWORD = "Correct-horse-7"
@@ -45,8 +48,10 @@ DOCUMENTS = ("/.well-known/jwks.json", "/.well-known/openid-configuration", "/li
 
 
 class Cluster:
-    """A PostgreSQL with its own socket and TCP port; committed data survives the end of its
-    process."""
+    """A PostgreSQL server with its own socket and TCP port.
+
+    Committed data survives when its processes are killed.
+    """
 
     def __init__(self) -> None:
         find = [str(REPOSITORY / "scripts/with-postgres"), "--find"]
@@ -65,7 +70,7 @@ class Cluster:
 
     def _as_user(self) -> dict[str, Any]:
         environment = {**clean_environment(), "LC_ALL": "C"}
-        # In /, since the server's user may not have access to the current directory.
+        # Runs in /, since the server's user may not have access to the current directory.
         options: dict[str, Any] = {"cwd": "/", "env": environment, "stdin": subprocess.DEVNULL}
         if self._user is not None:
             group = pwd.getpwnam(self._user).pw_gid
@@ -73,8 +78,10 @@ class Cluster:
         return options
 
     def standby(self, port: int) -> "Cluster":
-        """A standby, not started, that replicates this server through a proxy's port; its name in
-        `synchronous_standby_names` and in `pg_stat_replication` is `standby`."""
+        """A standby that replicates this server through a proxy's port. It is not started.
+
+        Its name in `synchronous_standby_names` and `pg_stat_replication` is `standby`.
+        """
         copy = Cluster.__new__(Cluster)
         copy._bin, copy._user, copy._process = self._bin, self._user, None
         copy.directory = Path(tempfile.mkdtemp(prefix="signet-faults."))
@@ -98,8 +105,8 @@ class Cluster:
             "port": str(self.port),
             "unix_socket_directories": str(self.directory),
             "max_connections": "200",
-            # Commits reach the kernel before they are acknowledged: killing the server loses none,
-            # only a power failure would.
+            # Commits reach the kernel before they are acknowledged. A power failure could lose
+            # them, but a kill of the server cannot.
             "fsync": "off",
             "full_page_writes": "off",
             "autovacuum": "off",
@@ -121,11 +128,11 @@ class Cluster:
 
     @property
     def socket_url(self) -> str:
-        """For the test itself, without a proxy."""
+        """The URL for the test's own connections, without a proxy."""
         return f"postgres://postgres@localhost:{self.port}/{{}}?host={self.directory}"
 
     def url(self, database: str, port: int | None = None) -> str:
-        """For Signet: over TCP, directly or through a proxy's port."""
+        """The URL for Signet: over TCP, directly or through a proxy's port."""
         return f"postgres://postgres@127.0.0.1:{port or self.port}/{database}?sslmode=disable"
 
     def connect(self, database: str = "signet", **options: Any) -> "psycopg.Connection[Any]":
@@ -142,10 +149,17 @@ class Cluster:
         return self
 
     def dump(self, database: str = "signet") -> dict[str, list[str]]:
-        """Every table with its rows, and every column with its type."""
-        found = {"": [str(row) for row in self.execute(
-            "SELECT table_name, column_name, data_type FROM information_schema.columns"
-            " WHERE table_schema = 'public' ORDER BY 1, 2", database=database)]}
+        """The rows of each table, and the type of each column."""
+        found = {
+            "": [
+                str(row)
+                for row in self.execute(
+                    "SELECT table_name, column_name, data_type FROM information_schema.columns"
+                    " WHERE table_schema = 'public' ORDER BY 1, 2",
+                    database=database,
+                )
+            ]
+        }
         tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
         for (name,) in self.execute(tables, database=database):
             rows = self.execute(f'SELECT * FROM "{name}"', database=database)
@@ -153,14 +167,17 @@ class Cluster:
         return found
 
     def stop(self, how: str) -> None:
-        """`fast` rolls back transactions and closes connections cleanly; `immediate` just exits."""
+        """Stops the server.
+
+        `fast` rolls back transactions and closes connections; `immediate` exits without that.
+        """
         assert self._process is not None
         self._process.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[how])
         self._process.wait(60)
         self._process = None
 
     def freeze(self) -> None:
-        """Stops the server and all of its processes, which have their own sessions."""
+        """Suspends the server and its child processes, which are in sessions of their own."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
         for pid in children(self._process.pid):
@@ -172,7 +189,7 @@ class Cluster:
             os.kill(pid, signal.SIGCONT)
 
     def connections(self) -> int:
-        """The number of Signet's connections."""
+        """The number of Signet's connections to this server."""
         counted = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'signet'"
         return int(self.execute(counted, database="postgres")[0][0])
 
@@ -201,21 +218,22 @@ class Link:
     | mode | existing connections | new ones |
     |---|---|---|
     | `forward` | forwarded, `delay` seconds later | forwarded |
-    | `silent` | dropped forever, as by a firewall that lost its state | never answered |
+    | `silent` | not forwarded any more, as after a firewall lost its state | never answered |
     | `refuse` | reset | refused |
 
-    With `loses` it turns silent at the next response that contains these bytes, which is lost.
+    If `lose_response_with` is set, the next response that contains these bytes is lost, and the
+    mode becomes `silent`.
     """
 
     def __init__(self, port: int) -> None:
         self._target = port
         self.port = free_port()
         self.delay = 0.0
-        self.loses: bytes | None = None
+        self.lose_response_with: bytes | None = None
         self._mode = "forward"
         self._server: asyncio.Server | None = None
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
-        self._dead: list[object] = []
+        self._abandoned: list[object] = []
         self.accepted = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -228,8 +246,8 @@ class Link:
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
 
-    def lead_to(self, port: int) -> None:
-        """Forwards new connections to this port, and resets existing ones."""
+    def forward_to(self, port: int) -> None:
+        """Forwards new connections to this port and resets existing ones."""
 
         async def lead() -> None:
             self._target = port
@@ -251,8 +269,8 @@ class Link:
                 for writer in pair:
                     reset(writer)
         if mode == "silent":
-            # Neither side is notified, now or later.
-            self._dead.extend(self._pairs)
+            # The connections stay open, so neither side notices.
+            self._abandoned.extend(self._pairs)
             self._pairs.clear()
         if mode == "forward" and self._server is None:
             await self._listen()
@@ -261,7 +279,7 @@ class Link:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         if self._mode != "forward":
-            self._dead.append((reader, writer))
+            self._abandoned.append((reader, writer))
             return
         try:
             there = await asyncio.open_connection("127.0.0.1", self._target)
@@ -280,8 +298,12 @@ class Link:
             while data := await reader.read(65_536):
                 if self.delay and writer is pair[1]:
                     await asyncio.sleep(self.delay)
-                if self.loses and writer is pair[0] and self.loses in data:
-                    self.loses = None
+                if (
+                    self.lose_response_with
+                    and writer is pair[0]
+                    and self.lose_response_with in data
+                ):
+                    self.lose_response_with = None
                     await self._set("silent")
                 if pair not in self._pairs:
                     return
@@ -321,19 +343,19 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 class _Url:
-    """The part of `Database` that the e2e helper uses."""
+    """The part of an e2e `Database` that `Signet` uses."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
 
-class Place:
-    """A temporary directory and the processes of one test; all are removed at the end, by pid."""
+class Workspace:
+    """A temporary directory and the processes of one test. Both are removed when the block ends."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
 
-    def __enter__(self) -> "Place":
+    def __enter__(self) -> "Workspace":
         self.directory = Path(tempfile.mkdtemp(prefix="signet-faults."))
         self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
         return self
@@ -360,26 +382,33 @@ class Place:
         self._stack.callback(link.remove)
         return link
 
-    def signet(self, url: str, like: Signet | None = None, **settings: str) -> Signet:
-        """An instance; `like` another one: with its master key, issuer and settings."""
+    def signet(self, url: str, settings_of: Signet | None = None, **settings: str) -> Signet:
+        """An instance that is not started.
+
+        With `settings_of`, it has the master key, issuer and settings of that instance.
+        """
         home = self.directory / secrets.token_hex(4)
         home.mkdir()
         shared = {}
-        if like is not None:
-            kept = ("SIGNET_DATABASE_URL", "SIGNET_LISTEN")
-            shared = {name: value for name, value in like.settings.items() if name not in kept}
-        signet = Signet(home, _Url(url), **{**GENEROUS, **shared, **settings})  # type: ignore[arg-type]
-        self._stack.callback(end, signet)
+        if settings_of is not None:
+            not_shared = ("SIGNET_DATABASE_URL", "SIGNET_LISTEN")
+            shared = {
+                name: value
+                for name, value in settings_of.settings.items()
+                if name not in not_shared
+            }
+        signet = Signet(home, _Url(url), **{**HIGH_LIMITS, **shared, **settings})  # type: ignore[arg-type]
+        self._stack.callback(resume_and_kill, signet)
         return signet
 
 
-def end(signet: Signet) -> None:
+def resume_and_kill(signet: Signet) -> None:
     with contextlib.suppress(AssertionError, ProcessLookupError):
         os.kill(signet.pid, signal.SIGCONT)
     signet.kill()
 
 
-def is_alive(signet: Signet) -> bool:
+def is_running(signet: Signet) -> bool:
     try:
         fields = Path(f"/proc/{signet.pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -388,7 +417,7 @@ def is_alive(signet: Signet) -> bool:
 
 
 def command(signet: Signet, *arguments: str, seconds: float = 30) -> "subprocess.Popen[str]":
-    """`signet ARGUMENTS` with the settings of an instance."""
+    """Starts `signet ARGUMENTS` with the settings of an instance."""
     return subprocess.Popen(
         [str(SIGNET_BIN), *arguments],
         cwd=signet.output_path.parent,
@@ -404,7 +433,7 @@ def command(signet: Signet, *arguments: str, seconds: float = 30) -> "subprocess
 
 
 class Client:
-    """A front end with a session; it retries a refresh token until it has the successor."""
+    """A front end with a session. It presents a refresh token again until it has the successor."""
 
     def __init__(self, url: str) -> None:
         self.http = httpx.Client(base_url=url, timeout=30)
@@ -435,7 +464,7 @@ class Client:
 
 
 class Loop:
-    """Calls `work` repeatedly in separate threads until stopped; records errors."""
+    """Calls each function repeatedly in its own thread until the block ends. Records errors."""
 
     def __init__(self, *work: Callable[[], None], pause: float = 0.0) -> None:
         self._stop = threading.Event()
@@ -463,22 +492,22 @@ class Loop:
             thread.join(60)
 
 
-def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:
-    """Waits for a condition; returns the seconds it took."""
+def wait_for(condition: Callable[[], object], seconds: float, description: str) -> float:
+    """Waits until a condition is true. Returns the seconds that it took."""
     started = time.monotonic()
     while time.monotonic() - started < seconds:
         with contextlib.suppress(httpx.TransportError, psycopg.Error):
             if condition():
                 return time.monotonic() - started
         time.sleep(0.02)
-    raise AssertionError(f"{what}: not within {seconds} s")
+    raise AssertionError(f"{description}: not within {seconds} s")
 
 
 # --- figures ------------------------------------------------------------------------------------
 
 
 class Report:
-    """Prints figures as they arrive; `end` exits with 1 if a requirement failed."""
+    """Prints figures and checks immediately. `end` exits with 1 if a check failed."""
 
     def __init__(self, title: str) -> None:
         self._failures: list[str] = []
@@ -487,14 +516,14 @@ class Report:
     def figure(self, name: str, value: object) -> None:
         print(f"   {name}: {value}", flush=True)
 
-    def holds(self, condition: object, what: str) -> None:
-        print(f"   {'ok  ' if condition else 'FAIL'} {what}", flush=True)
+    def check(self, condition: object, requirement: str) -> None:
+        print(f"   {'ok  ' if condition else 'FAIL'} {requirement}", flush=True)
         if not condition:
-            self._failures.append(what)
+            self._failures.append(requirement)
 
     def end(self) -> None:
         if self._failures:
-            print(f"== {len(self._failures)} of the things that must hold do not", flush=True)
+            print(f"== {len(self._failures)} checks failed", flush=True)
         sys.exit(1 if self._failures else 0)
 
 
@@ -512,13 +541,13 @@ def milliseconds(values: list[float]) -> str:
 
 
 @contextlib.contextmanager
-def at_most(seconds: int) -> Iterator[None]:
-    """Limits the duration of the whole script by an alarm, which raises an exception."""
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raises an exception if the block takes longer than this."""
 
-    def ring(*_: object) -> None:
+    def raise_timeout(*_: object) -> None:
         raise TimeoutError(f"not done after {seconds} s")
 
-    signal.signal(signal.SIGALRM, ring)
+    signal.signal(signal.SIGALRM, raise_timeout)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.alarm(seconds)
     yield

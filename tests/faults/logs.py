@@ -1,9 +1,9 @@
-"""A1, A2: the log output fails or is not read, under load: only log lines are lost.
+"""The log output fails or is not read, under load: only log lines may be lost (A1, A2).
 
-Standard output and standard error are one pipe whose reader exits or is stopped, or a file on a
-full disk. Meanwhile each request must succeed, and the key set must be served as fast as before; a
-separate process measures that. SIGTERM follows while the fault lasts. Where the fault can be
-repaired, logging resumes with a line that says how many were lost.
+Standard output and standard error are one pipe, whose reader exits or is suspended, or a file on a
+full disk. Meanwhile each request must succeed, and the key set must be served as fast as before. A
+separate process measures its response times. SIGTERM follows while the fault lasts. If the fault
+can be repaired, logging must resume with a line that reports the number of lost lines.
 """
 
 import contextlib
@@ -19,14 +19,14 @@ import time
 from pathlib import Path
 
 from harness import (
-    GENEROUS,
+    HIGH_LIMITS,
     Client,
     Counter,
-    Place,
+    Workspace,
     Report,
     Signet,
-    at_most,
-    end,
+    time_limit,
+    resume_and_kill,
     milliseconds,
     percentile,
     wait_for,
@@ -36,7 +36,7 @@ SECONDS = 8
 STOP_SECONDS = 10
 
 
-class Logged(Signet):
+class LoggingSignet(Signet):
     """An instance that logs to the given file."""
 
     sink: object = None
@@ -58,13 +58,15 @@ class _Url:
         self.url = url
 
 
-def instance(place, name, sink):
-    home = place.directory / name
+def instance(workspace, name, sink):
+    home = workspace.directory / name
     home.mkdir()
-    signet = Logged(home, _Url(f"sqlite:{home}/signet.db"), **GENEROUS, SIGNET_LOG_FORMAT="json")
+    signet = LoggingSignet(
+        home, _Url(f"sqlite:{home}/signet.db"), **HIGH_LIMITS, SIGNET_LOG_FORMAT="json"
+    )
     signet.sink = sink
     signet.output_path.touch()
-    place._stack.callback(end, signet)
+    workspace._stack.callback(resume_and_kill, signet)
     return signet.start()
 
 
@@ -72,12 +74,12 @@ def instance(place, name, sink):
 
 
 def probe(port, seconds):
-    """Prints, as JSON, the durations of about 250 requests a second for the key set."""
+    """Sends about 250 requests a second for the key set, and prints their durations as JSON."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
     took, until = [], time.monotonic() + seconds
     while time.monotonic() < until:
         started = time.monotonic()
-        connection.request("GET", "/.well-known/jwks.json")
+        connection.request("GET", "/.without_fault-known/jwks.json")
         answer = connection.getresponse()
         assert answer.status == 200 and answer.read()
         took.append(time.monotonic() - started)
@@ -92,7 +94,7 @@ def key_set_times(signet, seconds=SECONDS):
 
 
 class Load:
-    """Clients that send about 100 requests a second in total; failures are recorded."""
+    """Clients that send about 100 requests a second in total. Failures are recorded."""
 
     def __init__(self, signet):
         self._signet, self._stop = signet, threading.Event()
@@ -134,11 +136,13 @@ class Load:
 
 
 def burst(signet, requests):
-    """Sends logged requests as fast as possible; returns the number of responses."""
+    """Sends requests that are logged as fast as possible. Returns the number of responses."""
     request = b"GET /api/auth/me HTTP/1.1\r\nhost: x\r\n\r\n"
     last = request.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
     with socket.create_connection(("127.0.0.1", signet.port), timeout=60) as connection:
-        sending = threading.Thread(target=connection.sendall, args=[request * (requests - 1) + last])
+        sending = threading.Thread(
+            target=connection.sendall, args=[request * (requests - 1) + last]
+        )
         sending.start()
         received = bytearray()
         while part := connection.recv(1 << 20):
@@ -147,7 +151,7 @@ def burst(signet, requests):
     return received.count(b"HTTP/1.1 401")
 
 
-def lost(signet):
+def lost_lines(signet):
     connection = http.client.HTTPConnection("127.0.0.1", signet.port, timeout=15)
     connection.request("GET", "/readyz")
     answer = connection.getresponse()
@@ -160,19 +164,19 @@ def lost(signet):
 
 
 class Reader:
-    """The other end of the pipe: a `cat` that can be stopped or terminated."""
+    """The reader of the log: a `cat` at the other end of the pipe."""
 
-    ends = True
+    repairable = True
 
-    def __init__(self, place, name):
-        self._read = place.directory / f"{name}.read"
+    def __init__(self, workspace, name):
+        self._read = workspace.directory / f"{name}.read"
         output, self.sink = os.pipe()
         with self._read.open("wb") as file:
             self._cat = subprocess.Popen(["cat"], stdin=output, stdout=file)
         os.close(output)
-        place._stack.callback(self._cat.kill)
+        workspace._stack.callback(self._cat.kill)
 
-    def started(self):
+    def close_sink(self):
         os.close(self.sink)
 
     def text(self):
@@ -180,98 +184,102 @@ class Reader:
 
 
 class ClosedReader(Reader):
-    ends = False
+    repairable = False
 
-    def begin(self):
+    def inject(self):
         self._cat.kill()
         self._cat.wait()
 
 
 class StoppedReader(Reader):
-    def begin(self):
+    def inject(self):
         self._cat.send_signal(signal.SIGSTOP)
 
-    def finish(self):
+    def repair(self):
         self._cat.send_signal(signal.SIGCONT)
 
 
 class FullDisk:
-    """A disk of 64 KiB, or /dev/full where none can be mounted."""
+    """A file system of 64 KiB, or /dev/full if none can be mounted."""
 
-    def __init__(self, place, name):
-        self._disk = place.directory / f"{name}.disk"
+    def __init__(self, workspace, name):
+        self._disk = workspace.directory / f"{name}.disk"
         self._disk.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(self._disk)]
-        self.ends = subprocess.run(mount, capture_output=True).returncode == 0
-        if self.ends:
-            place._stack.callback(subprocess.run, ["umount", "-l", str(self._disk)])
-        self._log = self._disk / "log" if self.ends else Path("/dev/full")
+        self.repairable = subprocess.run(mount, capture_output=True).returncode == 0
+        if self.repairable:
+            workspace._stack.callback(subprocess.run, ["umount", "-l", str(self._disk)])
+        self._log = self._disk / "log" if self.repairable else Path("/dev/full")
         self.sink = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def started(self):
+    def close_sink(self):
         os.close(self.sink)
 
-    def begin(self):
-        if self.ends:
-            with contextlib.suppress(OSError), (self._disk / "rest").open("wb") as rest:
-                while rest.write(bytes(4096)):
-                    rest.flush()
+    def inject(self):
+        if self.repairable:
+            with contextlib.suppress(OSError), (self._disk / "filler").open("wb") as filler:
+                while filler.write(bytes(4096)):
+                    filler.flush()
 
-    def finish(self):
-        (self._disk / "rest").unlink()
+    def repair(self):
+        (self._disk / "filler").unlink()
         os.truncate(self._log, 0)
 
     def text(self):
         return self._log.read_text(errors="replace")
 
 
-def one_fault(report, place, name, kind):
-    fault = kind(place, name)
-    signet = instance(place, name, fault.sink)
-    fault.started()
+def one_fault(report, workspace, name, kind):
+    fault = kind(workspace, name)
+    signet = instance(workspace, name, fault.sink)
+    fault.close_sink()
     key_set_times(signet, 1)
     idle = key_set_times(signet)
     with Load(signet) as load:
         time.sleep(1)
-        well = key_set_times(signet)
-        fault.begin()
+        without_fault = key_set_times(signet)
+        fault.inject()
         before = load.answers.total()
         during = key_set_times(signet)
         during += key_set_times(signet)
         asked = load.answers.total() - before
     answered = sum(burst(signet, 1_000) for _ in range(14))
-    count = lost(signet)
+    count = lost_lines(signet)
     report.figure(f"{name}: key set, idle", milliseconds(idle))
-    report.figure(f"{name}: key set under load, log read", milliseconds(well))
+    report.figure(f"{name}: key set under load, log read", milliseconds(without_fault))
     report.figure(f"{name}: key set under load, with the fault", milliseconds(during))
     report.figure(f"{name}: requests with the fault", asked + len(during) + answered)
     report.figure(f"{name}: lost log lines", count)
-    report.holds(not load.bad and answered == 14_000, f"{name}: no request fails {load.bad[:4]}")
-    report.holds(len(during) > 100, f"{name}: the key set is served")
-    to_idle, ratio = (percentile(during, 0.99) / percentile(it, 0.99) for it in (idle, well))
+    report.check(not load.bad and answered == 14_000, f"{name}: no request fails {load.bad[:4]}")
+    report.check(len(during) > 100, f"{name}: the key set is served")
+    to_idle, ratio = (
+        percentile(during, 0.99) / percentile(it, 0.99) for it in (idle, without_fault)
+    )
     report.figure(f"{name}: its p99, as a multiple of idle", f"{to_idle:.2f}")
-    report.holds(ratio <= 2, f"{name}: its p99 is at most twice that without the fault ({ratio:.2f})")
-    report.holds(count > 0, f"{name}: lost lines are counted, and /readyz stays 200")
-    if fault.ends:
-        fault.finish()
+    report.check(
+        ratio <= 2, f"{name}: its p99 is at most twice that without the fault ({ratio:.2f})"
+    )
+    report.check(count > 0, f"{name}: lost lines are counted, and /readyz stays 200")
+    if fault.repairable:
+        fault.repair()
         wait_for(lambda: burst(signet, 1) and "log lines were lost" in fault.text(), 20, "a report")
-        report.holds(True, f"{name}: reported once logging resumes")
-        fault.begin()
+        report.check(True, f"{name}: reported once logging resumes")
+        fault.inject()
         burst(signet, 1_000)
     stopped_at = time.monotonic()
     signet._process.terminate()
     code = signet.wait(30)
     took = time.monotonic() - stopped_at
     report.figure(f"{name}: from SIGTERM to the exit", f"{took:.2f} s")
-    report.holds(code == 0 and took < STOP_SECONDS, f"{name}: SIGTERM exits with 0 ({code})")
+    report.check(code == 0 and took < STOP_SECONDS, f"{name}: SIGTERM exits with 0 ({code})")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["probe"]:
         probe(int(sys.argv[2]), float(sys.argv[3]))
         sys.exit(0)
-    report = Report("logs: nobody reads them, or the disk is full")
-    with at_most(600), Place() as place:
+    report = Report("logs: the output is not read, or the disk is full")
+    with time_limit(600), Workspace() as workspace:
         for name, kind in (("gone", ClosedReader), ("stopped", StoppedReader), ("full", FullDisk)):
-            one_fault(report, place, name, kind)
+            one_fault(report, workspace, name, kind)
     report.end()

@@ -1,7 +1,8 @@
-"""W9: PostgreSQL is restored to a point in time, from a base backup and archived write-ahead log.
+"""PostgreSQL is restored to a point in time, from a base backup and archived write-ahead log (W9).
 
-Clients log out, refresh and sign up after that point, and an account is disabled. The start then
-refuses the database; after `signet restored` no earlier credential works, and new logins do.
+After that point, clients log out, refresh and sign up, and an account is disabled. The instance
+must then refuse to start. After `signet restored`, no earlier credential must work, and new logins
+must.
 """
 
 import time
@@ -10,19 +11,19 @@ from harness import (
     PASSWORD,
     Client,
     Cluster,
-    Place,
+    Workspace,
     Report,
     Signet,
-    at_most,
+    time_limit,
     command,
     shutil,
     wait_for,
 )
 
 
-def archived(place: Place) -> Cluster:
+def archiving_cluster(workspace: Workspace) -> Cluster:
     """A server that archives its write-ahead log."""
-    primary = place.cluster()
+    primary = workspace.cluster()
     archive = primary.directory / "archive"
     archive.mkdir()
     archive.chmod(0o777)
@@ -32,8 +33,8 @@ def archived(place: Place) -> Cluster:
     return primary.start()
 
 
-def recovered(place: Place, primary: Cluster, copy: Cluster, target: str) -> Cluster:
-    """The base backup, recovered to that time as an operator does."""
+def recover(workspace: Workspace, primary: Cluster, copy: Cluster, target: str) -> Cluster:
+    """Starts the base backup and recovers it to the target time, as an operator would."""
     data = copy.directory / "data"
     (data / "standby.signal").unlink()
     with (data / "postgresql.auto.conf").open("a") as settings:
@@ -44,24 +45,28 @@ def recovered(place: Place, primary: Cluster, copy: Cluster, target: str) -> Clu
     (data / "recovery.signal").touch()
     shutil.chown(data / "recovery.signal", copy._user)
     copy.start()
-    wait_for(lambda: copy.execute("SELECT pg_is_in_recovery()") == [(False,)], 60, "it is promoted")
+    wait_for(
+        lambda: copy.execute("SELECT pg_is_in_recovery()") == [(False,)],
+        60,
+        "the server is promoted",
+    )
     return copy
 
 
 def run(signet: Signet, *arguments: str) -> str:
     process = command(signet, *arguments)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, said
-    return said
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    return output
 
 
-def main(report: Report, place: Place) -> None:
-    primary = archived(place)
-    link = place.link(primary)
-    signet = place.signet(primary.url("signet", link.port)).start()
+def main(report: Report, workspace: Workspace) -> None:
+    primary = archiving_cluster(workspace)
+    link = workspace.link(primary)
+    signet = workspace.signet(primary.url("signet", link.port)).start()
     ada, bob, cleo = (Client(signet.url).sign_up() for _ in range(3))
     copy = primary.standby(primary.port)
-    place._stack.callback(copy.remove)
+    workspace._stack.callback(copy.remove)
     dora = Client(signet.url).sign_up()
     time.sleep(1)
     target = primary.execute("SELECT clock_timestamp()::text")[0][0]
@@ -76,34 +81,35 @@ def main(report: Report, place: Place) -> None:
     signet.stop()
     primary.execute("SELECT pg_switch_wal()")
     primary.stop("fast")
-    recovered(place, primary, copy, target)
-    link.lead_to(copy.port)
+    recover(workspace, primary, copy, target)
+    link.forward_to(copy.port)
 
-    there = {email for (email,) in copy.execute("SELECT email FROM account")}
-    report.holds(
-        dora.email in there and eve.email not in there, "its state is that of the point in time"
+    stored = {email for (email,) in copy.execute("SELECT email FROM account")}
+    report.check(
+        dora.email in stored and eve.email not in stored,
+        "the database has the state of the point in time",
     )
-    code, said = signet.start_expecting_exit()
-    report.holds(code == 1 and "signet restored" in said, "the start refuses it")
-    said = run(signet, "restored")
-    report.holds("disabled" in said, "the command prints what it cannot undo")
+    code, output = signet.start_expecting_exit()
+    report.check(code == 1 and "signet restored" in output, "the instance refuses to start")
+    output = run(signet, "restored")
+    report.check("disabled" in output, "`signet restored` prints what it cannot undo")
     signet.start()
     client = Client(signet.url)
-    revived = 0
+    accepted = 0
     for body in before:
         client.body = dict(body)
-        revived += client.me().status_code != 401
-        revived += client.refresh().status_code != 401
-    report.figure("earlier tokens that work", f"{revived} of {2 * len(before)}")
-    report.holds(revived == 0, "no earlier credential works")
+        accepted += client.me().status_code != 401
+        accepted += client.refresh().status_code != 401
+    report.figure("earlier tokens that work", f"{accepted} of {2 * len(before)}")
+    report.check(accepted == 0, "no earlier credential works")
     reuse = copy.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
-    report.holds(reuse == 0, "no reuse is detected")
+    report.check(reuse == 0, "no reuse is detected")
     ada.body = ada.post("/api/auth/login", email=ada.email, password=PASSWORD).json()
-    report.holds(ada.refresh().status_code == 200, "new sessions continue")
+    report.check(ada.refresh().status_code == 200, "new sessions continue")
 
 
 if __name__ == "__main__":
     report = Report("point_in_time: PostgreSQL is restored to a point in time")
-    with at_most(240), Place() as place:
-        main(report, place)
+    with time_limit(240), Workspace() as workspace:
+        main(report, workspace)
     report.end()

@@ -1,8 +1,8 @@
-"""F8: PostgreSQL is restarted 50 times under load, `fast` and `immediate` alternately.
+"""PostgreSQL is restarted 50 times under load, `fast` and `immediate` alternately (F8).
 
-The clients of two instances refresh continuously and, after any failure, retry with the same token;
-others sign up the same way. Commits whose acknowledgement was lost must neither end a session nor
-be applied twice.
+The clients of two instances refresh or sign up continuously, and retry after any failure with the
+same token or address. Commits whose acknowledgement was lost must neither end a session nor be
+applied twice.
 """
 
 import secrets
@@ -13,35 +13,35 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Place,
+    Workspace,
     Report,
-    at_most,
+    time_limit,
     httpx,
-    is_alive,
+    is_running,
     milliseconds,
 )
 
 RESTARTS = 50
-EVERY = 2.0
+INTERVAL = 2.0
 CLIENTS = 8
 
 
-def main(report, place):
-    cluster = place.cluster()
+def main(report, workspace):
+    cluster = workspace.cluster()
     url = cluster.url("signet")
-    first = place.signet(url).start()
-    second = place.signet(url, like=first)
+    first = workspace.signet(url).start()
+    second = workspace.signet(url, settings_of=first)
     second.start()
     instances = [first, second]
 
-    answers = []  # (ended, status, what)
-    successors = {}  # for each token: the successors that were returned
-    dead = []
+    answers = []  # (time of the response, status, operation)
+    successors = {}  # the returned successors, by token
+    rejected = []
     signed_up = Counter()
 
-    def refresher(client):
+    def refreshing_client(client):
         def work():
-            if client in dead:
+            if client in rejected:
                 time.sleep(0.1)
                 return
             presented = client.body["refresh_token"]
@@ -56,7 +56,7 @@ def main(report, place):
             elif answer.status_code == 503:
                 time.sleep(0.05)
             else:
-                dead.append(client)
+                rejected.append(client)
 
         return work
 
@@ -77,34 +77,35 @@ def main(report, place):
         return work
 
     clients = [Client(instances[number % 2].url).sign_up() for number in range(CLIENTS)]
-    returns = []  # (back, stopped again)
+    uptimes = []  # (PostgreSQL started, stopped again)
     down = []
-    work = [*map(refresher, clients), *[sign_up_client(Client(it.url)) for it in instances]]
+    work = [*map(refreshing_client, clients), *[sign_up_client(Client(it.url)) for it in instances]]
     with Loop(*work, pause=0.005) as loops:
         time.sleep(1)
         for number in range(RESTARTS):
             stopped_at = time.monotonic()
             cluster.stop("fast" if number % 2 else "immediate")
             cluster.start()
-            back_at = time.monotonic()
-            down.append(back_at - stopped_at)
-            time.sleep(max(0.0, EVERY - (time.monotonic() - stopped_at)))
-            returns.append((back_at, time.monotonic()))
+            started_at = time.monotonic()
+            down.append(started_at - stopped_at)
+            time.sleep(max(0.0, INTERVAL - (time.monotonic() - stopped_at)))
+            uptimes.append((started_at, time.monotonic()))
         time.sleep(2)
-        alive = [is_alive(it) for it in instances]
+        alive = [is_running(it) for it in instances]
 
     recoveries = []
-    for back_at, until in returns:
-        after = [it for it in answers if back_at <= it[0]]
+    for started_at, until in uptimes:
+        after = [it for it in answers if started_at <= it[0]]
         bad = [it[0] for it in after if it[1] == 503 and it[0] < until]
         for good in ({200}, {201, 409}):
             first_good = min((it[0] for it in after if it[1] in good), default=float("inf"))
-            recoveries.append(max([first_good, *bad]) - back_at)
-    refreshed = Counter(status for _, status, what in answers if what == "refresh")
-    twice = [it for it in successors.values() if len(it) != 1]
+            recoveries.append(max([first_good, *bad]) - started_at)
+    refreshed = Counter(status for _, status, operation in answers if operation == "refresh")
+    ambiguous = [it for it in successors.values() if len(it) != 1]
     reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
     ended = cluster.execute("SELECT count(*) FROM session WHERE ended_at IS NOT NULL")[0][0]
-    # Each step of a session is recorded once; a successful retry is recorded as such.
+    # Each refresh of a session has one audit event without a reason; a retry has the reason
+    # `retry`.
     uneven = cluster.execute(
         "SELECT s.id, s.generation, count(e.id) FROM session s LEFT JOIN auth_event e"
         " ON e.session_id = s.id AND e.type = 'token_refreshed' AND e.reason IS NULL"
@@ -124,22 +125,24 @@ def main(report, place):
     report.figure("sign-ups", {" ".join(map(str, key)): it for key, it in signed_up.items()})
     report.figure("commits whose acknowledgement was lost, completed by a retry", retried)
     report.figure("time to permanent recovery", milliseconds(recoveries))
-    report.holds(set(refreshed) <= {200, 503}, "a refresh is answered with 200 or 503")
-    report.holds(reuse == 0 and not dead, f"false reuse revocations: {reuse}")
-    report.holds(ended == 0, f"sessions ended: {ended}")
-    report.holds(not twice, f"tokens answered with two successors: {len(twice)}")
-    report.holds(not uneven, f"sessions with a step recorded twice or never: {len(uneven)}")
-    report.holds(not doubled and orphans == 0, "no duplicate account, none without its session")
-    report.holds(
+    report.check(set(refreshed) <= {200, 503}, "a refresh is answered with 200 or 503")
+    report.check(reuse == 0 and not rejected, f"false reuse revocations: {reuse}")
+    report.check(ended == 0, f"sessions ended: {ended}")
+    report.check(not ambiguous, f"tokens answered with two successors: {len(ambiguous)}")
+    report.check(not uneven, f"sessions with a refresh recorded twice or never: {len(uneven)}")
+    report.check(not doubled and orphans == 0, "no account is duplicate or without a session")
+    report.check(
         signed_up[409, "at once"] == 0, "no sign-up is rejected without an existing account"
     )
-    report.holds(max(recoveries) <= 2.0, "everything succeeds within 2 s of each return")
-    report.holds(all(alive), "both processes are running")
-    report.holds(not loops.errors, f"no other errors {loops.errors[:2]}")
+    report.check(
+        max(recoveries) <= 2.0, "all requests succeed within 2 s of each start of PostgreSQL"
+    )
+    report.check(all(alive), "both processes are running")
+    report.check(not loops.errors, f"no other errors {loops.errors[:2]}")
 
 
 if __name__ == "__main__":
     report = Report("restarts: PostgreSQL restarted 50 times under load")
-    with at_most(400), Place() as place:
-        main(report, place)
+    with time_limit(400), Workspace() as workspace:
+        main(report, workspace)
     report.end()

@@ -1,10 +1,9 @@
-"""F10: rotating keys of three instances, with verifiers that cache the key set for its full
-lifetime.
+"""Key rotations of three instances, with verifiers that cache the key set (F10).
 
-Each verifier fetches when its copy is as old as `max-age` allows, never because of an unknown key.
-At every activation one of them has a fresh copy, one a copy of half its lifetime, one of its full
-lifetime. Every token is verified repeatedly until it expires; 0 may be rejected. Some rotations are
-requested by two operators concurrently (AT-07), the others are automatic.
+A verifier fetches the key set when its copy has reached `max-age`, and never because of an unknown
+key. At each activation, the copies of the three verifiers have different ages: new, half of
+`max-age` and all of it. Tokens are verified repeatedly until they expire, and none may be rejected.
+Some rotations are requested by two operators concurrently (AT-07), the others are automatic.
 """
 
 import random
@@ -13,13 +12,13 @@ import time
 from collections import deque
 
 import jwt
-from harness import Client, Counter, Loop, Place, Report, at_most, command, httpx
+from harness import Client, Counter, Loop, Workspace, Report, time_limit, command, httpx
 
 ROTATIONS = 20
 AUTOMATIC = 4
 VERIFICATIONS = 100_000
 MAX_AGE = 5
-LIFE = 10
+TOKEN_SECONDS = 10
 
 SETTINGS = {
     "SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION": "true",
@@ -27,7 +26,7 @@ SETTINGS = {
     "SIGNET_KEY_RELOAD_SECONDS": "1",
     "SIGNET_CLOCK_SKEW_SECONDS": "0",
     "SIGNET_KEY_ROTATION_SECONDS": "8",
-    "SIGNET_ACCESS_TOKEN_SECONDS": str(LIFE),
+    "SIGNET_ACCESS_TOKEN_SECONDS": str(TOKEN_SECONDS),
 }
 
 
@@ -42,22 +41,22 @@ class Verifier:
         self._http = httpx.Client(timeout=10)
         self.outcomes = Counter()
         self.refused = []
-        self.fetch_at = []  # planned fetches, beside those at full age
+        self.fetch_at = []  # planned fetches, in addition to those at `max-age`
         # The age of this verifier's copy at the activation.
         self.age_at_activation = [0.0, MAX_AGE / 2, MAX_AGE][number]
         self.ages = []
-        time.sleep(number * MAX_AGE / 3)  # before the first activation, ages are spread
+        time.sleep(number * MAX_AGE / 3)  # spreads the ages before the first activation
         self.fetch()
 
     def fetch(self):
-        asked_at = time.monotonic()
+        requested_at = time.monotonic()
         answer = self._http.get(f"{random.choice(self._instances).url}/.well-known/jwks.json")
         assert answer.status_code == 200
         self.keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(answer.json()).keys}
-        self.fetched_at = asked_at
+        self.fetched_at = requested_at
 
     def plan(self, activation):
-        """Plans the fetch for an `activation` on the monotonic clock."""
+        """Plans the fetch before an `activation`, a time on the monotonic clock."""
         self.fetch_at.append(activation - self.age_at_activation)
 
     def step(self):
@@ -82,13 +81,13 @@ class Verifier:
                 self.refused.append((str(error), round(now - self.fetched_at, 2)))
 
 
-def main(report, place):
-    cluster = place.cluster()
+def main(report, workspace):
+    cluster = workspace.cluster()
     url = cluster.url("signet")
-    first = place.signet(url, **SETTINGS).start()
-    # One issuer: the instances form one service.
+    first = workspace.signet(url, **SETTINGS).start()
+    # All instances have the same issuer.
     first.settings["SIGNET_ISSUER"] = first.url
-    others = [place.signet(url, like=first) for _ in range(2)]
+    others = [workspace.signet(url, settings_of=first) for _ in range(2)]
     for other in others:
         other.master_key_path = first.master_key_path
         other.start()
@@ -96,31 +95,31 @@ def main(report, place):
 
     tokens = deque(maxlen=150)
     kids = Counter()
-    mints = Counter()
+    refreshes = Counter()
     lock = threading.Lock()
 
-    def minter(instance):
+    def refreshing_client(instance):
         client = Client(instance.url).sign_up()
 
         def work():
             answer = client.refresh()
             with lock:
-                mints[answer.status_code] += 1
+                refreshes[answer.status_code] += 1
                 if answer.status_code == 200:
                     token = client.body["access_token"]
                     kid = jwt.get_unverified_header(token)["kid"]
                     kids[kid] += 1
-                    # The token's own time: on a busy machine the response may be late.
+                    # Not the time of the response, which may be late on a busy machine.
                     claims = jwt.decode(token, options={"verify_signature": False})
                     tokens.append((token, kid, claims["exp"]))
 
         return work
 
-    minters = Loop(*[minter(it) for it in instances], pause=0.05)
+    clients = Loop(*[refreshing_client(it) for it in instances], pause=0.05)
     started = time.monotonic()
-    pending_most = 0
+    max_pending = 0
     races = Counter()
-    with minters:
+    with clients:
         time.sleep(0.5)
         verifiers = [Verifier(number, instances, tokens) for number in range(3)]
         verifying = Loop(*[it.step for it in verifiers], pause=0.02)
@@ -132,19 +131,19 @@ def main(report, place):
                 total = sum(sum(it.outcomes.values()) for it in verifiers)
                 rows = cluster.execute("SELECT kid, state, activate_at FROM signing_key")
                 pending = [row for row in rows if row[1] == "pending"]
-                pending_most = max(pending_most, len(pending))
-                by_hand = rotations < ROTATIONS - AUTOMATIC
+                max_pending = max(max_pending, len(pending))
+                requested = rotations < ROTATIONS - AUTOMATIC
                 for kid, _, activate_at in pending:
                     if kid not in seen:
                         seen.add(kid)
                         activation = time.monotonic() + activate_at / 1e6 - time.time()
                         for verifier in verifiers:
                             verifier.plan(activation)
-                if by_hand and not pending:
+                if requested and not pending:
                     both = [command(it, "keys", "rotate") for it in instances[:2]]
                     codes = sorted(it.wait(30) for it in both)
                     races["one created a key" if codes[0] == 0 != codes[1] else str(codes)] += 1
-                # The first key was never pending.
+                # The first key was never pending, so retired keys are counted instead.
                 changed = "SELECT count(*) FROM auth_event WHERE type = 'key_retired'"
                 rotations = cluster.execute(changed)[0][0]
                 time.sleep(0.1)
@@ -153,22 +152,26 @@ def main(report, place):
     refused = [it for verifier in verifiers for it in verifier.refused]
 
     report.figure("rotations", f"{rotations} in {time.monotonic() - started:.0f} s")
-    report.figure("tokens minted", f"{dict(mints)} with {len(kids)} keys")
+    report.figure("tokens issued", f"{dict(refreshes)} with {len(kids)} keys")
     report.figure("verifications", dict(total))
     report.figure("pairs of simultaneous `keys rotate`", dict(races))
     if refused:
         report.figure("refused (reason, age of the set)", refused[:5])
-    report.holds(rotations >= ROTATIONS, f"at least {ROTATIONS} rotations")
-    report.holds(total.total() >= VERIFICATIONS, f"at least {VERIFICATIONS} verifications")
-    report.holds(total["refused"] == 0, "no valid token is rejected")
-    report.holds(set(mints) == {200}, "every refresh is answered with 200")
-    report.holds(pending_most == 1, "never more than one pending key")
-    report.holds(set(races) == {"one created a key"}, "of two concurrent rotations, one creates a key")
-    report.holds(not minters.errors and not errors, f"no other errors {(minters.errors + errors)[:3]}")
+    report.check(rotations >= ROTATIONS, f"at least {ROTATIONS} rotations")
+    report.check(total.total() >= VERIFICATIONS, f"at least {VERIFICATIONS} verifications")
+    report.check(total["refused"] == 0, "no valid token is rejected")
+    report.check(set(refreshes) == {200}, "every refresh is answered with 200")
+    report.check(max_pending == 1, "never more than one pending key")
+    report.check(
+        set(races) == {"one created a key"}, "of two concurrent rotations, one creates a key"
+    )
+    report.check(
+        not clients.errors and not errors, f"no other errors {(clients.errors + errors)[:3]}"
+    )
 
 
 if __name__ == "__main__":
     report = Report("rotation: three instances, 20 rotations, cached key sets")
-    with at_most(600), Place() as place:
-        main(report, place)
+    with time_limit(600), Workspace() as workspace:
+        main(report, workspace)
     report.end()

@@ -1,12 +1,13 @@
-"""F9: PostgreSQL cannot serialise a transaction (40001) or breaks a deadlock with it (40P01).
+"""PostgreSQL aborts a transaction with a serialization failure (40001) or a deadlock (40P01) (F9).
 
-First with triggers that raise these errors: three failures, then success; at commit, too; forever.
-Then for real: SERIALIZABLE for every transaction, with many clients on few rows.
+First, triggers raise these errors, in a statement or at commit: three failures and then success, or
+always. Then every transaction is SERIALIZABLE, and many clients use few rows, which causes real
+failures.
 """
 
 import time
 
-from harness import Client, Counter, Loop, Place, Report, at_most, is_alive, milliseconds
+from harness import Client, Counter, Loop, Workspace, Report, time_limit, is_running, milliseconds
 
 SETUP = """
 CREATE SEQUENCE tries;
@@ -21,22 +22,24 @@ BEGIN
 END $$;
 """
 TEARDOWN = "DROP FUNCTION fail_at_first CASCADE; DROP SEQUENCE tries"
-AT_ONCE = "CREATE TRIGGER t BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION fail_at_first()"
+IN_STATEMENT = (
+    "CREATE TRIGGER t BEFORE INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION fail_at_first()"
+)
 AT_COMMIT = (
     "CREATE CONSTRAINT TRIGGER t AFTER INSERT OR UPDATE ON {} DEFERRABLE INITIALLY DEFERRED"
     " FOR EACH ROW EXECUTE FUNCTION fail_at_first()"
 )
-FOR_EVER = 1_000_000
+ALWAYS = 1_000_000
 
 
-def main(report, place):
-    cluster = place.cluster()
-    signet = place.signet(cluster.url("signet")).start()
+def main(report, workspace):
+    cluster = workspace.cluster()
+    signet = workspace.signet(cluster.url("signet")).start()
     first = Client(signet.url).sign_up()
 
     def sign_up():
-        # A new address, unless the last sign-up failed.
-        return first.post("/api/auth/signup", email=stranger.email, password="Correct-horse-7")
+        # Each case uses a new address.
+        return first.post("/api/auth/signup", email=new_client.email, password="Correct-horse-7")
 
     cases = [
         ("refresh", "session", first.refresh, 200),
@@ -45,19 +48,19 @@ def main(report, place):
         ("login", "attempt", first.log_in, 200),
         ("sign-up", "account", sign_up, 201),
     ]
-    for trigger, when in ((AT_ONCE, "in a statement"), (AT_COMMIT, "at commit")):
-        for what, table, call, success in cases:
-            stranger = Client(signet.url)
+    for trigger, when in ((IN_STATEMENT, "in a statement"), (AT_COMMIT, "at commit")):
+        for operation, table, call, success in cases:
+            new_client = Client(signet.url)
             cluster.execute(SETUP.format(until=3) + trigger.format(f'"{table}"'))
             status = call().status_code
             tries = cluster.execute("SELECT last_value FROM tries")[0][0]
             cluster.execute(TEARDOWN)
-            report.holds(
+            report.check(
                 status == success and tries >= 4,
-                f"{what}, {table}, {when}: three failures, then {status} ({tries} tries)",
+                f"{operation}, {table}, {when}: three failures, then {status} ({tries} tries)",
             )
-            stranger = Client(signet.url)
-            cluster.execute(SETUP.format(until=FOR_EVER) + trigger.format(f'"{table}"'))
+            new_client = Client(signet.url)
+            cluster.execute(SETUP.format(until=ALWAYS) + trigger.format(f'"{table}"'))
             before = cluster.execute("SELECT id, generation FROM session ORDER BY id")
             started = time.monotonic()
             answer = call()
@@ -65,25 +68,25 @@ def main(report, place):
             after = cluster.execute("SELECT id, generation FROM session ORDER BY id")
             tries = cluster.execute("SELECT last_value FROM tries")[0][0]
             cluster.execute(TEARDOWN)
-            report.holds(
+            report.check(
                 answer.status_code == 503
                 and "retry-after" in answer.headers
                 and before == after
                 and tries <= 4
                 and took < 1.0,
-                f"{what}, {table}, {when}: for ever, {answer.status_code} after {tries} tries"
-                f" in {took * 1e3:.0f} ms, nothing changed",
+                f"{operation}, {table}, {when}: always failing, {answer.status_code} after"
+                f" {tries} tries in {took * 1e3:.0f} ms, nothing is changed",
             )
             if success == 200:
-                # It works again at once: no other request is affected.
-                report.holds(call().status_code == 200, f"{what}: works afterwards")
+                # Without the trigger, the next request succeeds.
+                report.check(call().status_code == 200, f"{operation}: works afterwards")
     signet.stop()
 
     cluster.execute("ALTER DATABASE signet SET default_transaction_isolation = 'serializable'")
     signet.start()
     answers, took = Counter(), []
 
-    def refresher(client):
+    def refreshing_client(client):
         def work():
             started = time.monotonic()
             answers["refresh", client.refresh().status_code] += 1
@@ -91,31 +94,31 @@ def main(report, place):
 
         return work
 
-    def visitor():
-        visitor = Client(signet.url)
-        visitor.email = first.email
+    def login_client():
+        client = Client(signet.url)
+        client.email = first.email
 
         def work():
-            answers["login", visitor.log_in().status_code] += 1
+            answers["login", client.log_in().status_code] += 1
 
         return work
 
     # The clients share the rows of one account and of one address.
     clients = [Client(signet.url).sign_up() for _ in range(4)]
-    work = [*map(refresher, clients), *[visitor() for _ in range(6)]]
+    work = [*map(refreshing_client, clients), *[login_client() for _ in range(6)]]
     with Loop(*work) as loops:
         time.sleep(12)
     statuses = {" ".join(map(str, key)): it for key, it in sorted(answers.items(), key=str)}
     report.figure("SERIALIZABLE, 10 clients on few rows", statuses)
     report.figure("time of a refresh", milliseconds(took))
-    report.holds(not [it for it in answers if it[1] not in (200, 503)], "200 or 503, never 500")
-    report.holds(answers["refresh", 200] > 100, "most requests succeed")
-    report.holds(is_alive(signet), "the process is running")
-    report.holds(not loops.errors, f"no other errors {loops.errors[:2]}")
+    report.check(not [it for it in answers if it[1] not in (200, 503)], "200 or 503, never 500")
+    report.check(answers["refresh", 200] > 100, "most requests succeed")
+    report.check(is_running(signet), "the process is running")
+    report.check(not loops.errors, f"no other errors {loops.errors[:2]}")
 
 
 if __name__ == "__main__":
     report = Report("serialization: SQLSTATE 40001 and 40P01")
-    with at_most(120), Place() as place:
-        main(report, place)
+    with time_limit(120), Workspace() as workspace:
+        main(report, workspace)
     report.end()

@@ -1,15 +1,15 @@
-"""W2, W8: commits that hang, and processes that stand still, under clients that refresh.
+"""Hanging commits and suspended processes, while clients refresh (W2, W8).
 
-- *A stall of 3 s* under 1,000 clients: no request gets a 503. On SQLite the file system is frozen
-  (needs root: a separate ext4 on a loop device; otherwise a preloaded library delays syncs); on
-  PostgreSQL, with one and with two instances, commits wait for a standby that does not exist.
-- *A frozen synchronous standby* for three times the retry window: no session ends, no instance
-  exits, and the key set is served.
-- *SIGSTOP for 60 s* under 100 clients, on SQLite and with a second instance that keeps running: no
-  session ends for reuse.
+- *A stall of 3 s* with 1,000 clients: no request may get a 503. On SQLite a file system is frozen.
+  That needs root and a separate ext4 on a loop device; otherwise a preloaded library delays syncs.
+  On PostgreSQL, with one and with two instances, commits wait for a standby that does not exist.
+- *A suspended synchronous standby* for three times the retry window: no session may end, no
+  instance may exit, and the key set must be served.
+- *SIGSTOP for 60 s* with 100 clients, on SQLite and on PostgreSQL with a second running instance:
+  no session may end for token reuse.
 
-After each, every session's last acknowledged refresh token works: what was acknowledged is stored.
-`--only stall|standby|frozen` runs one of them.
+After each fault, the last acknowledged refresh token of every session must work, so that no
+acknowledged write is lost. `--only stall|standby|frozen` runs one of the tests.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from harness import (
     REPOSITORY,
     Counter,
     Loop,
-    Place,
+    Workspace,
     Report,
-    at_most,
+    time_limit,
     httpx,
-    is_alive,
+    is_running,
     milliseconds,
     secrets,
     wait_for,
@@ -39,7 +39,7 @@ from harness import (
 
 WINDOW = 10
 STALL = 3
-STAND_STILL = 60
+SUSPENSION = 60
 SETTINGS = {
     "SIGNET_REFRESH_RETRY_SECONDS": str(WINDOW),
     "SIGNET_TRUSTED_PROXIES": "127.0.0.1",
@@ -51,13 +51,13 @@ REUSES = "SELECT count(*) FROM auth_event WHERE type = 'token_reuse'"
 class Session:
     """A client that refreshes at all instances in turn, and retries unless the status was 200."""
 
-    def __init__(self, crowd, number):
-        self.crowd, self.number = crowd, number
+    def __init__(self, load, number):
+        self.load, self.number = load, number
         self.token = None
         self.connections = {}
 
     async def ask(self, port, path, body, wait):
-        """The status and the body. After the timeout, the connection is abandoned."""
+        """Sends a request. Returns status and body. After a timeout, the connection is closed."""
         content = json.dumps(body)
         client = f"10.{self.number >> 16 & 255}.{self.number >> 8 & 255}.{self.number & 255}"
         head = (
@@ -85,45 +85,46 @@ class Session:
         self.token = body["refresh_token"]
 
     async def refresh(self, port, wait):
-        crowd, began = self.crowd, time.monotonic()
+        load, began = self.load, time.monotonic()
         try:
             status, body = await self.ask(
-                port, "/api/auth/refresh", {"refresh_token": self.token}, wait)
+                port, "/api/auth/refresh", {"refresh_token": self.token}, wait
+            )
         except (TimeoutError, OSError, EOFError) as error:
             status, body = type(error).__name__, None
-        crowd.answers[status] += 1
-        crowd.took.append(time.monotonic() - began)
+        load.answers[status] += 1
+        load.took.append(time.monotonic() - began)
         if status == 200:
             self.token = body["refresh_token"]
         elif isinstance(status, int) and status != 503:
-            crowd.refused.append((self.number, status, body))
+            load.refused.append((self.number, status, body))
         return status
 
 
-class Crowd:
-    """Sessions in a separate event loop."""
+class SessionLoad:
+    """Sessions that refresh in the event loop of a separate thread."""
 
     def __init__(self, ports, size, *, pause, wait):
         self.ports, self.pause, self.wait = ports, pause, wait
         self.answers, self.took, self.refused = Counter(), [], []
         self.sessions = [Session(self, number) for number in range(size)]
-        self._over = False
+        self._stopped = False
         self._loop = asyncio.new_event_loop()
         self._loop.run_until_complete(self._sign_up())
 
     async def _sign_up(self):
-        left = list(self.sessions)
+        remaining = list(self.sessions)
 
         async def work():
-            while left:
-                await left.pop().sign_up(self.ports[0])
+            while remaining:
+                await remaining.pop().sign_up(self.ports[0])
 
         await asyncio.gather(*(work() for _ in range(16)))
 
     async def _refresh_until_stopped(self, session):
         turn = session.number
         await asyncio.sleep(self.pause * session.number / len(self.sessions))
-        while not self._over:
+        while not self._stopped:
             turn += 1
             await session.refresh(self.ports[turn % len(self.ports)], self.wait)
             await asyncio.sleep(self.pause)
@@ -132,61 +133,65 @@ class Crowd:
         await asyncio.gather(*map(self._refresh_until_stopped, self.sessions))
 
     def __enter__(self):
-        self._thread = threading.Thread(
-            target=lambda: self._loop.run_until_complete(self._run()))
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._run()))
         self._thread.start()
         return self
 
     def __exit__(self, *_):
-        self._over = True
+        self._stopped = True
         self._thread.join()
 
     def last_tokens(self):
-        """The response to each session's last acknowledged token."""
+        """Refreshes each session with its last acknowledged token. Returns the statuses."""
         statuses = Counter()
 
-        async def work(left):
-            while left:
-                statuses[await left.pop().refresh(self.ports[0], 30)] += 1
+        async def work(remaining):
+            while remaining:
+                statuses[await remaining.pop().refresh(self.ports[0], 30)] += 1
 
         async def refresh_all():
-            left = list(self.sessions)
-            await asyncio.gather(*(work(left) for _ in range(16)))
+            remaining = list(self.sessions)
+            await asyncio.gather(*(work(remaining) for _ in range(16)))
 
         self._loop.run_until_complete(refresh_all())
         return statuses
 
 
-def report_results(report, crowd, instances, reuses):
-    size = len(crowd.sessions)
-    report.figure("refreshes", f"{dict(crowd.answers)}, {milliseconds(crowd.took)}")
-    report.holds(not crowd.refused, f"no request is refused {crowd.refused[:2]}")
-    report.holds(reuses() == 0, f"sessions ended for reuse: {reuses()}")
-    report.holds(all(map(is_alive, instances)), "all processes are running")
-    last = crowd.last_tokens()
-    report.holds(reuses() == 0, f"nor afterwards: {reuses()}")
-    report.holds(last == {200: size}, f"each last acknowledged token works {dict(last)}")
+def report_results(report, load, instances, reuses):
+    size = len(load.sessions)
+    report.figure("refreshes", f"{dict(load.answers)}, {milliseconds(load.took)}")
+    report.check(not load.refused, f"no request is refused {load.refused[:2]}")
+    report.check(reuses() == 0, f"sessions ended for reuse: {reuses()}")
+    report.check(all(map(is_running, instances)), "all processes are running")
+    last = load.last_tokens()
+    report.check(reuses() == 0, f"sessions ended for reuse afterwards: {reuses()}")
+    report.check(last == {200: size}, f"each last acknowledged token works {dict(last)}")
 
 
 # --- a stall ------------------------------------------------------------------------------------
 
 
 @contextmanager
-def file_system(place):
-    """A directory whose writes can be blocked for some seconds: (directory, settings, method)."""
+def file_system(workspace):
+    """A directory whose writes can be blocked: its path, settings of Signet, and the function that
+    blocks writes for some seconds."""
     if os.getuid() != 0:
-        library, control = place.directory / "disk_faults.so", place.directory / "faults"
+        library, control = workspace.directory / "disk_faults.so", workspace.directory / "faults"
         source = REPOSITORY / "tests/e2e/disk_faults.c"
         command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
         subprocess.run(command, check=True)
 
-        def hold(seconds):
+        def block_writes(seconds):
             control.write_text(f"sync hang:{seconds * 1_000} 0 1\n")
             time.sleep(seconds)
 
-        yield place.directory, {"LD_PRELOAD": str(library), "DISK_FAULTS": str(control)}, hold
+        yield (
+            workspace.directory,
+            {"LD_PRELOAD": str(library), "DISK_FAULTS": str(control)},
+            block_writes,
+        )
         return
-    image, folder = place.directory / "disk.img", place.directory / "disk"
+    image, folder = workspace.directory / "disk.img", workspace.directory / "disk"
     folder.mkdir()
     with image.open("wb") as file:
         file.truncate(128 << 20)
@@ -194,7 +199,7 @@ def file_system(place):
     subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
 
     def freeze(seconds):
-        # The unfreeze is started before the freeze.
+        # The process that unfreezes starts first, since a frozen file system could block its start.
         thaw = f"sleep {seconds}; fsfreeze --unfreeze {folder}"
         with subprocess.Popen(["sh", "-c", thaw]):
             subprocess.run(["fsfreeze", "--freeze", str(folder)], check=True)
@@ -205,48 +210,55 @@ def file_system(place):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def stall(report, crowd, instances, hold, reuses):
-    with crowd:
+def stall(report, load, instances, block_writes, reuses):
+    with load:
         time.sleep(4)
-        before = Counter(crowd.answers)
-        hold(STALL)
+        before = Counter(load.answers)
+        block_writes(STALL)
         time.sleep(6)
     report.figure("before the fault", dict(before))
-    report.holds(set(crowd.answers) == {200}, "every answer is a 200")
-    report_results(report, crowd, instances, reuses)
+    report.check(set(load.answers) == {200}, "every answer is a 200")
+    report_results(report, load, instances, reuses)
 
 
 def stalls(report, clients):
     print(f"-- a stall of {STALL} s under {clients} clients, SQLite", flush=True)
-    with Place() as place, file_system(place) as (folder, settings, hold):
+    with Workspace() as workspace, file_system(workspace) as (folder, settings, block_writes):
         file = folder / "signet.db"
-        signet = place.signet(f"sqlite:{file}", **SETTINGS, **settings).start()
-        crowd = Crowd([signet.port], clients, pause=1, wait=30)
-        stall(report, crowd, [signet], hold, lambda: reuses_in(file))
+        signet = workspace.signet(f"sqlite:{file}", **SETTINGS, **settings).start()
+        load = SessionLoad([signet.port], clients, pause=1, wait=30)
+        stall(report, load, [signet], block_writes, lambda: reuses_in(file))
         signet.stop()
     for count in (1, 2):
-        print(f"-- the same, PostgreSQL, instances: {count}", flush=True)
-        with Place() as place:
-            cluster = place.cluster()
-            instances = start(place, cluster, count)
-            crowd = Crowd([it.port for it in instances], clients, pause=1, wait=30)
+        print(
+            f"-- a stall of {STALL} s under {clients} clients, PostgreSQL, instances: {count}",
+            flush=True,
+        )
+        with Workspace() as workspace:
+            cluster = workspace.cluster()
+            instances = start(workspace, cluster, count)
+            load = SessionLoad([it.port for it in instances], clients, pause=1, wait=30)
 
-            def hold(seconds, cluster=cluster):
+            def block_writes(seconds, cluster=cluster):
                 wait_for_standbys(cluster, "nobody")
                 time.sleep(seconds)
                 wait_for_standbys(cluster, "")
 
-            stall(report, crowd, instances, hold, lambda it=cluster: it.execute(REUSES)[0][0])
+            stall(
+                report, load, instances, block_writes, lambda it=cluster: it.execute(REUSES)[0][0]
+            )
 
 
-def start(place, cluster, count):
-    first = place.signet(cluster.url("signet"), **SETTINGS).start()
-    others = [place.signet(cluster.url("signet"), like=first).start() for _ in range(count - 1)]
+def start(workspace, cluster, count):
+    first = workspace.signet(cluster.url("signet"), **SETTINGS).start()
+    others = [
+        workspace.signet(cluster.url("signet"), settings_of=first).start() for _ in range(count - 1)
+    ]
     return [first, *others]
 
 
 def wait_for_standbys(cluster, names):
-    """Makes commits wait for these standbys."""
+    """Makes commits wait for the standbys with these names."""
     options = {"options": "-c synchronous_commit=off"}
     with cluster.connect("postgres", **options) as connection:
         connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
@@ -261,17 +273,17 @@ def reuses_in(file):
 # --- a standby ----------------------------------------------------------------------------------
 
 
-def standby_stands_still(report):
+def standby_suspended(report):
     seconds = 3 * WINDOW
-    print(f"-- a synchronous standby stands still for {seconds} s, two instances", flush=True)
-    with Place() as place:
-        cluster = place.cluster()
-        standby = place.standby(cluster, cluster.port)
+    print(f"-- a synchronous standby is suspended for {seconds} s, two instances", flush=True)
+    with Workspace() as workspace:
+        cluster = workspace.cluster()
+        standby = workspace.standby(cluster, cluster.port)
         wait_for_standbys(cluster, "standby")
         state = "SELECT sync_state FROM pg_stat_replication"
-        wait_for(lambda: cluster.execute(state) == [("sync",)], 20, "it is synchronous")
-        instances = start(place, cluster, 2)
-        crowd = Crowd([it.port for it in instances], 100, pause=0.1, wait=2)
+        wait_for(lambda: cluster.execute(state) == [("sync",)], 20, "the standby is synchronous")
+        instances = start(workspace, cluster, 2)
+        load = SessionLoad([it.port for it in instances], 100, pause=0.1, wait=2)
         sets, ready = Counter(), Counter()
 
         def poll_endpoints():
@@ -280,63 +292,65 @@ def standby_stands_still(report):
                 sets[answer.status_code] += 1
                 ready[httpx.get(f"{instance.url}/readyz", timeout=5).status_code] += 1
 
-        with crowd:
+        with load:
             time.sleep(2)
             standby.freeze()
-            with Loop(poll_endpoints, pause=0.2) as looking:
+            with Loop(poll_endpoints, pause=0.2) as polling:
                 time.sleep(seconds)
             standby.thaw()
             time.sleep(WINDOW)
         report.figure("the key set, and /readyz, meanwhile", f"{dict(sets)}, {dict(ready)}")
-        report.holds(set(sets) == {200} and not looking.errors, "the key set is served")
-        unanswered = sum(n for status, n in crowd.answers.items() if status != 200)
-        report.holds(unanswered > 0, "clients had to retry")
-        report_results(report, crowd, instances, lambda: cluster.execute(REUSES)[0][0])
+        report.check(set(sets) == {200} and not polling.errors, "the key set is served")
+        unanswered = sum(n for status, n in load.answers.items() if status != 200)
+        report.check(unanswered > 0, "clients had to retry")
+        report_results(report, load, instances, lambda: cluster.execute(REUSES)[0][0])
 
 
 # --- a process ----------------------------------------------------------------------------------
 
 
-def frozen(report):
-    with Place() as place:
-        file = place.directory / "signet.db"
-        signet = place.signet(f"sqlite:{file}", **SETTINGS).start()
-        freeze_process(report, "SQLite", [signet], lambda: reuses_in(file))
+def process_suspended(report):
+    with Workspace() as workspace:
+        file = workspace.directory / "signet.db"
+        signet = workspace.signet(f"sqlite:{file}", **SETTINGS).start()
+        suspend_process(report, "SQLite", [signet], lambda: reuses_in(file))
         signet.stop()
-    with Place() as place:
-        cluster = place.cluster()
-        instances = start(place, cluster, 2)
+    with Workspace() as workspace:
+        cluster = workspace.cluster()
+        instances = start(workspace, cluster, 2)
         reuses = lambda: cluster.execute(REUSES)[0][0]  # noqa: E731
-        freeze_process(report, "PostgreSQL, one of two instances", instances, reuses)
+        suspend_process(report, "PostgreSQL, one of two instances", instances, reuses)
 
 
-def freeze_process(report, what, instances, reuses):
-    print(f"-- SIGSTOP for {STAND_STILL} s under 100 clients, {what}", flush=True)
-    crowd = Crowd([it.port for it in instances], 100, pause=0.1, wait=2)
-    with crowd:
+def suspend_process(report, what, instances, reuses):
+    print(f"-- SIGSTOP for {SUSPENSION} s under 100 clients, {what}", flush=True)
+    load = SessionLoad([it.port for it in instances], 100, pause=0.1, wait=2)
+    with load:
         time.sleep(2)
         os.kill(instances[0].pid, signal.SIGSTOP)
-        time.sleep(STAND_STILL)
+        time.sleep(SUSPENSION)
         os.kill(instances[0].pid, signal.SIGCONT)
         time.sleep(WINDOW)
-    report.holds(crowd.answers["TimeoutError"] > 0, "clients had to retry")
-    report_results(report, crowd, instances, reuses)
+    report.check(load.answers["TimeoutError"] > 0, "clients had to retry")
+    report_results(report, load, instances, reuses)
 
 
 def main(report, arguments):
     if arguments.only in (None, "stall"):
         stalls(report, arguments.clients)
     if arguments.only in (None, "standby"):
-        standby_stands_still(report)
+        standby_suspended(report)
     if arguments.only in (None, "frozen"):
-        frozen(report)
+        process_suspended(report)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=["stall", "standby", "frozen"])
-    parser.add_argument("--clients", type=int, default=1_000, help="of the stall")
-    report = Report("stalls: commits that hang, processes that stand still")
-    with at_most(900):
+    parser.add_argument(
+        "--clients", type=int, default=1_000, help="number of clients during the stall"
+    )
+    report = Report("stalls: hanging commits, suspended processes")
+    with time_limit(900):
         main(report, parser.parse_args())
     report.end()

@@ -1,12 +1,14 @@
-"""W4: attackers start logins and never finish them: many from one IPv6 /48, and many from 100,000
-addresses.
+"""Attackers start logins and never finish them: from one IPv6 /48, then 100,000 addresses (W4).
 
-Nothing of it is stored: no row is pending, the database does not grow, and other clients refresh
-and log in on the pages as before: compared with the same clients on an idle server just before and
-after each round. `--requests` is the number sent in each of the two rounds, `--rate` the number per
-second (four times as many from the /48, most of which are refused), `--database` where. Choose a
-rate that leaves the machine time: a debug build on two cores serves some 200 a second and no more.
-1,000,000 requests, for a release build: `--requests 1000000 --rate 1000`.
+Signet must not store these requests: no row is pending, and the database does not grow. Meanwhile
+other clients refresh and log in on the pages. Their response times are compared with those on the
+idle server, directly before and after each round.
+
+`--requests` is the number of requests in each of the two rounds. `--rate` is their number per
+second; it is four times as high from the /48, most of whose requests are rejected. `--database`
+selects the database. The rate must not use the machine's whole capacity: a debug build on two cores
+serves at most some 200 requests a second. For 1,000,000 requests, use a release build and
+`--requests 1000000 --rate 1000`.
 """
 
 import argparse
@@ -20,12 +22,12 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Place,
+    Workspace,
     Report,
-    at_most,
+    time_limit,
     command,
     httpx,
-    is_alive,
+    is_running,
     milliseconds,
     percentile,
 )
@@ -44,7 +46,7 @@ REQUEST = {
 }
 PATH = f"/oauth2/authorize?{httpx.QueryParams(REQUEST)}"
 PASSWORD = "Correct-horse-7"
-# Low enough for a round to exceed it, and for the other clients to stay below.
+# The requests of a round exceed this limit, those of the other clients do not.
 PER_MINUTE = 120
 LIMITS = {
     "SIGNET_REFRESHES_PER_MINUTE": str(PER_MINUTE),
@@ -53,12 +55,12 @@ LIMITS = {
 
 
 def one_ipv6_block(number):
-    """65,536 clients of one /48."""
+    """The address of a client: 65,536 clients are in one /48."""
     return f"2001:db8:7:{number % 65_536:x}::1"
 
 
 def many_addresses(number):
-    """100,000 addresses of IPv4, and of IPv6 each in a separate /48."""
+    """The address of a client: 50,000 are IPv4, 50,000 are in an IPv6 /48 each."""
     number %= 100_000
     low = f"{number >> 8 & 255}.{number & 255}"
     return (
@@ -69,7 +71,7 @@ def many_addresses(number):
 
 
 class Flood:
-    """Sends requests over persistent connections, at most `rate` a second."""
+    """Sends requests over persistent connections, at most `rate` per second."""
 
     def __init__(self, port, requests, rate, address_of):
         self.port, self.requests, self.rate, self.address_of = port, requests, rate, address_of
@@ -100,7 +102,7 @@ class Flood:
 
 
 class RegularUsers:
-    """Users who refresh and log in meanwhile, each at a separate address."""
+    """Users who refresh or log in during the flood, each from a separate address."""
 
     def __init__(self, url):
         self.url = url
@@ -108,10 +110,10 @@ class RegularUsers:
         self._clients = [Client(url).sign_up() for _ in range(10)]
         for number, client in enumerate(self._clients):
             client.http.headers["x-forwarded-for"] = f"192.0.2.{number + 1}"
-        self._loops = [self._refreshes(client) for client in self._clients[:6]]
-        self._loops += [self._logs_in(client) for client in self._clients[6:]]
+        self._loops = [self._refreshing_client(client) for client in self._clients[:6]]
+        self._loops += [self._login_client(client) for client in self._clients[6:]]
 
-    def _refreshes(self, client):
+    def _refreshing_client(self, client):
         def work():
             started = time.monotonic()
             answer = client.refresh()
@@ -120,8 +122,8 @@ class RegularUsers:
 
         return work
 
-    def _logs_in(self, client):
-        """A login on the page from an authorization request to the code."""
+    def _login_client(self, client):
+        """Logs in on the page, from the authorization request to the code."""
 
         def work():
             started = time.monotonic()
@@ -131,8 +133,8 @@ class RegularUsers:
             form |= {"username": client.email, "password": PASSWORD}
             answer = client.http.post("/login", data=form, headers={"cookie": cookie})
             self.logins.append(time.monotonic() - started)
-            came_back = answer.headers.get("location", "").startswith(f"{CALLBACK}?code=")
-            self.statuses["login", answer.status_code, came_back] += 1
+            has_code = answer.headers.get("location", "").startswith(f"{CALLBACK}?code=")
+            self.statuses["login", answer.status_code, has_code] += 1
 
         return work
 
@@ -143,42 +145,45 @@ class RegularUsers:
         return self.refreshes, self.logins, loops.errors
 
 
-def size_of(place, cluster):
+def size_of(workspace, cluster):
     if cluster is None:
-        return sum(it.stat().st_size for it in place.directory.glob("signet.db*"))
+        return sum(it.stat().st_size for it in workspace.directory.glob("signet.db*"))
     size = "SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables"
     return int(cluster.execute(size)[0][0])
 
 
-def waiting_rows(place, cluster):
+def pending_rows(workspace, cluster):
     count = "SELECT count(*) FROM pending_authorization"
     if cluster is not None:
         return cluster.execute(count)[0][0]
-    with sqlite3.connect(f"file:{place.directory}/signet.db?mode=ro", uri=True) as db:
+    with sqlite3.connect(f"file:{workspace.directory}/signet.db?mode=ro", uri=True) as db:
         return db.execute(count).fetchone()[0]
 
 
 def memory_of(signet):
-    """Resident memory, in MiB."""
+    """The resident memory of the instance, in MiB."""
     for line in Path(f"/proc/{signet.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) // 1024
     return 0
 
 
-def flood(report, place, cluster, signet, others, name, address_of, rate, options):
+def flood(report, workspace, cluster, signet, regular_users, name, address_of, rate, options):
     print(f"-- {name}", flush=True)
-    idle_refreshes, idle_logins, errors = others.during(lambda: time.sleep(IDLE_SECONDS))
-    size, memory = size_of(place, cluster), memory_of(signet)
-    strangers = Flood(signet.port, options.requests, rate, address_of)
-    refreshes, logins, more = others.during(lambda: asyncio.run(strangers.run()))
+    idle_refreshes, idle_logins, errors = regular_users.during(lambda: time.sleep(IDLE_SECONDS))
+    size, memory = size_of(workspace, cluster), memory_of(signet)
+    attackers = Flood(signet.port, options.requests, rate, address_of)
+    refreshes, logins, flood_errors = regular_users.during(lambda: asyncio.run(attackers.run()))
     written = len(refreshes) + len(logins)
-    grown = size_of(place, cluster) - size
+    grown = size_of(workspace, cluster) - size
     report.figure(
-        "strangers", f"{options.requests} in {strangers.took:.0f} s: {dict(strangers.statuses)}"
+        "unfinished logins",
+        f"{options.requests} in {attackers.took:.0f} s: {dict(attackers.statuses)}",
     )
     report.figure("memory", f"{memory} MiB, then {memory_of(signet)} MiB")
-    later_refreshes, later_logins, most = others.during(lambda: time.sleep(IDLE_SECONDS))
+    later_refreshes, later_logins, later_errors = regular_users.during(
+        lambda: time.sleep(IDLE_SECONDS)
+    )
     for what, idle, now, later in (
         ("refresh", idle_refreshes, refreshes, later_refreshes),
         ("login", idle_logins, logins, later_logins),
@@ -192,69 +197,86 @@ def flood(report, place, cluster, signet, others, name, address_of, rate, option
             ("idle again", later),
         ):
             report.figure(f"{what}, {when}", milliseconds(took))
-        # The load may slow others down; stored requests would, too, and for longer.
-        for when, took, before, slack in (
-            ("with strangers", now, idle, 1.0),
+        # The load itself may slow other clients down. Stored requests would do so increasingly, and
+        # also after the flood.
+        for when, took, before, tolerance in (
+            ("during the flood", now, idle, 1.0),
             ("in the last third", last, first, 0.25),
-            ("after them", later, idle, 0.25),
+            ("after the flood", later, idle, 0.25),
         ):
             p99 = percentile(before, 0.99)
-            bound = max(2 * p99, p99 + slack)
-            report.holds(
+            bound = max(2 * p99, p99 + tolerance)
+            report.check(
                 percentile(took, 0.99) <= bound, f"{what}: p99 {when} at most {bound * 1e3:.0f} ms"
             )
     report.figure(
-        "database", f"{size / 1024:.0f} KiB, {grown / 1024:+.0f} KiB; others wrote {written} times"
+        "database",
+        f"{size / 1024:.0f} KiB, {grown / 1024:+.0f} KiB; other clients wrote {written} times",
     )
-    report.holds(waiting_rows(place, cluster) == 0, "no row is pending")
-    # The others' logins and their audit events use some space themselves.
-    report.holds(
-        grown <= 16 * 1024 * written + 4 * 1024 * 1024, "the database grows by what others wrote"
+    report.check(pending_rows(workspace, cluster) == 0, "no row is pending")
+    # Logins of the other clients and their audit events use some space.
+    report.check(
+        grown <= 16 * 1024 * written + 4 * 1024 * 1024,
+        "the database only grows by the writes of other clients",
     )
     bad = {
         it: n
-        for it, n in others.statuses.items()
+        for it, n in regular_users.statuses.items()
         if it not in (("refresh", 200), ("login", 303, True))
     }
-    errors += more + most
-    report.holds(not bad and not errors, f"no other client is refused {bad} {errors[:2]}")
-    return strangers
+    errors += flood_errors + later_errors
+    report.check(
+        not bad and not errors, f"no request of another client is rejected {bad} {errors[:2]}"
+    )
+    return attackers
 
 
-def run(report, place, kind, options):
+def run(report, workspace, kind, options):
     print(f"== on {kind}", flush=True)
-    cluster = place.cluster() if kind == "postgresql" else None
-    url = cluster.url("signet") if cluster else f"sqlite:{place.directory}/signet.db"
-    signet = place.signet(url, **LIMITS)
+    cluster = workspace.cluster() if kind == "postgresql" else None
+    url = cluster.url("signet") if cluster else f"sqlite:{workspace.directory}/signet.db"
+    signet = workspace.signet(url, **LIMITS)
     signet.start()
     created = command(
         signet, "client", "create", "web", "--redirect-uri", CALLBACK, "--consent", "skip"
     )
-    said, _ = created.communicate(timeout=30)
-    assert created.returncode == 0, said
-    others = RegularUsers(signet.url)
+    output, _ = created.communicate(timeout=30)
+    assert created.returncode == 0, output
+    regular_users = RegularUsers(signet.url)
     rates = options.rate * 4, options.rate
     block = flood(
-        report, place, cluster, signet, others, "one /48", one_ipv6_block, rates[0], options
-    )
-    # The limit of ten clients per minute, plus the initial burst.
-    most = 10 * PER_MINUTE * (block.took / 60 + 1.1)
-    served = block.statuses[200]
-    report.holds(served <= most, f"the /48 is served at most {most:.0f} times: {served}")
-    report.holds(set(block.statuses) == {200, 429}, "200 or 429")
-    many = flood(
         report,
-        place,
+        workspace,
         cluster,
         signet,
-        others,
+        regular_users,
+        "one /48",
+        one_ipv6_block,
+        rates[0],
+        options,
+    )
+    # The limit per minute of ten clients, plus the initial burst.
+    max_served = 10 * PER_MINUTE * (block.took / 60 + 1.1)
+    served = block.statuses[200]
+    report.check(
+        served <= max_served, f"the /48 is served at most {max_served:.0f} times: {served}"
+    )
+    report.check(set(block.statuses) == {200, 429}, "200 or 429")
+    many = flood(
+        report,
+        workspace,
+        cluster,
+        signet,
+        regular_users,
         "100,000 addresses",
         many_addresses,
         rates[1],
         options,
     )
-    report.holds(set(many.statuses) == {200}, "each address is within its own limit")
-    report.holds(is_alive(signet) and signet.stop() == 0, "it is running and exits with 0")
+    report.check(set(many.statuses) == {200}, "each address is within its own limit")
+    report.check(
+        is_running(signet) and signet.stop() == 0, "the process is running and exits with 0"
+    )
 
 
 if __name__ == "__main__":
@@ -263,12 +285,12 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=int, default=40)
     parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
     options = parser.parse_args()
-    report = Report(f"strangers: {options.requests} requests a round that nobody finishes")
+    report = Report(f"strangers: {options.requests} unfinished logins per round")
     kinds = ["sqlite", "postgresql"] if options.database == "both" else [options.database]
-    # The most that each round may take on a machine slower than the requested rate.
+    # Each round may take this long on a machine that is slower than the requested rate.
     bound = len(kinds) * (120 + 2 * (IDLE_SECONDS + 10 * options.requests // options.rate))
-    with at_most(bound):
+    with time_limit(bound):
         for kind in kinds:
-            with Place() as place:
-                run(report, place, kind, options)
+            with Workspace() as workspace:
+                run(report, workspace, kind, options)
     report.end()

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from recipe import Recipe, Service
 from forgery import claims_of, encode, header_of, signing_input
-from harness import PASSWORD, Client, Place, command, httpx, wait_for
+from harness import PASSWORD, Client, Workspace, command, httpx, wait_for
 from person import Person
 from processes import Signet
 from stock import register
@@ -40,12 +40,12 @@ OWN_TIMES = {"SIGNET_KEY_PUBLICATION_SECONDS": "1200", "SIGNET_JWKS_MAX_AGE_SECO
 class Issuer:
     """Started, and with an account of which it always has a fresh token."""
 
-    def __init__(self, place: Place, service: Service, long: bool) -> None:
+    def __init__(self, workspace: Workspace, service: Service, long: bool) -> None:
         recipe = service.recipe
-        directory: Path = place.directory / "issuer"
+        directory: Path = workspace.directory / "issuer"
         directory.mkdir()
         settings = {**(OWN_TIMES if long else SCALED), **recipe.settings}
-        self.signet: Signet = place.signet(
+        self.signet: Signet = workspace.signet(
             f"sqlite:{directory}/signet.db",
             SIGNET_AUDIENCE=TASKS,
             SIGNET_ACCESS_TOKEN_SECONDS=str(900 if long else LIFE),

@@ -14,7 +14,7 @@ from typing import Any
 from recipe import TARGET, Recipe, Service, read
 from callers import NO_ANSWER, Answer, Caller, Load
 from forgery import claims_of
-from harness import Client, Place, Report, at_most, wait_for
+from harness import Client, Workspace, Report, time_limit, wait_for
 from issuer import Issuer, Mint
 from login import login
 
@@ -36,14 +36,14 @@ Figures = dict[str, Any]
 class Measurement:
     """One recipe with its Signet, and what was measured of it."""
 
-    def __init__(self, recipe: Recipe, place: Place, report: Report, long: bool) -> None:
+    def __init__(self, recipe: Recipe, workspace: Workspace, report: Report, long: bool) -> None:
         self.recipe = recipe
-        self.place = place
+        self.workspace = workspace
         self.report = report
         self.long = long
         self.figures: Figures = {}
-        self.service = Service(recipe, place.directory / "service")
-        self.issuer = Issuer(place, self.service, long)
+        self.service = Service(recipe, workspace.directory / "service")
+        self.issuer = Issuer(workspace, self.service, long)
         self.user_id = claims_of(self.issuer.user.body["access_token"])["sub"]
 
     def start(self, service: Service) -> None:
@@ -65,7 +65,7 @@ def tokens(it: Measurement) -> None:
     caller = Caller(it.service.port)
     good = caller.whoami(it.issuer.user.body["access_token"])
     answered = f"{good.status} {good.body[:50]!r}"
-    it.report.holds(it.is_good(good), f"a good token is accepted ({answered})")
+    it.report.check(it.is_good(good), f"a good token is accepted ({answered})")
     wait = claims_of(it.issuer.bad["expired"])["exp"] + LEEWAY + 1 - time.time()
     time.sleep(max(0.0, wait))
     answers = {"no token": caller.whoami(None)}
@@ -74,7 +74,7 @@ def tokens(it: Measurement) -> None:
     it.note("accepts wrongly", accepted)
     it.note("statuses", {name: answer.status for name, answer in answers.items()})
     known = sorted(it.recipe.accepts_wrongly)
-    it.report.holds(accepted == known, f"it accepts wrongly what its recipe.json says: {known}")
+    it.report.check(accepted == known, f"it accepts wrongly what its recipe.json says: {known}")
 
 
 def rotation(it: Measurement) -> None:
@@ -108,15 +108,15 @@ def rotate(it: Measurement, name: str, unknown_rate: int) -> None:
     if unknown_rate:
         figures["unknown kids"] = len(beside.answers)
         accepted = sum(answer.status == 200 for answer in beside.answers)
-        it.report.holds(accepted == 0, f"{name}: no unknown kid is accepted")
+        it.report.check(accepted == 0, f"{name}: no unknown kid is accepted")
     it.note(name, figures)
     kids = {answer.kid for answer in good.answers}
     two_keys = len(kids) == 2 and not mint.errors
-    it.report.holds(two_keys, f"{name}: tokens of two keys {mint.errors[:1]}")
+    it.report.check(two_keys, f"{name}: tokens of two keys {mint.errors[:1]}")
     if it.recipe.refuses_in_rotation:
         it.report.figure("good tokens may be refused", it.recipe.refuses_in_rotation)
     else:
-        it.report.holds(not refused, f"{name}: no good token is refused")
+        it.report.check(not refused, f"{name}: no good token is refused")
 
 
 def logout(it: Measurement) -> None:
@@ -137,7 +137,7 @@ def logout(it: Measurement) -> None:
     it.issuer.signet.restart()
     if it.recipe.ours:
         bound = STATUS_TTL + 2 + 2 * POLL
-        it.report.holds(after <= bound, f"logout: refused within {bound} s")
+        it.report.check(after <= bound, f"logout: refused within {bound} s")
 
 
 def outage(it: Measurement) -> None:
@@ -146,8 +146,8 @@ def outage(it: Measurement) -> None:
     it.issuer.user.refresh()
     token = it.issuer.user.body["access_token"]
     assert claims_of(token)["exp"] - time.time() > seconds + 10
-    late = Service(it.recipe, it.place.directory / "late")
-    it.place._stack.callback(late.kill)  # also after an interruption
+    late = Service(it.recipe, it.workspace.directory / "late")
+    it.workspace._stack.callback(late.kill)  # also after an interruption
     caller = Caller(it.service.port)
     wait_for(lambda: it.is_good(caller.whoami(token)), 30, "a good token is accepted")
     with Load(it.service.port, GOOD_RATE, lambda: (token, "")) as load:
@@ -174,10 +174,10 @@ def outage(it: Measurement) -> None:
     it.note("outage", figures)
     it.note("started in the outage", {**started, **works})
     if it.recipe.ours:
-        it.report.holds(not refused, "outage: no good token is refused")
+        it.report.check(not refused, "outage: no good token is refused")
         expected = {"starts": True, "answers": 503}
-        it.report.holds(started == expected, "outage: a service started meanwhile answers 503")
-        it.report.holds(works["works again after s"] is not None, "outage: and works afterwards")
+        it.report.check(started == expected, "outage: a service started meanwhile answers 503")
+        it.report.check(works["works again after s"] is not None, "outage: and works afterwards")
 
 
 def start_without_signet(it: Measurement, late: Service, token: str, seconds: float) -> Figures:
@@ -244,10 +244,10 @@ PHASES: dict[str, Callable[[Measurement], None]] = {
 def main(name: str, long: bool, only: list[str]) -> None:
     recipe = read(name)
     report = Report(f"{recipe.library} {recipe.version} ({name})")
-    with at_most(7200 if long else 1500), Place() as place:
+    with time_limit(7200 if long else 1500), Workspace() as workspace:
         recipe.make()
-        it = Measurement(recipe, place, report, long)
-        place._stack.callback(it.service.kill)
+        it = Measurement(recipe, workspace, report, long)
+        workspace._stack.callback(it.service.kill)
         it.figures["settings"] = {
             key: value for key, value in it.issuer.signet.settings.items() if "SECONDS" in key
         }
