@@ -1,7 +1,7 @@
-// Checks the access tokens on standard input, one a line, and says of each what a service would make of it:
-// `accepted`, or why not. It keeps keys and lists in between, as a service does.
+// Verifies the access tokens on standard input, one per line. Prints `accepted` or the reason of the rejection.
+// Keys and status lists are cached between tokens, as in a service.
 //
-//   node verify.mjs PATH_OF_THE_VERIFIER ISSUER AUDIENCE
+//   node verify.mjs VERIFIER_PATH ISSUER AUDIENCE
 
 import { createInterface } from 'node:readline'
 

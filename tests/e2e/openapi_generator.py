@@ -34,7 +34,7 @@ def generate() -> None:
     """Generates both clients and compiles the Java client with one run of Maven, in copies."""
     shutil.rmtree(BUILT, ignore_errors=True)
     for language in ("java", "go"):
-        ignored = shutil.ignore_patterns("target", "signet", "life")
+        ignored = shutil.ignore_patterns("target", "signet", "lifecycle")
         shutil.copytree(CLIENTS / language, BUILT / language, ignore=ignored)
     maven_properties = (f"-Dcontract={CONTRACT}", f"-Dgo.directory={BUILT / 'go/signet'}")
     build = ("mvn", "--batch-mode", "--quiet", *maven_properties, "process-classes")
@@ -45,7 +45,7 @@ def run_java_client(*arguments: str) -> str:
     generate()
     classes = BUILT / "java/target"
     java = ("java", SHORT_LIVED, "-cp", f"{classes}/classes:{classes}/lib/*")
-    return run(*java, "example.Life", *arguments, cwd=BUILT)
+    return run(*java, "example.Lifecycle", *arguments, cwd=BUILT)
 
 
 def run_go_client(*arguments: str) -> str:

@@ -69,11 +69,11 @@ def test_generated_typescript_client(signet: Signet) -> None:
     project.bin("openapi-typescript", CONTRACT, "--output", "signet.d.ts")
     project.bin("tsc")
 
-    assert project.run("node", "built/life.js", *arguments(signet)) == EXPECTED_CALLS
+    assert project.run("node", "built/lifecycle.js", *arguments(signet)) == EXPECTED_CALLS
 
 
 def test_generated_python_client(signet: Signet, tmp_path: Path) -> None:
-    program = CLIENTS / "python/life.py"
+    program = CLIENTS / "python/lifecycle.py"
     generated = str(tmp_path / "generated")
     generate = ("generate", "--path", CONTRACT, "--output-path", generated)
     run("openapi-python-client", *generate, cwd=tmp_path)

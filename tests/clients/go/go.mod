@@ -1,3 +1,3 @@
-module example.test/life
+module example.test/lifecycle
 
 go 1.23

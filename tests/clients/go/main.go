@@ -1,4 +1,4 @@
-// The life of an account. Prints a line for each answer: operation, status, error code.
+// Calls all operations of an account's lifecycle. Prints each response's status and error code.
 package main
 
 import (
@@ -10,125 +10,126 @@ import (
 	"net/http"
 	"os"
 
-	"example.test/life/signet"
+	"example.test/lifecycle/signet"
 )
 
 func main() {
 	log.SetFlags(log.Lshortfile)
 	if len(os.Args) != 4 {
-		log.Fatal("usage: life URL EMAIL PASSWORD")
+		log.Fatal("usage: lifecycle URL EMAIL PASSWORD")
 	}
 	configuration := signet.NewConfiguration()
 	configuration.Servers = signet.ServerConfigurations{{URL: os.Args[1]}}
-	live(signet.NewAPIClient(configuration), os.Args[2], os.Args[3])
+	callAllOperations(signet.NewAPIClient(configuration), os.Args[2], os.Args[3])
 }
 
-func live(client *signet.APIClient, email, password string) {
+func callAllOperations(client *signet.APIClient, email, password string) {
 	accounts, sessions := client.AccountsAPI, client.SessionsAPI
-	nobody := context.Background()
+	anonymous := context.Background()
 
-	signUp := accounts.SignUp(nobody).SignUpBody(*signet.NewSignUpBody(email, password))
-	born := done("signUp", signUp.Execute)
-	check(born.Email == email)
-	refused("signUp", signUp.Execute)
+	signUp := accounts.SignUp(anonymous).SignUpBody(*signet.NewSignUpBody(email, password))
+	signedUp := expectSuccess("signUp", signUp.Execute)
+	check(signedUp.Email == email)
+	expectError("signUp", signUp.Execute)
 	weak := *signet.NewSignUpBody("other-"+email, "Password1")
-	fields := refused("signUp", accounts.SignUp(nobody).SignUpBody(weak).Execute).Fields
+	fields := expectError("signUp", accounts.SignUp(anonymous).SignUpBody(weak).Execute).Fields
 	check(len(fields) == 1 && fields[0].Name == "password")
 
 	wrong := *signet.NewLogInBody(email, "Wrong-1")
-	refused("logIn", sessions.LogIn(nobody).LogInBody(wrong).Execute)
-	right := *signet.NewLogInBody(email, password)
-	login := done("logIn", sessions.LogIn(nobody).LogInBody(right).Execute)
-	check(login.UserId == born.UserId)
+	expectError("logIn", sessions.LogIn(anonymous).LogInBody(wrong).Execute)
+	correct := *signet.NewLogInBody(email, password)
+	login := expectSuccess("logIn", sessions.LogIn(anonymous).LogInBody(correct).Execute)
+	check(login.UserId == signedUp.UserId)
 
-	account := done("getMe", accounts.GetMe(bearer(login.AccessToken)).Execute)
-	check(account.UserId == born.UserId && !account.CreatedAt.IsZero())
-	refused("getMe", accounts.GetMe(bearer("no-token")).Execute)
+	account := expectSuccess("getMe", accounts.GetMe(bearer(login.AccessToken)).Execute)
+	check(account.UserId == signedUp.UserId && !account.CreatedAt.IsZero())
+	expectError("getMe", accounts.GetMe(bearer("no-token")).Execute)
 
 	refresh := *signet.NewRefreshBody(login.RefreshToken)
-	renewed := done("refresh", sessions.Refresh(nobody).RefreshBody(refresh).Execute)
+	renewed := expectSuccess("refresh", sessions.Refresh(anonymous).RefreshBody(refresh).Execute)
 	check(renewed.RefreshToken != login.RefreshToken)
 	check(renewed.ExpiresIn > 0 && renewed.TokenType == "Bearer")
 
 	reset := *signet.NewResetBody("made-up", password)
-	rejected("resetPassword", accounts.ResetPassword(nobody).ResetBody(reset).Execute)
+	expectEmptyCallError("resetPassword", accounts.ResetPassword(anonymous).ResetBody(reset).Execute)
 
-	after := bearer(renewed.AccessToken)
-	change(after, accounts)
-	end(after, sessions)
-	withdraw(after, client.ConsentsAPI)
+	caller := bearer(renewed.AccessToken)
+	updateProfile(caller, accounts)
+	endSessions(caller, sessions)
+	withdrawConsent(caller, client.ConsentsAPI)
 
 	newPassword := password + "-new"
-	changePassword(after, accounts, password, newPassword)
+	changePassword(caller, accounts, password, newPassword)
 
-	done("logOut", sessions.LogOut(after).Execute)
-	refused("getMe", accounts.GetMe(after).Execute)
-	late := *signet.NewRefreshBody(renewed.RefreshToken)
-	refused("refresh", sessions.Refresh(nobody).RefreshBody(late).Execute)
+	expectSuccess("logOut", sessions.LogOut(caller).Execute)
+	expectError("getMe", accounts.GetMe(caller).Execute)
+	reused := *signet.NewRefreshBody(renewed.RefreshToken)
+	expectError("refresh", sessions.Refresh(anonymous).RefreshBody(reused).Execute)
 
 	again := *signet.NewLogInBody(email, newPassword)
-	last := bearer(done("logIn", sessions.LogIn(nobody).LogInBody(again).Execute).AccessToken)
-	leaving := *signet.NewDeleteMeBody(newPassword)
-	emptied("deleteMe", accounts.DeleteMe(last).DeleteMeBody(leaving).Execute)
+	loginAgain := expectSuccess("logIn", sessions.LogIn(anonymous).LogInBody(again).Execute)
+	last := bearer(loginAgain.AccessToken)
+	deletion := *signet.NewDeleteMeBody(newPassword)
+	expectEmpty("deleteMe", accounts.DeleteMe(last).DeleteMeBody(deletion).Execute)
 }
 
-func change(who context.Context, accounts *signet.AccountsAPIService) {
-	// A null takes a claim away, and what is not set is left as it is.
+func updateProfile(caller context.Context, accounts *signet.AccountsAPIService) {
+	// A null removes a claim. Members that are not set stay unchanged.
 	profile := signet.ProfileBody{}
 	profile.SetName("Ada")
 	profile.SetLocale("en-GB")
 	profile.SetGenderNil()
-	named := done("updateMe", accounts.UpdateMe(who).ProfileBody(profile).Execute)
-	check(named.GetName() == "Ada" && named.GetLocale() == "en-GB" && !named.HasGender())
-	script := signet.ProfileBody{}
-	script.SetWebsite("javascript:alert(1)")
-	refused("updateMe", accounts.UpdateMe(who).ProfileBody(script).Execute)
+	updated := expectSuccess("updateMe", accounts.UpdateMe(caller).ProfileBody(profile).Execute)
+	check(updated.GetName() == "Ada" && updated.GetLocale() == "en-GB" && !updated.HasGender())
+	invalid := signet.ProfileBody{}
+	invalid.SetWebsite("javascript:alert(1)")
+	expectError("updateMe", accounts.UpdateMe(caller).ProfileBody(invalid).Execute)
 }
 
-func end(who context.Context, sessions *signet.SessionsAPIService) {
-	list := done("listSessions", sessions.ListSessions(who).Execute).Sessions
+func endSessions(caller context.Context, sessions *signet.SessionsAPIService) {
+	list := expectSuccess("listSessions", sessions.ListSessions(caller).Execute).Sessions
 	check(len(list) == 2 && list[0].Current && !list[1].Current)
 	other := list[1].Id
-	emptied("endSession", sessions.EndSession(who, other).Execute)
-	rejected("endSession", sessions.EndSession(who, other).Execute)
-	emptied("endOtherSessions", sessions.EndOtherSessions(who).Others(signet.TRUE).Execute)
+	expectEmpty("endSession", sessions.EndSession(caller, other).Execute)
+	expectEmptyCallError("endSession", sessions.EndSession(caller, other).Execute)
+	expectEmpty("endOtherSessions", sessions.EndOtherSessions(caller).Others(signet.TRUE).Execute)
 }
 
-func withdraw(who context.Context, consents *signet.ConsentsAPIService) {
-	// Consents are given on the pages, so there is none to take back.
-	check(len(done("listConsents", consents.ListConsents(who).Execute).Consents) == 0)
-	rejected("withdrawConsent", consents.WithdrawConsent(who, "shop").Execute)
+func withdrawConsent(caller context.Context, consents *signet.ConsentsAPIService) {
+	// Consents are only given on the hosted pages, so there is none to withdraw.
+	check(len(expectSuccess("listConsents", consents.ListConsents(caller).Execute).Consents) == 0)
+	expectEmptyCallError("withdrawConsent", consents.WithdrawConsent(caller, "shop").Execute)
 }
 
 func changePassword(
-	who context.Context, accounts *signet.AccountsAPIService, password, newPassword string,
+	caller context.Context, accounts *signet.AccountsAPIService, password, newPassword string,
 ) {
 	wrong := *signet.NewChangeBody("Wrong-1", newPassword)
-	rejected("changePassword", accounts.ChangePassword(who).ChangeBody(wrong).Execute)
-	right := *signet.NewChangeBody(password, newPassword)
-	emptied("changePassword", accounts.ChangePassword(who).ChangeBody(right).Execute)
+	expectEmptyCallError("changePassword", accounts.ChangePassword(caller).ChangeBody(wrong).Execute)
+	correct := *signet.NewChangeBody(password, newPassword)
+	expectEmpty("changePassword", accounts.ChangePassword(caller).ChangeBody(correct).Execute)
 }
 
 func bearer(token string) context.Context {
 	return context.WithValue(context.Background(), signet.ContextAccessToken, token)
 }
 
-// What the generator makes of an operation: with an answer, and with an empty one.
+// The functions that the generator creates for an operation: with a response body, and without.
 type (
 	call[T any] func() (*T, *http.Response, error)
 	emptyCall   func() (*http.Response, error)
 )
 
-func done[T any](operation string, send call[T]) *T {
-	answer, response, err := send()
+func expectSuccess[T any](operation string, send call[T]) *T {
+	body, response, err := send()
 	if err != nil {
 		log.Fatalf("%s: %v", operation, err)
 	}
 	fmt.Println(operation, response.StatusCode)
-	return answer
+	return body
 }
 
-func emptied(operation string, send emptyCall) {
+func expectEmpty(operation string, send emptyCall) {
 	response, err := send()
 	if err != nil {
 		log.Fatalf("%s: %v", operation, err)
@@ -138,28 +139,28 @@ func emptied(operation string, send emptyCall) {
 	fmt.Println(operation, response.StatusCode)
 }
 
-func refused[T any](operation string, send call[T]) signet.ErrorBody {
-	return rejected(operation, func() (*http.Response, error) {
+func expectError[T any](operation string, send call[T]) signet.ErrorBody {
+	return expectEmptyCallError(operation, func() (*http.Response, error) {
 		_, response, err := send()
 		return response, err
 	})
 }
 
-func rejected(operation string, send emptyCall) signet.ErrorBody {
+func expectEmptyCallError(operation string, send emptyCall) signet.ErrorBody {
 	response, err := send()
-	var refusal *signet.GenericOpenAPIError
-	if !errors.As(err, &refusal) {
+	var apiError *signet.GenericOpenAPIError
+	if !errors.As(err, &apiError) {
 		log.Fatalf("%s: %v", operation, err)
 	}
-	envelope, ok := refusal.Model().(signet.ErrorEnvelope)
+	envelope, ok := apiError.Model().(signet.ErrorEnvelope)
 	check(ok && envelope.Meta.RequestId == response.Header.Get("X-Request-Id"))
 	fmt.Println(operation, response.StatusCode, envelope.Error.Code)
 	return envelope.Error
 }
 
-func check(holds bool) {
-	if !holds {
-		log.Output(2, "something does not hold")
+func check(condition bool) {
+	if !condition {
+		log.Output(2, "check failed")
 		os.Exit(1)
 	}
 }

@@ -1,4 +1,6 @@
-// Prints what @sd-jwt/jwt-status-list makes of a status list token: `read.mjs TOKEN INDEX…`.
+// Prints the statuses that @sd-jwt/jwt-status-list reads from a status list token.
+//
+//   node read.mjs TOKEN INDEX…
 import { getListFromStatusListJWT } from '@sd-jwt/jwt-status-list'
 
 const [token, ...indices] = process.argv.slice(2)

@@ -1,4 +1,4 @@
-//! The life of an account. Prints a line for each answer: operation, status, error code.
+//! Calls all operations of an account's lifecycle. Prints each response's status and error code.
 
 use std::env;
 use std::error::Error;
@@ -7,19 +7,19 @@ use std::future::Future;
 use progenitor::progenitor_client::{Error as CallError, ResponseValue};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
-/// What progenitor makes of the contract.
+/// The client that progenitor generates from the OpenAPI document.
 mod signet {
     progenitor::generate_api!(spec = "../../../openapi/openapi.json");
 }
 
 use signet::Client;
 use signet::types::{
-    ChangeBody, DeleteMeBody, ErrorBody, ErrorEnvelope, LogInBody, Others, ProfileBody, RefreshBody,
-    ResetBody, SignUpBody,
+    ChangeBody, DeleteMeBody, ErrorBody, ErrorEnvelope, LogInBody, Others, ProfileBody,
+    RefreshBody, ResetBody, SignUpBody,
 };
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
-type Answer<T> = Result<ResponseValue<T>, CallError<ErrorEnvelope>>;
+type CallResult<T> = Result<ResponseValue<T>, CallError<ErrorEnvelope>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Fallible<()> {
@@ -27,101 +27,109 @@ async fn main() -> Fallible<()> {
     let [url, email, password] = &arguments[..] else {
         return Err("usage: generated-client URL EMAIL PASSWORD".into());
     };
-    live(url, email, password).await
+    call_all_operations(url, email, password).await
 }
 
-async fn live(url: &str, email: &str, password: &str) -> Fallible<()> {
+async fn call_all_operations(url: &str, email: &str, password: &str) -> Fallible<()> {
     let signet = Client::new(url);
     let with_token = |token: &str| bearer(url, token);
 
     let body = SignUpBody { email: email.parse()?, password: password.parse()? };
-    let born = done("signUp", signet.sign_up(&body)).await?;
-    assert_eq!(born.email, email);
-    refused("signUp", signet.sign_up(&body)).await?;
+    let signed_up = expect_success("signUp", signet.sign_up(&body)).await?;
+    assert_eq!(signed_up.email, email);
+    expect_error("signUp", signet.sign_up(&body)).await?;
     let other = format!("other-{email}");
     let weak = SignUpBody { email: other.parse()?, password: "Password1".parse()? };
-    let weak = refused("signUp", signet.sign_up(&weak)).await?;
+    let weak = expect_error("signUp", signet.sign_up(&weak)).await?;
     assert_eq!(weak.fields.iter().map(|field| &field.name).collect::<Vec<_>>(), ["password"]);
 
     let body = LogInBody { email: email.parse()?, password: "Wrong-1".parse()? };
-    refused("logIn", signet.log_in(&body)).await?;
+    expect_error("logIn", signet.log_in(&body)).await?;
     let body = LogInBody { email: email.parse()?, password: password.parse()? };
-    let login = done("logIn", signet.log_in(&body)).await?;
-    assert_eq!(login.user_id, born.user_id);
+    let login = expect_success("logIn", signet.log_in(&body)).await?;
+    assert_eq!(login.user_id, signed_up.user_id);
 
-    let account = done("getMe", with_token(&login.access_token)?.get_me()).await?;
-    assert_eq!(account.user_id, born.user_id);
+    let account = expect_success("getMe", with_token(&login.access_token)?.get_me()).await?;
+    assert_eq!(account.user_id, signed_up.user_id);
     assert!(account.created_at.timestamp() > 0);
-    refused("getMe", with_token("no-token")?.get_me()).await?;
+    expect_error("getMe", with_token("no-token")?.get_me()).await?;
 
     let body = RefreshBody { refresh_token: login.refresh_token.parse()? };
-    let renewed = done("refresh", signet.refresh(&body)).await?;
+    let renewed = expect_success("refresh", signet.refresh(&body)).await?;
     assert_ne!(renewed.refresh_token, login.refresh_token);
     assert!(renewed.expires_in > 0 && renewed.token_type == "Bearer");
 
     let body = ResetBody { token: "made-up".parse()?, new_password: password.parse()? };
-    refused("resetPassword", signet.reset_password(&body)).await?;
+    expect_error("resetPassword", signet.reset_password(&body)).await?;
 
-    let after = with_token(&renewed.access_token)?;
+    let renewed_client = with_token(&renewed.access_token)?;
     let name = ProfileBody { name: Some("Ada".parse()?), ..ProfileBody::default() };
-    let named = done("updateMe", after.update_me(&name)).await?;
-    assert_eq!(named.name.map(|name| name.to_string()).as_deref(), Some("Ada"));
+    let updated = expect_success("updateMe", renewed_client.update_me(&name)).await?;
+    assert_eq!(updated.name.map(|name| name.to_string()).as_deref(), Some("Ada"));
     let website = Some("javascript:alert(1)".parse()?);
-    let script = ProfileBody { website, ..ProfileBody::default() };
-    refused("updateMe", after.update_me(&script)).await?;
+    let invalid = ProfileBody { website, ..ProfileBody::default() };
+    expect_error("updateMe", renewed_client.update_me(&invalid)).await?;
 
-    let sessions = done("listSessions", after.list_sessions()).await?.sessions;
+    let sessions = expect_success("listSessions", renewed_client.list_sessions()).await?.sessions;
     assert_eq!(sessions.iter().map(|it| it.current).collect::<Vec<_>>(), [true, false]);
-    done("endSession", after.end_session(&sessions[1].id)).await?;
-    refused("endSession", after.end_session(&sessions[1].id)).await?;
-    done("endOtherSessions", after.end_other_sessions(Others::True)).await?;
+    expect_success("endSession", renewed_client.end_session(&sessions[1].id)).await?;
+    expect_error("endSession", renewed_client.end_session(&sessions[1].id)).await?;
+    expect_success("endOtherSessions", renewed_client.end_other_sessions(Others::True)).await?;
 
-    // Consents are given on the pages, so there is none to take back.
-    assert!(done("listConsents", after.list_consents()).await?.consents.is_empty());
-    refused("withdrawConsent", after.withdraw_consent("shop")).await?;
+    // Consents are only given on the hosted pages, so there is none to withdraw.
+    assert!(
+        expect_success("listConsents", renewed_client.list_consents()).await?.consents.is_empty()
+    );
+    expect_error("withdrawConsent", renewed_client.withdraw_consent("shop")).await?;
 
     let new_password = format!("{password}-new");
     let wrong =
         ChangeBody { current_password: "Wrong-1".parse()?, new_password: new_password.parse()? };
-    refused("changePassword", after.change_password(&wrong)).await?;
-    let right =
+    expect_error("changePassword", renewed_client.change_password(&wrong)).await?;
+    let correct =
         ChangeBody { current_password: password.parse()?, new_password: new_password.parse()? };
-    done("changePassword", after.change_password(&right)).await?;
+    expect_success("changePassword", renewed_client.change_password(&correct)).await?;
 
-    done("logOut", after.log_out()).await?;
-    refused("getMe", after.get_me()).await?;
+    expect_success("logOut", renewed_client.log_out()).await?;
+    expect_error("getMe", renewed_client.get_me()).await?;
     let body = RefreshBody { refresh_token: renewed.refresh_token.parse()? };
-    refused("refresh", signet.refresh(&body)).await?;
+    expect_error("refresh", signet.refresh(&body)).await?;
 
     let body = LogInBody { email: email.parse()?, password: new_password.parse()? };
-    let last = done("logIn", signet.log_in(&body)).await?;
-    let leaving = DeleteMeBody { password: new_password.parse()? };
-    done("deleteMe", with_token(&last.access_token)?.delete_me(&leaving)).await?;
+    let last = expect_success("logIn", signet.log_in(&body)).await?;
+    let deletion = DeleteMeBody { password: new_password.parse()? };
+    expect_success("deleteMe", with_token(&last.access_token)?.delete_me(&deletion)).await?;
     Ok(())
 }
 
-/// A client that shows `token` with each call.
+/// A client that sends `token` with each request.
 fn bearer(url: &str, token: &str) -> Fallible<Client> {
     let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {token}").parse()?)]);
     let http = reqwest::Client::builder().default_headers(headers).build()?;
     Ok(Client::new_with_client(url, http))
 }
 
-async fn done<T>(operation: &str, call: impl Future<Output = Answer<T>>) -> Fallible<T> {
-    let answer = call.await?;
-    println!("{operation} {}", answer.status().as_u16());
-    Ok(answer.into_inner())
+async fn expect_success<T>(
+    operation: &str,
+    call: impl Future<Output = CallResult<T>>,
+) -> Fallible<T> {
+    let response = call.await?;
+    println!("{operation} {}", response.status().as_u16());
+    Ok(response.into_inner())
 }
 
-async fn refused<T>(operation: &str, call: impl Future<Output = Answer<T>>) -> Fallible<ErrorBody> {
+async fn expect_error<T>(
+    operation: &str,
+    call: impl Future<Output = CallResult<T>>,
+) -> Fallible<ErrorBody> {
     match call.await {
-        Err(CallError::ErrorResponse(answer)) => {
-            let id = answer.headers().get("x-request-id").and_then(|id| id.to_str().ok());
-            assert_eq!(id, Some(answer.meta.request_id.to_string().as_str()));
-            println!("{operation} {} {}", answer.status().as_u16(), answer.error.code);
-            Ok(answer.into_inner().error)
+        Err(CallError::ErrorResponse(response)) => {
+            let id = response.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+            assert_eq!(id, Some(response.meta.request_id.to_string().as_str()));
+            println!("{operation} {} {}", response.status().as_u16(), response.error.code);
+            Ok(response.into_inner().error)
         }
         Err(other) => Err(other.into()),
-        Ok(answer) => Err(format!("{operation}: {}", answer.status()).into()),
+        Ok(response) => Err(format!("{operation}: {}", response.status()).into()),
     }
 }

@@ -1,7 +1,7 @@
-"""The flows on Authlib. Prints a line for each: method of authentication, step, outcome.
+"""Runs the flows with Authlib. Prints authentication method, step and outcome of each.
 
-People log in through its integration for Starlette, as in most applications that use it; what comes
-after the login goes through its OAuth 2 session.
+Logins use its integration for Starlette, as most applications do. The steps after the login use its
+OAuth 2 session.
 """
 
 import asyncio
@@ -19,56 +19,56 @@ from starlette.requests import Request
 SCOPE = "openid profile email offline_access tasks:read"
 
 
-async def main(arrangement: dict[str, Any]) -> None:
-    for registered in arrangement["clients"]:
-        await flow(arrangement, registered)
+async def main(parameters: dict[str, Any]) -> None:
+    for client in parameters["clients"]:
+        await flow(parameters, client)
 
 
-async def flow(arrangement: dict[str, Any], registered: dict[str, Any]) -> None:
-    method = registered["method"]
+async def flow(parameters: dict[str, Any], client: dict[str, Any]) -> None:
+    method = client["method"]
     app = OAuth().register(
         "signet",
-        server_metadata_url=f"{arrangement['issuer']}/.well-known/openid-configuration",
-        client_id=registered["client_id"],
-        client_secret=secret_of(registered),
+        server_metadata_url=f"{parameters['issuer']}/.well-known/openid-configuration",
+        client_id=client["client_id"],
+        client_secret=secret_of(client),
         client_kwargs={
             "scope": SCOPE,
             "code_challenge_method": "S256",
-            "token_endpoint_auth_method": authentication(registered),
+            "token_endpoint_auth_method": authentication(client),
         },
     )
-    redirect_uri = registered["redirect_uri"]
+    redirect_uri = client["redirect_uri"]
     browser: dict[str, Any] = {}
     try:
         await log_in(app, redirect_uri, browser, "deny")
-        raise AssertionError("denied, and logged in")
+        raise AssertionError("logged in although consent was denied")
     except OAuthError as error:
         print(method, "denied", error.error)
     tokens = await log_in(app, redirect_uri, browser, "allow")
-    claims = tokens["userinfo"]  # what Authlib calls the claims of the ID token that it validated
-    assert claims["iss"] == arrangement["issuer"] and claims["auth_time"]
+    claims = tokens["userinfo"]  # Authlib's name for the claims of the validated ID token
+    assert claims["iss"] == parameters["issuer"] and claims["auth_time"]
     print(method, "logged_in")
 
     user = await app.userinfo(token=tokens)
     assert user["sub"] == claims["sub"] and user["name"] == "Ada Lovelace"
     print(method, "userinfo", user["email"])
 
-    await after_login(method, await session_of(app, registered), tokens["refresh_token"])
+    await after_login(method, await session_of(app, client), tokens["refresh_token"])
 
-    request = a_request(browser)
-    leaving = await app.logout_redirect(
-        request, arrangement["post_logout_redirect_uri"], tokens["id_token"]
+    request = new_request(browser)
+    redirect = await app.logout_redirect(
+        request, parameters["post_logout_redirect_uri"], tokens["id_token"]
     )
-    arrived = browse("allow", leaving.headers["location"])
-    assert arrived.startswith(f"{arrangement['post_logout_redirect_uri']}?")
-    await app.validate_logout_response(a_request(browser, arrived))
+    final_url = browse("allow", redirect.headers["location"])
+    assert final_url.startswith(f"{parameters['post_logout_redirect_uri']}?")
+    await app.validate_logout_response(new_request(browser, final_url))
     print(method, "logged_out")
 
 
 async def log_in(app: Any, redirect_uri: str, browser: dict[str, Any], decision: str) -> Any:
-    leaving = await app.authorize_redirect(a_request(browser), redirect_uri)
-    arrived = browse(decision, leaving.headers["location"])
-    return await app.authorize_access_token(a_request(browser, arrived))
+    redirect = await app.authorize_redirect(new_request(browser), redirect_uri)
+    final_url = browse(decision, redirect.headers["location"])
+    return await app.authorize_access_token(new_request(browser, final_url))
 
 
 async def after_login(method: str, session: AsyncOAuth2Client, refresh_token: str) -> None:
@@ -91,52 +91,54 @@ async def after_login(method: str, session: AsyncOAuth2Client, refresh_token: st
     print(method, "revoked")
     try:
         await session.refresh_token(refresh_token=refresh_token)
-        raise AssertionError("revoked, and refreshed")
+        raise AssertionError("refreshed although the token was revoked")
     except OAuthError as error:
         print(method, "refreshed", error.error)
     if method != "none":
         await introspect(access_token)
-        own = await session.fetch_token(grant_type="client_credentials", scope="tasks:read")
-        assert own["scope"] == "tasks:read"
+        client_token = await session.fetch_token(
+            grant_type="client_credentials", scope="tasks:read"
+        )
+        assert client_token["scope"] == "tasks:read"
         print(method, "client_credentials")
     await session.aclose()
 
 
-async def session_of(app: Any, registered: dict[str, Any]) -> AsyncOAuth2Client:
+async def session_of(app: Any, client: dict[str, Any]) -> AsyncOAuth2Client:
     metadata = await app.load_server_metadata()
-    method = authentication(registered, metadata["token_endpoint"])
+    method = authentication(client, metadata["token_endpoint"])
     return AsyncOAuth2Client(
-        registered["client_id"],
-        secret_of(registered),
+        client["client_id"],
+        secret_of(client),
         token_endpoint_auth_method=method,
         revocation_endpoint_auth_method=method,
         **metadata,
     )
 
 
-def secret_of(registered: dict[str, Any]) -> Any:
-    """Its secret, or its private key: Authlib has one place for both."""
-    if registered["method"] == "private_key_jwt":
-        return RSAKey.import_key(registered["key"])
-    return registered.get("secret")
+def secret_of(client: dict[str, Any]) -> Any:
+    """The client's secret or private key. Authlib has one parameter for both."""
+    if client["method"] == "private_key_jwt":
+        return RSAKey.import_key(client["key"])
+    return client.get("secret")
 
 
-def authentication(registered: dict[str, Any], token_endpoint: str | None = None) -> Any:
-    """How it proves who it is. What it signs is for `token_endpoint`, or else for the address called."""
-    if registered["method"] != "private_key_jwt":
-        return registered["method"]
+def authentication(client: dict[str, Any], token_endpoint: str | None = None) -> Any:
+    """The authentication method. Assertions are for `token_endpoint`, or the requested URL."""
+    if client["method"] != "private_key_jwt":
+        return client["method"]
     return PrivateKeyJWT(token_endpoint)
 
 
-def a_request(browser: dict[str, Any], url: str = "") -> Request:
-    """What a Starlette application is called with; `browser` is the session of its visitor."""
+def new_request(browser: dict[str, Any], url: str = "") -> Request:
+    """A request to a Starlette application. `browser` is the session of its user."""
     query = url.partition("?")[2].encode()
     scope = {"type": "http", "method": "GET", "query_string": query, "headers": []}
     return Request({**scope, "session": browser})
 
 
 def browse(decision: str, url: str) -> str:
-    """Sends the person to an address. Returns the one where they arrived."""
+    """Sends the test's browser to a URL. Returns its final address."""
     print(decision, url, flush=True)
     return input()
 

@@ -1,48 +1,52 @@
-/** The flows on oauth4webapi, which leaves no step out: it has one function for each request, and
- * one for each response. Prints a line for each: method of authentication, step, outcome. */
+/** Runs the flows with oauth4webapi, which has a function for each request and for each response.
+ * Prints authentication method, step and outcome of each. */
 
 import assert from "node:assert/strict";
 import * as oauth from "oauth4webapi";
 
-import type { Registered } from "./arrangement.js";
-import { SCOPE, arrangement, browse, done, privateKey, refused, report } from "./arrangement.js";
+import type { Registration } from "./parameters.js";
+import {
+  SCOPE, browse, expectError, finish, parameters, privateKey, report,
+} from "./parameters.js";
 
 const insecure = { [oauth.allowInsecureRequests]: true } as const;
 
-const issuer = new URL(arrangement.issuer);
+const issuer = new URL(parameters.issuer);
 const openId = await oauth.discoveryRequest(issuer, { ...insecure, algorithm: "oidc" });
 const server = await oauth.processDiscoveryResponse(issuer, openId);
 const rfc8414 = await oauth.discoveryRequest(issuer, { ...insecure, algorithm: "oauth2" });
 assert.deepEqual(await oauth.processDiscoveryResponse(issuer, rfc8414), server);
 
-for (const registered of arrangement.clients) {
-  await flow(registered);
+for (const registration of parameters.clients) {
+  await flow(registration);
 }
-done();
+finish();
 
-async function flow(registered: Registered): Promise<void> {
-  const client: oauth.Client = { client_id: registered.client_id };
-  const authentication = await authenticationOf(registered);
+async function flow(registration: Registration): Promise<void> {
+  const client: oauth.Client = { client_id: registration.client_id };
+  const authentication = await authenticationOf(registration);
 
-  await refused(registered, "denied", logIn(registered, client, authentication, "deny"));
-  const tokens = await logIn(registered, client, authentication, "allow");
+  await expectError(registration, "denied", logIn(registration, client, authentication, "deny"));
+  const tokens = await logIn(registration, client, authentication, "allow");
   assert(tokens.refresh_token !== undefined && tokens.id_token !== undefined);
   const claims = oauth.getValidatedIdTokenClaims(tokens);
   assert(claims !== undefined && claims.auth_time !== undefined);
-  report(registered, "logged_in");
+  report(registration, "logged_in");
 
-  // As a service does with what it is shown (RFC 9068).
-  const shown = new Request(`${arrangement.api}/tasks`, {
+  // Verifies the access token as a resource server does (RFC 9068).
+  const request = new Request(`${parameters.api}/tasks`, {
     headers: { authorization: `Bearer ${tokens.access_token}` },
   });
-  const access = await oauth.validateJwtAccessToken(server, shown, arrangement.api, insecure);
-  assert.equal(access.client_id, registered.client_id);
+  const access = await oauth.validateJwtAccessToken(server, request, parameters.api, insecure);
+  assert.equal(access.client_id, registration.client_id);
   assert.equal(access.sub, claims.sub);
 
-  const asked = await oauth.userInfoRequest(server, client, tokens.access_token, insecure);
-  const user = await oauth.processUserInfoResponse(server, client, claims.sub, asked);
+  const userInfoResponse = await oauth.userInfoRequest(
+    server, client, tokens.access_token, insecure,
+  );
+  const user = await oauth.processUserInfoResponse(server, client, claims.sub, userInfoResponse);
   assert.equal(user.name, "Ada Lovelace");
-  report(registered, "userinfo", String(user.email));
+  report(registration, "userinfo", String(user.email));
 
   const refresh = async (token: string) => {
     const response = await oauth.refreshTokenGrantRequest(
@@ -53,47 +57,47 @@ async function flow(registered: Registered): Promise<void> {
   const renewed = await refresh(tokens.refresh_token);
   assert(renewed.refresh_token !== undefined);
   assert.equal(oauth.getValidatedIdTokenClaims(renewed)?.sub, claims.sub);
-  report(registered, "refreshed");
+  report(registration, "refreshed");
 
   const introspect = async () => {
     const response = await oauth.introspectionRequest(
       server, client, authentication, renewed.access_token, insecure,
     );
     const { active } = await oauth.processIntrospectionResponse(server, client, response);
-    report(registered, "introspected", active ? "active" : "inactive");
+    report(registration, "introspected", active ? "active" : "inactive");
   };
-  if (registered.method !== "none") await introspect();
+  if (registration.method !== "none") await introspect();
   const revoked = await oauth.revocationRequest(
     server, client, authentication, renewed.refresh_token, insecure,
   );
   await oauth.processRevocationResponse(revoked);
-  report(registered, "revoked");
-  await refused(registered, "refreshed", refresh(renewed.refresh_token));
-  if (registered.method !== "none") {
+  report(registration, "revoked");
+  await expectError(registration, "refreshed", refresh(renewed.refresh_token));
+  if (registration.method !== "none") {
     await introspect();
     const scope = { scope: "tasks:read" };
     const response = await oauth.clientCredentialsGrantRequest(
       server, client, authentication, scope, insecure,
     );
-    const own = await oauth.processClientCredentialsResponse(server, client, response);
-    assert.equal(own.scope, "tasks:read");
-    report(registered, "client_credentials");
+    const clientToken = await oauth.processClientCredentialsResponse(server, client, response);
+    assert.equal(clientToken.scope, "tasks:read");
+    report(registration, "client_credentials");
   }
 
   assert(server.end_session_endpoint !== undefined);
   const logout = new URL(server.end_session_endpoint);
   logout.search = new URLSearchParams({
     id_token_hint: tokens.id_token,
-    post_logout_redirect_uri: arrangement.post_logout_redirect_uri,
+    post_logout_redirect_uri: parameters.post_logout_redirect_uri,
     state: "over",
   }).toString();
-  const arrived = await browse("allow", logout);
-  assert.equal(arrived.href, `${arrangement.post_logout_redirect_uri}?state=over`);
-  report(registered, "logged_out");
+  const finalUrl = await browse("allow", logout);
+  assert.equal(finalUrl.href, `${parameters.post_logout_redirect_uri}?state=over`);
+  report(registration, "logged_out");
 }
 
 async function logIn(
-  registered: Registered,
+  registration: Registration,
   client: oauth.Client,
   authentication: oauth.ClientAuth,
   decision: "allow" | "deny",
@@ -106,17 +110,17 @@ async function logIn(
   url.search = new URLSearchParams({
     client_id: client.client_id,
     response_type: "code",
-    redirect_uri: registered.redirect_uri,
+    redirect_uri: registration.redirect_uri,
     scope: SCOPE,
     code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
     code_challenge_method: "S256",
     state,
     nonce: expectedNonce,
   }).toString();
-  const arrived = await browse(decision, url);
-  const callback = oauth.validateAuthResponse(server, client, arrived, state);
+  const finalUrl = await browse(decision, url);
+  const callback = oauth.validateAuthResponse(server, client, finalUrl, state);
   const response = await oauth.authorizationCodeGrantRequest(
-    server, client, authentication, callback, registered.redirect_uri, verifier,
+    server, client, authentication, callback, registration.redirect_uri, verifier,
     insecure,
   );
   const expected = { expectedNonce, requireIdToken: true, maxAge: 600 };
@@ -125,14 +129,14 @@ async function logIn(
   return tokens;
 }
 
-async function authenticationOf(registered: Registered): Promise<oauth.ClientAuth> {
-  switch (registered.method) {
+async function authenticationOf(registration: Registration): Promise<oauth.ClientAuth> {
+  switch (registration.method) {
     case "client_secret_basic":
-      return oauth.ClientSecretBasic(registered.secret ?? "");
+      return oauth.ClientSecretBasic(registration.secret ?? "");
     case "client_secret_post":
-      return oauth.ClientSecretPost(registered.secret ?? "");
+      return oauth.ClientSecretPost(registration.secret ?? "");
     case "private_key_jwt":
-      return oauth.PrivateKeyJwt(await privateKey(registered));
+      return oauth.PrivateKeyJwt(await privateKey(registration));
     case "none":
       return oauth.None();
   }

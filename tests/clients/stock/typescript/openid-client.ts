@@ -1,83 +1,85 @@
-/** The flows on openid-client. Prints a line for each: method of authentication, step, outcome. */
+/** Runs the flows with openid-client. Prints authentication method, step and outcome of each. */
 
 import assert from "node:assert/strict";
 import * as client from "openid-client";
 
-import type { Registered } from "./arrangement.js";
-import { SCOPE, arrangement, browse, done, privateKey, refused, report } from "./arrangement.js";
+import type { Registration } from "./parameters.js";
+import {
+  SCOPE, browse, expectError, finish, parameters, privateKey, report,
+} from "./parameters.js";
 
-for (const registered of arrangement.clients) {
-  await flow(registered);
+for (const registration of parameters.clients) {
+  await flow(registration);
 }
-done();
+finish();
 
-async function flow(registered: Registered): Promise<void> {
+async function flow(registration: Registration): Promise<void> {
   const config = await client.discovery(
-    new URL(arrangement.issuer),
-    registered.client_id,
+    new URL(parameters.issuer),
+    registration.client_id,
     undefined,
-    await authentication(registered),
-    // Unless told otherwise, it leaves the signature of ID tokens that come straight from us to TLS.
+    await authentication(registration),
+    // By default, it does not verify signatures of ID tokens that come directly from the provider.
     { execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks] },
   );
   assert(config.serverMetadata().supportsPKCE());
 
-  await refused(registered, "denied", logIn(config, registered, "deny"));
-  const tokens = await logIn(config, registered, "allow");
-  // What is left of 900 seconds: a second may have begun since.
-  const left = tokens.expiresIn() ?? 0;
-  assert(tokens.refresh_token !== undefined && left > 880 && left <= 900);
+  await expectError(registration, "denied", logIn(config, registration, "deny"));
+  const tokens = await logIn(config, registration, "allow");
+  // The remaining seconds of 900.
+  const remaining = tokens.expiresIn() ?? 0;
+  assert(tokens.refresh_token !== undefined && remaining > 880 && remaining <= 900);
   const claims = tokens.claims();
   assert(claims !== undefined && claims.auth_time !== undefined);
-  report(registered, "logged_in");
+  report(registration, "logged_in");
 
   const user = await client.fetchUserInfo(config, tokens.access_token, claims.sub);
   assert.equal(user.name, "Ada Lovelace");
-  report(registered, "userinfo", String(user.email));
+  report(registration, "userinfo", String(user.email));
 
   const renewed = await client.refreshTokenGrant(config, tokens.refresh_token);
   assert(renewed.refresh_token !== undefined);
   assert.notEqual(renewed.refresh_token, tokens.refresh_token);
   assert.equal(renewed.claims()?.sub, claims.sub);
-  report(registered, "refreshed");
+  report(registration, "refreshed");
 
-  if (registered.method !== "none") {
+  if (registration.method !== "none") {
     const state = await client.tokenIntrospection(config, renewed.access_token);
     assert.equal(state.sub, claims.sub);
-    report(registered, "introspected", state.active ? "active" : "inactive");
+    report(registration, "introspected", state.active ? "active" : "inactive");
   }
   await client.tokenRevocation(config, renewed.refresh_token);
-  report(registered, "revoked");
+  report(registration, "revoked");
   const again = client.refreshTokenGrant(config, renewed.refresh_token);
-  await refused(registered, "refreshed", again);
-  if (registered.method !== "none") {
+  await expectError(registration, "refreshed", again);
+  if (registration.method !== "none") {
     const state = await client.tokenIntrospection(config, renewed.access_token);
-    report(registered, "introspected", state.active ? "active" : "inactive");
-    const own = await client.clientCredentialsGrant(config, { scope: "tasks:read" });
-    assert.equal(own.scope, "tasks:read");
-    report(registered, "client_credentials");
+    report(registration, "introspected", state.active ? "active" : "inactive");
+    const clientToken = await client.clientCredentialsGrant(config, { scope: "tasks:read" });
+    assert.equal(clientToken.scope, "tasks:read");
+    report(registration, "client_credentials");
   }
 
   const logout = client.buildEndSessionUrl(config, {
     id_token_hint: tokens.id_token ?? "",
-    post_logout_redirect_uri: arrangement.post_logout_redirect_uri,
+    post_logout_redirect_uri: parameters.post_logout_redirect_uri,
     state: "over",
   });
-  const arrived = await browse("allow", logout);
-  assert.equal(arrived.href, `${arrangement.post_logout_redirect_uri}?state=over`);
-  report(registered, "logged_out");
+  const finalUrl = await browse("allow", logout);
+  assert.equal(finalUrl.href, `${parameters.post_logout_redirect_uri}?state=over`);
+  report(registration, "logged_out");
 }
 
 async function logIn(
   config: client.Configuration,
-  registered: Registered,
+  registration: Registration,
   decision: "allow" | "deny",
 ): Promise<client.TokenEndpointResponse & client.TokenEndpointResponseHelpers> {
   const pkceCodeVerifier = client.randomPKCECodeVerifier();
   const expectedState = client.randomState();
   const expectedNonce = client.randomNonce();
   const url = client.buildAuthorizationUrl(config, {
-    redirect_uri: registered.redirect_uri,
+    redirect_uri: registration.redirect_uri,
     scope: SCOPE,
     code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
     code_challenge_method: "S256",
@@ -92,14 +94,14 @@ async function logIn(
   });
 }
 
-async function authentication(registered: Registered): Promise<client.ClientAuth> {
-  switch (registered.method) {
+async function authentication(registration: Registration): Promise<client.ClientAuth> {
+  switch (registration.method) {
     case "client_secret_basic":
-      return client.ClientSecretBasic(registered.secret);
+      return client.ClientSecretBasic(registration.secret);
     case "client_secret_post":
-      return client.ClientSecretPost(registered.secret);
+      return client.ClientSecretPost(registration.secret);
     case "private_key_jwt":
-      return client.PrivateKeyJwt(await privateKey(registered));
+      return client.PrivateKeyJwt(await privateKey(registration));
     case "none":
       return client.None();
   }

@@ -1,4 +1,4 @@
-//! The flows on openidconnect. Prints a line for each: method of authentication, step, outcome.
+//! Runs the flows with openidconnect. Prints authentication method, step and outcome of each.
 
 use std::collections::HashMap;
 use std::env;
@@ -26,34 +26,34 @@ use serde::{Deserialize, Serialize};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
-/// What the test says.
+/// The parameters that the test passes.
 #[derive(Deserialize)]
-struct Arrangement {
+struct Parameters {
     issuer: String,
     post_logout_redirect_uri: String,
-    clients: Vec<Registered>,
+    clients: Vec<Registration>,
 }
 
 #[derive(Deserialize)]
-struct Registered {
+struct Registration {
     client_id: String,
     method: String,
     redirect_uri: String,
     secret: Option<String>,
 }
 
-/// The members of the metadata that openidconnect leaves to its users.
+/// Members of the metadata that openidconnect's type does not have.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct FurtherEndpoints {
+struct AdditionalEndpoints {
     introspection_endpoint: IntrospectionUrl,
     revocation_endpoint: RevocationUrl,
     end_session_endpoint: EndSessionUrl,
 }
 
-impl AdditionalProviderMetadata for FurtherEndpoints {}
+impl AdditionalProviderMetadata for AdditionalEndpoints {}
 
 type Metadata = ProviderMetadata<
-    FurtherEndpoints,
+    AdditionalEndpoints,
     CoreAuthDisplay,
     CoreClientAuthMethod,
     CoreClaimName,
@@ -76,7 +76,8 @@ type Client = CoreClient<
     EndpointMaybeSet,
 >;
 
-/// An HTTP client that does without TLS: openidconnect revokes tokens at `https` addresses alone.
+/// An HTTP client that replaces `https` with `http`, since openidconnect revokes tokens only at
+/// `https` addresses.
 struct Loopback(Reqwest);
 
 impl SyncHttpClient for Loopback {
@@ -90,15 +91,15 @@ impl SyncHttpClient for Loopback {
 }
 
 fn main() -> Fallible<()> {
-    let argument = env::args().nth(1).ok_or("usage: stock-client ARRANGEMENT")?;
-    let arrangement: Arrangement = serde_json::from_str(&argument)?;
+    let argument = env::args().nth(1).ok_or("usage: stock-client PARAMETERS")?;
+    let parameters: Parameters = serde_json::from_str(&argument)?;
     let http = Loopback(Reqwest::builder().redirect(Policy::none()).build()?);
-    let issuer = IssuerUrl::new(arrangement.issuer.clone())?;
+    let issuer = IssuerUrl::new(parameters.issuer.clone())?;
     let metadata = Metadata::discover(&issuer, &http)?;
-    for registered in &arrangement.clients {
-        // openidconnect has no private_key_jwt.
-        if registered.method != "private_key_jwt" {
-            Flow { arrangement: &arrangement, metadata: &metadata, registered, http: &http }
+    for registration in &parameters.clients {
+        // openidconnect does not support private_key_jwt.
+        if registration.method != "private_key_jwt" {
+            Flow { parameters: &parameters, metadata: &metadata, registration, http: &http }
                 .run()?;
         }
     }
@@ -106,63 +107,64 @@ fn main() -> Fallible<()> {
 }
 
 struct Flow<'a> {
-    arrangement: &'a Arrangement,
+    parameters: &'a Parameters,
     metadata: &'a Metadata,
-    registered: &'a Registered,
+    registration: &'a Registration,
     http: &'a Loopback,
 }
 
 impl Flow<'_> {
     fn run(&self) -> Fallible<()> {
         let client = self.client()?;
-        let denied = self.log_in(&client, "deny")?.err().ok_or("denied, and logged in")?;
+        let denied =
+            self.log_in(&client, "deny")?.err().ok_or("logged in although consent was denied")?;
         self.report(&format!("denied {denied}"));
         let (tokens, subject) = self.log_in(&client, "allow")??;
         self.report("logged_in");
 
         let id_token = tokens.id_token().ok_or("no ID token")?;
         let access_token = tokens.access_token().clone();
-        let asked = client.user_info(access_token, Some(subject))?;
-        let user: CoreUserInfoClaims = asked.request(self.http)?;
+        let request = client.user_info(access_token, Some(subject))?;
+        let user: CoreUserInfoClaims = request.request(self.http)?;
         let name = user.name().and_then(|name| name.get(None)).ok_or("no name")?;
         assert_eq!(name.as_str(), "Ada Lovelace");
         self.report(&format!("userinfo {}", user.email().ok_or("no address")?.as_str()));
 
         self.after_login(&client, tokens.refresh_token().ok_or("no refresh token")?)?;
 
-        let home = &self.arrangement.post_logout_redirect_uri;
+        let post_logout_uri = &self.parameters.post_logout_redirect_uri;
         let end_session = self.metadata.additional_metadata().end_session_endpoint.clone();
         let logout = LogoutRequest::from(end_session)
             .set_id_token_hint(id_token)
-            .set_client_id(ClientId::new(self.registered.client_id.clone()))
-            .set_post_logout_redirect_uri(PostLogoutRedirectUrl::new(home.clone())?)
+            .set_client_id(ClientId::new(self.registration.client_id.clone()))
+            .set_post_logout_redirect_uri(PostLogoutRedirectUrl::new(post_logout_uri.clone())?)
             .set_state(CsrfToken::new("over".into()));
-        let arrived = browse("allow", &logout.http_get_url())?;
-        assert_eq!(arrived.as_str(), format!("{home}?state=over"));
+        let final_url = browse("allow", &logout.http_get_url())?;
+        assert_eq!(final_url.as_str(), format!("{post_logout_uri}?state=over"));
         self.report("logged_out");
         Ok(())
     }
 
     fn client(&self) -> Fallible<Client> {
-        let further = self.metadata.additional_metadata();
+        let endpoints = self.metadata.additional_metadata();
         let client = CoreClient::from_provider_metadata(
             self.metadata.clone(),
-            ClientId::new(self.registered.client_id.clone()),
-            self.registered.secret.clone().map(ClientSecret::new),
+            ClientId::new(self.registration.client_id.clone()),
+            self.registration.secret.clone().map(ClientSecret::new),
         );
-        let revocation = further.revocation_endpoint.as_str().replacen("http:", "https:", 1);
-        let auth_type = match self.registered.method.as_str() {
+        let revocation = endpoints.revocation_endpoint.as_str().replacen("http:", "https:", 1);
+        let auth_type = match self.registration.method.as_str() {
             "client_secret_basic" => AuthType::BasicAuth,
             _ => AuthType::RequestBody,
         };
         Ok(client
             .set_auth_type(auth_type)
-            .set_redirect_uri(RedirectUrl::new(self.registered.redirect_uri.clone())?)
-            .set_introspection_url(further.introspection_endpoint.clone())
+            .set_redirect_uri(RedirectUrl::new(self.registration.redirect_uri.clone())?)
+            .set_introspection_url(endpoints.introspection_endpoint.clone())
             .set_revocation_url(RevocationUrl::new(revocation)?))
     }
 
-    /// The tokens and whom they are about, or the error that the browser brought back.
+    /// The tokens and their subject, or the error of the authorization response.
     fn log_in(
         &self,
         client: &Client,
@@ -177,12 +179,12 @@ impl Flow<'_> {
             .add_prompt(CoreAuthPrompt::Consent)
             .set_pkce_challenge(challenge)
             .url();
-        let arrived = browse(decision, &url)?;
-        let mut answer: HashMap<_, _> = arrived.query_pairs().into_owned().collect();
-        assert_eq!(answer.get("state"), Some(state.secret()));
-        assert_eq!(answer.get("iss"), Some(&self.arrangement.issuer));
-        let Some(code) = answer.remove("code") else {
-            return Ok(Err(answer.remove("error").ok_or("neither code nor error")?));
+        let final_url = browse(decision, &url)?;
+        let mut response: HashMap<_, _> = final_url.query_pairs().into_owned().collect();
+        assert_eq!(response.get("state"), Some(state.secret()));
+        assert_eq!(response.get("iss"), Some(&self.parameters.issuer));
+        let Some(code) = response.remove("code") else {
+            return Ok(Err(response.remove("error").ok_or("neither code nor error")?));
         };
         let tokens = client
             .exchange_code(AuthorizationCode::new(code))?
@@ -204,7 +206,7 @@ impl Flow<'_> {
     }
 
     fn after_login(&self, client: &Client, refresh_token: &RefreshToken) -> Fallible<()> {
-        let is_public = self.registered.method == "none";
+        let is_public = self.registration.method == "none";
         let introspect = |tokens: &CoreTokenResponse| -> Fallible<()> {
             let state = client.introspect(tokens.access_token()).request(self.http)?;
             let word = if state.active() { "active" } else { "inactive" };
@@ -221,31 +223,32 @@ impl Flow<'_> {
         client.revoke_token(CoreRevocableToken::RefreshToken(next.clone()))?.request(self.http)?;
         self.report("revoked");
         match client.exchange_refresh_token(next)?.request(self.http) {
-            Err(RequestTokenError::ServerResponse(refusal)) => {
-                let CoreErrorResponseType::InvalidGrant = refusal.error() else {
-                    return Err(refusal.to_string().into());
+            Err(RequestTokenError::ServerResponse(error)) => {
+                let CoreErrorResponseType::InvalidGrant = error.error() else {
+                    return Err(error.to_string().into());
                 };
                 self.report("refreshed invalid_grant");
             }
             Err(other) => return Err(other.into()),
-            Ok(_) => return Err("revoked, and refreshed".into()),
+            Ok(_) => return Err("refreshed although the token was revoked".into()),
         }
         if !is_public {
             introspect(&renewed)?;
-            let own = client.exchange_client_credentials()?;
-            let own = own.add_scope(Scope::new("tasks:read".into())).request(self.http)?;
-            assert_eq!(own.scopes(), Some(&vec![Scope::new("tasks:read".into())]));
+            let client_token = client.exchange_client_credentials()?;
+            let client_token =
+                client_token.add_scope(Scope::new("tasks:read".into())).request(self.http)?;
+            assert_eq!(client_token.scopes(), Some(&vec![Scope::new("tasks:read".into())]));
             self.report("client_credentials");
         }
         Ok(())
     }
 
     fn report(&self, words: &str) {
-        println!("{} {words}", self.registered.method);
+        println!("{} {words}", self.registration.method);
     }
 }
 
-/// Sends the person to an address. Returns the one where they arrived.
+/// Sends the test's browser to a URL. Returns its final address.
 fn browse(decision: &str, url: &Url) -> Fallible<Url> {
     println!("{decision} {url}");
     let mut line = String::new();

@@ -14,11 +14,11 @@ import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RestController;
 
 /**
- * Says who is calling. There is no bean for security here: which tokens are good follows from
- * application.properties alone.
+ * Responds with the caller's token data. There is no security bean: only application.properties
+ * determines which tokens are accepted.
  */
 @SpringBootApplication
-@EnableMethodSecurity // or @PreAuthorize below would be ignored
+@EnableMethodSecurity // without it, @PreAuthorize is ignored
 @RestController
 public class TasksApplication {
 
@@ -26,12 +26,12 @@ public class TasksApplication {
         SpringApplication.run(TasksApplication.class, arguments);
     }
 
-    /** Open to every token that is good. */
+    /** Accessible with every valid token. */
     @GetMapping("/tasks")
     Map<String, Object> tasks(JwtAuthenticationToken caller) {
         List<String> authorities =
                 caller.getAuthorities().stream().map(GrantedAuthority::getAuthority).toList();
-        // Not Map.of, which takes no null: an ID token, where one gets in, has no scope.
+        // Map.of does not accept null: an ID token, if it is accepted, has no scope.
         Map<String, Object> answer = new LinkedHashMap<>();
         answer.put("subject", caller.getToken().getSubject());
         answer.put("scope", caller.getToken().getClaimAsString("scope"));
@@ -39,7 +39,7 @@ public class TasksApplication {
         return answer;
     }
 
-    /** Open to tokens with the scope tasks:write. */
+    /** Accessible with the scope tasks:write. */
     @PostMapping("/tasks")
     @PreAuthorize("hasAuthority('SCOPE_tasks:write')")
     void add() {}

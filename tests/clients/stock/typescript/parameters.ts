@@ -1,15 +1,15 @@
-/** What the test tells the programs, and the person at the browser whom they send to Signet. */
+/** The parameters of the programs, and the test's browser, which they send to URLs. */
 
 import { createInterface } from "node:readline";
 
-export interface Arrangement {
+export interface Parameters {
   issuer: string;
   api: string;
   post_logout_redirect_uri: string;
-  clients: Registered[];
+  clients: Registration[];
 }
 
-export interface Registered {
+export interface Registration {
   client_id: string;
   method: "client_secret_basic" | "client_secret_post" | "private_key_jwt" | "none";
   redirect_uri: string;
@@ -20,27 +20,27 @@ export interface Registered {
 export const SCOPE = "openid profile email offline_access tasks:read";
 
 const [argument] = process.argv.slice(2);
-if (argument === undefined) throw new Error("usage: PROGRAM ARRANGEMENT");
-export const arrangement = JSON.parse(argument) as Arrangement;
+if (argument === undefined) throw new Error("usage: PROGRAM PARAMETERS");
+export const parameters = JSON.parse(argument) as Parameters;
 
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
-/** Sends the person to an address. Returns the one where they arrived. */
+/** Sends the test's browser to a URL. Returns its final address. */
 export async function browse(decision: "allow" | "deny", url: URL): Promise<URL> {
   console.log(decision, url.href);
   const { value, done } = await answers.next();
-  if (done) throw new Error("the person is gone");
+  if (done) throw new Error("standard input was closed");
   return new URL(value);
 }
 
-/** Says what happened. */
-export function report(client: Registered, ...words: string[]): void {
+/** Prints the outcome of a step. */
+export function report(client: Registration, ...words: string[]): void {
   console.log(client.method, ...words);
 }
 
-/** Says which error the call ends with. */
-export async function refused(
-  client: Registered,
+/** Expects an error of the call, and prints its code. */
+export async function expectError(
+  client: Registration,
   step: string,
   call: Promise<unknown>,
 ): Promise<void> {
@@ -52,17 +52,17 @@ export async function refused(
     report(client, step, code);
     return;
   }
-  throw new Error(`${step}: should have been refused`);
+  throw new Error(`${step}: expected an error`);
 }
 
-/** The private key of the client. What it signs does not say which key that was. */
-export function privateKey(client: Registered): Promise<CryptoKey> {
-  if (client.key === undefined) throw new Error("it has no key");
+/** The private key of the client, without a `kid`. */
+export function privateKey(client: Registration): Promise<CryptoKey> {
+  if (client.key === undefined) throw new Error("the client has no key");
   const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
   return crypto.subtle.importKey("jwk", client.key, algorithm, false, ["sign"]);
 }
 
-/** The end of a program: nothing more is asked of the person. */
-export function done(): void {
+/** Closes standard input, so that the program exits. */
+export function finish(): void {
   process.stdin.destroy();
 }
