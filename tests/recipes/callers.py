@@ -1,4 +1,4 @@
-"""Requests to a recipe at a steady rate, and what each was answered with."""
+"""Sends requests to a recipe at a constant rate and records the responses."""
 
 import http.client
 import threading
@@ -13,7 +13,7 @@ NO_ANSWER = 0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request was answered with; status 0: not within the timeout."""
+    """The response to a request. Status 0 is no response within the timeout."""
 
     at: float
     status: int
@@ -22,7 +22,7 @@ class Answer:
 
 
 class Caller:
-    """One connection, kept open, to `GET /whoami`."""
+    """A client that sends `GET /whoami` on a persistent connection."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -31,7 +31,7 @@ class Caller:
     def whoami(self, token: str | None) -> Answer:
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
         at = time.monotonic()
-        # A kept connection may have been closed by the other side: that is no answer to a token.
+        # The service may have closed a reused connection, so the request is sent again once.
         for _ in range(2):
             reused = self._connection is not None
             try:
@@ -58,14 +58,16 @@ class Caller:
 
 
 class Load:
-    """`rate` requests a second, from some threads, each with the token that `choose` returns (and
-    a label for it, such as its `kid`), until the block ends."""
+    """Sends `rate` requests a second from several threads, until the block ends.
+
+    `choose` returns the token of each request and a label for it, such as its `kid`.
+    """
 
     def __init__(self, port: int, rate: int, choose: Callable[[], tuple[str, str]]) -> None:
         self.answers: list[Answer] = []
         self._choose = choose
         self._stop = threading.Event()
-        # Few requests per thread and second, so that one slow answer delays few others.
+        # At most four requests per thread and second, so that a slow response delays few others.
         threads = max(1, rate // 4)
         self._pause = threads / rate
         self._threads = [
@@ -80,7 +82,7 @@ class Load:
             token, kid = self._choose()
             answer = caller.whoami(token)
             self.answers.append(Answer(answer.at, answer.status, answer.body, kid))
-            # Behind schedule, requests are left out instead of made up for.
+            # Requests that are behind schedule are omitted.
             due = max(due + self._pause, time.monotonic())
         caller.close()
 

@@ -1,4 +1,4 @@
-"""A Signet for one recipe: its clients, a user, good tokens and tokens that must be refused."""
+"""A Signet for one recipe, with clients, a user, valid tokens and tokens that must be rejected."""
 
 import json
 import secrets
@@ -22,64 +22,64 @@ TASKS = "https://tasks.example"
 NOTES = "https://notes.example"
 """The audience of another resource server."""
 
-ELSEWHERE = "https://app.example/callback"
-LIFE = 300
-"""Lifetime of a good token, in seconds: longer than an outage and a revocation take."""
+OTHER_CALLBACK = "https://app.example/callback"
+TOKEN_SECONDS = 300
+"""Lifetime of a valid token in seconds, longer than the phases `outage` and `revocation`."""
 
-SCALED = {
+SHORT_TIMES = {
     "SIGNET_KEY_PUBLICATION_SECONDS": "90",
     "SIGNET_JWKS_MAX_AGE_SECONDS": "15",
     "SIGNET_KEY_RELOAD_SECONDS": "1",
     "SIGNET_CLOCK_SKEW_SECONDS": "5",
 }
-"""Shorter than by default: the publication (1200 s) and the max-age of the key set (300 s)."""
+"""Shorter times than the defaults of publication (1200 s) and max-age (300 s)."""
 
-OWN_TIMES = {"SIGNET_KEY_PUBLICATION_SECONDS": "1200", "SIGNET_JWKS_MAX_AGE_SECONDS": "300"}
+DEFAULT_TIMES = {"SIGNET_KEY_PUBLICATION_SECONDS": "1200", "SIGNET_JWKS_MAX_AGE_SECONDS": "300"}
 
 
 class Issuer:
-    """Started, and with an account of which it always has a fresh token."""
+    """A running Signet with clients, a user and tokens that must be rejected (`invalid`)."""
 
     def __init__(self, workspace: Workspace, service: Service, long: bool) -> None:
         recipe = service.recipe
         directory: Path = workspace.directory / "issuer"
         directory.mkdir()
-        settings = {**(OWN_TIMES if long else SCALED), **recipe.settings}
+        settings = {**(DEFAULT_TIMES if long else SHORT_TIMES), **recipe.settings}
         self.signet: Signet = workspace.signet(
             f"sqlite:{directory}/signet.db",
             SIGNET_AUDIENCE=TASKS,
-            SIGNET_ACCESS_TOKEN_SECONDS=str(900 if long else LIFE),
+            SIGNET_ACCESS_TOKEN_SECONDS=str(900 if long else TOKEN_SECONDS),
             SIGNET_KEY_ROTATION_SECONDS="0",
             SIGNET_LOGOUT_PRIVATE_NETWORKS="true",
             **settings,
         )
         self.long = long
         self.publication = int(self.signet.settings["SIGNET_KEY_PUBLICATION_SECONDS"])
-        self.bad: dict[str, str] = {}
-        self._mint_with_other_settings()
+        self.invalid: dict[str, str] = {}
+        self._issue_with_other_settings()
         self.signet.start()
         self.secrets = register(self.signet, directory, clients(recipe, service.url))
         self.user = Client(self.signet.url).sign_up()
-        self._mint_bad_ones()
+        self._create_invalid_tokens()
 
-    def _mint_with_other_settings(self) -> None:
-        """The same keys sign for another issuer, and sign a token that expires at once."""
+    def _issue_with_other_settings(self) -> None:
+        """Issues a token with another `iss` and one with a short lifetime, by the same keys."""
         foreign = f"http://localhost:{self.signet.port}"
         self.signet.start(SIGNET_ISSUER=foreign)
-        self.bad["another issuer"] = Client(self.signet.url).sign_up().body["access_token"]
+        self.invalid["another issuer"] = Client(self.signet.url).sign_up().body["access_token"]
         self.signet.restart(SIGNET_ACCESS_TOKEN_SECONDS="1")
-        self.bad["expired"] = Client(self.signet.url).sign_up().body["access_token"]
+        self.invalid["expired"] = Client(self.signet.url).sign_up().body["access_token"]
         self.signet.stop()
 
-    def _mint_bad_ones(self) -> None:
+    def _create_invalid_tokens(self) -> None:
         good = self.user.body["access_token"]
         head, body, signature = good.split(".")
         claims = claims_of(good)
         changed = encode(json.dumps({**claims, "sub": "somebody"}).encode())
-        of_login = self.log_in()
-        self.bad |= {
+        login_tokens = self.log_in()
+        self.invalid |= {
             "another audience": self.client_token("job", NOTES),
-            "ID token": of_login["id_token"],
+            "ID token": login_tokens["id_token"],
             "status list": httpx.get(claims["status"]["status_list"]["uri"]).text,
             "alg none": signing_input({**header_of(good), "alg": "none"}, claims) + ".",
             "altered": f"{head}.{changed}.{signature}",
@@ -92,28 +92,30 @@ class Issuer:
     def log_in(self) -> dict[str, Any]:
         """The token response of an application after a login on the hosted pages."""
         person = Person(self.user.email, PASSWORD, self.signet.issuer)
-        asked = {
+        parameters = {
             "response_type": "code",
-            "client_id": "elsewhere",
-            "redirect_uri": ELSEWHERE,
+            "client_id": "other-app",
+            "redirect_uri": OTHER_CALLBACK,
             "scope": "openid",
             "state": "a-state",
             "nonce": secrets.token_urlsafe(),
         }
-        arrival = person.visit(f"{self.signet.url}/oauth2/authorize?{urlencode(asked)}")
-        assert arrival.url.startswith(f"{ELSEWHERE}?"), arrival
+        arrival = person.visit(f"{self.signet.url}/oauth2/authorize?{urlencode(parameters)}")
+        assert arrival.url.startswith(f"{OTHER_CALLBACK}?"), arrival
         [code] = parse_qs(urlsplit(arrival.url).query)["code"]
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": ELSEWHERE}
-        return self._token("elsewhere", form)
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": OTHER_CALLBACK}
+        return self._token("other-app", form)
 
     def _token(self, client: str, form: dict[str, str]) -> dict[str, Any]:
-        by_basic = (client, self.secrets[client])
-        answer = httpx.post(f"{self.signet.url}/oauth2/token", data=form, auth=by_basic, timeout=30)
+        credentials = (client, self.secrets[client])
+        answer = httpx.post(
+            f"{self.signet.url}/oauth2/token", data=form, auth=credentials, timeout=30
+        )
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def environment(self) -> dict[str, str]:
-        """What the program of a recipe reads."""
+        """The environment variables that the program of a recipe reads."""
         return {
             "ISSUER": self.signet.issuer,
             "AUDIENCE": TASKS,
@@ -129,27 +131,29 @@ class Issuer:
 
 
 def clients(recipe: Recipe, url: str) -> list[dict[str, Any]]:
-    """The recipe's own client, another application, and a job."""
-    own: dict[str, Any] = {
+    """The clients: the recipe's, another application, and a job with client credentials."""
+    recipe_client: dict[str, Any] = {
         "client_id": "recipe",
         "grant_types": [],
         "introspects": [TASKS],
     }
     if recipe.kind == "login":
-        own = {
+        recipe_client = {
             "client_id": "recipe",
-            "application_type": "native",  # it is on http://127.0.0.1
+            "application_type": "native",  # allows a redirect URI at http://127.0.0.1
             "redirect_uris": [f"{url}{recipe.callback}"],
             "grant_types": ["authorization_code"],
             "scope": "openid profile email",
         }
         if recipe.after_logout:
-            own["post_logout_redirect_uris"] = [url + recipe.after_logout.removesuffix("/")]
+            recipe_client["post_logout_redirect_uris"] = [
+                url + recipe.after_logout.removesuffix("/")
+            ]
         if recipe.backchannel_logout:
-            own["backchannel_logout_uri"] = f"{url}{recipe.backchannel_logout}"
+            recipe_client["backchannel_logout_uri"] = f"{url}{recipe.backchannel_logout}"
     application = {
-        "client_id": "elsewhere",
-        "redirect_uris": [ELSEWHERE],
+        "client_id": "other-app",
+        "redirect_uris": [OTHER_CALLBACK],
         "grant_types": ["authorization_code"],
         "scope": "openid",
         "audiences": [TASKS],
@@ -160,11 +164,11 @@ def clients(recipe: Recipe, url: str) -> list[dict[str, Any]]:
         "scope": "tasks:read",
         "audiences": [TASKS, NOTES],
     }
-    return [own, application, job]
+    return [recipe_client, application, job]
 
 
-class Mint:
-    """A session that is refreshed every second, with its tokens that are still good."""
+class TokenSource:
+    """A session that is refreshed every second, and its latest tokens."""
 
     def __init__(self, issuer: Issuer) -> None:
         self._issuer = issuer
@@ -178,44 +182,44 @@ class Mint:
             try:
                 answer = self._issuer.user.refresh()
                 assert answer.status_code == 200, answer.text
-                self._keep()
+                self._store_token()
             except Exception as error:  # noqa: BLE001
                 self.errors.append(repr(error))
 
-    def _keep(self) -> None:
+    def _store_token(self) -> None:
         token = self._issuer.user.body["access_token"]
         self._tokens.append((token, header_of(token)["kid"], claims_of(token)["exp"]))
 
     @property
     def kid(self) -> str:
-        """Of the key that signs now."""
+        """The `kid` of the newest token."""
         return self._tokens[-1][1]
 
     def newest(self) -> tuple[str, str]:
         return self._tokens[-1][:2]
 
     def choose(self) -> tuple[str, str]:
-        """The newest token, or in every second case one of the last minute."""
+        """The newest token, or with a probability of one half a valid one of the last minute."""
         if secrets.randbelow(2):
             return self._tokens[-1][:2]
         token, kid, expires = secrets.choice(list(self._tokens))
         return (token, kid) if expires > time.time() + 5 else self._tokens[-1][:2]
 
     def unknown(self) -> tuple[str, str]:
-        """A token whose `kid` no key has."""
+        """A token with a random `kid`, which no key has."""
         token = self._tokens[-1][0]
         header = {**header_of(token), "kid": secrets.token_urlsafe(32)}
         body = token.split(".")[1]
         signature = encode(secrets.token_bytes(256))
         return f"{encode(json.dumps(header).encode())}.{body}.{signature}", "unknown"
 
-    def wait_for_a_key_after(self, kid: str, seconds: float) -> None:
+    def wait_for_next_key(self, kid: str, seconds: float) -> None:
         wait_for(lambda: self.kid != kid, seconds, "a token by the next key")
 
-    def __enter__(self) -> "Mint":
+    def __enter__(self) -> "TokenSource":
         answer = self._issuer.user.refresh()
         assert answer.status_code == 200, answer.text
-        self._keep()
+        self._store_token()
         self._thread.start()
         return self
 

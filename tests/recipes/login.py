@@ -1,4 +1,4 @@
-"""Measures a recipe of kind `login`: a person logs in, is known by `sub`, and logs out."""
+"""Measures a recipe of kind `login`: a user denies consent, logs in and logs out."""
 
 import time
 from typing import Any
@@ -9,48 +9,67 @@ from person import Person
 LOGOUT_SECONDS = 15
 
 
-def login(it: Any) -> None:
-    """`it` is the measurement of the recipe."""
-    recipe, url = it.recipe, it.service.url
-    stranger = httpx.get(f"{url}/whoami", follow_redirects=False)
-    it.report.check(stranger.status_code != 200, "nobody is known before the login")
-    # First, since consent is asked for once.
-    denied = Person(it.issuer.user.email, PASSWORD, it.issuer.signet.url, url)
-    refused = denied.visit(f"{url}{recipe.login}", "deny")
-    it.note("consent denied", refused.status)
-    it.report.check(it.user_id not in refused.text, "who denies consent is not logged in")
-    person = Person(it.issuer.user.email, PASSWORD, it.issuer.signet.url, url)
-    shown = person.visit(f"{url}{recipe.login}")
-    is_known = shown.status == 200 and it.user_id in shown.text
-    it.note("login", "works" if is_known else f"{shown.status} at {shown.url}: {shown.text[:200]}")
-    it.report.check(is_known and person.logins == 1, "a login ends at a page with the sub")
+def login(measurement: Any) -> None:
+    """Runs the logins and logouts of a measurement."""
+    recipe, url = measurement.recipe, measurement.service.url
+    anonymous = httpx.get(f"{url}/whoami", follow_redirects=False)
+    measurement.report.check(
+        anonymous.status_code != 200, "without a login, the service identifies no user"
+    )
+    # Denies consent first, since a given consent is not requested again.
+    denying_user = Person(
+        measurement.issuer.user.email, PASSWORD, measurement.issuer.signet.url, url
+    )
+    denied = denying_user.visit(f"{url}{recipe.login}", "deny")
+    measurement.note("consent denied", denied.status)
+    measurement.report.check(
+        measurement.user_id not in denied.text, "a user who denies consent is not logged in"
+    )
+    person = Person(measurement.issuer.user.email, PASSWORD, measurement.issuer.signet.url, url)
+    page = person.visit(f"{url}{recipe.login}")
+    is_identified = page.status == 200 and measurement.user_id in page.text
+    measurement.note(
+        "login", "works" if is_identified else f"{page.status} at {page.url}: {page.text[:200]}"
+    )
+    measurement.report.check(
+        is_identified and person.logins == 1, "the page after the login contains the sub"
+    )
     if recipe.session:
-        it.report.check(knows(it, person), "the next request of the same browser is known")
+        measurement.report.check(
+            is_logged_in(measurement, person), "the service identifies the user in the next request"
+        )
     if recipe.logout:
-        left = person.visit(f"{url}{recipe.logout}")
-        it.report.check(left.url.startswith(url) and not knows(it, person), "logout of the service")
+        after_logout = person.visit(f"{url}{recipe.logout}")
+        measurement.report.check(
+            after_logout.url.startswith(url) and not is_logged_in(measurement, person),
+            "the logout ends the login at the service",
+        )
         logins = person.logins
         person.visit(f"{url}{recipe.login}")
-        it.report.check(person.logins == logins + 1, "logout of Signet, too")
+        measurement.report.check(
+            person.logins == logins + 1, "the logout also ends the login at Signet"
+        )
     if recipe.backchannel_logout:
-        backchannel(it, person)
+        backchannel(measurement, person)
 
 
-def knows(it: Any, person: Person) -> bool:
-    # A service that sends strangers to the login is not followed there.
-    browser = Person(person.email, "", it.service.url)
+def is_logged_in(measurement: Any, person: Person) -> bool:
+    # The browser does not open Signet's pages, to which a service may redirect.
+    browser = Person(person.email, "", measurement.service.url)
     browser._cookies, browser._opener = person._cookies, person._opener
-    shown = browser.visit(f"{it.service.url}/whoami")
-    return shown.status == 200 and it.user_id in shown.text
+    page = browser.visit(f"{measurement.service.url}/whoami")
+    return page.status == 200 and measurement.user_id in page.text
 
 
-def backchannel(it: Any, person: Person) -> None:
-    person.visit(f"{it.service.url}{it.recipe.login}")
-    it.report.check(knows(it, person), "logged in again")
-    assert "You are logged out" in person.visit(f"{it.issuer.signet.url}/logout").text
+def backchannel(measurement: Any, person: Person) -> None:
+    person.visit(f"{measurement.service.url}{measurement.recipe.login}")
+    measurement.report.check(is_logged_in(measurement, person), "logged in again")
+    assert "You are logged out" in person.visit(f"{measurement.issuer.signet.url}/logout").text
     started = time.monotonic()
-    while knows(it, person) and time.monotonic() - started < LOGOUT_SECONDS:
+    while is_logged_in(measurement, person) and time.monotonic() - started < LOGOUT_SECONDS:
         time.sleep(0.2)
     after = time.monotonic() - started
-    it.note("back-channel logout", f"{after:.1f} s")
-    it.report.check(after < LOGOUT_SECONDS, "a logout at Signet reaches the service")
+    measurement.note("back-channel logout", f"{after:.1f} s")
+    measurement.report.check(
+        after < LOGOUT_SECONDS, "a logout at Signet ends the login at the service"
+    )

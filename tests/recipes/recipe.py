@@ -1,4 +1,4 @@
-"""A recipe: a small service on a stock library, described by its `recipe.json`."""
+"""A recipe: a small service with a stock library, members by its `recipe.json`."""
 
 import json
 import os
@@ -23,7 +23,7 @@ TARGET = REPOSITORY / "target/recipes"
 
 @dataclass(frozen=True)
 class Recipe:
-    """The members of a `recipe.json`; README.md says what they mean."""
+    """The members of a `recipe.json`, which README.md explains."""
 
     name: str
     library: str
@@ -50,23 +50,23 @@ class Recipe:
 
     @property
     def output(self) -> Path:
-        """What the build writes; `$OUT` in `build`, `run` and `environment`."""
+        """The output folder of the build: `$OUT` in `build`, `run` and `environment`."""
         return TARGET / self.name
 
-    def words(self, command: list[str]) -> list[str]:
-        known = {"$OUT": str(self.output), "$PYTHON": sys.executable}
-        for name, value in known.items():
+    def expand(self, command: list[str]) -> list[str]:
+        variables = {"$OUT": str(self.output), "$PYTHON": sys.executable}
+        for name, value in variables.items():
             command = [word.replace(name, value) for word in command]
         return command
 
     def make(self) -> None:
-        """Runs the build command, with the caller's environment but without Signet's settings."""
+        """Runs the build command with the caller's environment, except for Signet's settings."""
         self.output.mkdir(parents=True, exist_ok=True)
-        kept = {name: value for name, value in os.environ.items() if "SIGNET" not in name}
+        environment = {name: value for name, value in os.environ.items() if "SIGNET" not in name}
         built = subprocess.run(
-            self.words(self.build),
+            self.expand(self.build),
             cwd=self.directory,
-            env={**kept, "OUT": str(self.output)},
+            env={**environment, "OUT": str(self.output)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -81,8 +81,8 @@ def names() -> list[str]:
 
 
 def read(name: str) -> Recipe:
-    described: dict[str, Any] = json.loads((HERE / name / "recipe.json").read_text())
-    recipe = Recipe(**described)
+    members: dict[str, Any] = json.loads((HERE / name / "recipe.json").read_text())
+    recipe = Recipe(**members)
     assert recipe.name == name, f"{name}/recipe.json names {recipe.name}"
     return recipe
 
@@ -96,27 +96,29 @@ class Service(Process):
         self.recipe = recipe
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._mark = f"RECIPE_PROCESS={secrets.token_hex(16)}"
+        self._environment_mark = f"RECIPE_PROCESS={secrets.token_hex(16)}"
 
     def launch(self, **environment: str) -> "Service":
-        """Starts it without waiting."""
-        own = {name: self.recipe.words([it])[0] for name, it in self.recipe.environment.items()}
+        """Starts the program without waiting until it responds."""
+        recipe_environment = {
+            name: self.recipe.expand([it])[0] for name, it in self.recipe.environment.items()
+        }
         self.spawn(
-            self.recipe.words(self.recipe.run),
+            self.recipe.expand(self.recipe.run),
             {
                 **clean_environment(),
                 "HOME": os.environ.get("HOME", "/"),
                 "OUT": str(self.recipe.output),
-                **own,
+                **recipe_environment,
                 **environment,
                 "PORT": str(self.port),
-                **dict([self._mark.split("=")]),
+                **dict([self._environment_mark.split("=")]),
             },
         )
         return self
 
     def answers(self) -> bool:
-        """Whether it answers requests at all."""
+        """Whether the program responds to requests."""
         try:
             httpx.get(f"{self.url}/whoami", timeout=5)
         except httpx.TransportError:
@@ -128,10 +130,12 @@ class Service(Process):
         return self._process is not None and self._process.poll() is not None
 
     def kill(self) -> None:
-        """Also ends what it started itself, such as the application behind a proxy, even if it has
-        exited and left that behind."""
+        """Also kills processes that the program started, such as the application behind a proxy.
+
+        They are found by a variable in their environment, even if the program has exited.
+        """
         super().kill()
         for environment in Path("/proc").glob("[0-9]*/environ"):
             with suppress(OSError):
-                if self._mark.encode() in environment.read_bytes().split(b"\0"):
+                if self._environment_mark.encode() in environment.read_bytes().split(b"\0"):
                     os.kill(int(environment.parent.name), signal.SIGKILL)

@@ -44,7 +44,7 @@ func main() {
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
 }
 
-// The library does not show typ. An ID token has no client_id.
+// The library does not expose typ. Unlike an access token, an ID token has no client_id.
 type accessToken struct {
 	ClientID string `json:"client_id"`
 }

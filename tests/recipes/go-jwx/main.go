@@ -36,7 +36,7 @@ func main() {
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
 }
 
-// The cache fetches by itself; by default at most every 15 minutes, also after a failure.
+// The cache fetches in the background, by default at most every 15 minutes, even after a failure.
 func keySet(ctx context.Context, url string) (jwk.Set, error) {
 	cache, err := jwk.NewCache(ctx, httprc.NewClient())
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 func main() {
-	// Reachable only through the proxy, which replaces what a client sends in this header.
+	// Reachable only through the proxy, which replaces this header of the client's request.
 	http.HandleFunc("GET /whoami", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, r.Header.Get("X-Forwarded-User"))
 	})

@@ -37,7 +37,7 @@ type login struct {
 	verifier *oidc.IDTokenVerifier
 }
 
-// start redirects to Signet. The browser keeps what the callback compares, until then.
+// start redirects to Signet. Cookies store the values that the callback compares.
 func (l *login) start(w http.ResponseWriter, r *http.Request) {
 	state, nonce, pkce := rand.Text(), rand.Text(), oauth2.GenerateVerifier()
 	for name, value := range map[string]string{"state": state, "nonce": nonce, "pkce": pkce} {
@@ -46,16 +46,16 @@ func (l *login) start(w http.ResponseWriter, r *http.Request) {
 			SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
 		})
 	}
-	asked := l.config.AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(pkce))
-	http.Redirect(w, r, asked, http.StatusFound)
+	url := l.config.AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(pkce))
+	http.Redirect(w, r, url, http.StatusFound)
 }
 
 func (l *login) finish(w http.ResponseWriter, r *http.Request) {
 	if r.FormValue("state") == "" || r.FormValue("state") != cookie(r, "state") {
-		http.Error(w, "this login was not started here", http.StatusBadRequest)
+		http.Error(w, "this login was not started in this browser", http.StatusBadRequest)
 		return
 	}
-	if refused := r.FormValue("error"); refused != "" {
+	if r.FormValue("error") != "" {
 		http.Error(w, "not logged in", http.StatusForbidden)
 		return
 	}
@@ -65,7 +65,7 @@ func (l *login) finish(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the login failed", http.StatusBadGateway)
 		return
 	}
-	// Your session begins here: keep token.Subject in it, which identifies the user.
+	// Your session begins here: store token.Subject in it, which identifies the user.
 	fmt.Fprintln(w, token.Subject)
 }
 
@@ -81,15 +81,15 @@ func (l *login) exchange(r *http.Request) (*oidc.IDToken, error) {
 		return nil, err
 	}
 	if token.Nonce != cookie(r, "nonce") {
-		return nil, fmt.Errorf("the nonce is another login's")
+		return nil, fmt.Errorf("the nonce belongs to another login")
 	}
 	return token, nil
 }
 
 func cookie(r *http.Request, name string) string {
-	kept, err := r.Cookie(name)
+	found, err := r.Cookie(name)
 	if err != nil {
 		return ""
 	}
-	return kept.Value
+	return found.Value
 }

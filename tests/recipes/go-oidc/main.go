@@ -35,7 +35,7 @@ func main() {
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
 }
 
-// go-oidc does not look at typ, and would accept an ID token whose client has the name of the audience.
+// go-oidc does not check typ. It would accept an ID token whose client id equals the audience.
 func verify(ctx context.Context, verifier *oidc.IDTokenVerifier, bearer string) (*oidc.IDToken, error) {
 	parsed, err := jose.ParseSignedCompact(bearer, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {

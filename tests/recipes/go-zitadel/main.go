@@ -32,7 +32,7 @@ func main() {
 			http.Error(w, "the token cannot be verified now", http.StatusServiceUnavailable)
 			return
 		}
-		// A refused token is an answer, too, and no error.
+		// The introspection of an invalid token is no error.
 		if !token.Active {
 			refuse(w)
 			return

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the starter and the service together, from copies: the starter is found without installing
-# it, and nothing is written beside the sources.
+# Builds copies of the starter and the service in one Maven build. The service thus finds the starter
+# without installing it, and no file is written beside the sources.
 set -eu
 here=$(pwd)
 rm -rf "$OUT/java" "$OUT/service"
@@ -11,7 +11,7 @@ cat >"$OUT/pom.xml" <<'POM'
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>example</groupId>
-  <artifactId>together</artifactId>
+  <artifactId>parent</artifactId>
   <version>1</version>
   <packaging>pom</packaging>
   <modules>

@@ -21,7 +21,7 @@ import java.util.concurrent.Executors;
 
 public final class Tasks {
 
-    /** For how long keys are used when they cannot be fetched again. */
+    /** How long cached keys are used while they cannot be fetched. */
     private static final long OUTAGE_MILLISECONDS = 24 * 3600 * 1000;
 
     private final JWTProcessor<SecurityContext> processor;
@@ -60,7 +60,7 @@ public final class Tasks {
         String subject;
         try {
             subject = processor.process(header.substring("Bearer ".length()), null).getSubject();
-        } catch (Exception refused) { // checked ones, and unchecked ones for some malformed tokens
+        } catch (Exception refused) { // also unchecked ones, for some malformed tokens
             answer(exchange, 401, "unauthorized");
             return;
         }

@@ -19,7 +19,7 @@ public class Tasks {
         SpringApplication.run(Tasks.class, arguments);
     }
 
-    /** Switches off the check that accepts typ JWT alone; the next bean takes its place. */
+    /** Disables Spring's check, which accepts typ JWT only. The next bean replaces it. */
     @Bean
     JwkSetUriJwtDecoderBuilderCustomizer withoutSpringsTypeCheck() {
         return builder -> builder.validateType(false);

@@ -18,7 +18,7 @@ public class Tasks {
         SpringApplication.run(Tasks.class, arguments);
     }
 
-    /** Takes the place of Spring's check, which accepts typ JWT alone. */
+    /** Replaces Spring's check, which accepts typ JWT only. */
     @Bean
     JwtTypeValidator accessTokensOnly() {
         return new JwtTypeValidator(List.of("at+jwt"));
