@@ -1,5 +1,7 @@
-"""Whether the verdicts of several languages on one case are one behaviour, as `verifiers/README.md`
-describes it."""
+"""Decides whether the verdicts of several languages on a case are equivalent.
+
+`verifiers/README.md` describes the permitted differences.
+"""
 
 from __future__ import annotations
 
@@ -10,42 +12,42 @@ import re
 from typing import Any
 
 Verdicts = dict[str, str]
-"""`accepted` with what the token says, or the code of the refusal, by language."""
+"""By language: `accepted` with the token's data, or the code of the rejection."""
 
-EARLIER = frozenset({
+DETECTED_EARLIER = frozenset({
     "forbidden_header", "unsupported_algorithm", "wrong_type", "unknown_key", "bad_signature",
     "keys_unavailable",
 })
-"""Refusals for which a fault of `kid` or of the payload may be passed over at first."""
+"""Rejections that may precede the detection of a malformed `kid` or payload."""
 
 UNREADABLE = frozenset({"malformed", "keys_unavailable", "status_unavailable"})
-"""What a document that cannot be read leads to."""
+"""Rejections because a document cannot be parsed."""
 
 NUMBER = re.compile(rb"-?\d[\d.]*(?:[eE][+-]?\d+)?")
 
 
 def verdict(line: str) -> str:
-    """A line of a runner, in a form that is equal in all languages: Go has no word for absent."""
-    said = json.loads(line)
-    if "error" in said:
-        return str(said["error"])
-    told = {name: value for name, value in said.items() if value not in (None, "")}
-    return f"accepted {json.dumps(told, sort_keys=True)}"
+    """Normalizes a runner's line, since Go prints absent members as empty ones."""
+    result = json.loads(line)
+    if "error" in result:
+        return str(result["error"])
+    members = {name: value for name, value in result.items() if value not in (None, "")}
+    return f"accepted {json.dumps(members, sort_keys=True)}"
 
 
 def differ(case: dict[str, Any], found: Verdicts) -> bool:
-    """Whether the verdicts differ in a way that is not documented."""
+    """Whether the verdicts differ in a way that is not permitted."""
     exempt = case.get("exempt", ())
     kinds = {kind for language, kind in found.items() if language not in exempt}
     if len(kinds) > 1 and has_number_out_of_range(case):
         kinds -= UNREADABLE
     return len(kinds) > 1 and not (
-        len(kinds) == 2 and "malformed" in kinds and kinds & EARLIER
+        len(kinds) == 2 and "malformed" in kinds and kinds & DETECTED_EARLIER
     )
 
 
 def has_number_out_of_range(case: dict[str, Any]) -> bool:
-    """Whether a document of the case has a number that no double can hold."""
+    """Whether a document of the case has a number outside the range of a double."""
     tokens = [case["token"], *filter(None, case.get("status_lists", {}).values())]
     texts = [decoded(part) for token in tokens for part in token.split(".")[:2]]
     jwks = case.get("jwks", "")
@@ -57,7 +59,7 @@ def has_number_out_of_range(case: dict[str, Any]) -> bool:
 
 
 def decoded(part: str) -> bytes:
-    """What a part of a token holds, if it is base64url."""
+    """The decoded part of a token, empty if it is not base64url."""
     try:
         return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except ValueError:
@@ -65,7 +67,7 @@ def decoded(part: str) -> bytes:
 
 
 def is_out_of_range(number: bytes) -> bool:
-    """Whether it becomes infinite as a double."""
+    """Whether the number becomes infinite as a double."""
     try:
         return math.isinf(float(number))
     except ValueError:

@@ -1,4 +1,4 @@
-"""A token in the making, with the documents around it, and how it is written and signed."""
+"""A token before it is signed, with its status list and key set."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Signing = Callable[[str], bytes]
 
 @dataclass(frozen=True)
 class Raw:
-    """Stands in an object for a value that is written exactly so."""
+    """A value of an object that is written to JSON unchanged."""
 
     text: str
 
@@ -63,12 +63,12 @@ def _signature(key: rsa.RSAPrivateKey, signed: str) -> bytes:
 
 
 def genuine(signed: str) -> bytes:
-    """The signature of the issuer's first key."""
+    """Signs with the issuer's first key."""
     return _signature(FORGE.first, signed)
 
 
 def shared() -> Members:
-    """What all cases of a file have in common."""
+    """The first line of a file of cases, with the members that all cases share."""
     return {
         "issuer": ISSUER,
         "audience": AUDIENCE,
@@ -79,7 +79,7 @@ def shared() -> Members:
 
 
 def write(value: Any) -> str:
-    """JSON without spaces, in the order of the members."""
+    """JSON without spaces, with members in their given order."""
     if isinstance(value, Raw):
         return value.text
     if isinstance(value, dict):
@@ -92,8 +92,10 @@ def write(value: Any) -> str:
 
 @dataclass
 class Draft:
-    """Objects, then the texts they are written as, then tokens: each kind of mutation finds what
-    it changes at its own stage."""
+    """A token in three stages: objects, JSON texts, signed token.
+
+    Each kind of mutation applies to one of these stages.
+    """
 
     header: Members = field(default_factory=lambda: dict(HEADER))
     claims: Members = field(default_factory=lambda: {**CLAIMS, "status": _copy(STATUS)})
@@ -105,13 +107,13 @@ class Draft:
     list_signing: Signing = genuine
     token: str = ""
     status_list: str | None = None
-    own: Members = field(default_factory=dict)
-    """The case's own `now`, `audience` or `accept_typ_jwt`."""
+    settings: Members = field(default_factory=dict)
+    """Members `now`, `audience` or `accept_typ_jwt` that differ from those of other cases."""
     exempt: set[str] = field(default_factory=set)
-    """Languages that are documented to take this token otherwise."""
+    """Languages that are permitted to have a different verdict on this token."""
 
     def write(self) -> None:
-        """Makes texts of the objects."""
+        """Writes the objects as JSON texts."""
         parts = {
             "header": self.header,
             "claims": self.claims,
@@ -122,18 +124,20 @@ class Draft:
         self.texts = {name: write(value).encode() for name, value in parts.items()}
 
     def sign(self) -> None:
-        """Makes tokens of the texts."""
-        self.token = self._sealed("header", "claims", self.signing)
-        self.status_list = self._sealed("list_header", "list_claims", self.list_signing)
+        """Signs the texts."""
+        self.token = self._signed_token("header", "claims", self.signing)
+        self.status_list = self._signed_token("list_header", "list_claims", self.list_signing)
 
-    def _sealed(self, header: str, claims: str, signing: Signing) -> str:
+    def _signed_token(self, header: str, claims: str, signing: Signing) -> str:
         signed = f"{base64url(self.texts[header])}.{base64url(self.texts[claims])}"
         return f"{signed}.{base64url(signing(signed))}"
 
     def case(self) -> Members:
-        """As a line of a file of cases. What is not UTF-8 in a key set becomes a mark for that:
-        the file could not hold it."""
-        case = {"token": self.token, **self.own}
+        """The case as a line of a file of cases.
+
+        Bytes of a key set that are not UTF-8 become replacement characters.
+        """
+        case = {"token": self.token, **self.settings}
         if self.status_list is not None:
             case["status_lists"] = {LIST_URI: self.status_list}
         jwks = self.texts["jwks"].decode(errors="replace")

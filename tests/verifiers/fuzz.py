@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Gives mutated tokens to the verifiers of all languages, and reports where they differ.
+"""Passes mutated tokens to the verifiers of all languages, and reports different verdicts.
 
-It takes what `scripts/test rust verifiers` builds. The mutations come from the seed, the keys are
-made on the spot: a difference is shown with its whole file of cases, for any runner.
+`scripts/test rust verifiers` must have built the verifiers. The seed determines the mutations, but
+the keys are new in each run. Therefore a difference is printed as a file of cases for the runners.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from typing import Any
 
 from comparison import Verdicts, differ, verdict
 from draft import shared
-from languages import REPOSITORY, Command, Places, verdicts
+from languages import REPOSITORY, Command, Runners, verdicts
 from recipe import Recipe, recipe
 
 BATCH = 5_000
-"""Cases of one file: few starts of a JVM, and little memory."""
+"""Cases per file: a compromise between the number of JVM starts and the use of memory."""
 
 PROCESSES = 2
-"""Files that are worked on at once."""
+"""Files that are processed concurrently."""
 
 SHOWN = 40
-"""Kinds of differences that are reduced and shown."""
+"""The maximum number of kinds of differences that are reduced and printed."""
 
 Found = tuple[Recipe, dict[str, Any], Verdicts]
 
 
-class Fuzz:
-    """The languages that take part."""
+class Fuzzer:
+    """Runs cases on the verifiers of the selected languages."""
 
     def __init__(self, commands: dict[str, Command]) -> None:
         self._commands = commands
 
     def run(self, recipes: list[Recipe]) -> list[Found]:
-        """What each language says of each case."""
+        """Returns the verdicts of all languages on each case."""
         cases = [recipe.case() for recipe in recipes]
         with tempfile.TemporaryDirectory() as name:
             directory = Path(name)
@@ -56,88 +56,95 @@ class Fuzz:
             if len(lines) != len(cases):
                 raise SystemExit(f"{language}: {len(lines)} verdicts on {len(cases)} cases")
         return [
-            (recipe, case, dict(zip(self._commands, map(verdict, said), strict=True)))
-            for recipe, case, *said in zip(recipes, cases, *answers, strict=True)
+            (recipe, case, dict(zip(self._commands, map(verdict, by_language), strict=True)))
+            for recipe, case, *by_language in zip(recipes, cases, *answers, strict=True)
         ]
 
     def batch(self, seed: str, count: int) -> tuple[Counter[str], list[Found]]:
-        """How often each verdict was given, and the cases on which the languages differ."""
+        """Runs random cases. Returns the counts of verdicts, and the cases with a difference."""
         rng = Random(seed)
         found = self.run([recipe(rng) for _ in range(count)])
-        given = Counter(next(iter(said.values())).split(" ")[0] for _, _, said in found)
-        return given, [one for one in found if differ(one[1], one[2])]
+        verdict_counts = Counter(
+            next(iter(by_language.values())).split(" ")[0] for _, _, by_language in found
+        )
+        return verdict_counts, [item for item in found if differ(item[1], item[2])]
 
     def reduced(self, found: list[Found]) -> list[Found]:
-        """Each of them with as few mutations as it takes."""
+        """Removes mutations from each case, as long as the difference remains."""
         done: list[Found] = []
         while found:
-            smaller = [(at, less) for at, one in enumerate(found) for less in one[0].smaller()]
-            tried = self.run([less for _, less in smaller])
+            smaller = [
+                (index, reduced_recipe)
+                for index, item in enumerate(found)
+                for reduced_recipe in item[0].smaller()
+            ]
+            tried = self.run([reduced_recipe for _, reduced_recipe in smaller])
             better = {
-                at: one
-                for (at, _), one in zip(smaller, tried, strict=True)
-                if differ(one[1], one[2])
+                index: item
+                for (index, _), item in zip(smaller, tried, strict=True)
+                if differ(item[1], item[2])
             }
-            done += [one for at, one in enumerate(found) if at not in better]
+            done += [item for index, item in enumerate(found) if index not in better]
             found = list(better.values())
         return done
 
 
 def main() -> None:
     """Runs the command line."""
-    arguments = parsed()
-    places = Places(arguments.target)
+    arguments = parse_arguments()
+    runners = Runners(arguments.target)
     commands = {
-        name: command() for name, command in places.all().items() if name not in arguments.without
+        name: command() for name, command in runners.all().items() if name not in arguments.without
     }
     if "go" in commands:
-        places.build_go()
-    started, fuzz = time.monotonic(), Fuzz(commands)
-    given, differences = all_batches(fuzz, arguments.seed, arguments.count)
-    figures = ", ".join(f"{count} {code}" for code, count in given.most_common())
+        runners.build_go()
+    started, fuzzer = time.monotonic(), Fuzzer(commands)
+    verdict_counts, differences = all_batches(fuzzer, arguments.seed, arguments.count)
+    figures = ", ".join(f"{count} {code}" for code, count in verdict_counts.most_common())
     print(f"seed {arguments.seed}: {arguments.count} tokens, {', '.join(commands)},"
           f" {time.monotonic() - started:.0f} s: {figures}")
-    kinds = list({kind(one): one for one in differences}.values())
-    for found in {kind(one): one for one in fuzz.reduced(kinds[:SHOWN])}.values():
+    kinds = list({kind(item): item for item in differences}.values())
+    for found in {kind(item): item for item in fuzzer.reduced(kinds[:SHOWN])}.values():
         show(found)
     if differences:
         raise SystemExit(f"{len(differences)} differences of {len(kinds)} kinds")
 
 
-def all_batches(fuzz: Fuzz, seed: int, count: int) -> tuple[Counter[str], list[Found]]:
-    """What all batches say. Forked, so that all have the same keys."""
-    given: Counter[str] = Counter()
+def all_batches(fuzzer: Fuzzer, seed: int, count: int) -> tuple[Counter[str], list[Found]]:
+    """Runs all batches in forked processes, so that all use the same keys."""
+    verdict_counts: Counter[str] = Counter()
     differences: list[Found] = []
     sizes = [min(BATCH, count - begun) for begun in range(0, count, BATCH)]
     seeds = [f"{seed}:{number}" for number in range(len(sizes))]
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("fork")) as pool:
-        for number, (more, found) in enumerate(pool.map(fuzz.batch, seeds, sizes)):
-            given += more
+        for number, (more, found) in enumerate(pool.map(fuzzer.batch, seeds, sizes)):
+            verdict_counts += more
             differences += found
             if number % 10 == 9:
-                print(f"{given.total()} tokens, {len(differences)} differences", flush=True)
-    return given, differences
+                tokens = verdict_counts.total()
+                print(f"{tokens} tokens, {len(differences)} differences", flush=True)
+    return verdict_counts, differences
 
 
 def kind(found: Found) -> tuple[str, str]:
-    """Differences of one kind have one cause, as a rule."""
-    recipe, _, said = found
+    """The kind of a difference. Differences of one kind usually have the same cause."""
+    recipe, _, by_language = found
     last = recipe.steps[-1].mutation.__name__ if recipe.steps else ""
-    return last, str({name: code.split(" ")[0] for name, code in said.items()})
+    return last, str({name: code.split(" ")[0] for name, code in by_language.items()})
 
 
 def show(found: Found) -> None:
-    """A difference, and the file by which any runner repeats it."""
-    _, case, said = found
-    print(f"\n{case['name']}\n{said}\n{json.dumps(shared())}\n{json.dumps(case)}")
+    """Prints a difference, and the file of cases with which every runner repeats it."""
+    _, case, by_language = found
+    print(f"\n{case['name']}\n{by_language}\n{json.dumps(shared())}\n{json.dumps(case)}")
 
 
-def parsed() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000, help="tokens (10000)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--without", action="append", default=[], help="a language to leave out")
+    parser.add_argument("--without", action="append", default=[], help="a language to exclude")
     parser.add_argument("--target", type=Path, default=REPOSITORY / "target")
     return parser.parse_args()
 

@@ -1,5 +1,8 @@
-"""How each language says what becomes of the cases of a file: a command that reads `CASES_FILE`
-and writes `VERDICTS_FILE`, which each language has among its tests."""
+"""The runners of the languages.
+
+Each language has a runner among its tests: a command that reads `CASES_FILE` and writes
+`VERDICTS_FILE`.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 Command = tuple[list[str], Path, dict[str, str]]
-"""A command, where it runs, and what its environment has besides."""
+"""A command, its working directory, and its additional environment variables."""
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where `scripts/test` has built what does not run from its sources."""
+class Runners:
+    """The commands of the runners. Some need files that `scripts/test` builds in `target`."""
 
     target: Path
 
@@ -44,7 +47,7 @@ class Places:
         return command, self.target / "verifiers/java/signet-verifier", {}
 
     def build_go(self) -> None:
-        """Go's runner is built here: `go test` keeps none."""
+        """Builds the runner of Go, since `go test` does not keep its program."""
         subprocess.run(
             ["go", "test", "-c", "-o", str(self.target / "verifiers/go.test"), "."],
             cwd=REPOSITORY / "verifiers/go",
@@ -63,17 +66,17 @@ class Places:
 
 
 def verdicts(command: Command, cases: Path, verdicts: Path) -> list[str]:
-    """Runs a command, and returns what it says of each case, a line each.
+    """Runs a command. Returns its verdicts, one line per case.
 
     Raises:
-        SystemExit: it failed.
+        SystemExit: the command failed.
     """
-    arguments, directory, more = command
+    arguments, directory, variables = command
     files = {"CASES_FILE": str(cases), "VERDICTS_FILE": str(verdicts)}
     done = subprocess.run(
         arguments,
         cwd=directory,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **more, **files},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables, **files},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,4 +1,4 @@
-"""Status lists that are packed in another way, or not at all."""
+"""Mutations of the compressed list in a status list token."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from random import Random
 from draft import Draft, Raw, base64url
 from values import NUMBERS, TEXTS, VALUES
 
-MOST = 1024 * 1024
-"""Bytes of the largest list that is read."""
+MAX_SIZE = 1024 * 1024
+"""The maximum size of a list that verifiers accept, in bytes."""
 
 
 def other_statuses(draft: Draft, rng: Random) -> None:
-    """A list in which much is revoked, of any width, near the end of which the token may be."""
+    """A short list with random statuses of any width. The token's index may be beyond its end."""
     size = rng.choice([0, 1, 2, 4, 7, 8, 9, 15, 16, 17, 64])
     claim = draft.list_claims["status_list"] = {
         "bits": rng.choice([1, 2, 4, 8]),
@@ -26,7 +26,7 @@ def other_statuses(draft: Draft, rng: Random) -> None:
 
 
 def other_list(draft: Draft, rng: Random) -> None:
-    """Another claim `status_list`."""
+    """Another value of the claim `status_list`."""
     claim = draft.list_claims["status_list"] = {"bits": 1, "lst": base64url(stream(rng))}
     kind = rng.randrange(10)
     if kind == 0:
@@ -43,7 +43,7 @@ def other_list(draft: Draft, rng: Random) -> None:
 
 
 def stream(rng: Random) -> bytes:
-    """A stream of zlib, whole or not."""
+    """A zlib stream, valid or damaged."""
     kind = rng.randrange(14)
     plain = bytes(16) if rng.random() < 0.5 else rng.randbytes(16) * rng.choice([1, 40, 2500])
     packed = zlib.compress(plain, rng.choice([0, 1, 6, 9]))
@@ -58,7 +58,7 @@ def stream(rng: Random) -> bytes:
     if kind == 4:
         return window(packed, rng.randrange(16), rng.random() < 0.2)
     if kind == 5:
-        size = MOST + rng.choice([-1, 0, 0, 1, 1, 4096])
+        size = MAX_SIZE + rng.choice([-1, 0, 0, 1, 1, 4096])
         return zlib.compress(bytes(size), 9)
     if kind == 6:
         return packed[:2] + bytes([rng.randrange(256)]) + packed[3:]
@@ -67,12 +67,12 @@ def stream(rng: Random) -> bytes:
     if kind == 8:
         return in_parts(plain, rng)
     if kind in {9, 10, 11}:
-        return repaired(packed, rng)
+        return with_flipped_bits(packed, rng)
     return packed
 
 
 def window(packed: bytes, size: int, wrong_check: bool) -> bytes:
-    """Another size of window in the first byte (RFC 1950 section 2.2), and a check that fits."""
+    """Another window size in the header (RFC 1950 section 2.2), with a correct or wrong check."""
     first = size << 4 | 8
     second = packed[1] & 0xE0
     second += 31 - (first * 256 + second) % 31
@@ -80,7 +80,7 @@ def window(packed: bytes, size: int, wrong_check: bool) -> bytes:
 
 
 def dictionary(plain: bytes) -> bytes:
-    """A stream that asks for a dictionary."""
+    """A stream that requires a dictionary."""
     packer = zlib.compressobj(zdict=bytes(16))
     return packer.compress(plain) + packer.flush()
 
@@ -95,15 +95,15 @@ def in_parts(plain: bytes, rng: Random) -> bytes:
     ) + packer.flush()
 
 
-def repaired(packed: bytes, rng: Random) -> bytes:
-    """A stream with a bit turned in its blocks, and the checksum of what zlib then reads."""
+def with_flipped_bits(packed: bytes, rng: Random) -> bytes:
+    """A stream with flipped bits in its blocks, and the checksum of the data that zlib reads."""
     blocks = bytearray(packed[2:-4])
     for _ in range(rng.choice([1, 1, 2])):
         bit = rng.randrange(min(len(blocks), 40) * 8)
         blocks[bit // 8] ^= 1 << bit % 8
     reader = zlib.decompressobj(-15)
     try:
-        plain = reader.decompress(bytes(blocks), 4 * MOST)
+        plain = reader.decompress(bytes(blocks), 4 * MAX_SIZE)
     except zlib.error:
         plain = b""
     unread = len(reader.unused_data)

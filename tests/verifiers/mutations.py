@@ -1,7 +1,6 @@
-"""What is done to a draft, sorted by the stage at which it is done: to the objects, to the texts,
-to the signatures, to the tokens."""
+"""Mutations of a draft, by stage: objects, texts, signatures, tokens."""
 
-# ruff: noqa: RUF001 - letters that look alike are the point.
+# ruff: noqa: RUF001 - characters that look alike are intended.
 
 from __future__ import annotations
 
@@ -12,7 +11,16 @@ from typing import Any
 import lists
 import signatures
 from draft import AUDIENCE, LIST_URI, NOW, Draft, Raw
-from values import BAD, EDGES, GOOD, NO_NUMBERS, NUMBERS, TEXTS, TIMES, VALUES
+from values import (
+    INVALID_JSON,
+    INVALID_NUMBERS,
+    LIMITS,
+    NUMBERS,
+    TEXTS,
+    TIMES,
+    VALID_JSON,
+    VALUES,
+)
 
 Mutation = Callable[[Draft, Random], None]
 
@@ -30,33 +38,33 @@ TIME_NAMES = {"exp", "iat", "nbf", "auth_time", "ttl"}
 
 
 def header_member(draft: Draft, rng: Random) -> None:
-    """Replaces, adds or takes away a member of the header."""
+    """Replaces, adds or removes a member of the header."""
     change(draft.header, HEADER_NAMES, rng)
 
 
 def claim(draft: Draft, rng: Random) -> None:
-    """The same of a claim."""
+    """Replaces, adds or removes a claim."""
     change(draft.claims, CLAIM_NAMES, rng)
 
 
 def list_header_member(draft: Draft, rng: Random) -> None:
-    """The same of the list's header."""
+    """Replaces, adds or removes a member of the list's header."""
     change(draft.list_header, HEADER_NAMES[:6], rng)
 
 
 def list_claim(draft: Draft, rng: Random) -> None:
-    """The same of a claim of the list."""
+    """Replaces, adds or removes a claim of the list."""
     change(draft.list_claims, LIST_NAMES, rng)
 
 
 def change(members: dict[str, Any], names: list[str], rng: Random) -> None:
-    """Replaces, adds or takes away one member."""
+    """Replaces, adds or removes one member."""
     name = rng.choice(names)
     kind = rng.randrange(8)
     if kind == 0:
         members.pop(name, None)
     elif kind == 1:
-        # Names that a lax reader may take for the real ones.
+        # Names that a lax parser may accept instead of the correct one.
         other = rng.choice([name.upper(), name.title(), f"{name} ", f"{name}\0", name[:-1]])
         members[other] = members.pop(name) if rng.random() < 0.5 and name in members else "x"
     elif name in TIME_NAMES and kind < 6:
@@ -68,7 +76,7 @@ def change(members: dict[str, Any], names: list[str], rng: Random) -> None:
 
 
 def audience(draft: Draft, rng: Random) -> None:
-    """`aud` in its forms: a string, a list, something in the list that is no string."""
+    """Other values of `aud`: lists, also with members that are no strings, and objects."""
     others: list[Any] = [rng.choice([*TEXTS, *VALUES]) for _ in range(rng.randrange(4))]
     if rng.random() < 0.7:
         others.insert(rng.randint(0, len(others)), AUDIENCE)
@@ -76,14 +84,14 @@ def audience(draft: Draft, rng: Random) -> None:
 
 
 def other_audience(draft: Draft, rng: Random) -> None:
-    """A service whose name has two forms in Unicode, and a token for either."""
+    """An audience with several Unicode forms, and a token for one of these."""
     names = ["é", "e\u0301", "𝄞", "K", "\u212a", "ſ", "s", "\ufffd", "\0"]
-    draft.own["audience"] = rng.choice(names)
+    draft.settings["audience"] = rng.choice(names)
     draft.claims["aud"] = rng.choice(names)
 
 
 def status(draft: Draft, rng: Random) -> None:
-    """The reference to the list."""
+    """Changes the reference to the status list."""
     reference = {"idx": 7, "uri": LIST_URI}
     change(reference, ["idx", "uri"], rng)
     if rng.random() < 0.5:
@@ -92,13 +100,13 @@ def status(draft: Draft, rng: Random) -> None:
 
 
 def no_status(draft: Draft, _: Random) -> None:
-    """A token whose session is in no list."""
+    """Removes the reference to the status list."""
     draft.claims.pop("status", None)
 
 
 def typ_jwt(draft: Draft, rng: Random) -> None:
-    """`typ` JWT, with or without the setting, and what ID tokens have."""
-    draft.own["accept_typ_jwt"] = rng.random() < 0.8
+    """`typ` JWT, with or without the setting that accepts it, and claims of ID tokens."""
+    draft.settings["accept_typ_jwt"] = rng.random() < 0.8
     draft.header["typ"] = rng.choice(["JWT", "jwt", "application/JWT", "at+jwt"])
     for name in ("nonce", "at_hash"):
         if rng.random() < 0.2:
@@ -110,18 +118,19 @@ def typ_jwt(draft: Draft, rng: Random) -> None:
 
 
 def other_now(draft: Draft, rng: Random) -> None:
-    """A clock that stands at an edge."""
-    draft.own["now"] = NOW + rng.choice([1, -1]) * rng.choice(EDGES) + rng.choice([900, 0, -10])
+    """Sets the time to a boundary of a validity period."""
+    distance = rng.choice([1, -1]) * rng.choice(LIMITS)
+    draft.settings["now"] = NOW + distance + rng.choice([900, 0, -10])
 
 
 def length(draft: Draft, rng: Random) -> None:
-    """A token about as long as the longest that is read, give or take a few bytes."""
+    """A token whose length is close to the maximum."""
     others = sum(len(str(value)) for value in draft.claims.values())
     draft.claims["x"] = "x" * max(0, 5500 - others + rng.randrange(600))
 
 
 def deep(draft: Draft, rng: Random) -> None:
-    """Lists and objects about as deep as the deepest that are read."""
+    """Nested lists and objects whose depth is close to the maximum."""
     depth = rng.choice([1, 50, 120, *range(124, 131), 500, 1500])
     opening, closing = rng.choice([("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
     inner = rng.choice(["", "0"]) if opening == "[" else "0"
@@ -132,11 +141,11 @@ def deep(draft: Draft, rng: Random) -> None:
 
 
 def key(draft: Draft, rng: Random) -> None:
-    """A member of a key."""
-    chosen = rng.choice([one for one in draft.keys if isinstance(one, dict)])
+    """Changes a member of a key in the key set."""
+    chosen = rng.choice([item for item in draft.keys if isinstance(item, dict)])
     name = rng.choice(KEY_NAMES)
     if name == "n" and rng.random() < 0.8:
-        # An earlier mutation may have removed it.
+        # An earlier mutation may have removed `n`.
         chosen["n"] = modulus(chosen.get("n"), rng)
     elif name == "key_ops":
         operations = ["verify", "sign", "Verify", *VALUES]
@@ -146,7 +155,7 @@ def key(draft: Draft, rng: Random) -> None:
 
 
 def modulus(genuine: Any, rng: Random) -> Any:
-    """Another spelling of a modulus, or another number."""
+    """Another encoding of a modulus, or another number."""
     if not isinstance(genuine, str):
         return genuine
     at = rng.randrange(len(genuine) + 1)
@@ -159,9 +168,9 @@ def modulus(genuine: Any, rng: Random) -> Any:
     ])
 
 
-def set_of_keys(draft: Draft, rng: Random) -> None:
-    """Keys repeated, taken away, in another order, among things that are none."""
-    genuine = next(one for one in draft.keys if isinstance(one, dict))
+def key_set(draft: Draft, rng: Random) -> None:
+    """Repeats, removes or reorders keys, or inserts values that are no keys."""
+    genuine = next(item for item in draft.keys if isinstance(item, dict))
     kind = rng.randrange(6)
     if kind == 0:
         draft.keys.append(dict(genuine))
@@ -182,20 +191,20 @@ def set_of_keys(draft: Draft, rng: Random) -> None:
 
 
 def part(draft: Draft, rng: Random) -> str:
-    """One of the texts, those of the token most often."""
+    """The name of a text. Those of the token are chosen most often."""
     weights = {"header": 3, "claims": 4, "list_header": 1, "list_claims": 2, "jwks": 1}
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
 def added_member(draft: Draft, rng: Random) -> None:
-    """A member that nobody reads, with an odd value or name."""
-    value = rng.choice(GOOD if rng.random() < 0.4 else BAD)
+    """Adds a member that verifiers ignore, with an unusual value or name."""
+    value = rng.choice(VALID_JSON if rng.random() < 0.4 else INVALID_JSON)
     name = rng.choice(['"x"'] * 6 + ['""', '"\\u0078"', "x", "'x'", '"__proto__"', '"toString"'])
     splice(draft, part(draft, rng), f"{name}:{value}", rng)
 
 
 def repeated_member(draft: Draft, rng: Random) -> None:
-    """A name that occurs twice, perhaps spelled with an escape."""
+    """Repeats a name, possibly with an escaped character."""
     where = part(draft, rng)
     names = {"header": HEADER_NAMES[:3], "list_header": HEADER_NAMES[:3], "jwks": ["keys"]}
     name = rng.choice(names.get(where, CLAIM_NAMES if where == "claims" else LIST_NAMES))
@@ -207,7 +216,7 @@ def repeated_member(draft: Draft, rng: Random) -> None:
 
 
 def splice(draft: Draft, where: str, members: str, rng: Random) -> None:
-    """Puts members first or last in an object."""
+    """Inserts members at the start or the end of an object."""
     text, more = draft.texts[where], members.encode(errors="surrogatepass")
     if rng.random() < 0.5:
         draft.texts[where] = text.replace(b"{", b"{" + more + b",", 1)
@@ -215,12 +224,12 @@ def splice(draft: Draft, where: str, members: str, rng: Random) -> None:
         draft.texts[where] = text[:-1] + b"," + more + text[-1:]
 
 
-def spelled_number(draft: Draft, rng: Random) -> None:
-    """A number of the text written in another way."""
+def rewritten_number(draft: Draft, rng: Random) -> None:
+    """Writes a number of the text differently."""
     where = rng.choice(["claims", "list_claims"])
     text = draft.texts[where]
-    places = range(1, len(text))
-    digits = [at for at in places if text[at:at + 1].isdigit() and text[at - 1] in b":"]
+    positions = range(1, len(text))
+    digits = [at for at in positions if text[at:at + 1].isdigit() and text[at - 1] in b":"]
     if digits:
         start = end = rng.choice(digits)
         while text[end:end + 1].isdigit():
@@ -230,17 +239,17 @@ def spelled_number(draft: Draft, rng: Random) -> None:
             f"{number}.0", f"{number}e0", f"{number}E+0", f"0{number}", f"-{number}", f"+{number}",
             f"{number}.", f"{number}00e-2", f'"{number}"', f"{number[:-1]}.{number[-1]}e1",
             f"[{number}]", f"{number}.5", f"{number}n", f" {number} ", f"{number}\x00",
-            rng.choice(NUMBERS), rng.choice(NO_NUMBERS),
+            rng.choice(NUMBERS), rng.choice(INVALID_NUMBERS),
         ])
         draft.texts[where] = text[:start] + other.encode() + text[end:]
 
 
 def escaped(draft: Draft, rng: Random) -> None:
-    """A character of a string written as an escape, which means the same or is none."""
+    """Replaces a character by a valid or invalid escape."""
     where = part(draft, rng)
     text = draft.texts[where]
-    places = range(len(text))
-    letters = [at for at in places if text[at:at + 1].isalpha() and text[at - 1:at] != b"\\"]
+    positions = range(len(text))
+    letters = [at for at in positions if text[at:at + 1].isalpha() and text[at - 1:at] != b"\\"]
     if letters:
         at = rng.choice(letters)
         code = text[at]
@@ -264,7 +273,7 @@ OCTETS = [
 
 
 def inserted(draft: Draft, rng: Random) -> None:
-    """Octets put somewhere: at the start, at the end, at a border, anywhere."""
+    """Inserts octets at the start, at the end, beside a JSON delimiter, or at a random position."""
     where = part(draft, rng)
     text = draft.texts[where]
     signs = b'{}[],:"'
@@ -274,7 +283,7 @@ def inserted(draft: Draft, rng: Random) -> None:
 
 
 def damaged(draft: Draft, rng: Random) -> None:
-    """An octet changed, taken away, or all that follows it."""
+    """Changes, removes or doubles an octet, or truncates the text."""
     where = part(draft, rng)
     text = draft.texts[where]
     at = rng.randrange(len(text)) if text else 0
@@ -286,7 +295,7 @@ def damaged(draft: Draft, rng: Random) -> None:
 
 
 def enclosed(draft: Draft, rng: Random) -> None:
-    """The whole text followed by another, within something, or in another encoding."""
+    """Extends, encloses or truncates the whole text, or changes its encoding."""
     where = part(draft, rng)
     text = draft.texts[where]
     draft.texts[where] = rng.choice([
@@ -302,17 +311,17 @@ def enclosed(draft: Draft, rng: Random) -> None:
 
 
 def other_signature(draft: Draft, rng: Random) -> None:
-    """A signature by another key or scheme, or altered."""
+    """Replaces the token's signature by an invalid one."""
     draft.signing = signatures.other(rng)
 
 
 def other_list_signature(draft: Draft, rng: Random) -> None:
-    """The same of the list."""
+    """Replaces the list's signature by an invalid one."""
     draft.list_signing = signatures.other(rng)
 
 
 def odd_block(draft: Draft, rng: Random) -> None:
-    """A block of PKCS #1 that only a lax reader of it accepts."""
+    """Signs a PKCS #1 block that only a lax parser accepts."""
     draft.signing, exempt = signatures.odd_block(rng)
     draft.exempt |= exempt
 
@@ -320,41 +329,41 @@ def odd_block(draft: Draft, rng: Random) -> None:
 # --- the tokens ---------------------------------------------------------------------------------
 
 
-def spelled_token(draft: Draft, rng: Random) -> None:
-    """Another spelling of the token."""
-    draft.token = spelled(draft.token, rng)
+def changed_token(draft: Draft, rng: Random) -> None:
+    """Changes the text of the token."""
+    draft.token = changed_text(draft.token, rng)
 
 
-def spelled_list(draft: Draft, rng: Random) -> None:
-    """The same of the list."""
-    draft.status_list = spelled(draft.status_list or "", rng)
+def changed_list(draft: Draft, rng: Random) -> None:
+    """Changes the text of the status list token."""
+    draft.status_list = changed_text(draft.status_list or "", rng)
 
 
 def no_list(draft: Draft, _: Random) -> None:
-    """No list that could be had."""
+    """Makes the status list unavailable."""
     draft.status_list = None
 
 
-INTO_TOKENS = [
+INSERTED_INTO_TOKENS = [
     "=", "==", "\n", " ", "\t", "\r\n", "\0", "+", "/", ".", "..", "-", "_", "A", "AA", "%3D",
     "%2e", "é", "\ufeff", "．", "Ａ", "\x7f", "~", ",", ":", "𝄞", "\u2028", "\u0662", "ſ",
 ]
 
 
-def spelled(token: str, rng: Random) -> str:
-    """A token with something put in, taken away or moved."""
+def changed_text(token: str, rng: Random) -> str:
+    """A token with inserted, removed or moved characters or parts."""
     at = rng.choice([0, len(token), rng.randint(0, len(token)), token.rfind("."), token.find(".")])
     first = min(at + 1, len(token))
     parts = token.split(".")
     kind = rng.randrange(12)
     if kind < 5:
-        return token[:at] + rng.choice(INTO_TOKENS) + token[at:]
+        return token[:at] + rng.choice(INSERTED_INTO_TOKENS) + token[at:]
     if kind == 5:
         return token[:at] + token[first:]
     if kind == 6:
         return token[:at] + rng.choice("AQgw_-Bz") + token[first:]
     if kind == 7:
-        # A bit that belongs to no byte.
+        # May set padding bits, which do not belong to a byte.
         part = rng.randrange(len(parts))
         parts[part] = parts[part][:-1] + rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
     elif kind == 8:
@@ -377,16 +386,16 @@ STAGES: list[dict[Mutation, int]] = [
     {
         header_member: 10, claim: 14, list_header_member: 3, list_claim: 6, audience: 4,
         other_audience: 2, status: 6, no_status: 3, typ_jwt: 5, other_now: 3, length: 1, deep: 3,
-        key: 4, set_of_keys: 2, lists.other_list: 8, lists.other_statuses: 3,
+        key: 4, key_set: 2, lists.other_list: 8, lists.other_statuses: 3,
     },
     {
-        added_member: 8, repeated_member: 5, spelled_number: 5, escaped: 4, inserted: 8, damaged: 5,
-        enclosed: 4,
+        added_member: 8, repeated_member: 5, rewritten_number: 5, escaped: 4, inserted: 8,
+        damaged: 5, enclosed: 4,
     },
     {other_signature: 3, other_list_signature: 1, odd_block: 1},
-    {spelled_token: 8, spelled_list: 2, no_list: 1},
+    {changed_token: 8, changed_list: 2, no_list: 1},
 ]
-"""Mutations of each stage, and how often each is taken."""
+"""The mutations of each stage with their weights."""
 
-ON_FINISHED: dict[Mutation, int] = {spelled_token: 8, spelled_list: 3, no_list: 1}
-"""What can be done to a token that somebody else has signed."""
+ON_SIGNED: dict[Mutation, int] = {changed_token: 8, changed_list: 3, no_list: 1}
+"""The mutations of a signed token of `cases.json`, with their weights."""

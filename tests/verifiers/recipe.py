@@ -1,5 +1,7 @@
-"""How a case is made: some mutations, each with a seed of its own, so that a case can be made
-again without one of them."""
+"""A recipe of a case: a list of mutations, each with its own seed.
+
+A case can therefore be created again without one of its mutations.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from random import Random
 from typing import Any
 
 from draft import Draft
-from mutations import ON_FINISHED, STAGES, Mutation
+from mutations import ON_SIGNED, STAGES, Mutation
 
 CASES = Path(__file__).resolve().parents[2] / "verifiers/vectors/cases.json"
 SETTINGS = ("now", "jwks", "issuer", "audience", "accept_typ_jwt")
@@ -29,28 +31,33 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A case to be: of a token of `cases.json`, or of a genuine one that is signed anew."""
+    """The mutations of a case, and the token to which they apply.
 
-    finished: int | None
+    `signed_case` is the index of a case of `cases.json`. Without it, a genuine token is created,
+    mutated and signed.
+    """
+
+    signed_case: int | None
     steps: tuple[Step, ...]
 
     def case(self) -> dict[str, Any]:
-        """Makes the case."""
-        case = self._of_the_book() if self.finished is not None else self._made().case()
+        """Creates the case."""
+        is_signed = self.signed_case is not None
+        case = self._from_signed_case() if is_signed else self._new_draft().case()
         return {"name": self.name(), **case}
 
     def name(self) -> str:
-        """What was done, in words."""
-        done = [step.mutation.__name__.replace("_", " ") for step in self.steps]
-        base = [] if self.finished is None else [book()["cases"][self.finished]["name"]]
-        return "; ".join([*base, *done]) or "a genuine token"
+        """The base case and the names of the mutations."""
+        names = [step.mutation.__name__.replace("_", " ") for step in self.steps]
+        base = [] if self.signed_case is None else [all_cases()["cases"][self.signed_case]["name"]]
+        return "; ".join([*base, *names]) or "a genuine token"
 
     def smaller(self) -> Iterator[Recipe]:
-        """The same with one step less."""
+        """All recipes that lack one of these steps."""
         for index in range(len(self.steps)):
-            yield Recipe(self.finished, self.steps[:index] + self.steps[index + 1:])
+            yield Recipe(self.signed_case, self.steps[:index] + self.steps[index + 1:])
 
-    def _made(self) -> Draft:
+    def _new_draft(self) -> Draft:
         draft = Draft()
         for stage in range(len(STAGES)):
             if stage == 1:
@@ -60,14 +67,15 @@ class Recipe:
             self._apply(draft, stage)
         return draft
 
-    def _of_the_book(self) -> dict[str, Any]:
-        found = book()["cases"][self.finished]
+    def _from_signed_case(self) -> dict[str, Any]:
+        found = all_cases()["cases"][self.signed_case]
         draft = Draft(token=found["token"])
         lists = found.get("status_lists", {})
         uri = next(iter(lists), None)
         draft.status_list = lists.get(uri)
         self._apply(draft, len(STAGES) - 1)
-        case = {"jwks": book()["jwks"], **{name: found[name] for name in SETTINGS if name in found}}
+        settings = {name: found[name] for name in SETTINGS if name in found}
+        case = {"jwks": all_cases()["jwks"], **settings}
         if not isinstance(case["jwks"], str):
             case["jwks"] = json.dumps(case["jwks"])
         if draft.status_list is not None:
@@ -83,16 +91,17 @@ class Recipe:
 
 
 @lru_cache(maxsize=1)
-def book() -> Any:
-    """The cases that all verifiers run."""
+def all_cases() -> Any:
+    """The content of `cases.json`."""
     return json.loads(CASES.read_text())
 
 
 def recipe(rng: Random) -> Recipe:
-    """Any recipe: mostly one mutation, at times more, for what hides behind another fault."""
+    """A random recipe: mostly one mutation, sometimes several."""
     count = rng.choices([1, 2, 3, 4], [6, 3, 2, 1])[0]
     if rng.random() < 0.15:
-        return Recipe(rng.randrange(len(book()["cases"])), steps(rng, ON_FINISHED, count // 2, 3))
+        signed_case = rng.randrange(len(all_cases()["cases"]))
+        return Recipe(signed_case, steps(rng, ON_SIGNED, count // 2, 3))
     chosen: list[Step] = []
     for _ in range(count):
         stage = rng.choices(range(len(STAGES)), [10, 9, 1, 3])[0]
@@ -100,7 +109,7 @@ def recipe(rng: Random) -> Recipe:
     return Recipe(None, tuple(chosen))
 
 
-def steps(rng: Random, among: dict[Mutation, int], count: int, stage: int) -> tuple[Step, ...]:
-    """Some mutations of one stage."""
-    chosen = rng.choices(list(among), list(among.values()), k=count)
+def steps(rng: Random, weights: dict[Mutation, int], count: int, stage: int) -> tuple[Step, ...]:
+    """Random mutations of one stage."""
+    chosen = rng.choices(list(weights), list(weights.values()), k=count)
     return tuple(Step(stage, mutation, rng.getrandbits(48)) for mutation in chosen)

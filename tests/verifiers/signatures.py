@@ -1,4 +1,4 @@
-"""Signatures that are not the one of the issuer's key over this token."""
+"""Invalid signatures."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from draft import FORGE, SHA256_INFO, Signing, genuine, signature
 
 BYTES = 256
-"""Length of a signature by a key of 2048 bits."""
+"""The length of a signature by a key of 2048 bits."""
 
 WITHOUT_NULL = bytes.fromhex("302f300b06096086480165030402010420")
 
 INFOS = [
     SHA256_INFO,
     WITHOUT_NULL,
-    bytes.fromhex("308131300d060960864801650304020105000420"),  # a length in the long form
-    bytes.fromhex("3031300d060960864801650304020105000520"),  # no octet string
+    bytes.fromhex("308131300d060960864801650304020105000420"),  # length in the long form
+    bytes.fromhex("3031300d060960864801650304020105000520"),  # not an octet string
     bytes.fromhex("3032300e06096086480165030402010581000420"),  # NULL in the long form
-    bytes.fromhex("3033300f0609608648016503040201050202000420"),  # NULL that has content
+    bytes.fromhex("3033300f0609608648016503040201050202000420"),  # NULL with content
     bytes.fromhex("3031300d060960864801650304020205000420"),  # SHA-384
-    bytes.fromhex("3031300d060960864801650304020105002420"),  # a string of parts
-    bytes.fromhex("3080300d060960864801650304020105000420"),  # a length that is not told
-    bytes.fromhex("302f300d060960864801650304020105000420"),  # too short
+    bytes.fromhex("3031300d060960864801650304020105002420"),  # constructed octet string
+    bytes.fromhex("3080300d060960864801650304020105000420"),  # indefinite length
+    bytes.fromhex("302f300d060960864801650304020105000420"),  # length too short
     b"",
 ]
-"""What stands before the hash, rightly and wrongly."""
+"""Correct and incorrect prefixes of the hash (DigestInfo)."""
 
 
 def other(rng: Random) -> Signing:
-    """A signature by another key or scheme, or one that was altered."""
+    """A signature by another key or scheme, or an altered one."""
     kind, bit = rng.randrange(9), rng.randrange(BYTES * 8)
 
     def signing(signed: str) -> bytes:
@@ -54,7 +54,7 @@ def other(rng: Random) -> Signing:
             salted = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
             return FORGE.first.sign(text, salted, hashes.SHA256())
         if kind == 7:
-            # A number beyond the modulus, or none at all where it does not fit.
+            # A number that exceeds the modulus. It may need another byte.
             number = int.from_bytes(good, "big") + FORGE.first.public_key().public_numbers().n
             return number.to_bytes(BYTES + 1, "big").removeprefix(b"\0")
         return signature(FORGE.first, signed[:-1])
@@ -63,7 +63,7 @@ def other(rng: Random) -> Signing:
 
 
 def odd_block(rng: Random) -> tuple[Signing, set[str]]:
-    """A block made and signed by hand, and the languages that are documented to accept it."""
+    """Signs an incorrect PKCS #1 block. Also returns the languages that may accept it."""
     info, shape = rng.choice(INFOS), rng.randrange(6)
 
     def signing(signed: str) -> bytes:
@@ -76,14 +76,14 @@ def odd_block(rng: Random) -> tuple[Signing, set[str]]:
             block += bytes(BYTES - len(block))
         elif shape == 3:
             block = block.replace(b"\xff\0", b"\xfe\0", 1)
-        return raised(block)
+        return sign_raw(block)
 
     accepted_by_java = info == WITHOUT_NULL and shape not in {1, 2, 3}
     return signing, {"java"} if accepted_by_java else set()
 
 
-def raised(block: bytes) -> bytes:
-    """A block signed as it is (RFC 8017 section 5.2.1)."""
+def sign_raw(block: bytes) -> bytes:
+    """Signs a block without padding (RFC 8017 section 5.2.1)."""
     private = FORGE.first.private_numbers()
     number = pow(int.from_bytes(block, "big"), private.d, private.public_numbers.n)
     return number.to_bytes(BYTES, "big")

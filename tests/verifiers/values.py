@@ -1,6 +1,6 @@
-"""Values and spellings that parsers have been known to read differently."""
+"""Values and notations that parsers are known to read differently."""
 
-# ruff: noqa: RUF001 - letters that look alike are the point.
+# ruff: noqa: RUF001 - characters that look alike are intended.
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NUMBERS = [
     f"{NOW + 900}.0", f"{NOW - 10}.5", "1" + "0" * 30, "0.1e1", "1.0e0", "1.10",
     "100000000000000000", "999999999999999999", "1000000000000000000", "9999999999999999999",
 ]
-"""Each is a number of JSON."""
+"""Valid JSON numbers."""
 
-NO_NUMBERS = [
+INVALID_NUMBERS = [
     "01", "00", "-01", "+1", "1.", ".5", "-", "1e", "1e+", "0x10", "1_000", "NaN", "Infinity",
     "-Infinity", "1,0", "1 0", "--1", "1.0.0", "1e1.5", "٣", "1\u00a0", "Inf", "nan", "0b1", "1n",
 ]
@@ -32,7 +32,7 @@ STRINGS = [
     '"\x7f"', '"\\u007F"', '"\u212a"', '"ſ"', f'"{ISSUER}"', f'"{ISSUER}/"', f'"{LIST_URI}"',
 ]
 
-NO_STRINGS = [
+INVALID_STRINGS = [
     '"\\ud800"', '"\\udc00"', '"\\udd1e\\ud834"', '"\\ud834\\ud834\\udd1e"', '"\\ud834x"',
     '"\\x41"', '"\\u00g0"', '"\\u004"', '"\\U0041"', '"\\u{41}"', '"\\u٠٠٤١"', '"\\u 041"',
     '"\\u+041"', '"\\a"', '"\\0"', "\"\\'\"", "'x'", '"a\nb"', '"a\tb"', '"a\0b"', '"x', 'x"',
@@ -41,16 +41,16 @@ NO_STRINGS = [
 
 OTHERS = ["null", "true", "false", "[]", "{}", "[[]]", "[null]", '{"":1}', '{"a":{"a":1}}', "[1,2]"]
 
-NO_OTHERS = [
+INVALID_OTHERS = [
     "True", "nul", "nulll", "undefined", "[1,]", "[,1]", "{,}", '{"a"}', '{"a":}', '{"a":1,}',
     '{a:1}', "{1:1}", "[1 2]", '{"a":1 "b":2}', '{"a":1,"a":2}', '{"a":1,"\\u0061":1}', "[",
     "]", "{", "}", "", "/**/1", "1//", "#", "[1}", '{"a":1]', '{"__proto__":1,"__proto__":1}',
     '{"":1,"":1}', '{"é":1,"\\u00e9":1}', '{"é":1,"e\u0301":1}',
 ]
-"""Not all are refused: names that look alike may be two."""
+"""Mostly invalid JSON. Objects whose names only look equal are valid."""
 
-GOOD = [*NUMBERS, *STRINGS, *OTHERS]
-BAD = [*NO_NUMBERS, *NO_STRINGS, *NO_OTHERS]
+VALID_JSON = [*NUMBERS, *STRINGS, *OTHERS]
+INVALID_JSON = [*INVALID_NUMBERS, *INVALID_STRINGS, *INVALID_OTHERS]
 
 TEXTS = [
     "", " ", "x", "JWT", "at+jwt", "AT+JWT", "At+Jwt", "application/at+jwt", "APPLICATION/AT+JWT",
@@ -69,10 +69,10 @@ TEXTS = [
     "https://api.example.test", "https://api.example.test/", "HTTPS://API.EXAMPLE.TEST",
     "https://api.example.tesT", "é", "e\u0301", "𝄞", "\ufffd", "\x7f", "\u2028", "\uffff",
 ]
-"""Values for members that are text."""
+"""Values for members that are strings."""
 
-EDGES = [0, 1, 29, 30, 31, 60, 299, 300, 301, 900, 929, 930, 931, 3600, 3629, 3630, 3631, 86400]
-"""Distances from now at which something begins or ends, and beside them."""
+LIMITS = [0, 1, 29, 30, 31, 60, 299, 300, 301, 900, 929, 930, 931, 3600, 3629, 3630, 3631, 86400]
+"""Boundaries of validity periods in seconds from now, and their neighbours."""
 
-VALUES = [Raw(text) for text in GOOD]
-TIMES = [Raw(str(NOW + sign * edge)) for edge in EDGES for sign in (1, -1)]
+VALUES = [Raw(text) for text in VALID_JSON]
+TIMES = [Raw(str(NOW + sign * edge)) for edge in LIMITS for sign in (1, -1)]
