@@ -4,14 +4,14 @@ import { addresses } from "./src/addresses";
 
 export default defineConfig(({ mode }) => ({
   plugins: [contentSecurityPolicy(addresses(loadEnv(mode, process.cwd())))],
-  // The polyfill is a script inside the page, and all browsers of today do without it.
+  // The polyfill would be an inline script, and current browsers do not need it.
   build: { modulePreload: { polyfill: false } },
 }));
 
 /**
- * Only this app's own script and style run, and only Signet and the task API are called: what an
- * injected script could do with a token is small, and it does not get in. The development server
- * puts scripts into the page, so it goes without.
+ * Allows only the app's own script and style, and only calls of Signet and of the task API.
+ * Injected scripts do not run. The policy only applies to the built page, since the development
+ * server inserts inline scripts.
  */
 function contentSecurityPolicy({ signet, tasks }: { signet: string; tasks: string }): Plugin {
   const content = [

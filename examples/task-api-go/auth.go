@@ -10,8 +10,7 @@ import (
 	"signet.dev/verifier"
 )
 
-// newVerifier checks who is calling: Signet's access tokens, with the package of verifiers/go and with
-// nothing else.
+// newVerifier returns a verifier of Signet's access tokens, of the package in verifiers/go.
 func newVerifier() (*verifier.Verifier, error) {
 	issuer := os.Getenv("SIGNET_ISSUER")
 	leeway, err := seconds("TOKEN_LEEWAY_SECONDS")
@@ -26,17 +25,17 @@ func newVerifier() (*verifier.Verifier, error) {
 		verifier.WithBaseURL(setting("SIGNET_URL", issuer)),
 		verifier.WithLeeway(leeway),
 		verifier.WithCooldown(cooldown),
-		verifier.WithRefusalHandler(refuse),
+		verifier.WithRefusalHandler(writeRefusal),
 	)
 }
 
-// owned has a route served to the user in its path alone. A client's own token never gets there.
-func owned(v *verifier.Verifier, route http.HandlerFunc) http.Handler {
+// ownerOnly allows a route only to the user in its path. A client's own token is rejected.
+func ownerOnly(v *verifier.Verifier, route http.HandlerFunc) http.Handler {
 	return v.Middleware(verifier.RequireUser("user_id")(route))
 }
 
-// refuse has refusals use this service's envelope.
-func refuse(w http.ResponseWriter, r *http.Request, refusal *verifier.Refusal) {
+// writeRefusal writes rejections in this service's error format.
+func writeRefusal(w http.ResponseWriter, r *http.Request, refusal *verifier.Refusal) {
 	for name, values := range refusal.Header {
 		w.Header()[name] = values
 	}

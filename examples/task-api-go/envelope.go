@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// An invalidError is a body or a path that breaks a rule: its text says which, and repeats nothing.
+// An invalidError describes an invalid body or path. Its text names the rule, and never repeats input.
 type invalidError string
 
 func (e invalidError) Error() string {
@@ -21,19 +21,19 @@ func (e invalidError) Error() string {
 
 type requestID struct{}
 
-// numberRequests gives each request an id for people to quote.
+// numberRequests gives each request an id, which users can quote.
 func numberRequests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var number [16]byte
-		_, _ = rand.Read(number[:]) // it never fails, or ends the program
+		_, _ = rand.Read(number[:]) // it never returns an error
 		id := hex.EncodeToString(number[:])
 		w.Header().Set("X-Request-Id", id)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestID{}, id)))
 	})
 }
 
-// allowOrigins lets front ends of these origins call (CORS). It stands before tokens are looked for: a
-// preflight has none.
+// allowOrigins allows calls of front ends with these origins (CORS). It must precede the verification
+// of tokens, since a preflight request has none.
 func allowOrigins(origins []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
@@ -51,7 +51,7 @@ func allowOrigins(origins []string, next http.Handler) http.Handler {
 	})
 }
 
-// write answers with what a route has returned.
+// write writes the result of a route as the response.
 func write(w http.ResponseWriter, r *http.Request, status int, body any, err error) {
 	var invalid invalidError
 	switch {
@@ -69,14 +69,15 @@ func write(w http.ResponseWriter, r *http.Request, status int, body any, err err
 	}
 }
 
-// writeError answers with the envelope of errors, which is known here alone. No details are null.
+// writeError writes an error response. It is the only function that knows this format. Empty details
+// become null.
 func writeError(w http.ResponseWriter, r *http.Request, status int, code, message, details string) {
-	var given *string
+	var optionalDetails *string
 	if details != "" {
-		given = &details
+		optionalDetails = &details
 	}
 	writeJSON(w, r, status, map[string]any{
-		"error": map[string]any{"code": code, "message": message, "details": given},
+		"error": map[string]any{"code": code, "message": message, "details": optionalDetails},
 		"meta": map[string]any{
 			"timestamp":  time.Now().UTC().Format(time.RFC3339),
 			"request_id": r.Context().Value(requestID{}),
@@ -88,6 +89,6 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if err := json.NewEncoder(w).Encode(body); err != nil {
-		slog.InfoContext(r.Context(), "an answer did not arrive", "error", err)
+		slog.InfoContext(r.Context(), "a response could not be written", "error", err)
 	}
 }

@@ -1,4 +1,4 @@
-// A to-do list for each user; see README.md for the settings.
+// A to-do list for each user. README.md describes the settings.
 package main
 
 import (
@@ -20,7 +20,7 @@ func main() {
 	}
 }
 
-// run serves until it is told to stop. A mistake in the settings shows at the start.
+// run serves until SIGINT or SIGTERM. Invalid settings are errors at the start.
 func run() error {
 	verifier, err := newVerifier()
 	if err != nil {
@@ -32,25 +32,25 @@ func run() error {
 		Handler:           numberRequests(allowOrigins(origins, routes(verifier, &store{}))),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
-	told, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	stopped, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	answered := make(chan struct{})
+	drained := make(chan struct{})
 	go func() {
-		defer close(answered)
-		<-told.Done()
+		defer close(drained)
+		<-stopped.Done()
 		_ = server.Shutdown(context.Background())
 	}()
 	slog.Info("listening on " + server.Addr)
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
-	<-answered // the requests under way
+	<-drained // waits for requests in flight
 	return nil
 }
 
-func setting(name, unlessSet string) string {
+func setting(name, defaultValue string) string {
 	if value := os.Getenv(name); value != "" {
 		return value
 	}
-	return unlessSet
+	return defaultValue
 }

@@ -12,14 +12,14 @@ import (
 	"signet.dev/verifier"
 )
 
-const largestBody = 64 * 1024 // bytes
+const maxBodyBytes = 64 * 1024
 
 func routes(v *verifier.Verifier, tasks *store) http.Handler {
 	mux := http.NewServeMux()
-	route := func(pattern string, answer func(owner string, r *http.Request) (int, any, error)) {
-		mux.Handle(pattern, owned(v, func(w http.ResponseWriter, r *http.Request) {
-			r.Body = http.MaxBytesReader(w, r.Body, largestBody)
-			status, body, err := answer(r.PathValue("user_id"), r)
+	route := func(pattern string, handle func(owner string, r *http.Request) (int, any, error)) {
+		mux.Handle(pattern, ownerOnly(v, func(w http.ResponseWriter, r *http.Request) {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+			status, body, err := handle(r.PathValue("user_id"), r)
 			write(w, r, status, body, err)
 		}))
 	}
@@ -33,7 +33,7 @@ func routes(v *verifier.Verifier, tasks *store) http.Handler {
 		}
 		return http.StatusCreated, tasks.create(owner, draft), nil
 	})
-	one := func(pattern string, status int, find func(owner string, id int64, r *http.Request) (*task, error)) {
+	taskRoute := func(pattern string, status int, find func(owner string, id int64, r *http.Request) (*task, error)) {
 		route(pattern, func(owner string, r *http.Request) (int, any, error) {
 			id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 			if err != nil || id < 1 {
@@ -43,9 +43,9 @@ func routes(v *verifier.Verifier, tasks *store) http.Handler {
 			return status, found, err
 		})
 	}
-	one("GET /api/{user_id}/tasks/{id}", http.StatusOK,
+	taskRoute("GET /api/{user_id}/tasks/{id}", http.StatusOK,
 		func(owner string, id int64, _ *http.Request) (*task, error) { return tasks.find(owner, id) })
-	one("PUT /api/{user_id}/tasks/{id}", http.StatusOK,
+	taskRoute("PUT /api/{user_id}/tasks/{id}", http.StatusOK,
 		func(owner string, id int64, r *http.Request) (*task, error) {
 			draft, err := readDraft(r.Body)
 			if err != nil {
@@ -53,9 +53,9 @@ func routes(v *verifier.Verifier, tasks *store) http.Handler {
 			}
 			return tasks.replace(owner, id, draft)
 		})
-	one("DELETE /api/{user_id}/tasks/{id}", http.StatusNoContent,
+	taskRoute("DELETE /api/{user_id}/tasks/{id}", http.StatusNoContent,
 		func(owner string, id int64, _ *http.Request) (*task, error) { return nil, tasks.delete(owner, id) })
-	one("PATCH /api/{user_id}/tasks/{id}/complete", http.StatusOK,
+	taskRoute("PATCH /api/{user_id}/tasks/{id}/complete", http.StatusOK,
 		func(owner string, id int64, _ *http.Request) (*task, error) { return tasks.toggle(owner, id) })
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, r *http.Request) {
 		write(w, r, http.StatusOK, map[string]string{"status": "healthy"}, nil)
@@ -66,7 +66,7 @@ func routes(v *verifier.Verifier, tasks *store) http.Handler {
 	return mux
 }
 
-// readDraft reads what a client sends to create or replace a task.
+// readDraft parses and validates the body of a request that creates or replaces a task.
 func readDraft(body io.Reader) (*draft, error) {
 	var read draft
 	decoder := json.NewDecoder(body)

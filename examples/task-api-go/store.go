@@ -8,14 +8,14 @@ import (
 
 var errNotFound = errors.New("no such task")
 
-// A draft is what a client sends to create or replace a task.
+// A draft is the body of a request that creates or replaces a task.
 type draft struct {
 	Title       string `json:"title"`
 	Description string `json:"description"`
 	Completed   bool   `json:"completed"`
 }
 
-// A task is one as clients see it.
+// A task is the representation in responses.
 type task struct {
 	ID     int64  `json:"id"`
 	UserID string `json:"user_id"`
@@ -24,14 +24,15 @@ type task struct {
 	UpdatedAt moment `json:"updated_at"`
 }
 
-// A moment is written to the microsecond, so that the text sorts as the time does.
+// A moment is written with microseconds, so that times sort as text.
 type moment time.Time
 
 func (m moment) MarshalText() ([]byte, error) {
 	return time.Time(m).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000000Z"), nil
 }
 
-// A store keeps tasks in memory. Every call names the owner, so none can reach another user's.
+// A store stores tasks in memory. Every method takes the owner, so no call can access another user's
+// tasks.
 type store struct {
 	mu     sync.Mutex
 	tasks  []*task // oldest first
@@ -42,9 +43,9 @@ func (s *store) list(owner string) []task {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := []task{}
-	for _, one := range s.tasks {
-		if one.UserID == owner {
-			found = append(found, *one)
+	for _, stored := range s.tasks {
+		if stored.UserID == owner {
+			found = append(found, *stored)
 		}
 	}
 	return found
@@ -57,8 +58,8 @@ func (s *store) create(owner string, draft *draft) *task {
 	now := moment(time.Now())
 	created := task{s.lastID, owner, *draft, now, now}
 	s.tasks = append(s.tasks, &created)
-	shown := created
-	return &shown
+	copied := created
+	return &copied
 }
 
 func (s *store) find(owner string, id int64) (*task, error) {
@@ -80,8 +81,8 @@ func (s *store) toggle(owner string, id int64) (*task, error) {
 func (s *store) delete(owner string, id int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, one := range s.tasks {
-		if one.ID == id && one.UserID == owner {
+	for i, stored := range s.tasks {
+		if stored.ID == id && stored.UserID == owner {
 			s.tasks = append(s.tasks[:i], s.tasks[i+1:]...)
 			return nil
 		}
@@ -92,11 +93,11 @@ func (s *store) delete(owner string, id int64) error {
 func (s *store) change(owner string, id int64, change func(*task)) (*task, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, one := range s.tasks {
-		if one.ID == id && one.UserID == owner {
-			change(one)
-			shown := *one
-			return &shown, nil
+	for _, stored := range s.tasks {
+		if stored.ID == id && stored.UserID == owner {
+			change(stored)
+			copied := *stored
+			return &copied, nil
 		}
 	}
 	return nil, errNotFound

@@ -1,4 +1,4 @@
-"""A to-do list for each user. Run it with `uvicorn app:app`; see README.md for the settings."""
+"""A to-do list for each user. Run it with `uvicorn app:app`. README.md describes the settings."""
 
 import os
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ TaskId = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
 
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    """Opens the database, so that a mistake shows at the start."""
+    """Opens the database, so that an invalid path is an error at the start."""
     store()
     async with auth.verifier:
         yield

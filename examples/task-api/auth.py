@@ -1,4 +1,4 @@
-"""Who is calling: checks Signet's access tokens with `signet-verifier`, and with nothing else."""
+"""Authentication: `signet-verifier` verifies Signet's access tokens."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from signet_verifier.fastapi import SignetBearer
 
 from errors import envelope
 
-# A mistake in the settings shows at the start, since they are read here.
+# Created at import, so that invalid settings are errors at the start.
 verifier = Verifier(
     issuer=os.environ["SIGNET_ISSUER"],
     audience=os.environ["SIGNET_AUDIENCE"],
@@ -22,17 +22,17 @@ verifier = Verifier(
 )
 bearer = SignetBearer(verifier)
 
-# Uvicorn sets up no logger but its own: the reasons of refusals belong beside its lines.
+# Uvicorn only configures its own loggers. The verifier's messages are logged together with these.
 logging.getLogger("signet_verifier").parent = logging.getLogger("uvicorn.error")
 
 
 def owner(token: Annotated[AccessToken, Depends(bearer.require_user("user_id"))]) -> str:
-    """The `user_id` of the URL, which is the caller's own. A client's own token never gets here."""
+    """The `user_id` of the URL, which must be the caller's. A client's own token is rejected."""
     return token.subject
 
 
 def install(app: FastAPI) -> None:
-    """Has refusals use this service's envelope."""
+    """Returns rejections in this service's error format."""
     codes = {401: "UNAUTHORIZED", 403: "FORBIDDEN", 503: "TEMPORARILY_UNAVAILABLE"}
 
     @app.exception_handler(SignetError)

@@ -1,4 +1,4 @@
-"""The error envelope, and the only place that knows it."""
+"""Error responses. Only this module knows their format."""
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 
 class ApiError(Exception):
-    """What a handler raises to answer with something other than success."""
+    """Raised by a handler to return an error response."""
 
     def __init__(
         self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
@@ -24,7 +24,7 @@ class ApiError(Exception):
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of `app`, the framework's own included, use the envelope."""
+    """Returns all errors, including those of the framework, in this service's error format."""
 
     @app.middleware("http")
     async def number_requests(
@@ -41,7 +41,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(request: Request, error: RequestValidationError) -> Response:
-        # `msg` says what was expected; the rejected value is never repeated.
+        # `msg` contains the violated rule, not the rejected value.
         details = "; ".join(
             f"{'.'.join(str(part) for part in problem['loc'][1:]) or 'body'}: {problem['msg']}"
             for problem in error.errors()
@@ -56,7 +56,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected_error(request: Request, _error: Exception) -> Response:
-        # The server logs the traceback; the caller gets an id to quote and nothing else.
+        # The server logs the traceback. The caller only gets the request id.
         return envelope(request, 500, "INTERNAL_ERROR", "Something went wrong")
 
 

@@ -1,4 +1,4 @@
-"""Tasks in SQLite. Every statement names the owner, so no query can reach another user's rows."""
+"""Tasks in SQLite. Every statement contains the owner, so none can access another user's rows."""
 
 import os
 import sqlite3
@@ -26,7 +26,7 @@ CREATE INDEX IF NOT EXISTS task_user_id_idx ON task (user_id);
 
 
 class TaskDraft(BaseModel):
-    """What a client sends to create or replace a task."""
+    """The body of a request that creates or replaces a task."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,7 +36,7 @@ class TaskDraft(BaseModel):
 
 
 class Task(BaseModel):
-    """A task as clients see it."""
+    """A task in responses."""
 
     id: int
     user_id: str
@@ -48,7 +48,7 @@ class Task(BaseModel):
 
 
 class TaskStore:
-    """The `task` table; a connection per call, since calls come from several threads."""
+    """The table `task`. Each call opens a connection, since calls come from several threads."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -78,7 +78,7 @@ class TaskStore:
             now,
             now,
         )
-        assert created is not None, "an INSERT returns the row it made"
+        assert created is not None, "an INSERT must return its row"
         return created
 
     def replace(self, user_id: str, task_id: int, draft: TaskDraft) -> Task | None:

@@ -105,7 +105,7 @@ def test_sign_up_tasks_logout_and_login(deployment: Deployment) -> None:
     tab.page.reload()
     tab.sees("Log in")
     tab.log_in(email, "Wrong-password-1")
-    assert "do not belong together" in tab.notice()
+    assert "The email address or the password is wrong." in tab.notice()
     tab.sign_up(email, PASSWORD)
     assert "There is an account" in tab.field_error("Email")
     tab.page.get_by_role("button", name="Log in").click()
@@ -138,7 +138,7 @@ def test_front_end_is_accessible_at_320_pixels(deployment: Deployment, scheme: s
     tab.add("Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch")
     assert_accessible()
     tab.page.get_by_role("button", name="Add").click()
-    assert tab.field_error("New task") == "What is second_result to do?"
+    assert tab.field_error("New task") == "Please enter a task."
     assert_accessible()
 
 

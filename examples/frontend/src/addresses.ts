@@ -1,4 +1,4 @@
-/** Where the two services are; the defaults are those of their READMEs. */
+/** The URLs of the two services. The defaults are those of their READMEs. */
 export function addresses(environment: Record<string, string | undefined>) {
   return {
     signet: environment["VITE_SIGNET_URL"] ?? "http://localhost:8080",

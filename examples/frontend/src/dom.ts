@@ -1,11 +1,11 @@
-/** A few lines instead of a framework. Text is set as text: nothing a user wrote becomes markup. */
+/** Helpers that create elements. Text is always set as text, so user input cannot become markup. */
 
 type Child = Node | string;
 type Properties<Tag extends keyof HTMLElementTagNameMap> = Partial<
   Omit<HTMLElementTagNameMap[Tag], "style" | "dataset">
 >;
 
-/** An element with properties (not attributes: `className`, `htmlFor`) and children. */
+/** Creates an element with children and properties (`className`, `htmlFor`; not attributes). */
 export function h<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   properties: Properties<Tag> = {},
@@ -16,7 +16,7 @@ export function h<Tag extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** A labelled text field with room for a hint and for what is wrong with it. */
+/** A labelled text field with a hint and an error message. */
 export class Field {
   readonly element: HTMLElement;
   readonly input: HTMLInputElement;
@@ -38,26 +38,26 @@ export class Field {
     );
   }
 
-  /** Says what is wrong, or with "" that nothing is. */
+  /** Shows an error message. "" removes it. */
   show(problem: string): void {
     if (this.#problem.textContent !== problem) this.#problem.textContent = problem;
     this.input.setAttribute("aria-invalid", String(problem !== ""));
   }
 }
 
-/** A place for a sentence that screen readers speak when it changes. */
+/** A status message, whose changes screen readers announce. */
 export function notice(): HTMLElement {
   return h("p", { className: "notice", role: "status" });
 }
 
-/** Runs what a form is for, once at a time, with its button switched off meanwhile. */
+/** Runs `action` when a form is submitted. Its button is disabled until the action has ended. */
 export function onSubmit(form: HTMLFormElement, action: () => Promise<void>): void {
-  form.noValidate = true; // what is wrong is said by us, next to the field
+  form.noValidate = true; // the app itself shows errors, beside the fields
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = form.querySelector<HTMLButtonElement>("button[type=submit]");
     if (!button || button.getAttribute("aria-disabled") === "true") return;
-    // Not `disabled`: the focus would be lost.
+    // Not `disabled`, since the button would lose the focus.
     button.setAttribute("aria-disabled", "true");
     await action().finally(() => button.removeAttribute("aria-disabled"));
   });

@@ -1,37 +1,37 @@
-/** Shows the page that fits, whenever somebody logs in or out. */
+/** Shows the login page or the task page, and switches between them at logins and logouts. */
 
-import { door } from "./door";
-import { list } from "./list";
+import { loginPage } from "./login-page";
 import { explain } from "./problem";
 import { Session } from "./session";
+import { taskPage } from "./task-page";
 
-const LEFT_IN_PART =
-  "You are logged out on this device, but Signet could not be told: its session lasts until it expires.";
+const LOGOUT_FAILED =
+  "You are logged out on this device, but Signet's session continues until it expires.";
 
 const session = new Session();
 const app = document.getElementById("app");
-let wasIn = false;
+let wasLoggedIn = false;
 
 session.onChange(show);
 show();
 
 function show(): void {
   const user = session.user;
-  const greeting = wasIn ? "You are logged out." : "";
+  const message = wasLoggedIn ? "You are logged out." : "";
   document.title = user ? "Tasks" : "Log in – Tasks";
-  app?.replaceChildren(user ? list(session, user, leave) : door(session, greeting));
-  if (wasIn !== (user !== undefined)) app?.querySelector("h1")?.focus();
-  wasIn = user !== undefined;
+  app?.replaceChildren(user ? taskPage(session, user, logOut) : loginPage(session, message));
+  if (wasLoggedIn !== (user !== undefined)) app?.querySelector("h1")?.focus();
+  wasLoggedIn = user !== undefined;
 }
 
-async function leave(): Promise<void> {
+async function logOut(): Promise<void> {
   try {
     await session.logOut();
   } catch (problem) {
     const notice = document.querySelector(".notice");
-    if (notice) notice.textContent = `${explain(problem)} ${LEFT_IN_PART}`;
+    if (notice) notice.textContent = `${explain(problem)} ${LOGOUT_FAILED}`;
   }
 }
 
-// For the tests in tests/e2e, which let two tabs refresh at one instant.
+// For tests/e2e/test_frontend.py, which lets two tabs refresh at the same time.
 if (import.meta.env.MODE === "test") Object.assign(window, { session });

@@ -1,6 +1,6 @@
-/** What can go wrong with a call, in one form for both services and for the network. */
+/** One error type for failed calls of both services and for network errors. */
 
-/** The envelope that Signet and the task API answer errors in. */
+/** The error responses of Signet and of the task API. */
 export interface Envelope {
   error: {
     code: string;
@@ -12,42 +12,42 @@ export interface Envelope {
 
 export class Problem extends Error {
   constructor(
-    /** For programs; `NO_ANSWER` if there was none. */
+    /** The error code, or `NO_ANSWER` without a response. */
     readonly code: string,
     message: string,
     /** The HTTP status, or 0. */
     readonly status = 0,
-    /** What is wrong with which member of the request. */
+    /** The errors of members of the request. */
     readonly fields: { name: string; message: string }[] = [],
-    /** How long to wait before the same may succeed, in seconds. */
+    /** Seconds to wait before the call may succeed. */
     readonly retryAfter = 0,
   ) {
     super(message);
   }
 
-  /** Whether the same call may succeed a moment later. */
-  get passes(): boolean {
+  /** Whether the call may succeed if it is repeated shortly. */
+  get isTemporary(): boolean {
     return this.code === "NO_ANSWER" || this.status === 503;
   }
 }
 
-/** Waits for an answer. Returns what is in it, or throws a `Problem`. */
-export async function answer<Data>(
+/** Waits for a response. Returns its data, or throws a `Problem`. */
+export async function dataOf<Data>(
   call: Promise<{ data?: Data; error?: Envelope; response: Response }>,
 ): Promise<Data> {
   const { data, error, response } = await call.catch(() => {
     throw new Problem("NO_ANSWER", "The service cannot be reached. Are you online?");
   });
   if (response.ok) {
-    return data as Data; // a 204 has no body, and `Data` says so
+    return data as Data; // for a 204, `Data` is the type of a missing body
   }
   const retryAfter = Number(response.headers.get("Retry-After") ?? 0);
-  // A proxy in between may answer with something else than the envelope.
+  // A response of a proxy may have another format.
   const { code = "ERROR", message = "The service failed", fields = [] } = error?.error ?? {};
   throw new Problem(code, message, response.status, fields, retryAfter);
 }
 
-/** What to tell the person in front of the screen. */
+/** The message for the user. */
 export function explain(problem: unknown): string {
   if (!(problem instanceof Problem)) {
     throw problem;
@@ -56,7 +56,7 @@ export function explain(problem: unknown): string {
     return `Too many attempts. Please try again in ${seconds(problem.retryAfter)}.`;
   }
   if (problem.status >= 500) {
-    return "The service has trouble right now. Please try again in a moment.";
+    return "The service failed. Please try again in a moment.";
   }
   return problem.message;
 }

@@ -1,16 +1,16 @@
 /**
- * Who is logged in, in this tab and in all others.
+ * The login of the user, shared by all tabs.
  *
- * - The access token is in the memory of each tab. It is what services see.
- * - The refresh token is in `localStorage`, one for all tabs. Only Signet sees it.
- * - A refresh spends the refresh token and brings the next one. Tabs that share one must not log each
- *   other out: they take turns where the browser lets them, and tell each other what they got. Where
- *   they can't, Signet gives the same answer to all who ask with the same token at about the same time.
- * - An answer may get lost on its way. Whoever asks again within ten seconds gets it again.
- * - Whichever tab logs out, the others see the refresh token go, and forget what they have.
+ * - The access token is in the memory of each tab. It is sent to services.
+ * - The refresh token is in `localStorage`, shared by all tabs. It is sent only to Signet.
+ * - A refresh invalidates the refresh token and returns the next one. Therefore tabs refresh one
+ *   after the other and share the new tokens, if the browser supports that. Otherwise Signet returns
+ *   the same successor to all requests that present the same token at about the same time.
+ * - If a response is lost, a repeated request within ten seconds gets the same response.
+ * - When a tab logs out, the others notice the removal of the refresh token and drop their tokens.
  */
 
-import { answer, Problem } from "./problem";
+import { dataOf, Problem } from "./problem";
 import { signet, type AuthTokens } from "./signet";
 
 export interface User {
@@ -18,7 +18,7 @@ export interface User {
   email: string;
 }
 
-/** What is stored: for how long the login lasts is Signet's to say. */
+/** The stored data. Its lifetime is not stored, since Signet decides it. */
 interface Login {
   user: User;
   refreshToken: string;
@@ -26,69 +26,70 @@ interface Login {
 
 interface Access {
   token: string;
-  /** When to get a new one: a little before it expires. */
+  /** The time to request a new token, shortly before its expiry. */
   renewAt: number;
 }
 
-/** What a tab tells the others after a refresh. */
-interface News {
-  spent: string;
+/** The message to other tabs after a refresh. */
+interface RefreshMessage {
+  usedToken: string;
   login: Login;
   access: Access;
 }
 
-const STORED_AS = "signet.login";
-/** Pauses before asking again, in milliseconds. With the time limits they stay within ten seconds. */
-const PAUSES = [200, 800];
+const STORAGE_KEY = "signet.login";
+/** Pauses before retries, in milliseconds. Together with the time limits less than ten seconds. */
+const RETRY_PAUSES = [200, 800];
 const TIME_LIMIT = 2_500;
-/** For how long to wait for the news of another tab's refresh, after its turn, in milliseconds. */
-const NEWS_LIMIT = 250;
+/** How long to wait for another tab's message after its refresh, in milliseconds. */
+const MESSAGE_TIME_LIMIT = 250;
 
 export class Session {
   #login = stored();
   #access: Access | undefined;
   #refreshing: Promise<string> | undefined;
   #onChange: () => void = () => {};
-  readonly #tabs = "BroadcastChannel" in window ? new BroadcastChannel(STORED_AS) : undefined;
+  readonly #tabs = "BroadcastChannel" in window ? new BroadcastChannel(STORAGE_KEY) : undefined;
 
   constructor() {
-    // Another tab logged in or out, or refreshed; `null` means that everything was cleared.
+    // Another tab logged in or out, or refreshed. The key is `null` if it cleared the storage.
     addEventListener("storage", ({ key }) => {
-      if (key === STORED_AS || key === null) this.#adopt(stored());
+      if (key === STORAGE_KEY || key === null) this.#adopt(stored());
     });
-    this.#tabs?.addEventListener("message", ({ data }: MessageEvent<News>) => {
-      const mine = stored()?.refreshToken;
-      if (mine === data.spent || mine === data.login.refreshToken) this.#access = data.access;
+    this.#tabs?.addEventListener("message", ({ data }: MessageEvent<RefreshMessage>) => {
+      const current = stored()?.refreshToken;
+      const isCurrent = current === data.usedToken || current === data.login.refreshToken;
+      if (isCurrent) this.#access = data.access;
     });
   }
 
-  /** Nobody, or whose tasks to show. Whether Signet agrees is seen at the next refresh. */
+  /** The user who is logged in. The session may have ended, which the next refresh detects. */
   get user(): User | undefined {
     return this.#login?.user;
   }
 
-  /** Calls back when somebody has logged in or out, in whichever tab. */
+  /** Sets the function that is called after a login or logout in any tab. */
   onChange(listener: () => void): void {
     this.#onChange = listener;
   }
 
   async signUp(email: string, password: string): Promise<void> {
-    this.#begin(await answer(signet.POST("/api/auth/signup", { body: { email, password } })));
+    this.#startLogin(await dataOf(signet.POST("/api/auth/signup", { body: { email, password } })));
   }
 
   async logIn(email: string, password: string): Promise<void> {
-    this.#begin(await answer(signet.POST("/api/auth/login", { body: { email, password } })));
+    this.#startLogin(await dataOf(signet.POST("/api/auth/login", { body: { email, password } })));
   }
 
   /**
-   * Ends the login at Signet and forgets it here and in all tabs, which happens in any case: if this
-   * throws, only Signet does not know yet.
+   * Ends the session at Signet and removes the tokens in all tabs. If this throws, the tokens are
+   * removed, but Signet's session continues.
    */
   async logOut(): Promise<void> {
     try {
-      // With a new token: the one in memory may be of an older login of the same person.
+      // Uses a new token, since that in memory may belong to an earlier login of the same user.
       const headers = { Authorization: `Bearer ${await this.refresh()}` };
-      await answer(signet.POST("/api/auth/logout", { headers }));
+      await dataOf(signet.POST("/api/auth/logout", { headers }));
     } catch (problem) {
       const ended = problem instanceof Problem && problem.status === 401;
       if (!ended) throw problem;
@@ -97,36 +98,36 @@ export class Session {
     }
   }
 
-  /** An access token that is good for a while yet. */
+  /** An access token that does not expire soon. */
   async accessToken(): Promise<string> {
     const access = this.#access;
     return access && Date.now() < access.renewAt ? access.token : this.refresh();
   }
 
-  /** A new access token, also if the present one is good. Whoever asks meanwhile gets the same. */
+  /** A new access token, even if the current one is valid. Concurrent calls share one refresh. */
   refresh(): Promise<string> {
-    this.#refreshing ??= this.#inTurn().finally(() => {
+    this.#refreshing ??= this.#refreshExclusively().finally(() => {
       this.#refreshing = undefined;
     });
     return this.#refreshing;
   }
 
-  /** One tab after the other; one that waited for a refresh of another takes its tokens. */
-  async #inTurn(): Promise<string> {
+  /** Refreshes while no other tab does. After another tab's refresh, uses its access token. */
+  async #refreshExclusively(): Promise<string> {
     const before = this.#access;
-    // Locks are missing where a page did not come by https.
+    // Locks are not available to pages without https.
     if (!navigator.locks) return this.#exchange();
-    const atOnce = await navigator.locks.request(STORED_AS, { ifAvailable: true }, (lock) =>
+    const atOnce = await navigator.locks.request(STORAGE_KEY, { ifAvailable: true }, (lock) =>
       lock ? this.#exchange() : undefined,
     );
-    const waited = async () => (await this.#newsSince(before)) ?? this.#exchange();
-    return atOnce ?? navigator.locks.request(STORED_AS, waited);
+    const afterOtherTab = async () => (await this.#tokenOfOtherTab(before)) ?? this.#exchange();
+    return atOnce ?? navigator.locks.request(STORAGE_KEY, afterOtherTab);
   }
 
-  /** What another tab got in its turn. The news of it may come later than the turn passes on. */
-  async #newsSince(before: Access | undefined): Promise<string | undefined> {
+  /** The access token of another tab's refresh. Its message may arrive after the lock is free. */
+  async #tokenOfOtherTab(before: Access | undefined): Promise<string | undefined> {
     if (this.#access === before) {
-      const signal = AbortSignal.timeout(NEWS_LIMIT);
+      const signal = AbortSignal.timeout(MESSAGE_TIME_LIMIT);
       await new Promise((resolve) => {
         this.#tabs?.addEventListener("message", resolve, { once: true, signal });
         signal.addEventListener("abort", resolve);
@@ -148,23 +149,23 @@ export class Session {
 
     const now = stored();
     if (now?.refreshToken !== login.refreshToken && now?.user.id !== login.user.id) {
-      return this.#exchange(); // meanwhile somebody logged out or in: these tokens are of the past
+      return this.#exchange(); // another login or a logout has replaced this one meanwhile
     }
     if (!tokens) {
-      // If another tab has a newer one, that decides.
+      // If another tab has stored a newer token, that is tried next.
       if (now?.refreshToken === login.refreshToken) this.#forget();
       return this.#exchange();
     }
     this.#access = accessOf(tokens);
     const next = loginOf(tokens);
-    // If another tab is ahead, what it stored stays.
+    // A newer token of another tab must not be replaced.
     if (now?.refreshToken === login.refreshToken) this.#store(next);
-    const news: News = { spent: login.refreshToken, login: next, access: this.#access };
-    this.#tabs?.postMessage(news);
+    const message = { usedToken: login.refreshToken, login: next, access: this.#access };
+    this.#tabs?.postMessage(message satisfies RefreshMessage);
     return this.#access.token;
   }
 
-  #begin(tokens: AuthTokens): void {
+  #startLogin(tokens: AuthTokens): void {
     this.#access = accessOf(tokens);
     this.#store(loginOf(tokens));
     this.#onChange();
@@ -172,11 +173,11 @@ export class Session {
 
   #store(login: Login): void {
     this.#login = login;
-    localStorage.setItem(STORED_AS, JSON.stringify(login));
+    localStorage.setItem(STORAGE_KEY, JSON.stringify(login));
   }
 
   #forget(): void {
-    localStorage.removeItem(STORED_AS);
+    localStorage.removeItem(STORAGE_KEY);
     this.#adopt(undefined);
   }
 
@@ -190,16 +191,16 @@ export class Session {
   }
 }
 
-/** Exchanges a refresh token. Asks again if the answer gets lost or Signet has trouble. */
+/** Exchanges a refresh token. Retries after a lost response or a temporary error. */
 async function exchange(refreshToken: string): Promise<AuthTokens> {
-  for (const pause of [...PAUSES, undefined]) {
+  for (const pause of [...RETRY_PAUSES, undefined]) {
     try {
       const signal = AbortSignal.timeout(TIME_LIMIT);
       const body = { refresh_token: refreshToken };
-      return await answer(signet.POST("/api/auth/refresh", { body, signal }));
+      return await dataOf(signet.POST("/api/auth/refresh", { body, signal }));
     } catch (problem) {
-      const again = problem instanceof Problem && problem.passes && pause !== undefined;
-      if (!again) throw problem;
+      const retry = problem instanceof Problem && problem.isTemporary && pause !== undefined;
+      if (!retry) throw problem;
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
@@ -208,9 +209,9 @@ async function exchange(refreshToken: string): Promise<AuthTokens> {
 
 function stored(): Login | undefined {
   try {
-    return (JSON.parse(localStorage.getItem(STORED_AS) ?? "null") as Login | null) ?? undefined;
+    return (JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "null") as Login | null) ?? undefined;
   } catch {
-    return undefined; // whatever it is, nobody can be logged in with it
+    return undefined; // the stored text is not valid JSON
   }
 }
 

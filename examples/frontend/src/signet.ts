@@ -1,4 +1,4 @@
-/** Signet's API. The types are made from its contract (`npm run generate`). */
+/** Signet's API. Its types are generated from the OpenAPI document (`npm run generate`). */
 
 import createClient from "openapi-fetch";
 

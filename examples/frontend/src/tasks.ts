@@ -1,7 +1,7 @@
-/** The task API: knows nobody's password, and believes Signet's access tokens. */
+/** The task API. It never gets a password, and accepts Signet's access tokens. */
 
 import { addresses } from "./addresses";
-import { answer, Problem, type Envelope } from "./problem";
+import { dataOf, Problem, type Envelope } from "./problem";
 import type { Session } from "./session";
 
 export interface Task {
@@ -27,7 +27,7 @@ export class Tasks {
     return this.#call("POST", "", { title });
   }
 
-  /** Completes an open task, and opens a completed one. */
+  /** Marks an open task as completed, and a completed one as open. */
   toggle(id: number): Promise<Task> {
     return this.#call("PATCH", `/${id}/complete`);
   }
@@ -41,7 +41,7 @@ export class Tasks {
     try {
       return await this.#send<Data>(token, method, path, body);
     } catch (problem) {
-      // The clocks may disagree on when a token expires: once with a new one.
+      // The token may have expired by the service's clock, so retry once with a new token.
       if (!(problem instanceof Problem && problem.status === 401)) throw problem;
       return this.#send<Data>(await this.#session.refresh(), method, path, body);
     }
@@ -55,7 +55,7 @@ export class Tasks {
       headers["Content-Type"] = "application/json";
       request.body = JSON.stringify(body);
     }
-    return answer<Data>(fetch(url, request).then(read));
+    return dataOf<Data>(fetch(url, request).then(read));
   }
 }
 

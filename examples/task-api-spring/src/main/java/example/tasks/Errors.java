@@ -14,7 +14,7 @@ import org.springframework.web.context.request.ServletWebRequest;
 import org.springframework.web.context.request.WebRequest;
 import org.springframework.web.servlet.mvc.method.annotation.ResponseEntityExceptionHandler;
 
-/** Makes every error of a route, the framework's own included, use the envelope. */
+/** Returns all errors, including those of the framework, in this service's error format. */
 @RestControllerAdvice
 class Errors extends ResponseEntityExceptionHandler {
 
@@ -23,18 +23,18 @@ class Errors extends ResponseEntityExceptionHandler {
     private static final Map<Integer, String> CODES =
             Map.of(400, "VALIDATION_ERROR", 404, "NOT_FOUND", 405, "METHOD_NOT_ALLOWED");
 
-    /** What was sent is never repeated. */
+    /** The message never repeats input. */
     @Override
     protected ResponseEntity<Object> handleExceptionInternal(
             Exception error, Object body, HttpHeaders headers, HttpStatusCode status, WebRequest request) {
         String code = CODES.getOrDefault(status.value(), "HTTP_ERROR");
         HttpStatus known = HttpStatus.resolve(status.value());
         String message = status.value() == 400 || known == null ? "The request is not valid" : known.getReasonPhrase();
-        HttpServletRequest asked = ((ServletWebRequest) request).getRequest();
-        return new ResponseEntity<>(Envelope.of(asked, code, message, null), headers, status);
+        HttpServletRequest servletRequest = ((ServletWebRequest) request).getRequest();
+        return new ResponseEntity<>(Envelope.of(servletRequest, code, message, null), headers, status);
     }
 
-    /** The log has the stack trace; the caller gets an id to quote and nothing else. */
+    /** Logs the stack trace. The caller only gets the request id. */
     @ExceptionHandler(Exception.class)
     ResponseEntity<Object> unexpected(Exception error, HttpServletRequest request) {
         LOG.error("request {} failed", RequestIds.of(request), error);

@@ -20,14 +20,14 @@ import org.springframework.web.cors.CorsConfiguration;
 import org.springframework.web.cors.CorsConfigurationSource;
 import org.springframework.web.cors.UrlBasedCorsConfigurationSource;
 
-/** Who is calling: Signet's starter checks the tokens, by the two properties of application.properties. */
+/** Authorization. Signet's starter verifies tokens, configured by two properties in application.properties. */
 @Configuration
 class Security {
 
     private static final Map<Integer, String> CODES =
             Map.of(401, "UNAUTHORIZED", 403, "FORBIDDEN", 503, "TEMPORARILY_UNAVAILABLE");
 
-    /** A path that names a user is open to this user alone. A client's own token gets nowhere. */
+    /** A path with a user id is only accessible to that user. A client's own token is rejected. */
     @Bean
     SecurityFilterChain chain(HttpSecurity http, SignetExpressions signet, SignetAnswers answers) throws Exception {
         return http.authorizeHttpRequests(requests -> requests
@@ -37,7 +37,7 @@ class Security {
                                 signet.isUser(caller.get(), request.getVariables().get("user_id"))))
                         .anyRequest().authenticated())
                 .cors(Customizer.withDefaults())
-                .csrf(AbstractHttpConfigurer::disable) // no cookie is read
+                .csrf(AbstractHttpConfigurer::disable) // the service uses no cookies
                 .sessionManagement(sessions -> sessions.sessionCreationPolicy(SessionCreationPolicy.STATELESS))
                 .oauth2ResourceServer(server -> server.jwt(Customizer.withDefaults())
                         .authenticationEntryPoint(answers)
@@ -45,7 +45,7 @@ class Security {
                 .build();
     }
 
-    /** Has refusals use this service's envelope. */
+    /** Writes rejections in this service's error format. */
     @Bean
     SignetAnswerWriter envelopes(ObjectMapper json) {
         return (request, response, answer) -> {
@@ -57,7 +57,7 @@ class Security {
         };
     }
 
-    /** By this name Spring Security finds it. */
+    /** Spring Security looks for a bean with this name. */
     @Bean
     CorsConfigurationSource corsConfigurationSource(@Value("${cors.origins}") String origins) {
         CorsConfiguration cors = new CorsConfiguration();

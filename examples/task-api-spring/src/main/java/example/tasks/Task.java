@@ -1,6 +1,6 @@
 package example.tasks;
 
-/** A task as clients see it. */
+/** A task in responses. */
 record Task(
         long id,
         String userId,

@@ -3,7 +3,7 @@ package example.tasks;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
 
-/** A to-do list for each user; see README.md for the settings. */
+/** A to-do list for each user. README.md describes the settings. */
 @SpringBootApplication
 public class TaskApi {
 

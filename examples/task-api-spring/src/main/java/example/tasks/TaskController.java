@@ -17,7 +17,7 @@ import org.springframework.web.bind.annotation.ResponseStatus;
 import org.springframework.web.bind.annotation.RestController;
 import org.springframework.web.server.ResponseStatusException;
 
-/** The routes. The user of the path is the caller: {@link Security} lets nobody else get here. */
+/** The routes. The user id of the path is that of the caller, as {@link Security} ensures. */
 @RestController
 class TaskController {
 

@@ -4,7 +4,7 @@ import jakarta.validation.constraints.NotBlank;
 import jakarta.validation.constraints.NotNull;
 import jakarta.validation.constraints.Size;
 
-/** What a client sends to create or replace a task. */
+/** The body of a request that creates or replaces a task. */
 record TaskDraft(
         @NotBlank @Size(max = 200) String title,
         @NotNull @Size(max = 1000) String description,

@@ -8,11 +8,11 @@ import java.util.Optional;
 import org.springframework.jdbc.core.simple.JdbcClient;
 import org.springframework.stereotype.Repository;
 
-/** The table of tasks. Every statement names the owner, so no query can reach another user's rows. */
+/** The table of tasks. Every statement contains the owner, so no query can access another user's rows. */
 @Repository
 class TaskStore {
 
-    /** Always as long, so that times sort as text. */
+    /** A fixed length, so that times sort as text. */
     private static final DateTimeFormatter TIME =
             DateTimeFormatter.ofPattern("yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'").withZone(ZoneOffset.UTC);
 

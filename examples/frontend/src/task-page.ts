@@ -1,20 +1,24 @@
-/** The page of whoever is logged in: the tasks. */
+/** The page for users who are logged in: their tasks. */
 
 import { Field, h, notice, onSubmit } from "./dom";
 import { explain, Problem } from "./problem";
 import type { Session, User } from "./session";
 import { Tasks, type Task } from "./tasks";
 
-const LONGEST_TITLE = 200;
+const MAX_TITLE_LENGTH = 200;
 
-export function list(session: Session, user: User, onLogOut: () => Promise<void>): HTMLElement {
+export function taskPage(session: Session, user: User, onLogOut: () => Promise<void>): HTMLElement {
   const api = new Tasks(session, user.id);
   let tasks: Task[] | undefined;
-  let underWay = Promise.resolve();
+  let pending = Promise.resolve();
 
   const logOut = h("button", { type: "button", className: "quiet" }, "Log out");
   logOut.addEventListener("click", () => void onLogOut());
-  const title = new Field("New task", { id: "title", autocomplete: "off", maxLength: LONGEST_TITLE });
+  const title = new Field("New task", {
+    id: "title",
+    autocomplete: "off",
+    maxLength: MAX_TITLE_LENGTH,
+  });
   const form = h(
     "form",
     { className: "add" },
@@ -26,7 +30,7 @@ export function list(session: Session, user: User, onLogOut: () => Promise<void>
   const count = h("p", { className: "count", role: "status" }, "Loading…");
   const page = h(
     "div",
-    { className: "list" },
+    { className: "task-page" },
     h(
       "header",
       {},
@@ -41,34 +45,34 @@ export function list(session: Session, user: User, onLogOut: () => Promise<void>
   );
 
   onSubmit(form, () =>
-    attempt(async () => {
+    enqueue(async () => {
       const text = title.input.value.trim();
-      title.show(text === "" ? "What is there to do?" : "");
+      title.show(text === "" ? "Please enter a task." : "");
       title.input.focus();
       if (text === "") return;
       replace(await api.add(text));
       title.input.value = "";
     }),
   );
-  // Whoever comes back to the tab sees what happened meanwhile.
-  const load = () => attempt(async () => draw(await api.list()));
-  const seen = () => {
-    if (!page.isConnected) document.removeEventListener("visibilitychange", seen);
+  // Loads the tasks again when the tab becomes visible, since they may have changed.
+  const load = () => enqueue(async () => draw(await api.list()));
+  const reloadWhenVisible = () => {
+    if (!page.isConnected) document.removeEventListener("visibilitychange", reloadWhenVisible);
     else if (document.visibilityState === "visible") void load();
   };
-  document.addEventListener("visibilitychange", seen);
+  document.addEventListener("visibilitychange", reloadWhenVisible);
   void load();
   return page;
 
-  /** Runs one action after the other, so that an older answer never covers a newer one. */
-  function attempt(action: () => Promise<void>): Promise<void> {
-    const run = () => told(action);
-    underWay = underWay.then(run, run);
-    return underWay;
+  /** Runs actions one after the other, so that an older response cannot replace a newer one. */
+  function enqueue(action: () => Promise<void>): Promise<void> {
+    const run = () => runAndShowErrors(action);
+    pending = pending.then(run, run);
+    return pending;
   }
 
-  /** Says what went wrong. Being logged out says itself: the page changes. */
-  async function told(action: () => Promise<void>): Promise<void> {
+  /** Runs an action and shows its error. After a logout, the login page is shown instead. */
+  async function runAndShowErrors(action: () => Promise<void>): Promise<void> {
     try {
       status.textContent = "";
       await action();
@@ -80,8 +84,8 @@ export function list(session: Session, user: User, onLogOut: () => Promise<void>
   }
 
   function replace(task: Task): void {
-    const others = (tasks ?? []).filter(({ id }) => id !== task.id);
-    draw([...others, task].sort((a, b) => a.id - b.id));
+    const otherTasks = (tasks ?? []).filter(({ id }) => id !== task.id);
+    draw([...otherTasks, task].sort((a, b) => a.id - b.id));
   }
 
   function draw(now: Task[]): void {
@@ -98,8 +102,8 @@ export function list(session: Session, user: User, onLogOut: () => Promise<void>
     const id = `task-${task.id}`;
     const box = h("input", { type: "checkbox", id, checked: task.completed });
     box.addEventListener("change", () =>
-      attempt(async () => replace(await api.toggle(task.id))).then(() => {
-        // If it failed, the box shows again what is so.
+      enqueue(async () => replace(await api.toggle(task.id))).then(() => {
+        // After an error, the box must show the stored state again.
         box.checked = tasks?.find(({ id }) => id === task.id)?.completed ?? false;
       }),
     );
@@ -109,7 +113,7 @@ export function list(session: Session, user: User, onLogOut: () => Promise<void>
       "Delete",
     );
     remove.addEventListener("click", () =>
-      attempt(async () => {
+      enqueue(async () => {
         await api.remove(task.id);
         draw((tasks ?? []).filter(({ id }) => id !== task.id));
         title.input.focus();
