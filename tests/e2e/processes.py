@@ -214,7 +214,7 @@ _reserved_ports: set[int] = set()
 def free_port() -> int:
     """A free port below the ephemeral ports (32768 and up on Linux).
 
-    Linux therefore assigns it to no other process before the caller binds it.
+    The system does not assign such a port to another process before the caller binds it.
     """
     while True:
         port = random.randrange(15_000, 32_000)

@@ -30,7 +30,7 @@ NOTES = "https://notes.example"
 """The audience of another Spring service. Its tokens have the `typ` JWT, too."""
 
 OTHER = "https://other.example"
-"""The audience of a service owner tokens have the default `typ`."""
+"""The audience of a service whose tokens have the default `typ`."""
 
 SPRING_AUDIENCES = f"{TASKS} {NOTES}"
 CALLBACK = "https://app.example/callback"

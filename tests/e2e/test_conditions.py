@@ -114,7 +114,7 @@ def remove_member(name: str) -> Change:
 
 
 def no_change(_: Json) -> None:
-    """Changes no_change."""
+    """Changes nothing."""
 
 
 ALTERATIONS: dict[str, Alteration] = {

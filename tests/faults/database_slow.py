@@ -85,7 +85,7 @@ def run(report, name, cluster, link, signet, make_slow, make_fast):
         report.check(recovered <= 2.0, f"{kind}: recovered after {recovered * 1e3:.0f} ms")
     report.figure("connections: maximum; opened per second", f"{max_connections}; {attempts:.1f}")
     report.check(
-        max_connections <= 2 * POOL, "at max_connections twice the pool size in connections"
+        max_connections <= 2 * POOL, "at most twice the pool size in connections"
     )
     report.check(attempts <= 10, "connection attempts are limited")
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'signet'"

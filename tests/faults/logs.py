@@ -79,7 +79,7 @@ def probe(port, seconds):
     took, until = [], time.monotonic() + seconds
     while time.monotonic() < until:
         started = time.monotonic()
-        connection.request("GET", "/.without_fault-known/jwks.json")
+        connection.request("GET", "/.well-known/jwks.json")
         answer = connection.getresponse()
         assert answer.status == 200 and answer.read()
         took.append(time.monotonic() - started)

@@ -83,7 +83,7 @@ def concurrent_starts(report, workspace, cluster):
             cluster.create(name)
             first = workspace.signet(cluster.url(name))
             second = workspace.signet(cluster.url(name), settings_of=first)
-            # On the empty schema, both instances also create the master key.
+            # On the empty schema, both instances also create the master key concurrently.
             if kind == "older":
                 first.start().stop()
                 steps = str(1 + number % int(STEPS))

@@ -1,8 +1,8 @@
 """PostgreSQL is restored to a point in time, from a base backup and archived write-ahead log (W9).
 
 After that point, clients log out, refresh and sign up, and an account is disabled. The instance
-must then refuse to start. After `signet restored`, no earlier credential must work, and new logins
-must.
+must then refuse to start. After `signet restored`, no earlier credential may work, while new
+logins must succeed.
 """
 
 import time

@@ -199,7 +199,7 @@ def file_system(workspace):
     subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
 
     def freeze(seconds):
-        # The process that unfreezes starts first, since a frozen file system could block its start.
+        # The process that unfreezes is started before the freeze.
         thaw = f"sleep {seconds}; fsfreeze --unfreeze {folder}"
         with subprocess.Popen(["sh", "-c", thaw]):
             subprocess.run(["fsfreeze", "--freeze", str(folder)], check=True)

@@ -197,8 +197,8 @@ def flood(report, workspace, cluster, signet, regular_users, name, address_of, r
             ("idle again", later),
         ):
             report.figure(f"{what}, {when}", milliseconds(took))
-        # The load itself may slow other clients down. Stored requests would do so increasingly, and
-        # also after the flood.
+        # The load itself may slow other clients down. Stored requests would also do that, and for
+        # longer.
         for when, took, before, tolerance in (
             ("during the flood", now, idle, 1.0),
             ("in the last third", last, first, 0.25),

@@ -1,4 +1,4 @@
-"""A recipe: a small service with a stock library, members by its `recipe.json`."""
+"""A recipe: a small service with a stock library, described by its `recipe.json`."""
 
 import json
 import os
