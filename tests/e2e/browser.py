@@ -133,7 +133,7 @@ class Tab:
         self.page.get_by_role("button", name="Add").click()
         self.page.get_by_role("checkbox", name=title).wait_for()
 
-    def sees(self, heading: str) -> None:
+    def wait_for_heading(self, heading: str) -> None:
         self.page.get_by_role("heading", name=heading, exact=True).wait_for()
 
     def tasks(self) -> dict[str, bool]:

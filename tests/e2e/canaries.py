@@ -34,11 +34,11 @@ class Canaries:
         return [
             description
             for description, value in self.values.items()
-            if any(spelling in text for spelling in spellings(value))
+            if any(encoding in text for encoding in encodings(value))
         ]
 
 
-def spellings(value: str) -> set[str]:
+def encodings(value: str) -> set[str]:
     """A secret in plain text and encoded for URLs, as JSON, base64 and hex."""
     data = value.encode()
     return {

@@ -62,11 +62,11 @@ class Person:
     def click(self, identifier: str) -> None:
         self.page.locator(f"#{identifier}").click()
 
-    def sees(self, heading: str) -> None:
+    def wait_for_heading(self, heading: str) -> None:
         expect(self.page.get_by_role("heading", level=1)).to_have_text(heading, timeout=15_000)
 
     def wait_until_at_shop(self) -> None:
-        self.sees("The client")
+        self.wait_for_heading("The client")
 
     def cookie(self) -> dict[str, object] | None:
         cookies = self.page.context.cookies()

@@ -158,9 +158,9 @@ class Person:
         page.locator(f"#{button}").click()
 
     def wait_until_logged_in(self) -> None:
-        self.sees(f"{self.email} is ")
+        self.wait_for_text(f"{self.email} is ")
 
-    def sees(self, text: str, page: Page | None = None) -> None:
+    def wait_for_text(self, text: str, page: Page | None = None) -> None:
         expect((page or self.page).locator("#who")).to_contain_text(text, timeout=15_000)
 
     def tasks(self) -> str:

@@ -28,7 +28,7 @@ def test_account_page_ends_sessions(deployment: Deployment) -> None:
     first, second = deployment.open_browser(), deployment.open_browser()
     for person in (first, second):
         person.submit_credentials(email, PASSWORD)
-        person.sees("Your account")
+        person.wait_for_heading("Your account")
     first.open("/account")
     end_buttons = first.page.get_by_role("button", name="End ")
     expect(end_buttons).to_have_count(2)
@@ -45,9 +45,9 @@ def test_account_page_ends_sessions(deployment: Deployment) -> None:
     assert api_status() == 401
 
     first.click("end-all")
-    first.sees("You are logged out")
+    first.wait_for_heading("You are logged out")
     second.open("/account")
-    second.sees("Log in")
+    second.wait_for_heading("Log in")
     assert first.visitor.console_errors == second.visitor.console_errors == []
 
 
@@ -56,10 +56,10 @@ def test_password_change_ends_all_other_logins(deployment: Deployment) -> None:
     first, second = deployment.open_browser(), deployment.open_browser()
     for person in (first, second):
         person.submit_credentials(email, PASSWORD)
-        person.sees("Your account")
+        person.wait_for_heading("Your account")
     before = first.cookie()
     first.open("/.well-known/change-password")
-    first.sees("Change your password")
+    first.wait_for_heading("Change your password")
     current, new = (first.page.locator(f"#{name}-password") for name in ("current", "new"))
 
     current.fill("Wrong-password-1")
@@ -73,16 +73,16 @@ def test_password_change_ends_all_other_logins(deployment: Deployment) -> None:
     new.fill(NEW_PASSWORD)
     first.page.keyboard.press("Enter")
 
-    first.sees("Your account")
+    first.wait_for_heading("Your account")
     expect(first.page.get_by_role("status")).to_contain_text("Your password is changed.")
     first.assert_accessible()
     assert first.cookie() != before
     second.open("/account")
-    second.sees("Log in")
+    second.wait_for_heading("Log in")
     second.submit_credentials(email, PASSWORD)
     second.page.get_by_role("alert").wait_for()
     second.submit_credentials(email, NEW_PASSWORD)
-    second.sees("Your account")
+    second.wait_for_heading("Your account")
     assert first.visitor.console_errors == second.visitor.console_errors == []
 
 
@@ -91,7 +91,7 @@ def test_account_deletion(deployment: Deployment) -> None:
     person = deployment.open_browser()
     person.submit_credentials(email, PASSWORD)
     person.page.get_by_role("link", name="Delete your account").click()
-    person.sees("Delete your account?")
+    person.wait_for_heading("Delete your account?")
 
     person.page.get_by_label("Your password").fill("Wrong-password-1")
     person.click("delete-submit")
@@ -101,11 +101,11 @@ def test_account_deletion(deployment: Deployment) -> None:
     person.page.get_by_label("Your password").fill(PASSWORD)
     person.click("delete-submit")
 
-    person.sees("The account is deleted")
+    person.wait_for_heading("The account is deleted")
     person.assert_accessible()
     # The browser still has its cookie, which is invalid.
     person.open("/account")
-    person.sees("Log in")
+    person.wait_for_heading("Log in")
     person.submit_credentials(email, PASSWORD)
     person.page.get_by_role("alert").wait_for()
     assert person.visitor.console_errors == []
@@ -127,7 +127,7 @@ def test_account_page_withdraws_a_consent(deployment: Deployment) -> None:
 
     button.click()
 
-    person.sees("Your account")
+    person.wait_for_heading("Your account")
     expect(button).to_have_count(0)
     userinfo = {"Authorization": f"Bearer {tokens['access_token']}"}
     with SignetClient(deployment.signet.url) as client:
@@ -136,7 +136,7 @@ def test_account_page_withdraws_a_consent(deployment: Deployment) -> None:
     person.wait_until_at_shop()
     assert deployment.shop.last_parameters()["error"] == "consent_required"
     person.open_authorization_url()
-    person.sees("Allow access?")
+    person.wait_for_heading("Allow access?")
     assert person.visitor.console_errors == []
 
 
@@ -163,7 +163,7 @@ def test_long_list_of_consents_is_accessible(deployment: Deployment, tmp_path: P
     email, _ = deployment.sign_up()
     person = deployment.open_browser()
     person.submit_credentials(email, PASSWORD)
-    person.sees("Your account")
+    person.wait_for_heading("Your account")
 
     def assert_accessible_everywhere(path: str) -> None:
         person.open(path)
@@ -180,7 +180,7 @@ def test_long_list_of_consents_is_accessible(deployment: Deployment, tmp_path: P
             expect(listed).to_have_count(number)
         scope = f"openid email profile address phone tasks:read-{'x' * 60}"
         person.open_authorization_url(client_id=f"long-{number}", scope=scope)
-        person.sees("Allow access?")
+        person.wait_for_heading("Allow access?")
         if number < 2:
             assert_accessible_everywhere(person.page.url.removeprefix(deployment.signet.issuer))
         person.click("consent-allow")

@@ -86,7 +86,7 @@ def test_code_can_be_redeemed_once_despite_kill_9(
         signet.start()
         answered += len(ledger.answered)
         unanswered += len(ledger.unanswered)
-        redeemed += check(client_with_login, ledger)
+        redeemed += check_codes_and_tokens(client_with_login, ledger)
 
     print(f"{answered} responses, {unanswered} lost; {redeemed} of the lost ones redeemed a code")
     assert answered >= ROUNDS, "too few exchanges for a meaningful test"
@@ -131,7 +131,7 @@ def redeem_until_killed(client_with_login: ClientWithLogin) -> Ledger:
     return ledger
 
 
-def check(client_with_login: ClientWithLogin, ledger: Ledger) -> int:
+def check_codes_and_tokens(client_with_login: ClientWithLogin, ledger: Ledger) -> int:
     """Checks every code and token of the record.
 
     Returns the number of codes that were redeemed although no response arrived.

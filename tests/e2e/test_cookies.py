@@ -27,10 +27,10 @@ VALUE = r"[\w-]{43}"
 
 
 @dataclass
-class Visitor(FormBrowser):
+class UserBrowser(FormBrowser):
     """A user's browser."""
 
-    def sees(self, heading: str, status: int = 200) -> None:
+    def check_heading(self, heading: str, status: int = 200) -> None:
         assert (self.page.heading, self.location.status) == (heading, status), self.location
 
     def open_path(self, path: str, **parameters: str) -> Landing:
@@ -74,9 +74,9 @@ def proxy(tmp_path: Path, database: Database, kill_after_test: ProcessKiller) ->
 
 def test_every_cookie_is_host_only_secure_and_http_only(proxy: TlsProxy) -> None:
     email = random_email()
-    visitor = Visitor(proxy.client(), "https://app.example/")
+    browser = UserBrowser(proxy.client(), "https://app.example/")
 
-    visit_all_pages(visitor, email)
+    visit_all_pages(browser, email)
     call_apis(proxy, email)
 
     set_cookies: dict[str, list[str]] = defaultdict(list)
@@ -100,7 +100,7 @@ def test_every_cookie_is_host_only_secure_and_http_only(proxy: TlsProxy) -> None
     all_cookies = [cookie for cookies in set_cookies.values() for cookie in cookies]
     stored = [cookie for cookie in all_cookies if "Max-Age" not in cookie]
     assert len(set(stored)) == len(stored), "a cookie value is not unique"
-    assert len(visitor.http.cookies) == 0, "the last flow ended with a logout"
+    assert len(browser.http.cookies) == 0, "the last flow ended with a logout"
 
 
 def check_cookie(cookie: str, request: str) -> None:
@@ -118,50 +118,50 @@ def check_cookie(cookie: str, request: str) -> None:
     assert len(SimpleCookie(cookie)) == 1, f"{request}: {cookie}"
 
 
-def visit_all_pages(visitor: Visitor, email: str) -> None:
+def visit_all_pages(browser: UserBrowser, email: str) -> None:
     """Visits every page in all of its states."""
     # Sign up, first with an invalid address, then open the account page.
-    visitor.open_path("/login")
-    visitor.open_path("/signup")
-    visitor.submit_credentials("grace@nowhere", "Password1", "signup-submit")
-    visitor.sees("Sign up", 400)
-    visitor.submit_credentials(email, button="signup-submit")
-    visitor.sees("Your account")
-    visitor.open_path("/login")
-    visitor.sees("Your account")
-    visitor.open_path("/logout")
-    visitor.click("logout-confirm")
-    visitor.sees("You are logged out")
+    browser.open_path("/login")
+    browser.open_path("/signup")
+    browser.submit_credentials("grace@nowhere", "Password1", "signup-submit")
+    browser.check_heading("Sign up", 400)
+    browser.submit_credentials(email, button="signup-submit")
+    browser.check_heading("Your account")
+    browser.open_path("/login")
+    browser.check_heading("Your account")
+    browser.open_path("/logout")
+    browser.click("logout-confirm")
+    browser.check_heading("You are logged out")
     # At the request of a client: log in, first with a wrong password, then deny and allow consent.
-    visitor.open_authorization_url()
-    visitor.submit_credentials(email, "Wrong-password-1")
-    visitor.sees("Log in", 400)
-    visitor.submit_credentials(email)
-    visitor.sees("Allow access?")
-    assert "access_denied" in visitor.click("consent-deny").url
-    visitor.open_authorization_url()
-    assert "code" in visitor.click("consent-allow").parameters
+    browser.open_authorization_url()
+    browser.submit_credentials(email, "Wrong-password-1")
+    browser.check_heading("Log in", 400)
+    browser.submit_credentials(email)
+    browser.check_heading("Allow access?")
+    assert "access_denied" in browser.click("consent-deny").url
+    browser.open_authorization_url()
+    assert "code" in browser.click("consent-allow").parameters
     # Other request parameters, and errors.
-    visitor.open_authorization_url(response_mode="form_post")
-    visitor.sees("One moment")
-    visitor.open_authorization_url(prompt="none")
-    visitor.open_authorization_url(prompt="login")
-    visitor.submit_credentials(email)
-    assert "code" in visitor.location.parameters
-    visitor.open_authorization_url(response_type="token")
-    visitor.open_authorization_url(redirect_uri="https://app.example/elsewhere")
-    visitor.sees("That does not work", 400)
-    visitor.open_path("/consent", flow="x")
-    visitor.open_path("/oauth2/logout", post_logout_redirect_uri="https://app.example/bye")
-    visitor.sees("Log out?")
-    visitor.open_path("/oauth2/logout", id_token_hint="x")
-    visitor.sees("That does not work", 400)
-    visitor.open_path("/no-such-page")
-    visitor.open("POST", f"{ISSUER}/login", "username=a&password=b")
-    visitor.open_path("/account")
-    visitor.sees("Your account")
-    visitor.click("end-all")
-    visitor.sees("You are logged out")
+    browser.open_authorization_url(response_mode="form_post")
+    browser.check_heading("One moment")
+    browser.open_authorization_url(prompt="none")
+    browser.open_authorization_url(prompt="login")
+    browser.submit_credentials(email)
+    assert "code" in browser.location.parameters
+    browser.open_authorization_url(response_type="token")
+    browser.open_authorization_url(redirect_uri="https://app.example/elsewhere")
+    browser.check_heading("That does not work", 400)
+    browser.open_path("/consent", flow="x")
+    browser.open_path("/oauth2/logout", post_logout_redirect_uri="https://app.example/bye")
+    browser.check_heading("Log out?")
+    browser.open_path("/oauth2/logout", id_token_hint="x")
+    browser.check_heading("That does not work", 400)
+    browser.open_path("/no-such-page")
+    browser.open("POST", f"{ISSUER}/login", "username=a&password=b")
+    browser.open_path("/account")
+    browser.check_heading("Your account")
+    browser.click("end-all")
+    browser.check_heading("You are logged out")
 
 
 def call_apis(proxy: TlsProxy, email: str) -> None:

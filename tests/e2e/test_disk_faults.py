@@ -38,13 +38,13 @@ def fault_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @dataclass
-class Disk:
+class FaultyDisk:
     """Injects faults into the writes of a server's database."""
 
     control: Path
 
     @contextmanager
-    def failing(
+    def inject_faults(
         self, operation: str, effect: str, *, skip: int = 0, count: int = 1
     ) -> Iterator[None]:
         self.control.write_text(f"{operation} {effect} {skip} {count}\n")
@@ -55,7 +55,7 @@ class Disk:
 
 
 @pytest.fixture
-def disk(signet: Signet, fault_library: Path, tmp_path: Path) -> Disk:
+def disk(signet: Signet, fault_library: Path, tmp_path: Path) -> FaultyDisk:
     if not isinstance(signet.database, SqliteDatabase):
         pytest.skip("faults can only be injected into SQLite's writes")
     control = tmp_path / "faults"
@@ -66,7 +66,7 @@ def disk(signet: Signet, fault_library: Path, tmp_path: Path) -> Disk:
         "SIGNET_TRUSTED_PROXIES": "127.0.0.1/32",
         "SIGNET_REFRESH_RETRY_SECONDS": "4",
     }
-    return Disk(control)
+    return FaultyDisk(control)
 
 
 @dataclass
@@ -168,24 +168,24 @@ class ClientLoad:
     [("write", errno.ENOSPC), ("write", errno.EIO), ("sync", errno.EIO), ("sync", errno.ENOSPC)],
 )
 def test_w1_acknowledged_writes_are_stored(
-    signet: Signet, disk: Disk, operation: str, number: int, skip: int
+    signet: Signet, disk: FaultyDisk, operation: str, number: int, skip: int
 ) -> None:
     signet.start()
     load = ClientLoad.of(signet, CLIENTS)
     with load.running():
-        with disk.failing(operation, str(number), skip=skip, count=2):
+        with disk.inject_faults(operation, str(number), skip=skip, count=2):
             time.sleep(0.7)
         time.sleep(0.7)
     load.check()
 
 
-def test_w1_logout_succeeds_on_a_full_disk(signet: Signet, disk: Disk) -> None:
+def test_w1_logout_succeeds_on_a_full_disk(signet: Signet, disk: FaultyDisk) -> None:
     reserve = signet.database.path.with_name("signet.db-reserve")
     signet.start()
     load = ClientLoad.of(signet, 2)
     wait_for(reserve.exists)
     with SignetClient(signet.url, behind_proxy=True) as client:
-        with disk.failing("write", str(errno.ENOSPC), count=1):
+        with disk.inject_faults("write", str(errno.ENOSPC), count=1):
             assert client.sign_up(random_email()).status_code == 503
         assert not reserve.exists(), "the reserved space was released"
         logged_out = load.sessions.pop()
@@ -196,23 +196,25 @@ def test_w1_logout_succeeds_on_a_full_disk(signet: Signet, disk: Disk) -> None:
     load.check()
 
 
-def test_requests_succeed_despite_a_stall_of_three_seconds(signet: Signet, disk: Disk) -> None:
+def test_requests_succeed_despite_a_stall_of_three_seconds(
+    signet: Signet, disk: FaultyDisk
+) -> None:
     signet.start()
     load = ClientLoad.of(signet, CLIENTS)
     with load.running():
-        with disk.failing("sync", "hang:3000"):
+        with disk.inject_faults("sync", "hang:3000"):
             time.sleep(4)
         time.sleep(0.5)
     assert set(load.statuses) == {200}, load.statuses
     load.check()
 
 
-def test_w2_hanging_commit_causes_no_reuse_detection(signet: Signet, disk: Disk) -> None:
+def test_w2_hanging_commit_causes_no_reuse_detection(signet: Signet, disk: FaultyDisk) -> None:
     """The commit hangs for three times the retry window of 4 s."""
     signet.start()
     load = ClientLoad.of(signet, CLIENTS)
     with load.running():
-        with disk.failing("sync", "hang:12000"):
+        with disk.inject_faults("sync", "hang:12000"):
             began = time.monotonic()
             # A request waits for five seconds. On a busy disk the hang may begin later.
             wait_for(lambda: httpx.get(f"{signet.url}/readyz").status_code == 503, 11)
@@ -240,7 +242,7 @@ def small_disk(signet: Signet, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_w1_full_file_system_loses_no_acknowledged_write(
-    signet: Signet, small_disk: Path, disk: Disk
+    signet: Signet, small_disk: Path, disk: FaultyDisk
 ) -> None:
     """Writes are rejected and not lost, sessions can be ended, and all requests succeed again once
     there is space."""

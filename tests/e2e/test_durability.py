@@ -30,7 +30,7 @@ def test_acknowledged_sign_ups_survive_kill_9(signet: Signet) -> None:
     for round_number in range(1, ROUNDS + 1):
         ledger = sign_up_until_killed(signet)
         signet.start()
-        stored_accounts += check(signet, ledger, round_number)
+        stored_accounts += check_accounts(signet, ledger, round_number)
 
     assert len(stored_accounts) >= ROUNDS, "too few sign-ups for a meaningful test"
     # Later crashes did not damage the accounts of earlier rounds.
@@ -62,7 +62,7 @@ def sign_up_until_killed(signet: Signet) -> Ledger:
     return ledger
 
 
-def check(signet: Signet, ledger: Ledger, round_number: int) -> list[Tokens]:
+def check_accounts(signet: Signet, ledger: Ledger, round_number: int) -> list[Tokens]:
     """Checks that all accounts of the record exist. Returns their newest tokens."""
 
     def check_account(tokens: Tokens) -> Tokens:

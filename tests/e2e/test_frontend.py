@@ -82,11 +82,11 @@ def test_sign_up_tasks_logout_and_login(deployment: Deployment) -> None:
     tab = visitor.open_tab()
     email = random_email()
 
-    tab.sees("Log in")
+    tab.wait_for_heading("Log in")
     tab.sign_up(email, "Password1")
     assert "common" in tab.field_error("Password")
     tab.submit_credentials("Sign up", email, PASSWORD)
-    tab.sees("Tasks")
+    tab.wait_for_heading("Tasks")
     assert tab.tasks() == {}
 
     tab.add("Water the plants")
@@ -101,9 +101,9 @@ def test_sign_up_tasks_logout_and_login(deployment: Deployment) -> None:
     tab.page.get_by_text("1 of 1 still to do").wait_for()
 
     tab.log_out()
-    tab.sees("Log in")
+    tab.wait_for_heading("Log in")
     tab.page.reload()
-    tab.sees("Log in")
+    tab.wait_for_heading("Log in")
     tab.log_in(email, "Wrong-password-1")
     assert "The email address or the password is wrong." in tab.notice()
     tab.sign_up(email, PASSWORD)
@@ -132,7 +132,7 @@ def test_front_end_is_accessible_at_320_pixels(deployment: Deployment, scheme: s
     assert tab.field_error("Email") == "The email has a domain that is not valid."
     assert_accessible()
     tab.submit_credentials("Sign up", f"{'long' * 10}.{random_email()}", PASSWORD)
-    tab.sees("Tasks")
+    tab.wait_for_heading("Tasks")
     tab.add("Water the plants")
     tab.page.get_by_role("checkbox", name="Water").check()
     tab.add("Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch")
@@ -146,7 +146,7 @@ def test_expired_token_is_refreshed_silently(deployment: Deployment) -> None:
     visitor = deployment.visitor()
     tab = visitor.open_tab()
     tab.sign_up(random_email(), PASSWORD)
-    tab.sees("Tasks")
+    tab.wait_for_heading("Tasks")
 
     time.sleep(2.1)
     tab.add("Water the plants")
@@ -159,7 +159,7 @@ def test_lost_refresh_response_does_not_log_out(deployment: Deployment) -> None:
     visitor = deployment.visitor()
     tab = visitor.open_tab()
     tab.sign_up(random_email(), PASSWORD)
-    tab.sees("Tasks")
+    tab.wait_for_heading("Tasks")
     lost = []
 
     def drop_two_responses(route: Route) -> None:
@@ -180,14 +180,14 @@ def test_ended_session_leads_to_the_login_page(deployment: Deployment) -> None:
     visitor = deployment.visitor()
     tab = visitor.open_tab()
     tab.sign_up(random_email(), PASSWORD)
-    tab.sees("Tasks")
+    tab.wait_for_heading("Tasks")
     token = tab.page.evaluate("() => session.accessToken()")
     with SignetClient(deployment.signet.url) as elsewhere:
         assert elsewhere.log_out(token).status_code == 200
 
     tab.page.reload()
 
-    tab.sees("Log in")
+    tab.wait_for_heading("Log in")
     assert tab.notice() == "You are logged out."
     assert visitor.refreshes[-1] == 401
 
@@ -196,20 +196,20 @@ def test_logout_applies_to_the_other_tab(deployment: Deployment) -> None:
     visitor = deployment.visitor()
     first = visitor.open_tab()
     first.sign_up(random_email(), PASSWORD)
-    first.sees("Tasks")
+    first.wait_for_heading("Tasks")
     second = visitor.open_tab()
-    second.sees("Tasks")
+    second.wait_for_heading("Tasks")
 
     first.log_out()
 
-    second.sees("Log in")
+    second.wait_for_heading("Log in")
     assert second.page.evaluate("() => session.accessToken().catch(error => error.code)") == (
         "LOGGED_OUT"
     )
     # A login in the second tab also applies to the first.
     other = random_email()
     second.sign_up(other, PASSWORD)
-    first.sees("Tasks")
+    first.wait_for_heading("Tasks")
     first.page.get_by_text(other).wait_for()
     assert visitor.console_errors == []
 
@@ -221,9 +221,9 @@ def test_concurrent_refreshes_in_two_tabs_keep_the_login(
     visitor = deployment.visitor(script="" if coordinated else DISABLE_COORDINATION)
     first = visitor.open_tab()
     first.sign_up(random_email(), PASSWORD)
-    first.sees("Tasks")
+    first.wait_for_heading("Tasks")
     second = visitor.open_tab()
-    second.sees("Tasks")
+    second.wait_for_heading("Tasks")
     assert second.tasks() == {}
     visitor.refreshes.clear()
 
@@ -257,7 +257,7 @@ def test_late_response_does_not_replace_a_newer_token(deployment: Deployment) ->
     visitor = deployment.visitor(script=DISABLE_COORDINATION)
     newer_tab = visitor.open_tab()
     newer_tab.sign_up(random_email(), PASSWORD)
-    newer_tab.sees("Tasks")
+    newer_tab.wait_for_heading("Tasks")
     older_tab = visitor.open_tab()
     assert older_tab.tasks() == {}
     delayed: list[tuple[Route, APIResponse]] = []

@@ -217,7 +217,7 @@ def test_sigterm_stops_the_server_despite_an_idle_connection(signet: Signet) -> 
 def test_sigterm_completes_requests_in_flight(signet: Signet) -> None:
     signet.settings["SIGNET_TRUSTED_PROXIES"] = "127.0.0.1/32"
     signet.start()
-    connections = [warm_connection(signet) for _ in range(16)]
+    connections = [accepted_connection(signet) for _ in range(16)]
     for number, connection in enumerate(connections):
         connection.sendall(sign_up_request(number))
     time.sleep(0.05)
@@ -238,7 +238,7 @@ def test_sigterm_completes_requests_in_flight(signet: Signet) -> None:
             Tokens.of(client.log_in(email), 200)
 
 
-def warm_connection(signet: Signet) -> socket.socket:
+def accepted_connection(signet: Signet) -> socket.socket:
     """A connection that the server has accepted, as a response on it proves."""
     connection = socket.create_connection(("127.0.0.1", signet.port), timeout=STOP_SECONDS)
     connection.sendall(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")

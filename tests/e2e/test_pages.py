@@ -37,18 +37,18 @@ def test_sign_up_log_out_and_log_in_again(deployment: Deployment) -> None:
     assert person.page.title().startswith("Error: ")
     assert person.page.locator("#password").input_value() == ""
     person.submit_credentials(email, PASSWORD)
-    person.sees("Your account")
+    person.wait_for_heading("Your account")
     expect(person.page.locator("main")).to_contain_text(email)
     expect(person.page.locator("main")).to_contain_text("Chrome on Linux")
 
     person.page.get_by_role("link", name="Log out of this browser").click()
     person.click("logout-confirm")
-    person.sees("You are logged out")
+    person.wait_for_heading("You are logged out")
     assert person.cookie() is None
     person.open("/account")
-    person.sees("Log in")
+    person.wait_for_heading("Log in")
     person.submit_credentials(email, PASSWORD)
-    person.sees("Your account")
+    person.wait_for_heading("Your account")
     assert person.visitor.console_errors == []
 
 
@@ -67,7 +67,7 @@ def test_wrong_password_is_shown_beside_the_fields(deployment: Deployment) -> No
     assert person.page.locator("#password").input_value() == ""
     assert person.focused() == "password"
     person.submit_credentials(email, PASSWORD)
-    person.sees("Your account")
+    person.wait_for_heading("Your account")
     assert person.visitor.console_errors == []
 
 
@@ -78,7 +78,7 @@ def test_client_gets_only_the_consented_scope(deployment: Deployment) -> None:
     person.open_authorization_url()
     expect(person.page.locator("main")).to_contain_text("The <Corner> Shop")
     person.submit_credentials(email, PASSWORD)
-    person.sees("Allow access?")
+    person.wait_for_heading("Allow access?")
     expect(person.page.locator("main")).to_contain_text("rp.example")
     person.click("consent-deny")
     person.wait_until_at_shop()
@@ -110,16 +110,16 @@ def test_sign_up_continues_the_pending_request(deployment: Deployment) -> None:
 
     person.open_authorization_url()
     person.page.get_by_role("button", name="Sign up").click()
-    person.sees("Sign up")
+    person.wait_for_heading("Sign up")
     person.page.get_by_role("button", name="Log in").click()
-    person.sees("Log in")
+    person.wait_for_heading("Log in")
     person.page.get_by_role("button", name="Sign up").click()
     person.submit_credentials("grace@nowhere", "Password1")
     expect(person.page.locator("#username-problem")).to_contain_text("domain")
     person.submit_credentials(random_email(), PASSWORD)
-    person.sees("Allow access?")
+    person.wait_for_heading("Allow access?")
     person.page.reload()
-    person.sees("Allow access?")
+    person.wait_for_heading("Allow access?")
     person.click("consent-allow")
     person.wait_until_at_shop()
 
@@ -133,15 +133,15 @@ def test_reload_back_button_and_second_tab_continue_the_request(deployment: Depl
     person = deployment.open_browser()
     person.open_authorization_url()
     person.page.reload()
-    person.sees("Log in")
+    person.wait_for_heading("Log in")
     other = person.visitor.open_tab().page
     other.goto(person.page.url)
     person.submit_credentials(email, PASSWORD)
-    person.sees("Allow access?")
+    person.wait_for_heading("Allow access?")
 
     # The previous page is the authorization request, which continues with the new login.
     person.page.go_back()
-    person.sees("Allow access?")
+    person.wait_for_heading("Allow access?")
     # The login form that the second tab opened before the login also continues the request.
     other.locator("#username").fill(email)
     other.locator("#password").fill(PASSWORD)
@@ -186,9 +186,9 @@ def test_prompt_login_requires_a_new_login(deployment: Deployment) -> None:
     before = person.cookie()
 
     person.open_authorization_url(prompt="login")
-    person.sees("Log in")
+    person.wait_for_heading("Log in")
     person.submit_credentials(email, PASSWORD)
-    person.sees("Allow access?")
+    person.wait_for_heading("Allow access?")
 
     after = person.cookie()
     assert before
@@ -217,14 +217,14 @@ def test_logout_by_a_client_redirects_back_to_it(deployment: Deployment) -> None
     # The ID token belongs to the previous login, so a logout of the new one needs confirmation.
     person.open("/login")
     person.submit_credentials(email, PASSWORD)
-    person.sees("Your account")
+    person.wait_for_heading("Your account")
     person.open(f"/oauth2/logout?{query}")
-    person.sees("Log out?")
+    person.wait_for_heading("Log out?")
     person.assert_accessible()
     person.click("logout-confirm")
     person.wait_until_at_shop()
     person.open("/logout")
-    person.sees("You are logged out")
+    person.wait_for_heading("You are logged out")
     assert person.visitor.console_errors == []
 
 
@@ -234,7 +234,7 @@ def test_unregistered_redirect_uri_shows_an_error_page(deployment: Deployment) -
 
     person.open_authorization_url(redirect_uri="https://rp.example/elsewhere")
 
-    person.sees("That does not work")
+    person.wait_for_heading("That does not work")
     expect(person.page.locator("main")).to_contain_text("redirect_uri")
     person.assert_accessible()
     assert len(deployment.shop.requests) == requests_before
@@ -246,7 +246,7 @@ def test_cookie_is_host_only_and_http_only(deployment: Deployment) -> None:
 
     before = person.cookie()
     person.submit_credentials(email, PASSWORD)
-    person.sees("Your account")
+    person.wait_for_heading("Your account")
     after = person.cookie()
 
     for cookie in (before, after):
@@ -274,7 +274,7 @@ def test_password_can_be_shown_and_is_sent_as_a_password(deployment: Deployment)
 
     person.page.get_by_role("button", name="Show what is typed").click()
     person.submit_credentials(email, PASSWORD)
-    person.sees("Your account")
+    person.wait_for_heading("Your account")
 
 
 def test_password_rules_are_checked_while_typing(deployment: Deployment) -> None:
@@ -298,7 +298,7 @@ def test_sign_up_with_an_existing_address_offers_the_login(deployment: Deploymen
     person.assert_accessible()
 
     person.page.get_by_role("link", name="Log in instead").click()
-    person.sees("Log in")
+    person.wait_for_heading("Log in")
 
     # The pending request of a client is preserved.
     person.open_authorization_url()
@@ -306,7 +306,7 @@ def test_sign_up_with_an_existing_address_offers_the_login(deployment: Deploymen
     person.submit_credentials(email, PASSWORD)
     person.page.get_by_role("button", name="Log in instead").click()
     person.submit_credentials(email, PASSWORD)
-    person.sees("Allow access?")
+    person.wait_for_heading("Allow access?")
 
 
 def test_times_are_shown_in_the_time_zone_of_the_browser(deployment: Deployment) -> None:
@@ -332,12 +332,12 @@ def test_login_continues_to_the_requested_page(deployment: Deployment) -> None:
     person.open("/.well-known/change-password")
     person.submit_credentials(email, WRONG)
     person.submit_credentials(email, PASSWORD)
-    person.sees("Change your password")
+    person.wait_for_heading("Change your password")
     # Addresses other than those of Signet's pages are ignored.
     other = deployment.open_browser()
     other.open("/login?then=https://evil.example/")
     other.submit_credentials(email, PASSWORD)
-    other.sees("Your account")
+    other.wait_for_heading("Your account")
 
 
 def test_more_than_five_sessions_are_collapsed(deployment: Deployment) -> None:
@@ -401,7 +401,7 @@ def test_pages_are_usable_with_the_keyboard(deployment: Deployment) -> None:
     tab_to("login-submit")
     assert order == ["password", "password-reveal", "login-submit"]
     keyboard.press("Enter")
-    person.sees("Allow access?")
+    person.wait_for_heading("Allow access?")
     tab_to("consent-allow")
     tab_to("consent-deny")
     keyboard.press("Shift+Tab")
@@ -411,7 +411,7 @@ def test_pages_are_usable_with_the_keyboard(deployment: Deployment) -> None:
     person.open("/logout")
     tab_to("logout-confirm")
     keyboard.press("Enter")
-    person.sees("You are logged out")
+    person.wait_for_heading("You are logged out")
 
 
 def every_page(deployment: Deployment, person: Person) -> Iterator[str]:
@@ -428,7 +428,7 @@ def every_page(deployment: Deployment, person: Person) -> Iterator[str]:
     yield "sign up, refused"
     person.open_authorization_url(scope="openid email offline_access", prompt="consent")
     person.submit_credentials(email, PASSWORD)
-    person.sees("Allow access?")
+    person.wait_for_heading("Allow access?")
     yield "consent"
     person.open("/account?done=password")
     yield "account"
@@ -469,7 +469,7 @@ def test_every_page_is_accessible(
     # Without its script, the page of a `form_post` response is not submitted and stays visible.
     person.page.route("**/submit.js", lambda route: route.abort())
     person.open_authorization_url(response_mode="form_post", prompt="none")
-    person.sees("One moment")
+    person.wait_for_heading("One moment")
     person.assert_accessible()
 
 

@@ -30,7 +30,7 @@ def person(deployment: Deployment) -> Iterator[Person]:
 
 
 def test_login_api_call_and_logout(deployment: Deployment, person: Person) -> None:
-    person.sees(LOGGED_OUT_TEXT)
+    person.wait_for_text(LOGGED_OUT_TEXT)
     person.log_in()
     person.wait_until_logged_in()
     assert person.page.url == f"{deployment.app.url}/"
@@ -48,7 +48,7 @@ def test_login_api_call_and_logout(deployment: Deployment, person: Person) -> No
 
     with person.page.expect_request(f"{person.app_url}/"):
         person.page.get_by_role("button", name="Log out").click()
-    person.sees(LOGGED_OUT_TEXT)
+    person.wait_for_text(LOGGED_OUT_TEXT)
     assert f"GET {deployment.signet.issuer}/oauth2/logout" in person.requests
     assert deployment.refresh(refresh_token).json()["error"] == "invalid_grant"
     person.page.goto(f"{deployment.signet.issuer}/account")
@@ -98,7 +98,7 @@ def test_withdrawn_consent_ends_the_login_in_the_app(
     person.invalidate_access_token()
 
     assert person.tasks().startswith("401 ")
-    person.sees(LOGGED_OUT_TEXT)
+    person.wait_for_text(LOGGED_OUT_TEXT)
 
 
 def test_access_token_without_the_audience_is_rejected_by_the_api(
@@ -117,12 +117,12 @@ def test_each_tab_has_its_own_login(deployment: Deployment, person: Person) -> N
     person.log_in()
     person.wait_until_logged_in()
     other = person.visitor.open_tab().page
-    person.sees(LOGGED_OUT_TEXT, other)
+    person.wait_for_text(LOGGED_OUT_TEXT, other)
 
     other.get_by_role("button", name="Log in").click()
     expect(other.get_by_role("heading", level=1)).to_have_text("Allow access?")
     other.locator("#consent-allow").click()
-    person.sees(person.email, other)
+    person.wait_for_text(person.email, other)
 
 
 def test_duplicated_tab_ends_the_login_of_both(person: Person) -> None:
@@ -131,7 +131,7 @@ def test_duplicated_tab_ends_the_login_of_both(person: Person) -> None:
     with person.page.expect_popup() as opening:
         person.page.evaluate("() => { open('/'); }")
     copy = opening.value
-    person.sees(person.email, copy)
+    person.wait_for_text(person.email, copy)
 
     # The second renewal succeeds only if the response of the first has arrived.
     assert person.outcome("signinSilent()") == person.outcome("signinSilent()") == "ok"
@@ -174,7 +174,7 @@ def test_signin_popup_fails_with_versions_before_3_3(deployment: Deployment) -> 
 
         person.complete_login_pages(popup)
 
-        person.sees("No window.opener. Can't complete notification.", popup)
+        person.wait_for_text("No window.opener. Can't complete notification.", popup)
 
 
 def test_native_client_without_a_refresh_token_cannot_renew(
@@ -212,7 +212,7 @@ def test_callback_works_once(person: Person) -> None:
 
     person.page.goto(callback.value.url)
 
-    person.sees("No matching state found in storage")
+    person.wait_for_text("No matching state found in storage")
     person.page.reload()
     person.wait_until_logged_in()
 
@@ -233,7 +233,7 @@ def test_denied_consent_is_reported_as_an_error(person: Person) -> None:
     person.page.get_by_role("button", name="Log in").click()
     person.complete_login_pages(person.page, "consent-deny")
 
-    person.sees("the user denied the request")
+    person.wait_for_text("the user denied the request")
 
 
 def test_origin_missing_in_cors_origins_cannot_log_in(
@@ -242,7 +242,7 @@ def test_origin_missing_in_cors_origins_cannot_log_in(
     deployment.signet.restart(SIGNET_CORS_ORIGINS="http://localhost:3000")
     try:
         person.log_in()
-        person.sees("Failed to fetch")
+        person.wait_for_text("Failed to fetch")
         assert "No 'Access-Control-Allow-Origin' header" in person.visitor.console_errors[0]
     finally:
         deployment.signet.restart()
@@ -293,7 +293,7 @@ def url_of_unprocessed_callback(person: Person) -> str:
     person.page.wait_for_url("**/callback?*")
     person.page.unroute(script)
     person.page.goto(person.app_url)
-    person.sees(LOGGED_OUT_TEXT)
+    person.wait_for_text(LOGGED_OUT_TEXT)
     return request.value.url
 
 

@@ -57,7 +57,7 @@ async def connect(signet, client, path, email):
     return reader, writer
 
 
-async def ask(signet, client, email, path="/api/auth/login"):
+async def send_request(signet, client, email, path="/api/auth/login"):
     """Sends a request. Returns its status or error, and its duration."""
     began = time.monotonic()
     try:
@@ -71,7 +71,7 @@ async def ask(signet, client, email, path="/api/auth/login"):
 
 
 async def send_concurrently(signet, requests):
-    answers = await asyncio.gather(*(ask(signet, *request) for request in requests))
+    answers = await asyncio.gather(*(send_request(signet, *request) for request in requests))
     return Counter(status for status, _ in answers), [took for _, took in answers]
 
 
@@ -119,7 +119,7 @@ def flood_from_one_address(report, signet, accounts):
         requests = [(address(1), accounts[n % ACCOUNTS].email) for n in range(500)]
         flood = asyncio.create_task(send_concurrently(signet, requests))
         await asyncio.sleep(0.5)
-        singles = [await ask(signet, address(2 + n), accounts[n].email) for n in range(10)]
+        singles = [await send_request(signet, address(2 + n), accounts[n].email) for n in range(10)]
         return singles, await flood
 
     singles, (answers, took) = asyncio.run(run())
@@ -147,7 +147,7 @@ def disconnected_clients(report, signet, accounts):
         )
         for _, writer in connections:
             writer.transport.abort()
-        return await ask(signet, address(9_999), accounts[0].email)
+        return await send_request(signet, address(9_999), accounts[0].email)
 
     status, took = asyncio.run(run())
     report.figure("after 500 disconnects", f"{status} after {took:.2f} s")
@@ -200,7 +200,7 @@ def imported_hashes(report, signet, accounts, execute):
     time.sleep(1)  # until the instance has counted the kinds of hashes
 
     def times(emails):
-        answers = [asyncio.run(ask(signet, address(n), it)) for n, it in enumerate(emails)]
+        answers = [asyncio.run(send_request(signet, address(n), it)) for n, it in enumerate(emails)]
         assert all(status in (200, 401) for status, _ in answers), answers
         return [took for _, took in answers]
 

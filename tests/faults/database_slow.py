@@ -42,7 +42,7 @@ class RecordedCalls:
         return [it for it in list(self.all) if start <= it[0] < end]
 
 
-def run(report, name, cluster, link, signet, make_slow, make_fast):
+def run_case(report, name, cluster, link, signet, make_slow, make_fast):
     print(f"-- {name}, {SLOW_SECONDS} s", flush=True)
     clients = [Client(signet.url).sign_up() for _ in range(12)]
     plain = httpx.Client(base_url=signet.url, timeout=30)
@@ -84,9 +84,7 @@ def run(report, name, cluster, link, signet, make_slow, make_fast):
         recovered = max([good, *bad]) - fast_at
         report.check(recovered <= 2.0, f"{kind}: recovered after {recovered * 1e3:.0f} ms")
     report.figure("connections: maximum; opened per second", f"{max_connections}; {attempts:.1f}")
-    report.check(
-        max_connections <= 2 * POOL, "at most twice the pool size in connections"
-    )
+    report.check(max_connections <= 2 * POOL, "at most twice the pool size in connections")
     report.check(attempts <= 10, "connection attempts are limited")
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'signet'"
     waiting += " AND state = 'active'"
@@ -110,7 +108,7 @@ def main(report):
             def make_fast(_, link=link):
                 link.delay = 0.0
 
-            run(report, f"a delay of {seconds} s", cluster, link, signet, make_slow, make_fast)
+            run_case(report, f"a delay of {seconds} s", cluster, link, signet, make_slow, make_fast)
     with Workspace() as workspace:
         cluster = workspace.cluster()
         link = workspace.link(cluster)
@@ -128,7 +126,7 @@ def main(report):
             )
             return locking_connection
 
-        run(
+        run_case(
             report,
             "rows locked",
             cluster,

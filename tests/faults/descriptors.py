@@ -57,7 +57,7 @@ def connect(signet, client):
     return connection
 
 
-def ask(signet, client="127.0.0.9"):
+def send_request(signet, client="127.0.0.9"):
     """Sends a request. Returns its status (0 without a response) and its duration."""
     started = time.monotonic()
     with connect(signet, client) as connection:
@@ -84,7 +84,7 @@ def count_in_log(signet, text):
 def idle_clients(report, workspace, name, limit):
     signet = instance(workspace, name, limit)
     idle_connections = [connect(signet, f"127.0.0.{2 + number % 2}") for number in range(IDLE)]
-    responses = [ask(signet) for _ in range(100)]
+    responses = [send_request(signet) for _ in range(100)]
     report.figure(
         f"{name}: requests of other clients", milliseconds([took for _, took in responses])
     )
@@ -114,7 +114,7 @@ def lowest_free(pid):
 
 def no_descriptors_left(report, workspace):
     signet = instance(workspace, "none left", "ulimit -n 1024")
-    ask(signet)
+    send_request(signet)
     time.sleep(0.5)  # until the server has closed that connection
     pid = signet.pid
     _, hard = before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -122,7 +122,7 @@ def no_descriptors_left(report, workspace):
     started, used = time.monotonic(), cpu_ticks(pid)
     responses = []
     while time.monotonic() - started < 21:
-        responses.append(ask(signet))
+        responses.append(send_request(signet))
         time.sleep(0.01)
     used = (cpu_ticks(pid) - used) / os.sysconf("SC_CLK_TCK") / 21
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
@@ -139,7 +139,9 @@ def no_descriptors_left(report, workspace):
     report.check(with_response > len(responses) * 0.9, "no descriptor: nearly all with a response")
     report.check(1 <= lines <= 3, "no descriptor: one log line in ten seconds")
     report.check(used < 0.5, "no descriptor: the process does not spin")
-    report.check(ask(signet)[0] == 200, "no descriptor: works again once descriptors are free")
+    report.check(
+        send_request(signet)[0] == 200, "no descriptor: works again once descriptors are free"
+    )
     report.check(signet.stop() == 0, "no descriptor: it exits with 0")
 
 

@@ -79,7 +79,7 @@ def connect(signet, data=b""):
     return connection
 
 
-def one_round(signet, clients, totals, took, lost):
+def drain_under_load(signet, clients, totals, took, lost):
     kinds = ["login", "refresh", "me", "jwks"]
     threads = [RequestThread(signet, it, kinds[number % 4]) for number, it in enumerate(clients)]
     incomplete = [
@@ -124,7 +124,7 @@ def main(report, workspace):
     clients = [Client(signet.url).sign_up() for _ in range(8)]
     totals, took, lost = Counter(), [], []
     for _ in range(ROUNDS):
-        one_round(signet, clients, totals, took, lost)
+        drain_under_load(signet, clients, totals, took, lost)
         signet.start()
         for number in (1, 5):  # repeats a refresh that may have got no response
             client = Client(signet.url)

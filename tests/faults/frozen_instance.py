@@ -42,10 +42,10 @@ class Connection:
     def __init__(self, instance):
         self._socket = socket.create_connection(("127.0.0.1", instance.port), timeout=15)
         # A response shows that the instance has accepted the connection.
-        self.ask("GET", "/livez")
-        assert self.answer()[0] == 200
+        self.send_request("GET", "/livez")
+        assert self.read_response()[0] == 200
 
-    def ask(self, method, path, body=None):
+    def send_request(self, method, path, body=None):
         content = b"" if body is None else json.dumps(body).encode()
         head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n"
         if body is not None:
@@ -53,7 +53,7 @@ class Connection:
         self._socket.sendall(head.encode() + b"\r\n" + content)
         self._read = b""
 
-    def answer(self):
+    def read_response(self):
         while b"\r\n\r\n" not in self._read:
             self._more()
         head, _, body = self._read.partition(b"\r\n\r\n")
@@ -102,15 +102,17 @@ def main(report, workspace):
         (new,) = [kid for kid, state in states(cluster).items() if state == "active"]
         if expected_state == "retiring":
             time.sleep(1)
-        probe.ask("GET", "/readyz")
+        probe.send_request("GET", "/readyz")
         for documents, tokens, client in queued:
-            tokens.ask("POST", "/api/auth/refresh", {"refresh_token": client.body["refresh_token"]})
-            documents.ask("GET", "/.well-known/jwks.json")
+            tokens.send_request(
+                "POST", "/api/auth/refresh", {"refresh_token": client.body["refresh_token"]}
+            )
+            documents.send_request("GET", "/.well-known/jwks.json")
         resumed_at = time.monotonic()
         os.kill(frozen.pid, signal.SIGCONT)
-        readiness[probe.answer()[0]] += 1
+        readiness[probe.read_response()[0]] += 1
         for documents, tokens, client in queued:
-            status, _, body = tokens.answer()
+            status, _, body = tokens.read_response()
             if status == 200:
                 kid = kid_of(body)
                 refreshes["200 with the new key" if kid == new else "200 with the old key"] += 1
@@ -124,7 +126,7 @@ def main(report, workspace):
                 row = cluster.execute("SELECT generation FROM session WHERE id = %s", sid)
                 if row != [(0,)]:
                     executed_despite_error.append(sid)
-            status, headers, body = documents.answer()
+            status, headers, body = documents.read_response()
             has_new_key = new in {key["kid"] for key in body["keys"]}
             cache_control = headers["cache-control"]
             sets[

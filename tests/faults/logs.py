@@ -135,7 +135,7 @@ class Load:
             thread.join(60)
 
 
-def burst(signet, requests):
+def send_burst(signet, requests):
     """Sends requests that are logged as fast as possible. Returns the number of responses."""
     request = b"GET /api/auth/me HTTP/1.1\r\nhost: x\r\n\r\n"
     last = request.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
@@ -163,7 +163,7 @@ def lost_lines(signet):
 # --- the faults ---------------------------------------------------------------------------------
 
 
-class Reader:
+class LogReader:
     """The reader of the log: a `cat` at the other end of the pipe."""
 
     repairable = True
@@ -183,7 +183,7 @@ class Reader:
         return self._read.read_text(errors="replace")
 
 
-class ClosedReader(Reader):
+class ExitingReader(LogReader):
     repairable = False
 
     def inject(self):
@@ -191,7 +191,7 @@ class ClosedReader(Reader):
         self._cat.wait()
 
 
-class StoppedReader(Reader):
+class SuspendedReader(LogReader):
     def inject(self):
         self._cat.send_signal(signal.SIGSTOP)
 
@@ -229,7 +229,7 @@ class FullDisk:
         return self._log.read_text(errors="replace")
 
 
-def one_fault(report, workspace, name, kind):
+def measure_fault(report, workspace, name, kind):
     fault = kind(workspace, name)
     signet = instance(workspace, name, fault.sink)
     fault.close_sink()
@@ -243,7 +243,7 @@ def one_fault(report, workspace, name, kind):
         during = key_set_times(signet)
         during += key_set_times(signet)
         asked = load.answers.total() - before
-    answered = sum(burst(signet, 1_000) for _ in range(14))
+    answered = sum(send_burst(signet, 1_000) for _ in range(14))
     count = lost_lines(signet)
     report.figure(f"{name}: key set, idle", milliseconds(idle))
     report.figure(f"{name}: key set under load, log read", milliseconds(without_fault))
@@ -262,10 +262,12 @@ def one_fault(report, workspace, name, kind):
     report.check(count > 0, f"{name}: lost lines are counted, and /readyz stays 200")
     if fault.repairable:
         fault.repair()
-        wait_for(lambda: burst(signet, 1) and "log lines were lost" in fault.text(), 20, "a report")
+        wait_for(
+            lambda: send_burst(signet, 1) and "log lines were lost" in fault.text(), 20, "a report"
+        )
         report.check(True, f"{name}: reported once logging resumes")
         fault.inject()
-        burst(signet, 1_000)
+        send_burst(signet, 1_000)
     stopped_at = time.monotonic()
     signet._process.terminate()
     code = signet.wait(30)
@@ -280,6 +282,10 @@ if __name__ == "__main__":
         sys.exit(0)
     report = Report("logs: the output is not read, or the disk is full")
     with time_limit(600), Workspace() as workspace:
-        for name, kind in (("gone", ClosedReader), ("stopped", StoppedReader), ("full", FullDisk)):
-            one_fault(report, workspace, name, kind)
+        for name, kind in (
+            ("gone", ExitingReader),
+            ("stopped", SuspendedReader),
+            ("full", FullDisk),
+        ):
+            measure_fault(report, workspace, name, kind)
     report.end()

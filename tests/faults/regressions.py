@@ -78,7 +78,7 @@ class Installation:
             f"FROM {self.rows.rows(number)} n"
         )
 
-    def multiply(self, table: str, number: int, which: str, **values: str) -> None:
+    def insert_copies(self, table: str, number: int, which: str, **values: str) -> None:
         """Inserts copies of a row, with these values replaced."""
         found = self.rows.connection.execute(f"SELECT * FROM {table} LIMIT 0")
         columns = {it[0]: it[0] for it in found.description} | values
@@ -95,7 +95,7 @@ class Installation:
         status_list = FIRST_LIST + self.count("status_list")
         values = {"id": f"{status_list}", "claimed": self.rows.zeros(256), "free_blocks": "0"}
         self.insert("status_list", 1, **values, created_at=f"{NOW}")
-        self.multiply(
+        self.insert_copies(
             "session",
             number,
             f"account_id = (SELECT id FROM account WHERE email = '{email}')",
@@ -133,12 +133,12 @@ def bearer(client: Client) -> dict[str, str]:
     return {"Authorization": f"Bearer {client.body['access_token']}"}
 
 
-def decoded(text: str) -> bytes:
+def decode_base64url(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def claims(token: str) -> dict:
-    return json.loads(decoded(token.split(".")[1]))
+def claims_of(token: str) -> dict:
+    return json.loads(decode_base64url(token.split(".")[1]))
 
 
 def w03(report: Report, workspace: Workspace) -> None:
@@ -263,12 +263,12 @@ def w10(report: Report, workspace: Workspace) -> None:
     """The clock is 40 days ahead for some seconds after a restart."""
     installation = Installation(workspace)
     ada, bob = (Client(installation.signet.url).sign_up() for _ in range(2))
-    entry = claims(ada.body["access_token"])["status"]["status_list"]
+    entry = claims_of(ada.body["access_token"])["status"]["status_list"]
 
     def is_marked() -> bool:
         accept = {"Accept": "application/statuslist+jwt"}
         answer = httpx.get(entry["uri"], headers=accept)
-        bits = zlib.decompress(decoded(claims(answer.text)["status_list"]["lst"]))
+        bits = zlib.decompress(decode_base64url(claims_of(answer.text)["status_list"]["lst"]))
         return bool(bits[entry["idx"] >> 3] >> (entry["idx"] & 7) & 1)
 
     assert ada.http.post("/api/auth/logout", headers=bearer(ada)).status_code == 200
@@ -315,7 +315,7 @@ def w11(report: Report, workspace: Workspace) -> None:
         )
         answers = sign_ups(client, [f"ali{it}ce@example.test" for it in HIDDEN])
         report.check(answers == [400] * 5, f"{name}: invisible characters are refused {answers}")
-    email_verified = claims(client.body["access_token"]).get("email_verified")
+    email_verified = claims_of(client.body["access_token"]).get("email_verified")
     report.check(
         email_verified is False, f"tokens have email_verified beside email ({email_verified})"
     )
@@ -328,10 +328,10 @@ def sign_ups(client: Client, emails: list[str]) -> list[int]:
     ]
 
 
-class Receivers:
-    """Receivers of logout notices: `/slow` responds after 4.5 s, `/prompt` immediately."""
+class LogoutReceivers:
+    """LogoutReceivers of logout notices: `/slow` responds after 4.5 s, `/prompt` immediately."""
 
-    def __enter__(self) -> "Receivers":  # noqa: PYI034
+    def __enter__(self) -> "LogoutReceivers":  # noqa: PYI034
         prompt_notified = self.prompt_notified = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
@@ -361,7 +361,7 @@ class Receivers:
 
 def w12(report: Report, workspace: Workspace) -> None:
     """Sixteen slow receivers of logout notices, with a hundred notices each."""
-    with Receivers() as receivers:
+    with LogoutReceivers() as receivers:
         installation = Installation(workspace, SIGNET_LOGOUT_PRIVATE_NETWORKS="true")
         names = ["prompt", *(f"slow{n}" for n in range(16))]
         register(
@@ -519,7 +519,7 @@ def w15(report: Report, workspace: Workspace) -> None:
             expires_at=f"{NOW + DAY}",
         )
         installation.rows.trust(False)
-        took.append(statistics.median(deletion(installation) for _ in range(5)))
+        took.append(statistics.median(deletion_cpu_time(installation) for _ in range(5)))
     report.figure("account deleted beside 1,000 and 201,000 codes, ms of CPU", took)
     # The kernel counts CPU time in ticks of 10 ms. Without the index, the deletion takes 44 ms.
     report.check(
@@ -527,7 +527,7 @@ def w15(report: Report, workspace: Workspace) -> None:
     )
 
 
-def deletion(installation: Installation) -> float:
+def deletion_cpu_time(installation: Installation) -> float:
     """Milliseconds of CPU time of the deletion of an account, without its password hash."""
     client = Client(installation.signet.url).sign_up()
     before = cpu(installation.signet.pid)
@@ -606,7 +606,7 @@ def w18(report: Report, workspace: Workspace) -> None:
         installation.signet.start()
         ada = Client(installation.signet.url).sign_up()
         time.sleep(8)  # until the background work after the start is done
-        took.append(statistics.median(login(installation, ada) for _ in range(15)))
+        took.append(statistics.median(login_cpu_time(installation, ada) for _ in range(15)))
     report.figure("a login beside 1,000 and 100,000 accounts, ms of CPU without the hash", took)
     report.check(took[1] < took[0] + 5, "a login takes about the same CPU time")
     code, _, seconds = installation.run("client", "delete", "web")
@@ -618,7 +618,7 @@ def w18(report: Report, workspace: Workspace) -> None:
     )
 
 
-def login(installation: Installation, client: Client) -> float:
+def login_cpu_time(installation: Installation, client: Client) -> float:
     """Milliseconds of CPU time of a login, minus those of a login with a wrong password."""
     before = cpu(installation.signet.pid)
     client.post("/api/auth/login", email=client.email, password="Wrong-Password-1")

@@ -56,7 +56,7 @@ class Session:
         self.token = None
         self.connections = {}
 
-    async def ask(self, port, path, body, wait):
+    async def send_request(self, port, path, body, wait):
         """Sends a request. Returns status and body. After a timeout, the connection is closed."""
         content = json.dumps(body)
         client = f"10.{self.number >> 16 & 255}.{self.number >> 8 & 255}.{self.number & 255}"
@@ -80,14 +80,14 @@ class Session:
 
     async def sign_up(self, port):
         body = {"email": f"{secrets.token_hex(8)}@example.test", "password": PASSWORD}
-        status, body = await self.ask(port, "/api/auth/signup", body, 60)
+        status, body = await self.send_request(port, "/api/auth/signup", body, 60)
         assert status == 201, (status, body)
         self.token = body["refresh_token"]
 
     async def refresh(self, port, wait):
         load, began = self.load, time.monotonic()
         try:
-            status, body = await self.ask(
+            status, body = await self.send_request(
                 port, "/api/auth/refresh", {"refresh_token": self.token}, wait
             )
         except (TimeoutError, OSError, EOFError) as error:
@@ -210,7 +210,7 @@ def file_system(workspace):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def stall(report, load, instances, block_writes, reuses):
+def check_stall(report, load, instances, block_writes, reuses):
     with load:
         time.sleep(4)
         before = Counter(load.answers)
@@ -221,13 +221,13 @@ def stall(report, load, instances, block_writes, reuses):
     report_results(report, load, instances, reuses)
 
 
-def stalls(report, clients):
+def run_stalls(report, clients):
     print(f"-- a stall of {STALL} s under {clients} clients, SQLite", flush=True)
     with Workspace() as workspace, file_system(workspace) as (folder, settings, block_writes):
         file = folder / "signet.db"
         signet = workspace.signet(f"sqlite:{file}", **SETTINGS, **settings).start()
         load = SessionLoad([signet.port], clients, pause=1, wait=30)
-        stall(report, load, [signet], block_writes, lambda: reuses_in(file))
+        check_stall(report, load, [signet], block_writes, lambda: reuses_in(file))
         signet.stop()
     for count in (1, 2):
         print(
@@ -244,7 +244,7 @@ def stalls(report, clients):
                 time.sleep(seconds)
                 wait_for_standbys(cluster, "")
 
-            stall(
+            check_stall(
                 report, load, instances, block_writes, lambda it=cluster: it.execute(REUSES)[0][0]
             )
 
@@ -337,7 +337,7 @@ def suspend_process(report, what, instances, reuses):
 
 def main(report, arguments):
     if arguments.only in (None, "stall"):
-        stalls(report, arguments.clients)
+        run_stalls(report, arguments.clients)
     if arguments.only in (None, "standby"):
         standby_suspended(report)
     if arguments.only in (None, "frozen"):

@@ -54,11 +54,11 @@ class Service:
         self.answers = {}
         self.times = {}
 
-    def ask(self):
+    def send_request(self):
         return self._http.get(self._path, headers=self._headers)
 
     def status(self):
-        return self.ask().status_code
+        return self.send_request().status_code
 
     def work(self):
         """Sends one request of the load and records the response."""
@@ -115,7 +115,7 @@ def main(report, workspace, outage_seconds):
         stopped_at = time.monotonic()
         signet.stop()
         started_in_outage = start(workspace, signet, client.body)
-        first_responses = [service.ask() for service in started_in_outage]
+        first_responses = [service.send_request() for service in started_in_outage]
         time.sleep(max(0.0, outage_seconds - (time.monotonic() - stopped_at)))
         last_statuses = [service.status() for service in started_in_outage]
         signet.start()

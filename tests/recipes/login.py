@@ -21,14 +21,14 @@ def login(measurement: Any) -> None:
         measurement.issuer.user.email, PASSWORD, measurement.issuer.signet.url, url
     )
     denied = denying_user.visit(f"{url}{recipe.login}", "deny")
-    measurement.note("consent denied", denied.status)
+    measurement.record("consent denied", denied.status)
     measurement.report.check(
         measurement.user_id not in denied.text, "a user who denies consent is not logged in"
     )
     person = Person(measurement.issuer.user.email, PASSWORD, measurement.issuer.signet.url, url)
     page = person.visit(f"{url}{recipe.login}")
     is_identified = page.status == 200 and measurement.user_id in page.text
-    measurement.note(
+    measurement.record(
         "login", "works" if is_identified else f"{page.status} at {page.url}: {page.text[:200]}"
     )
     measurement.report.check(
@@ -69,7 +69,7 @@ def backchannel(measurement: Any, person: Person) -> None:
     while is_logged_in(measurement, person) and time.monotonic() - started < LOGOUT_SECONDS:
         time.sleep(0.2)
     after = time.monotonic() - started
-    measurement.note("back-channel logout", f"{after:.1f} s")
+    measurement.record("back-channel logout", f"{after:.1f} s")
     measurement.report.check(
         after < LOGOUT_SECONDS, "a logout at Signet ends the login at the service"
     )

@@ -11,23 +11,23 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from recipe import TARGET, Recipe, Service, read
+from recipe import TARGET, Recipe, Service, read_recipe
 from callers import NO_ANSWER, Answer, Caller, Load
 from forgery import claims_of
 from harness import Client, Workspace, Report, time_limit, wait_for
 from issuer import Issuer, TokenSource
 from login import login
 
-GOOD_RATE = 20
+VALID_RATE = 20
 UNKNOWN_RATE = 50
-AFTER_ACTIVATION = 60
-REVOCATION_BOUND = 120
+SECONDS_AFTER_ACTIVATION = 60
+MAX_REVOCATION_SECONDS = 120
 SHORT_TOKEN_SECONDS = 45
 LEEWAY = 60
 """The maximum leeway for clock skew that a recipe may have."""
 
-POLL = 0.25
-LATE_START = 120
+POLL_SECONDS = 0.25
+MAX_START_SECONDS = 120
 STATUS_TTL = 10
 
 Figures = dict[str, Any]
@@ -52,7 +52,7 @@ class Measurement:
         wait_for(lambda: service.answers() or service.has_exited, 120, f"a response of {name}")
         assert not service.has_exited, service.output
 
-    def note(self, name: str, value: object) -> None:
+    def record(self, name: str, value: object) -> None:
         self.figures[name] = value
         self.report.figure(name, value)
 
@@ -63,18 +63,18 @@ class Measurement:
 def tokens(measurement: Measurement) -> None:
     """Checks which tokens the service accepts."""
     caller = Caller(measurement.service.port)
-    good = caller.whoami(measurement.issuer.user.body["access_token"])
-    answered = f"{good.status} {good.body[:50]!r}"
+    valid = caller.whoami(measurement.issuer.user.body["access_token"])
+    answered = f"{valid.status} {valid.body[:50]!r}"
     measurement.report.check(
-        measurement.is_accepted(good), f"a valid token is accepted ({answered})"
+        measurement.is_accepted(valid), f"a valid token is accepted ({answered})"
     )
     wait = claims_of(measurement.issuer.invalid["expired"])["exp"] + LEEWAY + 1 - time.time()
     time.sleep(max(0.0, wait))
     answers = {"no token": caller.whoami(None)}
     answers |= {name: caller.whoami(token) for name, token in measurement.issuer.invalid.items()}
     accepted = sorted(name for name, answer in answers.items() if answer.status == 200)
-    measurement.note("accepts wrongly", accepted)
-    measurement.note("statuses", {name: answer.status for name, answer in answers.items()})
+    measurement.record("accepts wrongly", accepted)
+    measurement.record("statuses", {name: answer.status for name, answer in answers.items()})
     known = sorted(measurement.recipe.accepts_wrongly)
     measurement.report.check(
         accepted == known, f"the accepted invalid tokens are those of recipe.json: {known}"
@@ -93,7 +93,7 @@ def rotate(measurement: Measurement, name: str, unknown_rate: int) -> None:
     """A rotation under load: a new key is published, activated, and signs for a minute."""
     with (
         TokenSource(measurement.issuer) as source,
-        Load(measurement.service.port, GOOD_RATE, source.choose) as good,
+        Load(measurement.service.port, VALID_RATE, source.choose) as valid,
     ):
         unknown_load = Load(measurement.service.port, unknown_rate or 1, source.unknown)
         if unknown_rate:
@@ -103,11 +103,11 @@ def rotate(measurement: Measurement, name: str, unknown_rate: int) -> None:
         measurement.issuer.keys("rotate")
         source.wait_for_next_key(before, measurement.issuer.publication + 60)
         activated = time.monotonic()
-        time.sleep(AFTER_ACTIVATION)
+        time.sleep(SECONDS_AFTER_ACTIVATION)
         if unknown_rate:
             unknown_load.__exit__()
-    refused = [answer for answer in good.answers if not measurement.is_accepted(answer)]
-    figures: Figures = {"good tokens": len(good.answers), "refused": len(refused)}
+    refused = [answer for answer in valid.answers if not measurement.is_accepted(answer)]
+    figures: Figures = {"good tokens": len(valid.answers), "refused": len(refused)}
     if refused:
         times = [round(answer.at - activated) for answer in refused]
         figures["refused from, to (s after the activation)"] = [min(times), max(times)]
@@ -116,8 +116,8 @@ def rotate(measurement: Measurement, name: str, unknown_rate: int) -> None:
         figures["unknown kids"] = len(unknown_load.answers)
         accepted = sum(answer.status == 200 for answer in unknown_load.answers)
         measurement.report.check(accepted == 0, f"{name}: no unknown kid is accepted")
-    measurement.note(name, figures)
-    kids = {answer.kid for answer in good.answers}
+    measurement.record(name, figures)
+    kids = {answer.kid for answer in valid.answers}
     two_keys = len(kids) == 2 and not source.errors
     measurement.report.check(two_keys, f"{name}: two keys have signed tokens {source.errors[:1]}")
     if measurement.recipe.refuses_in_rotation:
@@ -143,11 +143,11 @@ def logout(measurement: Measurement) -> None:
     )
     after = time.monotonic() - ended
     expires = claims_of(token)["exp"] - time.time()
-    measurement.note("logout", f"{after:.1f} s" if expires > 0 else "until it expires")
-    measurement.note("leeway at most", max(0, round(-expires)) if expires <= 0 else None)
+    measurement.record("logout", f"{after:.1f} s" if expires > 0 else "until it expires")
+    measurement.record("leeway at most", max(0, round(-expires)) if expires <= 0 else None)
     measurement.issuer.signet.restart()
     if measurement.recipe.ours:
-        bound = STATUS_TTL + 2 + 2 * POLL
+        bound = STATUS_TTL + 2 + 2 * POLL_SECONDS
         measurement.report.check(after <= bound, f"logout: the token is rejected within {bound} s")
 
 
@@ -161,7 +161,7 @@ def outage(measurement: Measurement) -> None:
     measurement.workspace._stack.callback(second.kill)  # also after an interruption
     caller = Caller(measurement.service.port)
     wait_for(lambda: measurement.is_accepted(caller.whoami(token)), 30, "a valid token is accepted")
-    with Load(measurement.service.port, GOOD_RATE, lambda: (token, "")) as load:
+    with Load(measurement.service.port, VALID_RATE, lambda: (token, "")) as load:
         time.sleep(1)
         measurement.issuer.signet.stop()
         stopped = time.monotonic()
@@ -182,8 +182,8 @@ def outage(measurement: Measurement) -> None:
     if refused:
         figures["refused from second"] = round(refused[0].at - stopped)
         figures["statuses"] = sorted({answer.status for answer in refused})
-    measurement.note("outage", figures)
-    measurement.note("started in the outage", {**started, **works})
+    measurement.record("outage", figures)
+    measurement.record("started in the outage", {**started, **works})
     if measurement.recipe.ours:
         measurement.report.check(not refused, "outage: no valid token is rejected")
         expected = {"starts": True, "answers": 503}
@@ -200,9 +200,9 @@ def start_without_signet(
     measurement: Measurement, second: Service, token: str, seconds: float
 ) -> Figures:
     second.launch(**measurement.issuer.environment())
-    deadline = time.monotonic() + min(seconds, LATE_START)
+    deadline = time.monotonic() + min(seconds, MAX_START_SECONDS)
     while time.monotonic() < deadline and not second.answers() and not second.has_exited:
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
     if second.has_exited or not second.answers():
         return {"starts": False}
     return {"starts": True, "answers": Caller(second.port).whoami(token).status}
@@ -218,7 +218,7 @@ def works_again(measurement: Measurement, second: Service, token: str) -> Figure
         if measurement.is_accepted(caller.whoami(token)):
             # Signet has been running for 5 s when this measurement starts.
             return {"works again after s": round(time.monotonic() - started + 5)}
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
     return {"works again after s": None}
 
 
@@ -231,23 +231,26 @@ def revocation(measurement: Measurement) -> None:
         measurement.issuer.keys("revoke", kid, "--now")
         revoked = time.monotonic()
         source.wait_for_next_key(kid, 30)
-        with Load(measurement.service.port, GOOD_RATE, source.newest) as good:
+        with Load(measurement.service.port, VALID_RATE, source.newest) as valid:
             accepted_for: float | None = None
-            while time.monotonic() - revoked < REVOCATION_BOUND:
+            while time.monotonic() - revoked < MAX_REVOCATION_SECONDS:
                 if accepted_for is None and caller.whoami(token).status not in (200, NO_ANSWER):
                     accepted_for = time.monotonic() - revoked
-                if accepted_for is not None and time.monotonic() - revoked > AFTER_ACTIVATION:
+                if (
+                    accepted_for is not None
+                    and time.monotonic() - revoked > SECONDS_AFTER_ACTIVATION
+                ):
                     break
-                time.sleep(POLL)
-    refused = [answer for answer in good.answers if not measurement.is_accepted(answer)]
+                time.sleep(POLL_SECONDS)
+    refused = [answer for answer in valid.answers if not measurement.is_accepted(answer)]
     duration = (
-        f"more than {REVOCATION_BOUND} s" if accepted_for is None else f"{accepted_for:.1f} s"
+        f"more than {MAX_REVOCATION_SECONDS} s" if accepted_for is None else f"{accepted_for:.1f} s"
     )
-    measurement.note("revoked key accepted for", duration)
-    figures: Figures = {"good tokens": len(good.answers), "refused": len(refused)}
+    measurement.record("revoked key accepted for", duration)
+    figures: Figures = {"good tokens": len(valid.answers), "refused": len(refused)}
     if refused:
         figures["refused until s"] = round(refused[-1].at - revoked)
-    measurement.note("successor of a revoked key", figures)
+    measurement.record("successor of a revoked key", figures)
 
 
 PHASES: dict[str, Callable[[Measurement], None]] = {
@@ -262,7 +265,7 @@ PHASES: dict[str, Callable[[Measurement], None]] = {
 
 
 def main(name: str, long: bool, only: list[str]) -> None:
-    recipe = read(name)
+    recipe = read_recipe(name)
     report = Report(f"{recipe.library} {recipe.version} ({name})")
     with time_limit(7200 if long else 1500), Workspace() as workspace:
         recipe.make()

@@ -76,11 +76,11 @@ class Recipe:
         assert built.returncode == 0, f"{self.name} does not build:\n{built.stdout}{built.stderr}"
 
 
-def names() -> list[str]:
+def recipe_names() -> list[str]:
     return sorted(path.parent.name for path in HERE.glob("*/recipe.json"))
 
 
-def read(name: str) -> Recipe:
+def read_recipe(name: str) -> Recipe:
     members: dict[str, Any] = json.loads((HERE / name / "recipe.json").read_text())
     recipe = Recipe(**members)
     assert recipe.name == name, f"{name}/recipe.json names {recipe.name}"

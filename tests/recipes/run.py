@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from recipe import HERE, TARGET, names
+from recipe import HERE, TARGET, recipe_names
 
 COLUMNS = [
     "library",
@@ -117,8 +117,8 @@ def main() -> int:
         "--table", action="store_true", help="print the table of earlier measurements only"
     )
     options = parser.parse_args()
-    selected = options.names or names()
-    missing = set(selected) - set(names())
+    selected = options.names or recipe_names()
+    missing = set(selected) - set(recipe_names())
     if missing:
         parser.error(f"no such recipe: {', '.join(sorted(missing))}")
     failed: list[str] = []

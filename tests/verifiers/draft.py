@@ -40,7 +40,7 @@ __all__ = [
     "Signing",
     "base64url",
     "genuine",
-    "shared",
+    "shared_members",
     "signature",
 ]
 
@@ -67,7 +67,7 @@ def genuine(signed: str) -> bytes:
     return _signature(FORGE.first, signed)
 
 
-def shared() -> Members:
+def shared_members() -> Members:
     """The first line of a file of cases, with the members that all cases share."""
     return {
         "issuer": ISSUER,

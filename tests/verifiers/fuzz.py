@@ -19,7 +19,7 @@ from random import Random
 from typing import Any
 
 from comparison import Verdicts, differ, verdict
-from draft import shared
+from draft import shared_members
 from languages import REPOSITORY, Command, Runners, verdicts
 from recipe import Recipe, recipe
 
@@ -47,7 +47,7 @@ class Fuzzer:
         with tempfile.TemporaryDirectory() as name:
             directory = Path(name)
             file = directory / "cases"
-            file.write_text("".join(json.dumps(line) + "\n" for line in [shared(), *cases]))
+            file.write_text("".join(json.dumps(line) + "\n" for line in [shared_members(), *cases]))
             answers = [
                 verdicts(command, file, directory / language)
                 for language, command in self._commands.items()
@@ -99,18 +99,18 @@ def main() -> None:
     if "go" in commands:
         runners.build_go()
     started, fuzzer = time.monotonic(), Fuzzer(commands)
-    verdict_counts, differences = all_batches(fuzzer, arguments.seed, arguments.count)
+    verdict_counts, differences = run_all_batches(fuzzer, arguments.seed, arguments.count)
     figures = ", ".join(f"{count} {code}" for code, count in verdict_counts.most_common())
     print(f"seed {arguments.seed}: {arguments.count} tokens, {', '.join(commands)},"
           f" {time.monotonic() - started:.0f} s: {figures}")
-    kinds = list({kind(item): item for item in differences}.values())
-    for found in {kind(item): item for item in fuzzer.reduced(kinds[:SHOWN])}.values():
-        show(found)
+    kinds = list({difference_kind(item): item for item in differences}.values())
+    for found in {difference_kind(item): item for item in fuzzer.reduced(kinds[:SHOWN])}.values():
+        print_difference(found)
     if differences:
         raise SystemExit(f"{len(differences)} differences of {len(kinds)} kinds")
 
 
-def all_batches(fuzzer: Fuzzer, seed: int, count: int) -> tuple[Counter[str], list[Found]]:
+def run_all_batches(fuzzer: Fuzzer, seed: int, count: int) -> tuple[Counter[str], list[Found]]:
     """Runs all batches in forked processes, so that all use the same keys."""
     verdict_counts: Counter[str] = Counter()
     differences: list[Found] = []
@@ -126,17 +126,17 @@ def all_batches(fuzzer: Fuzzer, seed: int, count: int) -> tuple[Counter[str], li
     return verdict_counts, differences
 
 
-def kind(found: Found) -> tuple[str, str]:
+def difference_kind(found: Found) -> tuple[str, str]:
     """The kind of a difference. Differences of one kind usually have the same cause."""
     recipe, _, by_language = found
     last = recipe.steps[-1].mutation.__name__ if recipe.steps else ""
     return last, str({name: code.split(" ")[0] for name, code in by_language.items()})
 
 
-def show(found: Found) -> None:
+def print_difference(found: Found) -> None:
     """Prints a difference, and the file of cases with which every runner repeats it."""
     _, case, by_language = found
-    print(f"\n{case['name']}\n{by_language}\n{json.dumps(shared())}\n{json.dumps(case)}")
+    print(f"\n{case['name']}\n{by_language}\n{json.dumps(shared_members())}\n{json.dumps(case)}")
 
 
 def parse_arguments() -> argparse.Namespace:
