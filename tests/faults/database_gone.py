@@ -35,10 +35,10 @@ class ResponseLog:
     def __init__(self):
         self.answers = []  # (started, took, status, has Retry-After)
 
-    def call(self, ask):
+    def call(self, send):
         started = time.monotonic()
         try:
-            answer = ask()
+            answer = send()
             status, retry = answer.status_code, "retry-after" in answer.headers
         except httpx.TransportError as error:
             status, retry = type(error).__name__, False
@@ -57,7 +57,7 @@ def outage(report, cluster, link, signet, kind):
     probe = httpx.Client(base_url=signet.url, timeout=30)
     rejected = []  # clients whose refresh was answered with 401
 
-    def ask_documents():
+    def request_documents():
         for path, log in documents.items():
             log.call(lambda path=path: plain.get(path))
 
@@ -71,7 +71,7 @@ def outage(report, cluster, link, signet, kind):
         return work
 
     before = cluster.connections()
-    work = [ask_documents, lambda: ready.call(lambda: probe.get("/readyz"))]
+    work = [request_documents, lambda: ready.call(lambda: probe.get("/readyz"))]
     work += [refreshing_client(it) for it in clients[2:]]
     work += [lambda: me.call(clients[0].me), lambda: login.call(clients[1].log_in)]
     with Loop(*work, pause=0.02) as loops:

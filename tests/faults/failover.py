@@ -86,7 +86,7 @@ def fail_over(workspace, acknowledged_writes, synchronous):
         primary.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
         primary.execute("SELECT pg_reload_conf()")
         state = "SELECT sync_state FROM pg_stat_replication"
-        wait_for(lambda: primary.execute(state) == [("sync",)], 20, "it is synchronous")
+        wait_for(lambda: primary.execute(state) == [("sync",)], 20, "the standby is synchronous")
     link = workspace.link(primary)
     signet = workspace.signet(primary.url("signet", link.port)).start()
     clients = [Client(signet.url).sign_up() for _ in range(4)]
