@@ -70,7 +70,7 @@ class Application(Process):
         return self
 
     def user(self, person: Person) -> dict[str, Any] | None:
-        """The user that the application takes `person` for, or None without a login."""
+        """The user data that the application shows to `person`, or None without a login."""
         shown = person.visit(f"{self.url}/")
         assert shown.status == 200, f"{shown}\n{self.output}"
         user: dict[str, Any] | None = json.loads(shown.text)

@@ -106,8 +106,8 @@ def outage(report, cluster, link, signet, kind):
     # Starts a second early, to include calls that were in flight when the outage began.
     unready = [it for it in ready.between(outage_began - 1, end) if it[2] == 503]
     noticed = min((it[0] + it[1] for it in unready), default=float("inf")) - outage_complete
-    report.figure("/readyz says 503 after", f"{max(noticed, 0) * 1e3:.0f} ms")
-    report.check(noticed <= 1.0, "/readyz says 503 within 1 s")
+    report.figure("/readyz responds with 503 after", f"{max(noticed, 0) * 1e3:.0f} ms")
+    report.check(noticed <= 1.0, "/readyz responds with 503 within 1 s")
     still = [it for it in ready.between(outage_began + 1, restore_began) if it[2] != 503]
     report.check(not still, f"/readyz stays at 503 {still[:2]}")
 
@@ -156,10 +156,10 @@ def outage(report, cluster, link, signet, kind):
 
 # The deferred trigger makes PostgreSQL send this notice together with the response to COMMIT.
 NOTICE_AT_COMMIT = (
-    """CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql
+    """CREATE FUNCTION raise_notice() RETURNS trigger LANGUAGE plpgsql
        AS $$ BEGIN RAISE NOTICE 'a session was written'; RETURN NULL; END $$""",
-    """CREATE CONSTRAINT TRIGGER tell AFTER UPDATE ON session
-       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tell()""",
+    """CREATE CONSTRAINT TRIGGER raise_notice AFTER UPDATE ON session
+       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION raise_notice()""",
 )
 
 

@@ -137,12 +137,12 @@ def main(report):
         for _ in range(ROUNDS if synchronous else 1):
             acknowledged_writes = AcknowledgedWrites()
             with Workspace() as workspace:
-                again, gone, reused, took, is_logged = fail_over(
+                round_undone, round_lost, reused, took, is_logged = fail_over(
                     workspace, acknowledged_writes, synchronous
                 )
             undone_logouts, lost, reuse = (
-                undone_logouts + len(again),
-                lost + len(gone),
+                undone_logouts + len(round_undone),
+                lost + len(round_lost),
                 reuse + reused,
             )
             acknowledged += len(acknowledged_writes.ended) + len(acknowledged_writes.began)
@@ -176,7 +176,7 @@ def main(report):
 
 
 if __name__ == "__main__":
-    report = Report("failover: the primary is lost, its standby takes over")
+    report = Report("failover: the primary fails, its standby is promoted")
     with time_limit(240):
         main(report)
     report.end()
