@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from clients import PASSWORD, SignetClient
-from hosted_pages import DESK, PHONE, Deployment, start_deployment, register
+from hosted_pages import DESK, PHONE, Deployment, register, start_deployment
 from playwright.sync_api import expect
 from processes import ProcessKiller
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 from clients import PASSWORD, random_email
-from hosted_pages import Person, Deployment, start_deployment
+from hosted_pages import Deployment, Person, start_deployment
 from playwright.sync_api import expect
 from processes import ProcessKiller
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from clients import PASSWORD, SignetClient, random_email
 from databases import Database
-from hosted_pages import DESK, PHONE, Person, Deployment, start_deployment, signet_for_browsers
+from hosted_pages import DESK, PHONE, Deployment, Person, signet_for_browsers, start_deployment
 from playwright.sync_api import expect
 from processes import ProcessKiller
 

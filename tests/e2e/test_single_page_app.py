@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 from processes import ProcessKiller
-from single_page_app import LOGGED_OUT_TEXT, Person, Deployment, start_deployment
+from single_page_app import LOGGED_OUT_TEXT, Deployment, Person, start_deployment
 
 pytestmark = pytest.mark.once
 

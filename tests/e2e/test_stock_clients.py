@@ -19,7 +19,7 @@ from clients import PASSWORD, SignetClient, random_email
 from node import NodeProject, run
 from person import Person
 from processes import REPOSITORY, ProcessKiller, Signet
-from stock import METHODS, run_with_browser, register_stock_clients
+from stock import METHODS, register_stock_clients, run_with_browser
 
 pytestmark = pytest.mark.once
 

@@ -15,12 +15,12 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     command,
     httpx,
     is_running,
+    time_limit,
 )
 
 JUMPS = ["+1h", "-1h", "+10y", "+0"]

@@ -22,10 +22,10 @@ from harness import (
     PASSWORD,
     Client,
     Counter,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     milliseconds,
+    time_limit,
 )
 
 LOGINS = 1_000

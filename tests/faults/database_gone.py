@@ -14,13 +14,13 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     httpx,
     is_running,
     milliseconds,
     percentile,
+    time_limit,
 )
 
 GONE_SECONDS = float(os.environ.get("GONE_SECONDS", "60"))

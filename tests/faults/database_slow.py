@@ -12,13 +12,13 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     httpx,
     is_running,
     milliseconds,
     percentile,
+    time_limit,
 )
 
 POOL = 8

@@ -15,12 +15,12 @@ import time
 from harness import (
     HIGH_LIMITS,
     Counter,
-    Workspace,
     Report,
     Signet,
+    Workspace,
+    milliseconds,
     resume_and_kill,
     time_limit,
-    milliseconds,
 )
 
 IDLE = 1_055

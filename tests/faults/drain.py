@@ -19,10 +19,10 @@ from harness import (
     PASSWORD,
     Client,
     Counter,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     milliseconds,
+    time_limit,
 )
 
 ROUNDS = 50

@@ -13,11 +13,11 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     httpx,
     is_running,
+    time_limit,
     wait_for,
 )
 

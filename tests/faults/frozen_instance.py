@@ -15,12 +15,12 @@ import jwt
 from harness import (
     Client,
     Counter,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     command,
     httpx,
     is_running,
+    time_limit,
     wait_for,
 )
 

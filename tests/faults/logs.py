@@ -22,13 +22,13 @@ from harness import (
     HIGH_LIMITS,
     Client,
     Counter,
-    Workspace,
     Report,
     Signet,
-    time_limit,
-    resume_and_kill,
+    Workspace,
     milliseconds,
     percentile,
+    resume_and_kill,
+    time_limit,
     wait_for,
 )
 

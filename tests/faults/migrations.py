@@ -11,12 +11,12 @@ from harness import (
     REPOSITORY,
     Client,
     Counter,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     command,
     httpx,
     is_running,
+    time_limit,
     wait_for,
 )
 

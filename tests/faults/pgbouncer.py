@@ -18,15 +18,15 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     clean_environment,
     command,
     free_port,
     is_running,
     milliseconds,
     psycopg,
+    time_limit,
     wait_for,
 )
 

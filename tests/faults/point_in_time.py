@@ -11,12 +11,12 @@ from harness import (
     PASSWORD,
     Client,
     Cluster,
-    Workspace,
     Report,
     Signet,
-    time_limit,
+    Workspace,
     command,
     shutil,
+    time_limit,
     wait_for,
 )
 

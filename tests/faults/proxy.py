@@ -14,19 +14,19 @@ import time
 from urllib.parse import parse_qs, urlsplit
 
 from harness import (
-    REPOSITORY,
     PASSWORD,
+    REPOSITORY,
     Client,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     clean_environment,
     command,
     free_port,
     httpx,
     is_running,
+    time_limit,
     wait_for,
 )
 

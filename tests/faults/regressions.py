@@ -28,9 +28,8 @@ from harness import (
     REPOSITORY,
     Client,
     Cluster,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     command,
     httpx,
     is_running,
@@ -38,6 +37,7 @@ from harness import (
     secrets,
     shutil,
     subprocess,
+    time_limit,
     wait_for,
 )
 from stock import register

@@ -13,12 +13,12 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     httpx,
     is_running,
     milliseconds,
+    time_limit,
 )
 
 RESTARTS = 50

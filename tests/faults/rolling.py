@@ -22,13 +22,13 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     clean_environment,
     httpx,
     is_running,
     milliseconds,
+    time_limit,
     wait_for,
 )
 

@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 import jwt
-from harness import Client, Counter, Loop, Workspace, Report, time_limit, command, httpx
+from harness import Client, Counter, Loop, Report, Workspace, command, httpx, time_limit
 
 ROTATIONS = 20
 AUTOMATIC = 4

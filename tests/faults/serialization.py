@@ -7,7 +7,7 @@ failures.
 
 import time
 
-from harness import Client, Counter, Loop, Workspace, Report, time_limit, is_running, milliseconds
+from harness import Client, Counter, Loop, Report, Workspace, is_running, milliseconds, time_limit
 
 SETUP = """
 CREATE SEQUENCE tries;

@@ -27,13 +27,13 @@ from harness import (
     REPOSITORY,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     httpx,
     is_running,
     milliseconds,
     secrets,
+    time_limit,
     wait_for,
 )
 

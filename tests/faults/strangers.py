@@ -22,14 +22,14 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     command,
     httpx,
     is_running,
     milliseconds,
     percentile,
+    time_limit,
 )
 
 IDLE_SECONDS = 15

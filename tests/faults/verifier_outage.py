@@ -17,11 +17,11 @@ from harness import (
     Client,
     Counter,
     Loop,
-    Workspace,
     Report,
-    time_limit,
+    Workspace,
     httpx,
     milliseconds,
+    time_limit,
     wait_for,
 )
 import spring_task_api  # harness has added its directory to the path

@@ -14,7 +14,7 @@ from typing import Any
 from recipe import TARGET, Recipe, Service, read_recipe
 from callers import NO_ANSWER, Answer, Caller, Load
 from forgery import claims_of
-from harness import Client, Workspace, Report, time_limit, wait_for
+from harness import Client, Report, Workspace, time_limit, wait_for
 from issuer import Issuer, TokenSource
 from login import login
 
