@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from databases import Database, new_database
+from databases import Database, fresh_database
 from own_issuer import Issuer
 from processes import ProcessKiller, Signet, TaskApi
 from deployment import Deployment, start_deployment
@@ -14,7 +14,7 @@ from deployment import Deployment, start_deployment
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = new_database(tmp_path)
+    database = fresh_database(tmp_path)
     yield database
     database.drop()
 

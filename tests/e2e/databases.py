@@ -92,7 +92,7 @@ class PostgresDatabase:
 Database = SqliteDatabase | PostgresDatabase
 
 
-def new_database(directory: Path) -> Database:
+def fresh_database(directory: Path) -> Database:
     """SQLite in `directory`, unless `TEST_DATABASE_URL` names a PostgreSQL server."""
     server_url = os.environ.get("TEST_DATABASE_URL")
     return PostgresDatabase(server_url) if server_url else SqliteDatabase(directory)

@@ -31,7 +31,7 @@ class FormBrowser:
 
     http: httpx.Client
     unopened_prefix: str
-    location: Landing = field(init=False)
+    at: Landing = field(init=False)
     page: "Page" = field(init=False)
 
     def open(self, method: str, url: str, body: str | None = None) -> Landing:
@@ -40,10 +40,10 @@ class FormBrowser:
             answer = None if url.startswith(self.unopened_prefix) else self.send(method, url, body)
             if answer is None:
                 self._arrive(Landing(url, 0, ""))
-                return self.location
+                return self.at
             if not answer.is_redirect:
                 self._arrive(Landing(url, answer.status_code, answer.text))
-                return self.location
+                return self.at
             # A redirect after a POST must be a 303, after which a browser sends a GET.
             assert answer.status_code == 303, f"{answer.status_code} at {url}"
             method, url, body = "GET", urljoin(url, answer.headers["Location"]), None
@@ -66,16 +66,16 @@ class FormBrowser:
         form = button.form
         assert form is not None, f"a button without a form: {button}"
         assert form.attributes.get("method", "").lower() == "post", form
-        action = urljoin(self.location.url, form.attributes.get("action", ""))
+        action = urljoin(self.at.url, form.attributes.get("action", ""))
         return self.open("POST", action, urlencode(form.filled(button)))
 
     def _element(self, identifier: str) -> "Element":
         element = self.page.find("id", identifier)
-        assert element is not None, f"no {identifier} at {self.location}"
+        assert element is not None, f"no {identifier} at {self.at}"
         return element
 
     def _arrive(self, landing: Landing) -> None:
-        self.location, self.page = landing, Page(landing.text)
+        self.at, self.page = landing, Page(landing.text)
 
 
 @dataclass

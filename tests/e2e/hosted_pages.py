@@ -8,7 +8,7 @@ from pathlib import Path
 
 from browser import FRONTEND, Tab, Visitor, chromium
 from clients import SignetClient, Tokens, random_email
-from databases import Database, PostgresDatabase, new_database
+from databases import Database, PostgresDatabase, fresh_database
 from node import NodeProject
 from playwright.sync_api import Browser, Page, expect
 from processes import SIGNET_BIN, ProcessKiller, Signet, clean_environment
@@ -92,7 +92,7 @@ def start_deployment(directory: Path, kill_later: ProcessKiller) -> Iterator[Dep
 
     On PostgreSQL two instances handle the browser's requests in turn.
     """
-    database = new_database(directory)
+    database = fresh_database(directory)
     instances = [signet_for_browsers(directory, database)]
     if isinstance(database, PostgresDatabase):
         instances.append(signet_for_browsers(directory, database))

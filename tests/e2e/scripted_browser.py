@@ -47,10 +47,10 @@ class ScriptedBrowser:
             self._browser.open("GET", url)
         for task in block["tasks"]:
             self._run_task(task)
-        return self._browser.location
+        return self._browser.at
 
     def _run_task(self, task: dict[str, Any]) -> None:
-        location = self._browser.location
+        location = self._browser.at
         if not matches(task.get("match", "*"), location.url):
             assert task.get("optional"), f"unexpected address for {task['task']!r}: {location}"
             return
@@ -63,7 +63,7 @@ class ScriptedBrowser:
         if verb == "wait":
             self._check_element(element, f"{kind} {target}", *more)
         elif element is None:
-            assert "optional" in more, f"no {kind} {target} at {self._browser.location}"
+            assert "optional" in more, f"no {kind} {target} at {self._browser.at}"
         elif verb == "text":
             element.value = more[0]
         elif verb == "click":
@@ -80,7 +80,7 @@ class ScriptedBrowser:
         action: str | None = None,
     ) -> None:
         """Checks for an element without waiting, since Signet's pages load no content later."""
-        location = self._browser.location
+        location = self._browser.at
         if location.url.startswith(self.suite):
             assert name == CALLBACK_PAGE, f"the suite's page has no {name}"
             return

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 from browser import Visitor, chromium
 from clients import PASSWORD, SignetClient, Tokens, random_email
-from databases import new_database
+from databases import fresh_database
 from docs_example import block_with
 from hosted_pages import signet_for_browsers
 from node import PROGRAMS, NodeProject
@@ -200,7 +200,7 @@ class Person:
 
 @contextmanager
 def start_deployment(directory: Path, kill_later: ProcessKiller) -> Iterator[Deployment]:
-    database = new_database(directory)
+    database = fresh_database(directory)
     port = free_port()
     origins = f"http://localhost:{port} http://127.0.0.1:{port}"
     signet = kill_later(

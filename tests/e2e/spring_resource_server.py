@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from clients import PASSWORD, SignetClient, random_email
-from databases import new_database
+from databases import fresh_database
 from forgery import claims_of, forgeries, header_of
 from person import Person
 from processes import ProcessKiller, Signet
@@ -86,7 +86,7 @@ class RunningSignet:
 
     def __init__(self, directory: Path, kill_later: ProcessKiller) -> None:
         directory.mkdir()
-        self.signet = kill_later(Signet(directory, new_database(directory)))
+        self.signet = kill_later(Signet(directory, fresh_database(directory)))
         self.signet.settings["SIGNET_ISSUER"] = f"http://localhost:{self.signet.port}"
         self.signet.settings["SIGNET_TYP_JWT_AUDIENCES"] = SPRING_AUDIENCES
         self.signet.start()

@@ -25,7 +25,7 @@ from conformance import (
     random_text,
     redeem_for_later_reuse,
 )
-from databases import new_database
+from databases import fresh_database
 from forgery import claims_of, header_of, sign_hs256
 from logout_receiver import LogoutReceiver
 from processes import REPOSITORY, ProcessKiller
@@ -51,7 +51,7 @@ def suite(
     receiver: LogoutReceiver,
 ) -> Iterator[Suite]:
     directory = tmp_path_factory.mktemp("certification")
-    database = new_database(directory)
+    database = fresh_database(directory)
     trusted = {"SSL_CERT_FILE": str(receiver.certificate)}
     with conformance_run(directory, database, kill_after_module, **trusted) as suite:
         # The last module presents this code again, after the other modules have run.

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import conditions
 from conformance import Module, Suite, conformance_run
-from databases import new_database
+from databases import fresh_database
 from forgery import Json, claims_of, public_jwk, sign_hs256, sign_rs256
 from processes import ProcessKiller
 from tls_proxy import Answer
@@ -29,7 +29,7 @@ def suite(
     tmp_path_factory: pytest.TempPathFactory, kill_after_module: ProcessKiller
 ) -> Iterator[Suite]:
     directory = tmp_path_factory.mktemp("conditions")
-    database = new_database(directory)
+    database = fresh_database(directory)
     with conformance_run(directory, database, kill_after_module) as suite:
         yield suite
     database.drop()

@@ -31,7 +31,7 @@ class UserBrowser(FormBrowser):
     """A user's browser."""
 
     def check_heading(self, heading: str, status: int = 200) -> None:
-        assert (self.page.heading, self.location.status) == (heading, status), self.location
+        assert (self.page.heading, self.at.status) == (heading, status), self.at
 
     def open_path(self, path: str, **parameters: str) -> Landing:
         query = f"?{urlencode(parameters)}" if parameters else ""
@@ -147,7 +147,7 @@ def visit_all_pages(browser: UserBrowser, email: str) -> None:
     browser.open_authorization_url(prompt="none")
     browser.open_authorization_url(prompt="login")
     browser.submit_credentials(email)
-    assert "code" in browser.location.parameters
+    assert "code" in browser.at.parameters
     browser.open_authorization_url(response_type="token")
     browser.open_authorization_url(redirect_uri="https://app.example/elsewhere")
     browser.check_heading("That does not work", 400)

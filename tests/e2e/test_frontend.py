@@ -9,7 +9,7 @@ from playwright.sync_api import APIResponse, Browser, Route
 
 from browser import StaticFiles, Tab, Visitor, build, chromium
 from clients import PASSWORD, SignetClient, random_email
-from databases import new_database
+from databases import fresh_database
 from processes import ProcessKiller, Signet, TaskApi
 
 pytestmark = pytest.mark.once
@@ -55,7 +55,7 @@ def deployment(
 ) -> Iterator[Deployment]:
     directory = tmp_path_factory.mktemp("frontend")
     files = StaticFiles(directory / "app")
-    database = new_database(directory)
+    database = fresh_database(directory)
     signet = kill_after_module(
         Signet(
             directory,

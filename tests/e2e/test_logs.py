@@ -12,7 +12,7 @@ import pytest
 
 from canaries import Canaries, run_code_flow
 from clients import SignetClient, Tokens
-from databases import new_database
+from databases import fresh_database
 from processes import Signet
 
 FORGED = '","level":"ERROR","message":"forged entry"}'
@@ -41,7 +41,7 @@ class LoggedRun:
 @pytest.fixture(scope="module")
 def logged_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoggedRun]:
     directory = tmp_path_factory.mktemp("story")
-    database = new_database(directory)
+    database = fresh_database(directory)
     signet = Signet(
         directory,
         database,

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from clients import PASSWORD, SignetClient, Tokens, random_email
-from databases import SqliteDatabase, new_database
+from databases import SqliteDatabase, fresh_database
 from processes import STOP_SECONDS, ProcessKiller, Signet
 
 FUTURE_MIGRATION = "m29990101_000000_future"
@@ -94,7 +94,7 @@ def test_wrong_master_key_is_refused(
     stopped: Signet, tmp_path_factory: pytest.TempPathFactory, kill_after_test: ProcessKiller
 ) -> None:
     directory = tmp_path_factory.mktemp("other")
-    other_database = new_database(directory)
+    other_database = fresh_database(directory)
     try:
         other_signet = kill_after_test(Signet(directory, other_database)).start()
         stopped.master_key_path.write_bytes(other_signet.master_key_path.read_bytes())

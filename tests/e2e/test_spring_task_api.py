@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from clients import SignetClient, Tokens, random_email
-from databases import new_database
+from databases import fresh_database
 from forgery import forgeries
 from own_issuer import ABSENT, AUDIENCE, USER, Issuer
 from processes import ProcessKiller, Signet
@@ -229,7 +229,7 @@ def test_session_from_sign_up_to_logout(
     directory = module_directory / "signet"
     directory.mkdir()
     settings = {"SIGNET_STATUS_TTL_SECONDS": str(STATUS_TTL)}
-    signet = kill_after_module(Signet(directory, new_database(directory), **settings)).start()
+    signet = kill_after_module(Signet(directory, fresh_database(directory), **settings)).start()
     process = kill_after_module(SpringTaskApi(directory, signet.issuer, signet.audience)).start()
     service = Service(process)
     with SignetClient(signet.url) as front_end:
