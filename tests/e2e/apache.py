@@ -29,9 +29,9 @@ class Apache(Process):
         client = registration(self.url, self.callback, method, public)
         client_secrets = register(signet, directory, [client])
         # Not in pytest's directory. If root runs the tests, Apache has no access to that one.
-        self._directory_for_apache = Path(tempfile.mkdtemp(prefix="signet-apache-"))
-        self._directory_for_apache.chmod(0o755)
-        shutil.copytree(SOURCE / "pages", self._directory_for_apache / "pages")
+        self._server_root = Path(tempfile.mkdtemp(prefix="signet-apache-"))
+        self._server_root.chmod(0o755)
+        shutil.copytree(SOURCE / "pages", self._server_root / "pages")
         key, public_key = self._write_keys(private)
         self._command = [PROGRAM, "-X", "-f", str(SOURCE / "httpd.conf")]
         if client_secrets:
@@ -40,8 +40,8 @@ class Apache(Process):
             self._command += ["-D", "HAS_KEY"]
         self._settings = {
             "PORT": str(port),
-            "DIRECTORY": str(self._directory_for_apache),
-            "PAGES": str(self._directory_for_apache / "pages"),
+            "DIRECTORY": str(self._server_root),
+            "PAGES": str(self._server_root / "pages"),
             "LOG_LEVEL": "info",
             "ISSUER": signet.issuer,
             "CLIENT_ID": client["client_id"],
@@ -60,13 +60,13 @@ class Apache(Process):
 
     def kill(self) -> None:
         super().kill()
-        shutil.rmtree(self._directory_for_apache, ignore_errors=True)
+        shutil.rmtree(self._server_root, ignore_errors=True)
 
     def _write_keys(self, private: dict[str, Any]) -> tuple[Path, Path]:
         key = RSAAlgorithm.from_jwk(private)
         assert isinstance(key, RSAPrivateKey)
         pem = serialization.Encoding.PEM
-        files = self._directory_for_apache / "key.pem", self._directory_for_apache / "public.pem"
+        files = self._server_root / "key.pem", self._server_root / "public.pem"
         no_encryption = serialization.NoEncryption()
         files[0].write_bytes(
             key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_encryption)

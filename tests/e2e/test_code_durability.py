@@ -29,7 +29,7 @@ CALLBACK = "https://app.example/callback"
 
 
 @dataclass
-class Ledger:
+class ExchangeRecord:
     """The client's record of its exchanges when the server is killed."""
 
     answered: dict[str, str] = field(default_factory=dict)
@@ -82,11 +82,11 @@ def test_code_can_be_redeemed_once_despite_kill_9(
     answered = unanswered = redeemed = 0
 
     for _ in range(ROUNDS):
-        ledger = redeem_until_killed(client_with_login)
+        record = redeem_until_killed(client_with_login)
         signet.start()
-        answered += len(ledger.answered)
-        unanswered += len(ledger.unanswered)
-        redeemed += check_codes_and_tokens(client_with_login, ledger)
+        answered += len(record.answered)
+        unanswered += len(record.unanswered)
+        redeemed += check_codes_and_tokens(client_with_login, record)
 
     print(f"{answered} responses, {unanswered} lost; {redeemed} of the lost ones redeemed a code")
     assert answered >= ROUNDS, "too few exchanges for a meaningful test"
@@ -95,10 +95,10 @@ def test_code_can_be_redeemed_once_despite_kill_9(
     assert_sessions_have_one_code_and_an_event(database)
 
 
-def redeem_until_killed(client_with_login: ClientWithLogin) -> Ledger:
+def redeem_until_killed(client_with_login: ClientWithLogin) -> ExchangeRecord:
     """Presents each code once, until the server is killed. Unsent codes are not recorded."""
     codes = [client_with_login.code() for _ in range(CODES)]
-    ledger, answers = Ledger(), threading.Semaphore(0)
+    record, answers = ExchangeRecord(), threading.Semaphore(0)
 
     def redeem_sequentially(http: httpx.Client, share: list[str]) -> None:
         for code in share:
@@ -107,10 +107,10 @@ def redeem_until_killed(client_with_login: ClientWithLogin) -> Ledger:
             except httpx.ConnectError:
                 return  # the code was not sent
             except httpx.TransportError:
-                ledger.unanswered.append(code)
+                record.unanswered.append(code)
                 return
             assert answer.status_code == 200, answer.text
-            ledger.answered[code] = answer.json()["refresh_token"]
+            record.answered[code] = answer.json()["refresh_token"]
             answers.release()
 
     with ExitStack() as stack:
@@ -128,24 +128,24 @@ def redeem_until_killed(client_with_login: ClientWithLogin) -> Ledger:
         client_with_login.signet.kill()
         for client in running:
             client.result()
-    return ledger
+    return record
 
 
-def check_codes_and_tokens(client_with_login: ClientWithLogin, ledger: Ledger) -> int:
+def check_codes_and_tokens(client_with_login: ClientWithLogin, record: ExchangeRecord) -> int:
     """Checks every code and token of the record.
 
     Returns the number of codes that were redeemed although no response arrived.
     """
     redeemed = 0
     with httpx.Client(timeout=30) as http:
-        for code, refresh_token in ledger.answered.items():
+        for code, refresh_token in record.answered.items():
             # The tokens of a response are still valid, and its code is not.
             again = client_with_login.refresh(http, refresh_token)
             assert again.status_code == 200, again.text
             assert_invalid_grant(client_with_login.redeem(http, code))
             # The reuse of the code has ended the session.
             assert_invalid_grant(client_with_login.refresh(http, again.json()["refresh_token"]))
-        for code in ledger.unanswered:
+        for code in record.unanswered:
             second = client_with_login.redeem(http, code)
             if second.status_code == 200:
                 refresh_token = second.json()["refresh_token"]

@@ -15,7 +15,7 @@ CLIENTS = 4
 
 
 @dataclass
-class Ledger:
+class SignUpRecord:
     """The clients' record of their sign-ups when the server is killed."""
 
     acknowledged: list[Tokens] = field(default_factory=list)
@@ -28,9 +28,9 @@ def test_acknowledged_sign_ups_survive_kill_9(signet: Signet) -> None:
     signet.start()
 
     for round_number in range(1, ROUNDS + 1):
-        ledger = sign_up_until_killed(signet)
+        record = sign_up_until_killed(signet)
         signet.start()
-        stored_accounts += check_accounts(signet, ledger, round_number)
+        stored_accounts += check_accounts(signet, record, round_number)
 
     assert len(stored_accounts) >= ROUNDS, "too few sign-ups for a meaningful test"
     # Later crashes did not damage the accounts of earlier rounds.
@@ -39,8 +39,8 @@ def test_acknowledged_sign_ups_survive_kill_9(signet: Signet) -> None:
             assert Tokens.of(client.refresh(tokens.refresh_token), 200).user_id == tokens.user_id
 
 
-def sign_up_until_killed(signet: Signet) -> Ledger:
-    ledger = Ledger()
+def sign_up_until_killed(signet: Signet) -> SignUpRecord:
+    record = SignUpRecord()
 
     def sign_up_repeatedly() -> None:
         with SignetClient(signet.url, behind_proxy=True) as client:
@@ -49,9 +49,9 @@ def sign_up_until_killed(signet: Signet) -> Ledger:
                 try:
                     answer = client.sign_up(email)
                 except httpx.TransportError:
-                    ledger.unanswered.append(email)
+                    record.unanswered.append(email)
                     return
-                ledger.acknowledged.append(Tokens.of(answer, 201))
+                record.acknowledged.append(Tokens.of(answer, 201))
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         running = [pool.submit(sign_up_repeatedly) for _ in range(CLIENTS)]
@@ -59,10 +59,10 @@ def sign_up_until_killed(signet: Signet) -> Ledger:
         signet.kill()
         for client in running:
             client.result()
-    return ledger
+    return record
 
 
-def check_accounts(signet: Signet, ledger: Ledger, round_number: int) -> list[Tokens]:
+def check_accounts(signet: Signet, record: SignUpRecord, round_number: int) -> list[Tokens]:
     """Checks that all accounts of the record exist. Returns their newest tokens."""
 
     def check_account(tokens: Tokens) -> Tokens:
@@ -73,8 +73,8 @@ def check_accounts(signet: Signet, ledger: Ledger, round_number: int) -> list[To
         return refreshed
 
     with SignetClient(signet.url, behind_proxy=True) as client, ThreadPoolExecutor(CLIENTS) as pool:
-        newest = list(pool.map(check_account, ledger.acknowledged))
-        for email in ledger.unanswered:
+        newest = list(pool.map(check_account, record.acknowledged))
+        for email in record.unanswered:
             check_complete_or_absent(client, email)
     return newest
 

@@ -26,7 +26,7 @@ from form_browser import FormBrowser
 from processes import ProcessKiller, Signet
 from stock import register
 
-PEOPLE = 100
+USERS = 100
 CLIENTS = 10
 THREADS = 8
 CANDIDATES = 100
@@ -65,28 +65,28 @@ def test_thousand_interleaved_flows_do_not_get_mixed_up(
 ) -> None:
     instances = start_instances(tmp_path, database, kill_after_test)
     clients = register_clients(instances[0], tmp_path)
-    people = sign_up_people(instances[0])
+    users = sign_up_users(instances[0])
     balancer = Balancer([signet.port for signet in instances])
     results: list[FlowResult] = []
     keys = conditions.keys(call(balancer, "GET", "/.well-known/jwks.json").json())
     flows = [
-        flow(person, client, balancer, keys, results) for person in people for client in clients
+        flow(person, client, balancer, keys, results) for person in users for client in clients
     ]
     random.shuffle(flows)
     began = time.monotonic()
 
-    take_steps(flows, once=True)
+    advance_flows(flows, once=True)
     assert not results
-    take_steps(flows)
+    advance_flows(flows)
 
     seconds = time.monotonic() - began
     print(f"{len(results)} flows in {seconds:.1f} s, {dict(balancer.answered)} requests by port")
-    assert len(results) == PEOPLE * CLIENTS
+    assert len(results) == USERS * CLIENTS
     for result in results:
         assert (result.claims["sub"], result.email) == (result.person.user_id, result.person.email)
         assert result.claims["aud"] == result.client.identity
     assert {(result.person.user_id, result.client.identity) for result in results} == {
-        (person.user_id, client.identity) for person in people for client in clients
+        (person.user_id, client.identity) for person in users for client in clients
     }
     assert len({result.claims["sid"] for result in results}) == len(results)
     # Each browser gets a cookie before its login and another one after it, each under two names.
@@ -155,7 +155,7 @@ def flow(
     results.append(FlowResult(person, client, claims, userinfo["email"]))
 
 
-def take_steps(flows: list[Iterator[None]], *, once: bool = False) -> None:
+def advance_flows(flows: list[Iterator[None]], *, once: bool = False) -> None:
     """Repeatedly takes a step of one of the longest waiting flows, until all flows have ended.
 
     With `once`, it takes one step of each flow.
@@ -231,8 +231,8 @@ def register_clients(signet: Signet, directory: Path) -> list[Client]:
     ]
 
 
-def sign_up_people(signet: Signet) -> list[Person]:
+def sign_up_users(signet: Signet) -> list[Person]:
     with SignetClient(signet.url) as front_end, ThreadPoolExecutor(4) as pool:
-        answers = pool.map(front_end.sign_up, [random_email() for _ in range(PEOPLE)])
+        answers = pool.map(front_end.sign_up, [random_email() for _ in range(USERS)])
         signed_up = [Tokens.of(answer, 201) for answer in answers]
     return [Person(tokens.email, tokens.user_id) for tokens in signed_up]
