@@ -1,4 +1,4 @@
-//! A client whose registration is narrowed is limited to it at once, whatever it was granted.
+//! Narrowing a client's registration takes effect at once, regardless of earlier grants.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ const ADA: &str = "ada@example.test";
 const API: &str = "https://api.example.test";
 
 /// A client that requires consent, and a resource server.
-const OTHERS: &str = r#"
+const OTHER_CLIENTS: &str = r#"
 [[client]]
 client_id = "asking"
 redirect_uris = ["https://rp.example/cb"]
@@ -23,7 +23,7 @@ introspects = ["https://api.example.test"]
 
 async fn server() -> (TestServer, Rp, Rp) {
     let server = TestServer::start().await;
-    let mut clients = server.apply(&[WEB, OTHERS].concat()).await;
+    let mut clients = server.apply(&[WEB, OTHER_CLIENTS].concat()).await;
     server.sign_up(ADA).await.expect_status(201);
     let api = clients.remove(2);
     (server, clients.remove(0), api)
@@ -72,8 +72,8 @@ async fn refresh_is_limited_to_the_current_registration() {
     assert_eq!(wide.json()["scope"], SCOPE);
 }
 
-/// A refresh rejected for what the client lost does not use up the token, which works once that is
-/// restored.
+/// A refresh that is rejected because of the narrowed registration does not use up the token: the
+/// token works again once the registration is restored.
 #[tokio::test]
 async fn refresh_rejected_by_the_registration_keeps_the_token_valid() {
     let (server, web, _) = server().await;
@@ -93,7 +93,7 @@ async fn refresh_rejected_by_the_registration_keeps_the_token_valid() {
     let two = format!("{API}\", \"https://other.example");
     change(&server, API, &two).await;
     let other = [("resource", "https://other.example")];
-    // It was not granted, though the client is registered for it now.
+    // The client is registered for this audience now, but the user has not granted it.
     refresh(&server, &web, &token, &other).await.expect_oauth_error(400, "invalid_target");
 
     let generations: Vec<i64> =
@@ -104,8 +104,8 @@ async fn refresh_rejected_by_the_registration_keeps_the_token_valid() {
     assert_eq!(TestServer::claims(&wide.text("access_token"))["aud"], API);
 }
 
-/// RU-01: a pending request is valid for half an hour. The client's registration is checked when it
-/// is answered.
+/// RU-01: a pending request is valid for half an hour. The client's registration is checked when
+/// the request is answered.
 #[tokio::test]
 async fn pending_request_is_checked_against_the_current_registration() {
     let (server, web, _) = server().await;
@@ -139,7 +139,7 @@ async fn pending_request_is_checked_against_the_current_registration() {
     assert!(answer.json().get("refresh_token").is_none());
 }
 
-/// The consent covers what the client gets now, not what it requested earlier.
+/// The consent covers the currently registered scope, not all of the requested scope.
 #[tokio::test]
 async fn consent_page_asks_for_the_currently_registered_scope() {
     let (server, ..) = server().await;
@@ -149,7 +149,7 @@ async fn consent_page_asks_for_the_currently_registered_scope() {
     let consent = browser.log_in(&asked, ADA).await.location();
     let before = browser.get(&consent).await;
 
-    server.apply(&OTHERS.replace("email tasks:read", "tasks:read")).await;
+    server.apply(&OTHER_CLIENTS.replace("email tasks:read", "tasks:read")).await;
     let page = browser.get(&consent).await;
     let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
 
@@ -163,7 +163,7 @@ async fn consent_page_asks_for_the_currently_registered_scope() {
     }
 }
 
-/// A code is valid for a minute, in which its client may change.
+/// A code is valid for a minute. The client's registration may change before the exchange.
 #[tokio::test]
 async fn code_exchange_is_limited_to_the_current_registration() {
     let (server, web, _) = server().await;
@@ -186,19 +186,18 @@ async fn code_exchange_is_limited_to_the_current_registration() {
     change(&server, "email offline_access tasks:read", "offline_access").await;
     let narrow = server.redeem(&web, &codes[3]).await;
     change(&server, ", \"refresh_token\"", "").await;
-    let brief = server.redeem(&web, &codes[4]).await;
+    let without_refresh = server.redeem(&web, &codes[4]).await;
 
     assert_eq!(narrow.json()["scope"], "openid offline_access");
     assert!(TestServer::claims(&narrow.text("access_token")).get("email").is_none());
-    assert_eq!(brief.json()["scope"], "openid email tasks:read");
-    assert!(brief.json().get("refresh_token").is_none());
+    assert_eq!(without_refresh.json()["scope"], "openid email tasks:read");
+    assert!(without_refresh.json().get("refresh_token").is_none());
     // Tokens from a code keep the scope given at the exchange: a wider registration adds none.
     server.apply(WEB).await;
     let later = refresh(&server, &web, &narrow.text("refresh_token"), &[]).await;
     assert_eq!(later.json()["scope"], "openid offline_access");
 }
 
-/// Userinfo and introspection follow the current registration.
 #[tokio::test]
 async fn userinfo_and_introspection_follow_the_current_registration() {
     let (server, web, api) = server().await;
@@ -208,8 +207,8 @@ async fn userinfo_and_introspection_follow_the_current_registration() {
     assert_eq!(server.userinfo(&access).await.json()["email"], ADA);
 
     change(&server, "openid email offline_access tasks:read", "openid tasks:read").await;
-    let told = server.userinfo(&access).await.json();
-    assert_eq!(told, json!({ "sub": TestServer::claims(&access)["sub"] }));
+    let userinfo = server.userinfo(&access).await.json();
+    assert_eq!(userinfo, json!({ "sub": TestServer::claims(&access)["sub"] }));
     for rp in [&web, &api] {
         let state = server.introspect(rp, &access).await;
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Nothing remains valid of a disabled or deleted account, or of a login that has ended.
+//! Credentials of disabled or deleted accounts, and of ended logins, are invalid.
 
 use reqwest::Method;
 use serde_json::json;
@@ -16,8 +16,8 @@ client_id = "asking"
 redirect_uris = ["https://rp.example/cb"]
 "#;
 
-/// A user with everything that a login can open.
-struct Opened<'s> {
+/// All credentials that a user can have: sessions, tokens, a code and a pending consent.
+struct Credentials<'s> {
     server: &'s TestServer,
     web: &'s Rp,
     browser: Browser<'s>,
@@ -27,8 +27,8 @@ struct Opened<'s> {
     consent: String,
 }
 
-impl<'s> Opened<'s> {
-    async fn open_all(server: &'s TestServer, web: &'s Rp) -> Self {
+impl<'s> Credentials<'s> {
+    async fn create(server: &'s TestServer, web: &'s Rp) -> Self {
         let api = server.log_in(ADA, PASSWORD).await.tokens();
         let mut browser = Browser::of(server);
         let code = browser.code(ADA, &OFFLINE).await;
@@ -40,16 +40,16 @@ impl<'s> Opened<'s> {
         Self { server, web, browser, api, tokens, code, consent }
     }
 
-    /// Grants, tokens and the cookie are rejected everywhere.
-    async fn assert_all_invalid(self, how: &str) {
+    /// Asserts that grants, tokens and the cookie are rejected at every endpoint.
+    async fn assert_all_invalid(self, cause: &str) {
         let Self { server, web, mut browser, api, tokens, code, consent } = self;
         let access_token = tokens.text("access_token");
         server.userinfo(&access_token).await.expect_oauth_error(401, "invalid_token");
-        let told = server.introspect(web, &access_token).await;
-        assert_eq!(told, json!({ "active": false }), "{how}");
+        let introspection = server.introspect(web, &access_token).await;
+        assert_eq!(introspection, json!({ "active": false }), "{cause}");
         let refresh_token = tokens.text("refresh_token");
-        let told = server.introspect(web, &refresh_token).await;
-        assert_eq!(told, json!({ "active": false }), "{how}");
+        let introspection = server.introspect(web, &refresh_token).await;
+        assert_eq!(introspection, json!({ "active": false }), "{cause}");
         let fields = [("grant_type", "refresh_token"), ("refresh_token", &*refresh_token)];
         server.token(web, &fields).await.expect_oauth_error(400, "invalid_grant");
         server.redeem(web, &code).await.expect_oauth_error(400, "invalid_grant");
@@ -58,10 +58,10 @@ impl<'s> Opened<'s> {
         refreshed.expect_error(401, "INVALID_REFRESH_TOKEN");
 
         let silent = browser.authorize(&[("prompt", "none")]).await;
-        assert_eq!(silent.sent_to(CALLBACK)["error"], "login_required", "{how}");
-        assert_eq!(browser.get("/account").await.location(), format!("{ISSUER}/login"), "{how}");
+        assert_eq!(silent.sent_to(CALLBACK)["error"], "login_required", "{cause}");
+        assert_eq!(browser.get("/account").await.location(), format!("{ISSUER}/login"), "{cause}");
         let consent = browser.get(&consent).await.location();
-        assert!(consent.starts_with(&format!("{ISSUER}/login?flow=")), "{how}: {consent}");
+        assert!(consent.starts_with(&format!("{ISSUER}/login?flow=")), "{cause}: {consent}");
         server.expect_published_end_of(&access_token).await;
     }
 }
@@ -73,30 +73,30 @@ async fn server() -> (TestServer, Rp) {
     (server, web)
 }
 
-/// AZ-03, RF-08, SS-12, MUST-153, MUST-160: disabled, logged out everywhere, deleted by an operator
-/// or by the user.
+/// AZ-03, RF-08, SS-12, MUST-153, MUST-160: the account is disabled, logged out everywhere, deleted
+/// by an operator, or deleted by the user.
 #[tokio::test]
 async fn disabled_or_deleted_account_has_no_valid_credentials() {
     let (server, web) = server().await;
 
     for command in [&["disable", ADA][..], &["end-sessions", ADA], &["delete", ADA]] {
-        let opened = Opened::open_all(&server, &web).await;
-        let api = &opened.api.access_token;
-        server.userinfo(&opened.tokens.text("access_token")).await.expect_status(200);
+        let credentials = Credentials::create(&server, &web).await;
+        let api = &credentials.api.access_token;
+        server.userinfo(&credentials.tokens.text("access_token")).await.expect_status(200);
         server.me(api).await.expect_status(200);
 
         server.account_command(command).await;
 
-        opened.assert_all_invalid(&command.join(" ")).await;
+        credentials.assert_all_invalid(&command.join(" ")).await;
         if command[0] == "disable" {
             server.account_command(&["enable", ADA]).await;
         }
         server.advance_seconds(61);
     }
     server.sign_up(ADA).await.expect_status(201);
-    let opened = Opened::open_all(&server, &web).await;
-    server.delete_me(&opened.api.access_token, PASSWORD).await.expect_status(204);
-    opened.assert_all_invalid("deleted by herself").await;
+    let credentials = Credentials::create(&server, &web).await;
+    server.delete_me(&credentials.api.access_token, PASSWORD).await.expect_status(204);
+    credentials.assert_all_invalid("deleted by the user").await;
 }
 
 /// AZ-03: a disabled account can neither log in on the page nor continue a pending flow.
@@ -115,7 +115,7 @@ async fn disabled_account_cannot_log_in_on_the_page() {
     assert_eq!(server.database.count(browsers).await, 0);
 }
 
-/// CO-04: a code belongs to its login and ends with it, whatever scope was granted.
+/// CO-04: a code is bound to its login and becomes invalid with it, regardless of the scope.
 #[tokio::test]
 async fn code_is_invalid_after_its_login_ends() {
     let (server, web) = server().await;
@@ -170,18 +170,18 @@ async fn second_login_invalidates_the_previous_cookie() {
 #[tokio::test]
 async fn password_change_ends_browser_logins() {
     let (server, web) = server().await;
-    let opened = Opened::open_all(&server, &web).await;
-    let here = server.log_in(ADA, PASSWORD).await.tokens();
+    let credentials = Credentials::create(&server, &web).await;
+    let requesting = server.log_in(ADA, PASSWORD).await.tokens();
 
     let changed =
-        server.change_password(&here.access_token, PASSWORD, "Difference-Engine-1822").await;
+        server.change_password(&requesting.access_token, PASSWORD, "Difference-Engine-1822").await;
 
     changed.expect_status(204);
-    server.me(&here.access_token).await.expect_status(200);
-    opened.assert_all_invalid("another password").await;
+    server.me(&requesting.access_token).await.expect_status(200);
+    credentials.assert_all_invalid("password change").await;
 }
 
-/// W14: neither address nor password hash of a deleted account remains in SQLite's files.
+/// W14: SQLite's files contain neither the address nor the password hash of a deleted account.
 #[tokio::test]
 async fn account_deletion_leaves_no_bytes_in_sqlite_files() {
     let server = TestServer::start().await;
@@ -189,7 +189,7 @@ async fn account_deletion_leaves_no_bytes_in_sqlite_files() {
         return;
     }
     let address = |n: u32| format!("p{:08x}@example.test", n.wrapping_mul(2_654_435_761));
-    // Rows before and after it share database pages with its rows.
+    // Other accounts' rows share database pages with the rows of the deleted accounts.
     for n in 0..16 {
         server.sign_up(&address(n)).await.expect_status(201);
         server.log_in(&address(n / 2), PASSWORD).await.expect_status(200);
@@ -216,8 +216,8 @@ async fn account_deletion_leaves_no_bytes_in_sqlite_files() {
         let bytes = std::fs::read(server.database.directory().join(name)).unwrap_or_default();
         for secret in &secrets {
             let secret = secret.as_bytes();
-            let is_there = bytes.windows(secret.len()).any(|window| window == secret);
-            assert!(!is_there, "{name} has {}", String::from_utf8_lossy(secret));
+            let is_found = bytes.windows(secret.len()).any(|window| window == secret);
+            assert!(!is_found, "{name} has {}", String::from_utf8_lossy(secret));
         }
     }
 }

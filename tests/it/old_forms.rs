@@ -1,5 +1,6 @@
-//! Forms from before a logout (B8): the browser has another cookie by then, or none. The pending
-//! request of the page continues once the user has entered the password again.
+//! Forms that were loaded before a logout (B8). When such a form is submitted, the browser has a
+//! different cookie or none. The pending request continues once the user has entered the password
+//! again.
 
 use reqwest::Method;
 
@@ -19,7 +20,7 @@ async fn server() -> TestServer {
     server
 }
 
-/// A client's login page from before a login and a logout in another tab.
+/// A login page of a pending request, loaded before a login and a logout in another tab.
 async fn login_page_from_before_a_logout(browser: &mut Browser<'_>) -> Answer {
     let page = browser.authorize(&[]).await;
     browser.log_in_alone(ADA).await;
@@ -33,8 +34,8 @@ async fn log_out(browser: &mut Browser<'_>) {
     assert_eq!(browser.cookie, None);
 }
 
-/// What a current browser sends when a user submits the form of a page.
-async fn fill_in(
+/// Submits the form of a page as current browsers do, with `Sec-Fetch-Site`.
+async fn submit_same_origin(
     browser: &mut Browser<'_>,
     path: &str,
     page: &Answer,
@@ -47,7 +48,7 @@ async fn fill_in(
 }
 
 async fn log_in(browser: &mut Browser<'_>, page: &Answer, email: &str) -> Answer {
-    fill_in(browser, "/login", page, &[("username", email), ("password", PASSWORD)]).await
+    submit_same_origin(browser, "/login", page, &[("username", email), ("password", PASSWORD)]).await
 }
 
 #[track_caller]
@@ -58,7 +59,7 @@ fn expect_out_of_date(page: &Answer) {
 }
 
 #[track_caller]
-fn expect_stale(page: &Answer) {
+fn expect_start_again(page: &Answer) {
     page.expect_status(400);
     assert!(page.html().contains("Start again"), "{}", page.html());
 }
@@ -83,17 +84,17 @@ async fn sign_up_form_from_before_a_logout_continues_the_request() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let old = login_page_from_before_a_logout(&mut browser).await;
-    let signup = fill_in(&mut browser, "/signup", &old, &[("open", "signup")]).await;
+    let signup = submit_same_origin(&mut browser, "/signup", &old, &[("open", "signup")]).await;
     signup.expect_status(200);
     browser.log_in_alone(BOB).await;
     log_out(&mut browser).await;
     let typed = [("username", "new@example.test"), ("password", PASSWORD)];
 
-    let again = fill_in(&mut browser, "/signup", &signup, &typed).await;
+    let again = submit_same_origin(&mut browser, "/signup", &signup, &typed).await;
 
     expect_out_of_date(&again);
     assert_eq!(server.database.count("account").await, 2);
-    let done = fill_in(&mut browser, "/signup", &again, &typed).await.sent_to(CALLBACK);
+    let done = submit_same_origin(&mut browser, "/signup", &again, &typed).await.sent_to(CALLBACK);
     assert!(done.contains_key("code"), "{done:?}");
 }
 
@@ -114,7 +115,6 @@ async fn form_in_a_concurrently_opened_tab_continues_the_request() {
     assert_eq!(done["state"], "af0ifjsldkj");
 }
 
-/// A form without a pending request.
 #[tokio::test]
 async fn login_form_without_a_request_from_before_a_logout_is_shown_again() {
     let server = server().await;
@@ -130,9 +130,9 @@ async fn login_form_without_a_request_from_before_a_logout_is_shown_again() {
     assert!(log_in(&mut browser, &again, ADA).await.location().ends_with("delete-account"));
 }
 
-/// If another user is logged in by then, the password is asked for again.
+/// If another user has logged in meanwhile, the password is required again.
 #[tokio::test]
-async fn form_of_another_user_is_shown_again() {
+async fn form_from_before_another_users_login_is_shown_again() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let old = login_page_from_before_a_logout(&mut browser).await;
@@ -144,7 +144,8 @@ async fn form_of_another_user_is_shown_again() {
     assert!(log_in(&mut browser, &again, ADA).await.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// SS-01, SS-04: unless the browser says that the form is ours, it gets no cookie and no redirect.
+/// SS-01, SS-04: without `Sec-Fetch-Site: same-origin`, the response sets no cookie and does not
+/// redirect.
 #[tokio::test]
 async fn stale_form_of_unproven_origin_gets_no_cookie_and_no_redirect() {
     let server = server().await;
@@ -160,12 +161,12 @@ async fn stale_form_of_unproven_origin_gets_no_cookie_and_no_redirect() {
     let foreign = browser.send(foreign).await;
 
     for answer in [silent, foreign] {
-        expect_stale(&answer);
+        expect_start_again(&answer);
         assert!(!answer.headers.contains_key("set-cookie"), "{answer:?}");
     }
 }
 
-/// A current form with a request sealed for another browser.
+/// A form with a current CSRF token, and with a request sealed for another browser.
 #[tokio::test]
 async fn request_sealed_for_another_browser_is_rejected_in_a_current_form() {
     let server = server().await;
@@ -184,7 +185,7 @@ async fn request_sealed_for_another_browser_is_rejected_in_a_current_form() {
     ];
     let request = mine.form("/login", &fields).header("sec-fetch-site", "same-origin");
 
-    expect_stale(&mine.send(request).await);
+    expect_start_again(&mine.send(request).await);
 }
 
 #[tokio::test]
@@ -194,15 +195,15 @@ async fn stale_form_with_an_expired_request_starts_again() {
     let old = login_page_from_before_a_logout(&mut browser).await;
     server.advance_seconds(30 * 60);
 
-    expect_stale(&log_in(&mut browser, &old, ADA).await);
+    expect_start_again(&log_in(&mut browser, &old, ADA).await);
     let nonsense = [("flow", "v1.AAAA"), ("sealed_for", "%%%"), ("username", ADA)];
     let request = browser.form("/login", &nonsense).header("sec-fetch-site", "same-origin");
-    expect_stale(&browser.send(request).await);
+    expect_start_again(&browser.send(request).await);
     assert_eq!(browser.request(Method::GET, "/livez").send().await.unwrap().status(), 200);
 }
 
-/// SS-02: a request of another browser is shown with its form and granted to no one without the
-/// password, even if a user is logged in.
+/// SS-02: for a request of another browser, the form is shown again. The request is granted only
+/// after the password is entered, even if a user is logged in.
 #[tokio::test]
 async fn request_of_another_browser_needs_the_password() {
     let server = server().await;
@@ -218,6 +219,6 @@ async fn request_of_another_browser_needs_the_password() {
     let same_origin = victim.form("/login", &fields).header("sec-fetch-site", "same-origin");
     let same_origin = victim.send(same_origin).await;
 
-    expect_stale(&silent);
+    expect_start_again(&silent);
     expect_out_of_date(&same_origin);
 }

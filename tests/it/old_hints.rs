@@ -1,4 +1,4 @@
-//! ID tokens as hints: long after their key left the key set, and at their maximum length.
+//! ID tokens as hints: after their key was removed from the key set, and at maximum length.
 
 use reqwest::Method;
 
@@ -41,13 +41,13 @@ async fn logged_in_long_ago(server: &TestServer) -> (Browser<'_>, String) {
     let hint = server.redeem(&web, &code).await.text("id_token");
     let kid = kid_of(&hint);
     run(server, &["keys", "rotate"]).await;
-    eventually("the next is published", async || {
+    eventually("the next key is published", async || {
         server.jwks().await["keys"].as_array().unwrap().len() == 2
     })
     .await;
     // The command used the real clock, which advanced meanwhile.
     server.advance_seconds(365 + 60);
-    eventually("the key signs", async || {
+    eventually("the next key signs", async || {
         let tokens = server.log_in(ADA, PASSWORD).await.tokens();
         kid_of(&tokens.access_token) != kid
     })
@@ -57,17 +57,19 @@ async fn logged_in_long_ago(server: &TestServer) -> (Browser<'_>, String) {
     (browser, hint)
 }
 
-async fn ask(browser: &mut Browser<'_>, hint: &str) -> Answer {
+async fn authorize_silently(browser: &mut Browser<'_>, hint: &str) -> Answer {
     browser.authorize(&[("prompt", "none"), ("id_token_hint", hint)]).await
 }
 
-/// MUST-068: a login outlives the key of its ID token, and so does the hint.
+/// MUST-068: a login can last longer than the key of its ID token is published. The ID token must
+/// still work as a hint.
 #[tokio::test]
 async fn hint_stays_valid_after_its_key_left_the_key_set() {
     let server = server().await;
     let (mut browser, hint) = logged_in_long_ago(&server).await;
 
-    assert!(ask(&mut browser, &hint).await.sent_to(CALLBACK).contains_key("code"));
+    let silent = authorize_silently(&mut browser, &hint).await;
+    assert!(silent.sent_to(CALLBACK).contains_key("code"));
     server.userinfo(&hint).await.expect_oauth_error(401, "invalid_token");
     let cookie = browser.cookie.take();
     let restarted = server.restart().await;
@@ -76,10 +78,12 @@ async fn hint_stays_valid_after_its_key_left_the_key_set() {
     let out = again.get(&format!("/oauth2/logout?id_token_hint={hint}")).await;
 
     assert_eq!(out.location(), format!("{ISSUER}/logout"));
-    assert_eq!(ask(&mut again, &hint).await.sent_to(CALLBACK)["error"], "login_required");
+    let silent = authorize_silently(&mut again, &hint).await;
+    assert_eq!(silent.sent_to(CALLBACK)["error"], "login_required");
 }
 
-/// KY-09: tokens of a revoked key are never accepted, even if it had left the key set before.
+/// KY-09: tokens of a revoked key are never accepted, even if the key was removed from the key set
+/// before it was revoked.
 #[tokio::test]
 async fn hint_signed_by_a_revoked_key_is_rejected() {
     let server = server().await;
@@ -91,15 +95,16 @@ async fn hint_signed_by_a_revoked_key_is_rejected() {
     eventually("the token is rejected", async || {
         let mut browser = Browser::of(&server);
         browser.cookie.clone_from(&cookie);
-        ask(&mut browser, &hint).await.sent_to(CALLBACK).contains_key("error")
+        let silent = authorize_silently(&mut browser, &hint).await;
+        silent.sent_to(CALLBACK).contains_key("error")
     })
     .await;
-    let answer = ask(&mut browser, &hint).await;
+    let answer = authorize_silently(&mut browser, &hint).await;
     assert_eq!(answer.sent_to(CALLBACK)["error"], "invalid_request");
     browser.get(&format!("/oauth2/logout?id_token_hint={hint}")).await.expect_status(400);
 }
 
-/// The longest nonce permitted, in which each byte takes two in JSON.
+/// The nonce has the maximum length, and JSON escapes each of its bytes as two.
 #[tokio::test]
 async fn longest_id_token_works_as_a_hint() {
     let server = TestServer::start().await;

@@ -47,7 +47,7 @@ fn walk(json: &Value) -> Vec<&Value> {
     std::iter::once(json).chain(below.into_iter().flat_map(walk)).collect()
 }
 
-/// A change of the contract is visible in review.
+/// The committed file makes every change of the API visible in review.
 #[tokio::test]
 async fn committed_openapi_document_matches_the_printed_and_served_one() {
     let server = TestServer::start().await;
@@ -81,7 +81,7 @@ async fn openapi_server_url_has_the_path_of_the_issuer() {
     }
 }
 
-/// A new setting or a changed default is visible in review.
+/// The committed files make a new setting or a changed default visible in review.
 #[tokio::test]
 async fn committed_settings_match_the_printed_ones() {
     let env_example = printed(&["config", "env-example"]).await;
@@ -93,7 +93,7 @@ async fn committed_settings_match_the_printed_ones() {
     assert!(file("docs/configuration.md") == markdown, "{hint}");
 }
 
-/// A new audit event is documented.
+/// Every audit event must be documented.
 #[tokio::test]
 async fn committed_audit_event_page_matches_the_printed_one() {
     let printed = printed(&["config", "audit-events"]).await;
@@ -102,7 +102,7 @@ async fn committed_audit_event_page_matches_the_printed_one() {
     assert!(file("docs/audit-events.md") == printed, "{hint}");
 }
 
-/// Client generators name functions by it, and logs name requests by it.
+/// Client generators name functions after operation ids, and logs identify requests by them.
 #[test]
 fn operation_ids_are_unique() {
     let document = committed();
@@ -134,7 +134,7 @@ fn schemas_have_no_alternatives() {
     }
 }
 
-/// Errors of the layers around an endpoint are part of the contract, too.
+/// The document lists errors of the middleware, too.
 #[test]
 fn every_operation_documents_its_errors() {
     let document = committed();
@@ -158,7 +158,7 @@ fn every_operation_documents_its_errors() {
     }
 }
 
-/// ID-04: a body with an unknown member is rejected, as the document says.
+/// ID-04: the document states that a body with an unknown member is rejected.
 #[test]
 fn request_schemas_forbid_additional_properties() {
     let document = committed();
@@ -172,7 +172,7 @@ fn request_schemas_forbid_additional_properties() {
     }
 }
 
-/// The page works offline, and injected text cannot load anything.
+/// The page works offline, and injected markup cannot load resources.
 #[tokio::test]
 async fn documentation_page_loads_no_external_resources() {
     let server = TestServer::start().await;
@@ -185,16 +185,16 @@ async fn documentation_page_loads_no_external_resources() {
     assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"));
     assert!(!policy.contains("http") && !policy.contains('*') && !policy.contains("unsafe-eval"));
     let html = String::from_utf8(page.body.clone()).unwrap();
-    for url in loaded(&html) {
+    for url in loaded_urls(&html) {
         assert!(!url.contains("//") || url.starts_with("data:"), "{url}");
     }
-    // The check works: it finds these.
+    // `loaded_urls` itself works: it finds these URLs.
     let loads = r#"<img src="https://a.example"><link href='//b.example'>@import url(http://c)"#;
-    assert_eq!(loaded(loads), ["//b.example", "https://a.example", "http://c"]);
+    assert_eq!(loaded_urls(loads), ["//b.example", "https://a.example", "http://c"]);
 }
 
-/// What a browser loads for a page: attributes of loading elements, and style sheets.
-fn loaded(html: &str) -> Vec<&str> {
+/// The URLs that a browser loads for a page, from attributes of elements and from style sheets.
+fn loaded_urls(html: &str) -> Vec<&str> {
     let mut urls = Vec::new();
     for element in ["<script", "<link", "<img", "<iframe", "<embed", "<object", "<source", "<base"]
     {

@@ -1,5 +1,5 @@
-//! F: what clients' tests of the original application expect, with the settings that
-//! docs/decisions.md lists.
+//! F: behaviour of the original application that tests of its clients expect. It needs the settings
+//! listed in docs/decisions.md.
 
 use serde_json::json;
 use signet::config::{PasswordPolicy, RefreshReuse};
@@ -21,7 +21,7 @@ async fn reuses(server: &TestServer) -> i64 {
     server.database.count("auth_event WHERE type = 'token_reuse'").await
 }
 
-/// The original's own rotation test, in its order and with its password.
+/// The rotation test of the original application, with the same steps and the same password.
 #[tokio::test]
 async fn used_refresh_token_is_rejected_and_its_successor_stays_valid() {
     let server = server().await;
@@ -41,7 +41,7 @@ async fn used_refresh_token_is_rejected_and_its_successor_stays_valid() {
     let third = beside.refresh(&second.refresh_token).await.tokens();
     server.me(&third.access_token).await.expect_status(200);
 
-    // Neither an older token nor an outage changes that.
+    // Reuse of an older token, or after an outage, does not end the session either.
     server.outage(-2, 5).await;
     for spent in [&first, &second] {
         server.refresh(&spent.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
@@ -72,7 +72,7 @@ async fn token_endpoint_still_ends_the_session_on_reuse() {
     assert_eq!(reuses(&server).await, 1);
 }
 
-/// Responses, claims and the page show addresses in lower case, as the original does.
+/// Like the original application, Signet returns addresses in lower case.
 #[tokio::test]
 async fn addresses_are_returned_in_lower_case() {
     let server = server().await;

@@ -58,7 +58,7 @@ fn problem(page: &Answer, id: &str) -> Option<String> {
     Some(rest.split('<').next().unwrap().to_owned())
 }
 
-/// PW-07: like the API, the page ends all other sessions and keeps this login.
+/// PW-07: like the API, the page ends all sessions except the current login.
 #[tokio::test]
 async fn password_change_ends_all_other_logins() {
     let server = TestServer::start().await;
@@ -84,7 +84,7 @@ async fn password_change_ends_all_other_logins() {
     log_in(&server, NEW_PASSWORD).await;
 }
 
-/// SS-01: the previous cookie is invalid, and pending requests of the browser continue.
+/// SS-01: the previous cookie becomes invalid, but the browser's pending requests continue.
 #[tokio::test]
 async fn password_change_replaces_the_browser_cookie() {
     let server = TestServer::start().await;
@@ -104,7 +104,7 @@ async fn password_change_replaces_the_browser_cookie() {
     assert!(answer.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// AT-10, AZ-06: codes issued to the browser before are invalid.
+/// AT-10, AZ-06: codes issued to the browser before the change become invalid.
 #[tokio::test]
 async fn password_change_invalidates_codes_in_flight() {
     let server = TestServer::start().await;
@@ -119,8 +119,8 @@ async fn password_change_invalidates_codes_in_flight() {
     server.redeem(&web, &own).await.expect_status(200);
 }
 
-/// AT-10: an attacker's request from before the change waits for it and fails. SQLite runs one
-/// transaction at a time.
+/// AT-10: an attacker's request with the old cookie waits for the change, and then fails. This does
+/// not apply to SQLite, which runs one transaction at a time.
 #[tokio::test]
 async fn request_waiting_for_a_password_change_fails() {
     let server = TestServer::start().await;
@@ -132,15 +132,15 @@ async fn request_waiting_for_a_password_change_fails() {
     let mut thief = Browser::of(&server);
     thief.cookie.clone_from(&browser.cookie);
     let page = browser.get("/change-password").await;
-    let gate = server.database.connect().await.begin().await.unwrap();
-    gate.execute_unprepared("SELECT 1 FROM account FOR UPDATE").await.unwrap();
+    let row_lock = server.database.connect().await.begin().await.unwrap();
+    row_lock.execute_unprepared("SELECT 1 FROM account FOR UPDATE").await.unwrap();
 
     let typed = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
     let theft = async {
         server.database.has_waiting(1, "wait_event_type = 'Lock'").await;
         let open = async {
             server.database.has_waiting(2, "wait_event_type = 'Lock'").await;
-            gate.commit().await.unwrap();
+            row_lock.commit().await.unwrap();
         };
         join(thief.authorize(&[("prompt", "none")]), open).await.0
     };
@@ -170,7 +170,7 @@ async fn link_cannot_show_a_success_message() {
     assert_eq!(answer.location(), format!("{ISSUER}/login?then=delete-account"));
 }
 
-/// An error is displayed next to its field, and nothing changes.
+/// Each error is displayed next to its field, and the password is not changed.
 #[tokio::test]
 async fn rejected_password_change_shows_the_error_at_its_field() {
     let server = TestServer::start().await;
@@ -187,12 +187,12 @@ async fn rejected_password_change_shows_the_error_at_its_field() {
         assert!(refused.html().contains("<title>Error: Change your password"));
         assert!(!refused.html().contains("Wrong-Password-1"), "nothing typed is sent back");
     }
-    let beside = |page| (problem(page, "current-problem"), problem(page, "new-problem"));
-    assert_eq!(beside(&wrong), (Some(WRONG.to_owned()), None));
-    assert_eq!(beside(&weak).0, None);
-    assert!(beside(&weak).1.unwrap().starts_with("The password needs at least"), "{weak:?}");
-    assert_eq!(beside(&both).0.as_deref(), Some(WRONG));
-    assert!(beside(&both).1.is_some());
+    let problems = |page| (problem(page, "current-problem"), problem(page, "new-problem"));
+    assert_eq!(problems(&wrong), (Some(WRONG.to_owned()), None));
+    assert_eq!(problems(&weak).0, None);
+    assert!(problems(&weak).1.unwrap().starts_with("The password needs at least"), "{weak:?}");
+    assert_eq!(problems(&both).0.as_deref(), Some(WRONG));
+    assert!(problems(&both).1.is_some());
     assert_eq!(browser.cookie, cookie);
     server.me(&own.access_token).await.expect_status(200);
     server.log_in(ADA, PASSWORD).await.expect_status(200);
@@ -200,7 +200,7 @@ async fn rejected_password_change_shows_the_error_at_its_field() {
     assert_eq!(server.database.count(recorded).await, 1);
 }
 
-/// RL-02: a password check here counts like a login attempt.
+/// RL-02: a password check on these pages counts like a login attempt.
 #[tokio::test]
 async fn password_checks_on_the_account_page_are_limited() {
     let server = TestServer::start().await;
@@ -211,13 +211,13 @@ async fn password_checks_on_the_account_page_are_limited() {
         statuses.push(delete(&mut browser, "Wrong-Password-1").await.status);
     }
 
-    // The login counts, too.
+    // With the login, that makes ten counted attempts.
     assert_eq!(statuses, [&[400; 9][..], &[429; 3]].concat());
     assert!(delete(&mut browser, PASSWORD).await.header("retry-after").parse::<u32>().unwrap() > 0);
     assert!(is_logged_in(&mut browser).await);
 }
 
-/// The account is deleted with all its sessions, and the page says so.
+/// The account is deleted with all its sessions, and a page confirms it.
 #[tokio::test]
 async fn account_page_deletes_the_account() {
     let server = TestServer::start().await;
@@ -243,32 +243,33 @@ async fn account_page_deletes_the_account() {
     server.sign_up(ADA).await.expect_status(201);
 }
 
-/// SS-04: a form from another site, or without a submission, has no effect.
+/// SS-04: a form needs the CSRF token of its own browser, and a login.
 #[tokio::test]
 async fn cross_site_forms_have_no_effect() {
     let server = TestServer::start().await;
     let mut browser = logged_in(&server).await;
-    let mut nobody = Browser::of(&server);
-    let stranger = csrf(&nobody.get("/login").await);
+    let mut anonymous = Browser::of(&server);
+    let foreign_token = csrf(&anonymous.get("/login").await);
     let forms = [
         ("/change-password", vec![("current_password", PASSWORD), ("new_password", NEW_PASSWORD)]),
         ("/delete-account", vec![("password", PASSWORD)]),
     ];
 
     for (path, typed) in forms {
-        for token in ["", "x", &stranger] {
+        for token in ["", "x", &foreign_token] {
             let fields = [&typed[..], &[("csrf", token)]].concat();
             browser.post(path, &fields).await.expect_status(400);
         }
-        let fields = [&typed[..], &[("csrf", stranger.as_str())]].concat();
+        let fields = [&typed[..], &[("csrf", foreign_token.as_str())]].concat();
         let login = format!("{ISSUER}/login?then={}", path.trim_start_matches('/'));
-        assert_eq!(nobody.post(path, &fields).await.location(), login);
-        assert_eq!(nobody.get(path).await.location(), login);
+        assert_eq!(anonymous.post(path, &fields).await.location(), login);
+        assert_eq!(anonymous.get(path).await.location(), login);
     }
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// AT-10: a login that was ended from elsewhere changes nothing, although its page is still open.
+/// AT-10: a login that was ended in another browser cannot change the account, although its pages
+/// are still open.
 #[tokio::test]
 async fn ended_login_cannot_change_the_account() {
     let server = TestServer::start().await;
@@ -302,7 +303,7 @@ async fn well_known_change_password_url_redirects_to_the_page() {
     assert_eq!(answer.location(), format!("{ISSUER}/change-password"));
 }
 
-/// The token request comes from the client's server; the session shows the user's address and
+/// The token request comes from the client's server, but the session shows the user's address and
 /// browser.
 #[tokio::test]
 async fn session_shows_the_address_and_browser_of_the_user() {
@@ -317,10 +318,10 @@ async fn session_shows_the_address_and_browser_of_the_user() {
     let fields = [("grant_type", "refresh_token"), ("refresh_token", &token)];
     server.token(&web, &fields).await.expect_status(200);
 
-    let place = async |of: &str| -> Vec<String> {
-        server.database.column(&format!("SELECT address FROM session WHERE {of}")).await
+    let addresses = async |filter: &str| -> Vec<String> {
+        server.database.column(&format!("SELECT address FROM session WHERE {filter}")).await
     };
-    assert_eq!(place("client_id = 'web'").await, place("cookie_digest IS NOT NULL").await);
+    assert_eq!(addresses("client_id = 'web'").await, addresses("cookie_digest IS NOT NULL").await);
 }
 
 /// A rejected new password does not count as an attempt; a wrong current password does.
@@ -343,6 +344,6 @@ async fn rejected_new_password_does_not_count_as_an_attempt() {
         let typed = [("current_password", "Wrong-horse-7"), ("new_password", "short")];
         statuses.push(browser.submit("/change-password", &page, &typed).await.status);
     }
-    // Ten in total, with the two logins.
+    // Ten attempts in total, including the two logins.
     assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 8, "{statuses:?}");
 }

@@ -1,5 +1,5 @@
-//! B7: the cookie of the hosted pages where several Signets share a host, and with browsers that
-//! have it from the previous version.
+//! B7: the cookie of the hosted pages, if several Signet services share a host name, and if a
+//! browser has the cookie of the previous version.
 
 use crate::harness::oauth::Browser;
 use crate::harness::{Answer, PASSWORD, TestServer};
@@ -7,7 +7,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 const ADA: &str = "ada@example.test";
 const OLD_NAME: &str = "__Host-signet";
 
-async fn of_issuer(issuer: &'static str) -> TestServer {
+async fn server_with_issuer(issuer: &'static str) -> TestServer {
     let server = TestServer::with(|config| config.service.issuer = Some(issuer.to_owned())).await;
     server.sign_up(ADA).await.expect_status(201);
     server
@@ -37,14 +37,14 @@ async fn is_logged_in(server: &TestServer, cookies: &str) -> bool {
 
 #[tokio::test]
 async fn logins_at_two_issuers_on_one_host_are_independent() {
-    let one = of_issuer("http://localhost:8080").await;
-    let other = of_issuer("http://localhost:8081").await;
+    let one = server_with_issuer("http://localhost:8080").await;
+    let other = server_with_issuer("http://localhost:8081").await;
 
     let (at_one, at_other) = (logged_in(&one).await, logged_in(&other).await);
 
     let name = |cookie: &str| cookie.split_once('=').unwrap().0.to_owned();
     assert_ne!(name(&at_one), name(&at_other));
-    // Both set the old name, which has the value of the second.
+    // Both servers set the old name, too. The second login overwrote its value.
     let value = at_other.split_once('=').unwrap().1;
     let both = format!("{at_one}; {at_other}; {OLD_NAME}={value}");
     assert!(is_logged_in(&one, &both).await);
@@ -54,7 +54,7 @@ async fn logins_at_two_issuers_on_one_host_are_independent() {
 /// Rolling upgrade: instances of the previous version set and read the old name.
 #[tokio::test]
 async fn cookie_of_the_previous_name_is_accepted_and_renamed() {
-    let server = of_issuer("http://localhost:8080").await;
+    let server = server_with_issuer("http://localhost:8080").await;
     let cookie = logged_in(&server).await;
     let (name, value) = cookie.split_once('=').unwrap();
     let old = format!("{OLD_NAME}={value}");
@@ -64,28 +64,29 @@ async fn cookie_of_the_previous_name_is_accepted_and_renamed() {
     browser.get("/account").await.expect_status(200);
 
     assert_eq!(browser.cookie.unwrap(), cookie, "the cookie was already set under the new name");
-    // A login at an instance of the previous version does not set the new name.
-    let forgotten = format!("{name}={}; {old}", "a".repeat(43));
-    assert!(is_logged_in(&server, &forgotten).await);
+    // A login at an instance of the previous version sets the old name only.
+    let outdated = format!("{name}={}; {old}", "a".repeat(43));
+    assert!(is_logged_in(&server, &outdated).await);
     let twice = format!("{old}; {old}");
     assert!(!is_logged_in(&server, &twice).await, "one of the cookies belongs to another login");
 }
 
 #[tokio::test]
 async fn login_sets_and_logout_removes_both_cookie_names() {
-    let server = of_issuer("http://localhost:8080").await;
+    let server = server_with_issuer("http://localhost:8080").await;
     let mut browser = Browser::of(&server);
 
     let [page, logged_in] = log_in(&mut browser).await;
     let asked = browser.get("/logout").await;
     let logged_out = browser.submit("/logout", &asked, &[]).await;
 
-    for (answer, ends) in [(page, false), (logged_in, false), (logged_out, true)] {
+    for (answer, is_removed) in [(page, false), (logged_in, false), (logged_out, true)] {
         let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
         let cookies: Vec<_> = cookies.iter().map(|cookie| cookie.to_str().unwrap()).collect();
         let [new, old] = cookies[..] else { panic!("{cookies:?}") };
         let rest = new.split_once('=').unwrap().1;
-        assert!(new.starts_with("__Host-signet-") && new.contains("Max-Age=0") == ends, "{new}");
+        assert!(new.starts_with("__Host-signet-"), "{new}");
+        assert_eq!(new.contains("Max-Age=0"), is_removed, "{new}");
         assert_eq!(old, format!("{OLD_NAME}={rest}"));
     }
 }

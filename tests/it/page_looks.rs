@@ -33,9 +33,9 @@ async fn every_page_has_the_security_headers() {
     }
     pages.push(browser.post("/login", &[("csrf", "x")]).await);
     browser.submit("/login", &login, &typed).await.expect_status(303);
-    let own = ["/change-password", "/delete-account"];
-    let left = ["/account", "/logout", "/oauth2/logout", "/oauth2/logout?id_token_hint=x"];
-    for path in own.into_iter().chain(left) {
+    let account_pages = ["/change-password", "/delete-account", "/account"];
+    let logout_pages = ["/logout", "/oauth2/logout", "/oauth2/logout?id_token_hint=x"];
+    for path in account_pages.into_iter().chain(logout_pages) {
         pages.push(browser.get(path).await);
     }
     let put = server.request(reqwest::Method::PUT, "/login");
@@ -74,7 +74,6 @@ async fn service_without_tls_sends_no_hsts() {
     assert!(!page.headers.contains_key("strict-transport-security"));
 }
 
-/// The style sheet is cached until it changes.
 #[tokio::test]
 async fn style_sheet_is_cached_until_it_changes() {
     let server = TestServer::start().await;
@@ -118,7 +117,7 @@ async fn text_on_the_accent_colour_has_sufficient_contrast() {
     }
 }
 
-/// A logo from a file is served, and cannot run scripts when opened directly.
+/// A logo from a file is served, and must not run scripts when it is opened as a page.
 #[tokio::test]
 async fn logo_file_is_served_without_scripts() {
     let database = TestDatabase::create().await;
@@ -206,7 +205,7 @@ async fn logout_everywhere_ends_every_session_of_this_account_only() {
     let typed = [("username", "ada@example.test"), ("password", PASSWORD)];
     browser.submit("/login", &login, &typed).await.expect_status(303);
     let mine = server.log_in("ada@example.test", PASSWORD).await.tokens();
-    let others = server.log_in("bob@example.test", PASSWORD).await.tokens();
+    let bobs = server.log_in("bob@example.test", PASSWORD).await.tokens();
     let page = browser.get("/account").await;
 
     let csrf = hidden(&page)[0].1.clone();
@@ -215,7 +214,7 @@ async fn logout_everywhere_ends_every_session_of_this_account_only() {
     assert_eq!(done.location(), format!("{ISSUER}/logout"));
     assert_eq!(browser.cookie, None);
     server.me(&mine.access_token).await.expect_error(401, "UNAUTHORIZED");
-    server.me(&others.access_token).await.expect_status(200);
+    server.me(&bobs.access_token).await.expect_status(200);
     let event = "auth_event WHERE type = 'logout' AND reason = 'everywhere'";
     assert_eq!(server.database.count(event).await, 1);
 }

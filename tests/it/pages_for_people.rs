@@ -1,4 +1,4 @@
-//! Users who open a URL in a browser get a page with a link to continue.
+//! Responses to browsers, outside the usual page flow: HTML errors, redirects, and rate limits.
 
 use reqwest::Method;
 
@@ -6,9 +6,9 @@ use crate::harness::oauth::{Browser, ISSUER, csrf};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 /// The `Accept` header of Chromium.
-const PAGE: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+const BROWSER_ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-/// B9: a browser gets a page for an unknown URL or an oversized request.
+/// B9: for an unknown URL or an oversized request, a browser gets an HTML page.
 #[tokio::test]
 async fn browsers_get_html_errors_and_programs_get_json() {
     let server = TestServer::start().await;
@@ -20,7 +20,7 @@ async fn browsers_get_html_errors_and_programs_get_json() {
         ("/account", many_cookies.as_str(), 431, "Delete the cookies of this site"),
     ] {
         let request = || server.request(Method::GET, path).header("cookie", cookies);
-        let page = Answer::of(request().header("accept", PAGE)).await;
+        let page = Answer::of(request().header("accept", BROWSER_ACCEPT)).await;
         page.expect_status(status);
         assert!(page.html().contains(text), "{}", page.html());
         assert!(page.html().contains("href=\"/assets/style.css\""), "{}", page.html());
@@ -33,16 +33,16 @@ async fn browsers_get_html_errors_and_programs_get_json() {
             );
         }
     }
-    let api = server.request(Method::GET, "/api/no-such-thing").header("accept", PAGE);
+    let api = server.request(Method::GET, "/api/no-such-thing").header("accept", BROWSER_ACCEPT);
     assert_eq!(Answer::of(api).await.header("content-type"), "application/json");
 }
 
-/// B9: the service's root URL, and an extra slash.
+/// B9: the service's root URL, and pages requested with a trailing slash.
 #[tokio::test]
 async fn root_url_redirects_to_the_account_page() {
     let server = TestServer::start().await;
     let mut browser = Browser::of(&server);
-    let opened = browser.request(Method::GET, "/").header("accept", PAGE);
+    let opened = browser.request(Method::GET, "/").header("accept", BROWSER_ACCEPT);
     assert_eq!(browser.send(opened).await.location(), format!("{ISSUER}/account"));
     let documents = server.get("/").await.json();
     assert_eq!(documents["documentation"], format!("{ISSUER}/docs"));
@@ -54,8 +54,8 @@ async fn root_url_redirects_to_the_account_page() {
     }
 }
 
-/// B6: a page opened under another host name links to pages under that name: the policy of its form
-/// allows no other.
+/// B6: a page opened under another host name links to pages under that name, because its Content
+/// Security Policy allows no other target for forms.
 #[tokio::test]
 async fn pages_link_to_the_host_name_they_were_opened_under() {
     let server = TestServer::start().await;
@@ -63,14 +63,14 @@ async fn pages_link_to_the_host_name_they_were_opened_under() {
     let mut browser = Browser::of(&server);
     let login = browser.get("/login").await;
     let typed = [("username", "ada@example.test"), ("password", PASSWORD)];
-    let entered = browser.submit("/login", &login, &typed).await;
-    assert_eq!(entered.header("location"), "account");
+    let logged_in = browser.submit("/login", &login, &typed).await;
+    assert_eq!(logged_in.header("location"), "account");
     let logout = browser.get("/logout").await;
     assert_eq!(browser.submit("/logout", &logout, &[]).await.header("location"), "logout");
     assert_eq!(browser.get("/oauth2/logout").await.header("location"), "../logout");
 }
 
-/// B8: after too many attempts, the form shows how long to wait, and keeps the address.
+/// B8: after too many attempts, the form shows how long to wait, and still contains the address.
 #[tokio::test]
 async fn rate_limited_form_shows_the_wait_and_keeps_the_address() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! Parameters and methods without a meaning in the protocol, at its endpoints and pages.
+//! Invalid parameters and methods at the protocol endpoints and hosted pages.
 
 use reqwest::Method;
 
@@ -45,7 +45,7 @@ async fn parameter_with_u_0000_is_rejected() {
     answer.expect_status(400);
 }
 
-/// A link preview with HEAD changes nothing.
+/// Link previews may send HEAD requests.
 #[tokio::test]
 async fn head_request_issues_no_code_and_does_not_log_out() {
     let (server, web) = server().await;
@@ -69,22 +69,22 @@ async fn head_request_issues_no_code_and_does_not_log_out() {
     server.userinfo(&tokens.text("access_token")).await.expect_status(200);
 }
 
-/// MUST-030: a logout request with duplicate parameters is rejected, however it is sent.
+/// MUST-030: both GET and POST requests are rejected.
 #[tokio::test]
 async fn logout_request_with_duplicate_parameters_is_rejected() {
     let (server, _) = server().await;
     let twice = [("client_id", "web"), ("client_id", "other"), ("state", "x")];
 
-    let from_elsewhere = Answer::of(server.form("/oauth2/logout", &twice)).await;
+    let by_form = Answer::of(server.form("/oauth2/logout", &twice)).await;
     let by_link = Browser::of(&server).get("/oauth2/logout?client_id=web&client_id=other").await;
 
-    for answer in [from_elsewhere, by_link] {
+    for answer in [by_form, by_link] {
         answer.expect_status(400);
         assert!(!answer.headers.contains_key("location"));
     }
 }
 
-/// RL-09: requests are counted before any lookup, whatever client they name.
+/// RL-09: requests are counted before the client is looked up, whether or not it exists.
 #[tokio::test]
 async fn requests_of_unknown_clients_are_rate_limited() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 10).await;
@@ -103,8 +103,8 @@ async fn requests_of_unknown_clients_are_rate_limited() {
     assert_eq!(from("203.0.113.8").await.status, 400);
 }
 
-/// MUST-135: a client without an audience gets tokens that no resource server accepts, not even one
-/// that uses the issuer as its audience, as is the default without `SIGNET_AUDIENCE`.
+/// MUST-135: no resource server accepts the tokens of a client without an audience. This includes
+/// one whose audience is the issuer, which is the default without `SIGNET_AUDIENCE`.
 #[tokio::test]
 async fn token_of_a_client_without_audiences_works_at_userinfo_only() {
     let server = TestServer::with(|config| config.service.audience = None).await;
@@ -123,7 +123,7 @@ async fn token_of_a_client_without_audiences_works_at_userinfo_only() {
     assert_eq!(asked.sent_to(CALLBACK)["error"], "invalid_target");
 }
 
-/// MUST-135, RFC 9068 5: a client's ID token cannot be mistaken for an access token.
+/// MUST-135, RFC 9068 §5: otherwise a client's ID token could be mistaken for an access token.
 #[tokio::test]
 async fn client_id_must_differ_from_every_audience() {
     let server =
@@ -134,7 +134,7 @@ async fn client_id_must_differ_from_every_audience() {
     let answer = Browser::of(&server).authorize(&[("client_id", "tasks")]).await;
 
     assert_eq!(answer.sent_to(CALLBACK)["error"], "unauthorized_client");
-    // Regardless of which was registered first.
+    // The order of registration does not matter.
     let program = Program::new(&server.database);
     let create = async |id: &str, audience: &str| {
         let arguments =

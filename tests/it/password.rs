@@ -1,4 +1,4 @@
-//! How passwords are stored and compared.
+//! Password hashes: storage, comparison, and limits of the hashing pool.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use serde_json::json;
 use crate::harness::{Answer, PASSWORD, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
-const CURRENT: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
+const CURRENT_PREFIX: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 
 /// The password of [`FOREIGN_HASHES`].
 const IMPORTED_PASSWORD: &str = "Correct-Horse7-Battery";
 
-/// Made by libargon2 and libxcrypt: other parameters, versions and variants, and the bcrypt
-/// prefixes.
+/// Hashes made by libargon2 and libxcrypt: Argon2 with other parameters, versions and variants, and
+/// bcrypt with each prefix.
 const FOREIGN_HASHES: [&str; 7] = [
     "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM",
     "$argon2id$v=19$m=65536,t=3,p=4$c2l4dGVlbiBieXRlcyBvaw$oyfCe3dt63NH7sY/rdCcGo3GEL1jdQl0lJunDT6xA7E",
@@ -45,11 +45,11 @@ async fn password_is_stored_as_argon2id_with_its_parameters() {
     server.sign_up(ADA).await.expect_status(201);
 
     let hash = stored_hash(&server).await;
-    assert!(hash.starts_with(CURRENT), "{hash}");
+    assert!(hash.starts_with(CURRENT_PREFIX), "{hash}");
     assert!(!hash.contains(PASSWORD));
 }
 
-/// PW-01: a login with an old or imported hash succeeds and replaces it.
+/// PW-01: a login with an old or imported hash succeeds and replaces the hash.
 #[tokio::test]
 async fn login_replaces_an_old_or_imported_hash() {
     let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
@@ -65,7 +65,7 @@ async fn login_replaces_an_old_or_imported_hash() {
         server.log_in(ADA, IMPORTED_PASSWORD).await.expect_status(200);
         server.log_in(ADA, "Correct-Horse7-battery").await.expect_error(401, "AUTH_FAILED");
 
-        assert!(upgraded.starts_with(CURRENT), "{hash} became {upgraded}");
+        assert!(upgraded.starts_with(CURRENT_PREFIX), "{hash} became {upgraded}");
         assert_eq!(stored_hash(&server).await, upgraded, "a current hash is not replaced");
     }
 }
@@ -88,7 +88,7 @@ async fn login_rehashes_at_the_configured_cost() {
 async fn long_and_unicode_passwords_are_not_truncated() {
     let server = TestServer::start().await;
     let seventy_two = format!("Aa3{}", "x".repeat(69));
-    // A password, and a different one.
+    // Pairs of a password and a similar, different one.
     let passwords = [
         (format!("{seventy_two}1"), format!("{seventy_two}2")),
         (format!("{seventy_two}1"), seventy_two.clone()),
@@ -109,7 +109,7 @@ async fn long_and_unicode_passwords_are_not_truncated() {
     }
 }
 
-/// PW-02: keyboards may compose characters differently.
+/// PW-02: keyboards differ in how they compose characters.
 #[tokio::test]
 async fn composed_and_decomposed_passwords_are_equal() {
     let server = TestServer::start().await;
@@ -146,8 +146,8 @@ async fn overlong_password_is_rejected_before_hashing() {
     assert_eq!(server.database.count("account").await, 1);
 }
 
-/// PW-04, DS-11, A5: requests beyond the hashing backlog get a 503 with `Retry-After`; admitted
-/// ones succeed.
+/// PW-04, DS-11, A5: requests beyond the hashing backlog get a 503 with `Retry-After`. Admitted
+/// requests succeed.
 #[tokio::test]
 async fn burst_beyond_the_hashing_backlog_gets_503() {
     let server = TestServer::with(|config| {
@@ -165,7 +165,7 @@ async fn burst_beyond_the_hashing_backlog_gets_503() {
 
     let (admitted, refused): (Vec<_>, Vec<_>) =
         burst.into_iter().partition(|answer| answer.status == 200);
-    // On a very busy machine one hash takes longer than the backlog.
+    // On a very busy machine, a single hash may fill the backlog, so no exact number is asserted.
     assert!(!admitted.is_empty() && !refused.is_empty());
     for answer in refused {
         answer.expect_error(503, "SERVICE_UNAVAILABLE");
@@ -176,7 +176,7 @@ async fn burst_beyond_the_hashing_backlog_gets_503() {
     assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, logins);
 }
 
-/// W17: the check for an unknown address costs as much as one for an imported hash.
+/// W17: a login with an unknown address takes as long as a login with an imported hash.
 #[tokio::test]
 async fn unknown_account_takes_as_long_as_an_imported_one() {
     let server =
@@ -197,9 +197,9 @@ async fn unknown_account_takes_as_long_as_an_imported_one() {
 
     let known = quickest([ADA; 3]).await;
 
-    eventually("the accounts have been counted", async || {
-        let nobody = ["x@example.test", "y@example.test", "z@example.test"];
-        quickest(nobody).await > known / 4
+    eventually("the imported hashes have been counted", async || {
+        let unknown = ["x@example.test", "y@example.test", "z@example.test"];
+        quickest(unknown).await > known / 4
     })
     .await;
 }

@@ -12,8 +12,8 @@ async fn change(server: &TestServer, tokens: &Tokens, current: &str, new: &str) 
     server.change_password(&tokens.access_token, current, new).await
 }
 
-/// PW-07: only the new password works; the requesting session continues with its refresh token, and
-/// all others end.
+/// PW-07: afterwards only the new password works. The requesting session continues with its refresh
+/// token. All other sessions end.
 #[tokio::test]
 async fn password_change_ends_all_other_sessions() {
     let server = TestServer::start().await;
@@ -73,7 +73,7 @@ async fn wrong_current_password_changes_nothing() {
     assert_eq!(server.database.count(recorded).await, 4);
 }
 
-/// PW-05: the same policy as at sign-up; a violation does not count as an attempt.
+/// PW-05: the policy is the same as at sign-up. A violation does not count as an attempt.
 #[tokio::test]
 async fn weak_new_password_is_rejected_and_not_counted() {
     let server = TestServer::start().await;
@@ -129,7 +129,7 @@ async fn password_change_and_login_share_the_account_limit() {
     later.expect_status(204);
 }
 
-/// RL-01: five a minute from one address, across all uses of the password.
+/// RL-01: five attempts per minute and address, across all checks of the password.
 #[tokio::test]
 async fn reauthentications_are_limited_to_five_per_minute_and_address() {
     let server = TestServer::start().await;
@@ -150,7 +150,7 @@ async fn reauthentications_are_limited_to_five_per_minute_and_address() {
     assert_eq!(refused.header("ratelimit-policy"), "\"address\";q=5;w=60");
 }
 
-/// RL-07: a correct password counts here, too, and does not reset the limit.
+/// RL-07: a correct password counts as an attempt, too, and does not reset the limit.
 #[tokio::test]
 async fn password_change_counts_against_the_account_limit() {
     let server = TestServer::start().await;
@@ -177,7 +177,7 @@ async fn ended_session_cannot_change_the_password() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// PW-01: an old hash works, and is replaced.
+/// PW-01: a password change accepts an old hash and replaces it.
 #[tokio::test]
 async fn imported_password_can_be_changed() {
     let server = TestServer::start().await;
@@ -192,8 +192,8 @@ async fn imported_password_can_be_changed() {
     assert!(hashes[0].starts_with("$argon2id$"), "{hashes:?}");
 }
 
-/// AT-10: no session opened with the old password survives the response, whichever began first, on
-/// two instances; of the existing sessions, only the requesting one remains.
+/// AT-10: after the response, every session opened with the old password has ended, on two
+/// instances and in any order of the requests. Only the requesting session remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn logins_and_refreshes_on_the_old_password_do_not_outlive_its_change() {
     let server = TestServer::with(|config| {
@@ -203,14 +203,15 @@ async fn logins_and_refreshes_on_the_old_password_do_not_outlive_its_change() {
     .await;
     let beside = server.beside().await;
     let first = server.sign_up(ADA).await.tokens();
-    let others = [server.log_in(ADA, PASSWORD).await, server.log_in(ADA, PASSWORD).await];
-    let others = others.map(|answer| answer.tokens());
-    // Long enough for the change to fall between the statements of a login.
+    let existing = [server.log_in(ADA, PASSWORD).await, server.log_in(ADA, PASSWORD).await];
+    let existing = existing.map(|answer| answer.tokens());
+    // The delay is long enough for the change to run between two statements of a login.
     server.database.delay_after_inserts_into("session").await;
 
     let instance = |n: u32| if n.is_multiple_of(2) { &server } else { &beside };
     let log_ins = (0..16).map(|n| instance(n).log_in(ADA, PASSWORD));
-    let refreshes = (0..48).map(|n| instance(n / 2).refresh(&others[n as usize % 2].refresh_token));
+    let refreshes =
+        (0..48).map(|n| instance(n / 2).refresh(&existing[n as usize % 2].refresh_token));
     let changing = change(&beside, &first, PASSWORD, NEW_PASSWORD);
     let (log_ins, refreshes, changed) =
         join3(join_all(log_ins), join_all(refreshes), changing).await;
@@ -261,23 +262,23 @@ async fn concurrent_password_changes_succeed_once() {
 async fn logout_during_a_password_change_makes_it_fail() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
-        // Slow enough for the logout to come first.
+        // Hashing is slow enough for the logout to finish first.
         config.passwords.argon2_iterations = 16;
     })
     .await;
-    let stays = server.sign_up(ADA).await.tokens();
+    let other = server.sign_up(ADA).await.tokens();
     for _ in 0..4 {
-        let leaving = server.log_in(ADA, PASSWORD).await.tokens();
-        let leave = async {
+        let changing_session = server.log_in(ADA, PASSWORD).await.tokens();
+        let logout = async {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            server.log_out(&leaving.access_token).await.expect_status(200);
+            server.log_out(&changing_session.access_token).await.expect_status(200);
         };
 
-        let changing = change(&server, &leaving, PASSWORD, NEW_PASSWORD);
-        let (changed, ()) = futures_util::future::join(changing, leave).await;
+        let changing = change(&server, &changing_session, PASSWORD, NEW_PASSWORD);
+        let (changed, ()) = futures_util::future::join(changing, logout).await;
 
         changed.expect_error(401, "UNAUTHORIZED");
     }
-    server.refresh(&stays.refresh_token).await.expect_status(200);
+    server.refresh(&other.refresh_token).await.expect_status(200);
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }

@@ -18,7 +18,7 @@ async fn problems(server: &TestServer, password: &str) -> Vec<String> {
     fields.iter().map(|field| field["message"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The original application's rule: 8 to 128 characters, three classes.
+/// The default is the rule of the original application.
 #[tokio::test]
 async fn default_policy_requires_8_to_128_characters_of_three_classes() {
     let server = TestServer::start().await;
@@ -62,7 +62,7 @@ async fn all_problems_of_all_members_are_listed_at_once() {
     assert!(!envelope.to_string().contains("s3c-") && !envelope.to_string().contains("no address"));
 }
 
-/// PW-05: attackers know common passwords, and how users modify them.
+/// PW-05: attackers know common passwords and their usual modifications.
 #[tokio::test]
 async fn common_passwords_are_rejected() {
     let server = TestServer::start().await;
@@ -106,7 +106,7 @@ async fn nist_policy_checks_length_only() {
     assert!(answer["access_token"].is_string(), "{answer}");
 }
 
-/// The policy applies to new passwords: an existing one still logs in.
+/// The policy applies to new passwords only.
 #[tokio::test]
 async fn login_does_not_apply_the_policy() {
     let server = TestServer::start().await;

@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use crate::harness::{Answer, TestServer};
 
-/// IJ-04: an unknown path, in all spellings.
+/// IJ-04: unknown paths, including other spellings of existing paths.
 #[tokio::test]
 async fn unknown_path_gets_a_404_error_envelope() {
     let server = TestServer::start().await;
@@ -39,15 +39,15 @@ async fn unknown_path_gets_a_404_error_envelope() {
             assert!(!String::from_utf8_lossy(&raw.answer.body).contains(path));
         }
     }
-    let no_text = b"GET /api/auth/%ff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    server.raw(no_text).await.answer.expect_error(400, "VALIDATION_ERROR");
+    let invalid_utf8 = b"GET /api/auth/%ff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    server.raw(invalid_utf8).await.answer.expect_error(400, "VALIDATION_ERROR");
 }
 
-/// HP-07, RFC 9110 §15.5.6: other methods are refused, and `Allow` is correct.
+/// HP-07, RFC 9110 §15.5.6: `Allow` lists exactly the methods that the path supports.
 #[tokio::test]
 async fn unsupported_method_gets_a_405_with_allow() {
     let server = TestServer::start().await;
-    // HEAD works where GET does; refusals of HEAD have no body to check.
+    // HEAD is not tested here, because its refusals have no body to check. It works where GET does.
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
     let operations = server.operations().await;
     let documents = ["/.well-known/jwks.json", "/openapi.json", "/docs", "/livez", "/readyz"];

@@ -27,7 +27,8 @@ async fn token(server: &TestServer, assertion: &str) -> Answer {
     Answer::of(server.form("/oauth2/token", &fields)).await
 }
 
-/// Asserts that forgeries are rejected, signed with the client's key or seemingly so.
+/// Asserts that forged assertions are rejected: invalid ones with the client's signature, and ones
+/// without it.
 async fn assert_forgeries_are_rejected(
     server: &TestServer,
     key: &PKey<Private>,
@@ -36,30 +37,30 @@ async fn assert_forgeries_are_rejected(
 ) {
     let mut number = 0..;
     let mut fresh = || claims(&format!("forged {}", number.next().unwrap_or_default()));
-    let mut all = Vec::new();
+    let mut forged_assertions = Vec::new();
     let plain = json!({ "alg": "RS256" });
     for alg in ["None", "NONE", "", "rs256", "RS384", "PS256", "ES256"] {
-        all.push(sign(key, &json!({ "alg": alg }), &fresh()));
+        forged_assertions.push(sign(key, &json!({ "alg": alg }), &fresh()));
     }
-    all.push(sign(key, &json!({}), &fresh()));
+    forged_assertions.push(sign(key, &json!({}), &fresh()));
     let pem = key.public_key_to_pem().unwrap();
     let der = key.public_key_to_der().unwrap();
     let modulus = jwk["n"].as_str().unwrap().as_bytes().to_vec();
     for secret in [pem, der, modulus, jwk.to_string().into_bytes(), Vec::new()] {
         for alg in ["HS256", "RS256"] {
-            all.push(forge::sign_hmac(&secret, &json!({ "alg": alg }), &fresh()));
+            forged_assertions.push(forge::sign_hmac(&secret, &json!({ "alg": alg }), &fresh()));
         }
     }
     let foreign = forge::Forge::foreign();
-    let brought = json!({ "alg": "RS256", "kid": "one", "jwk": foreign.public_jwk() });
-    all.push(foreign.sign(&json!({ "alg": "RS256", "kid": "one" }), &fresh()));
-    all.push(foreign.sign(&brought, &fresh()));
-    all.push(sign(key, &json!({ "alg": "RS256", "crit": ["exp"] }), &fresh()));
-    all.push(sign(key, &json!({ "alg": "RS256", "crit": ["x"], "x": 1 }), &fresh()));
+    let with_embedded_key = json!({ "alg": "RS256", "kid": "one", "jwk": foreign.public_jwk() });
+    forged_assertions.push(foreign.sign(&json!({ "alg": "RS256", "kid": "one" }), &fresh()));
+    forged_assertions.push(foreign.sign(&with_embedded_key, &fresh()));
+    forged_assertions.push(sign(key, &json!({ "alg": "RS256", "crit": ["exp"] }), &fresh()));
+    forged_assertions.push(sign(key, &json!({ "alg": "RS256", "crit": ["x"], "x": 1 }), &fresh()));
     for name in ["iss", "sub", "aud", "exp", "jti"] {
         let mut claims = fresh();
         claims.as_object_mut().unwrap().remove(name);
-        all.push(sign(key, &plain, &claims));
+        forged_assertions.push(sign(key, &plain, &claims));
     }
     for name in ["exp", "nbf", "iat"] {
         let now = server.clock.now().as_seconds();
@@ -68,7 +69,7 @@ async fn assert_forgeries_are_rejected(
         {
             let mut claims = fresh();
             claims[name] = time;
-            all.push(sign(key, &plain, &claims));
+            forged_assertions.push(sign(key, &plain, &claims));
         }
     }
     for (name, other) in
@@ -76,12 +77,12 @@ async fn assert_forgeries_are_rejected(
     {
         let mut claims = fresh();
         claims[name] = other;
-        all.push(sign(key, &plain, &claims));
+        forged_assertions.push(sign(key, &plain, &claims));
     }
     let good = sign(key, &plain, &fresh());
-    all.extend(forgeries::in_other_spellings(&good).into_iter().map(|forgery| forgery.token));
-    for forged in all {
-        // Failed attempts are limited by address.
+    forged_assertions.extend(forgeries::in_other_spellings(&good).into_iter().map(|forgery| forgery.token));
+    for forged in forged_assertions {
+        // Each request comes from a new address, because failed attempts are limited per address.
         let answer = token(server, &forged).await;
         assert_eq!(
             (answer.status, &answer.json()["error"]),
@@ -92,7 +93,7 @@ async fn assert_forgeries_are_rejected(
     token(server, &good).await.expect_status(200);
 }
 
-/// W9: after a restore, an assertion from before it is rejected, with or without `iat`.
+/// W9: after a restore, an assertion made before the restore is rejected, with or without `iat`.
 #[tokio::test]
 async fn assertion_from_before_a_restore_is_rejected() {
     let mut server = TestServer::start().await;
@@ -146,8 +147,8 @@ async fn register(server: &TestServer) -> (PKey<Private>, Value) {
     (PKey::from_rsa(rsa).unwrap(), jwk)
 }
 
-/// MUST-194..203, RFC 7523 §3: an assertion is valid once, for this server, for a limited time, and
-/// from its own client.
+/// MUST-194..203, RFC 7523 §3: an assertion is valid once, at this server, for a limited time, and
+/// for its own client.
 #[tokio::test]
 async fn assertion_is_valid_once_and_for_this_server_only() {
     let server = TestServer::start().await;
@@ -164,7 +165,7 @@ async fn assertion_is_valid_once_and_for_this_server_only() {
     let good = sign(&key, &header, &claims("1"));
     token(&server, &good).await.expect_status(200);
     token(&server, &good).await.expect_oauth_error(401, "invalid_client");
-    // `kid` is optional; the lifetime is an hour, plus the leeway for a fast clock.
+    // `kid` is optional. The maximum lifetime is an hour, plus the leeway for a fast clock.
     let named = sign(&key, &json!({ "alg": "RS256", "kid": "one" }), &claims("named"));
     token(&server, &named).await.expect_status(200);
     token(&server, &with("hour", "exp", json!(iat + 3630))).await.expect_status(200);
@@ -201,13 +202,13 @@ async fn assertion_is_valid_once_and_for_this_server_only() {
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
 }
 
-/// C1, RFC 7519 §2: times are numbers, and some libraries send fractions.
+/// C1, RFC 7519 §2: times are JSON numbers, and some libraries send fractions.
 #[tokio::test]
 async fn assertion_times_may_have_fractions() {
     let server = TestServer::start().await;
     let (key, _) = register(&server).await;
     let iat = server.clock.now().as_seconds();
-    let sent = |jti: &str, iat: &str, exp: &str| {
+    let assertion = |jti: &str, iat: &str, exp: &str| {
         let claims = format!(
             r#"{{"iss":"signer","sub":"signer","aud":"{ISSUER}","jti":"{jti}","iat":{iat},"exp":{exp}}}"#
         );
@@ -221,16 +222,16 @@ async fn assertion_times_may_have_fractions() {
         ("2", format!("{iat}.999999"), format!("{}.5", iat + 60)),
         ("3", format!("{}e0", iat - 1), format!("{}", iat + 60)),
     ] {
-        token(&server, &sent(jti, &iat, &exp)).await.expect_status(200);
+        token(&server, &assertion(jti, &iat, &exp)).await.expect_status(200);
     }
     for (jti, exp) in [("4", "1e400"), ("5", "-1.5"), ("6", "1.5"), ("7", "\"1e10\"")] {
-        let refused = token(&server, &sent(jti, &iat.to_string(), exp)).await;
+        let refused = token(&server, &assertion(jti, &iat.to_string(), exp)).await;
         refused.expect_oauth_error(401, "invalid_client");
     }
 }
 
-/// W2: an assertion whose response may have been lost in an outage is valid again until the retry
-/// window after the outage.
+/// W2: the response to an assertion may have been lost in an outage. Such an assertion is valid
+/// again until the end of the retry window that follows the outage.
 #[tokio::test]
 async fn assertion_can_be_retried_after_an_outage() {
     let server = TestServer::start().await;

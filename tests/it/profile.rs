@@ -9,7 +9,7 @@ use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
 
 const ADA: &str = "ada@example.test";
 
-/// Every claim, with a value that is stored unchanged.
+/// Every claim that the owner can set, with a value that is stored unchanged.
 pub fn all_claims() -> Value {
     json!({
         "name": "Augusta Ada King",
@@ -41,7 +41,7 @@ async fn patch(server: &TestServer, tokens: &Tokens, patch: Value) -> Answer {
     server.patch_me(&tokens.access_token, &patch).await
 }
 
-/// Sends a body that [`Value`] cannot represent, or that is invalid.
+/// Sends a patch as text, because [`Value`] cannot represent duplicate members.
 async fn patch_text(server: &TestServer, tokens: &Tokens, body: &str) -> Answer {
     let request = server.as_owner(Method::PATCH, "/api/auth/me", &tokens.access_token);
     Answer::of(request.header(CONTENT_TYPE, "application/json").body(body.to_owned())).await
@@ -51,7 +51,7 @@ async fn me(server: &TestServer, tokens: &Tokens) -> Value {
     server.me(&tokens.access_token).await.expect_status(200).json()
 }
 
-/// The members of an account, without those that every account has.
+/// The members of an account, without the members that every account has.
 fn claims(account: &Value) -> Value {
     let mut account = account.as_object().unwrap().clone();
     let always = ["user_id", "email", "email_verified", "created_at", "updated_at"];
@@ -81,7 +81,7 @@ async fn every_standard_claim_can_be_set_and_removed() {
     assert_eq!(me(&server.restart().await, &ada).await, set);
 }
 
-/// RFC 7396 §2
+/// RFC 7396 §2: `null` removes a member.
 #[tokio::test]
 async fn merge_patch_changes_only_the_given_members() {
     let server = TestServer::start().await;
@@ -146,7 +146,7 @@ async fn read_only_members_are_rejected() {
     assert_eq!(me(&server, &ada).await, before);
 }
 
-/// ID-07: strings and objects are not interchangeable.
+/// ID-07: no claim accepts a value of another JSON type.
 #[tokio::test]
 async fn members_of_a_wrong_type_are_rejected() {
     let server = TestServer::start().await;
@@ -167,7 +167,7 @@ async fn members_of_a_wrong_type_are_rejected() {
     let refused = patch(&server, &ada, json!({ "address": { "locality": 7 } })).await;
     let error = refused.expect_error(400, "VALIDATION_ERROR");
     assert_eq!(error["error"]["fields"][0]["name"], "address.locality");
-    // DS-06: duplicates, in `address`, too.
+    // DS-06: duplicate members are rejected in `address`, too.
     let twice = r#"{"address":{"locality":"London","locality":"Paris"}}"#;
     patch_text(&server, &ada, twice).await.expect_error(400, "VALIDATION_ERROR");
 }
@@ -209,7 +209,7 @@ async fn invalid_claim_values_are_rejected() {
     assert_eq!(claims(&me(&server, &ada).await), json!({}));
 }
 
-/// Concurrent patches of different members are all applied, on two instances.
+/// The patches change different members, on two instances.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_patches_are_all_applied() {
     let server = TestServer::start().await;
@@ -246,24 +246,24 @@ async fn profile_change_is_audited_without_values() {
     let twice = patch(&server, &ada, change).await.expect_status(200).json();
 
     assert_eq!(once, twice, "an update without changes records no event");
-    let told = "SELECT reason FROM auth_event WHERE type = 'profile_changed'";
-    assert_eq!(server.database.column::<String>(told).await, ["nickname, address"]);
-    let log = "SELECT count(*) FROM auth_event WHERE reason LIKE '%nchantress%'";
-    assert_eq!(server.database.column::<i64>(log).await, [0]);
+    let reasons = "SELECT reason FROM auth_event WHERE type = 'profile_changed'";
+    assert_eq!(server.database.column::<String>(reasons).await, ["nickname, address"]);
+    let with_value = "SELECT count(*) FROM auth_event WHERE reason LIKE '%nchantress%'";
+    assert_eq!(server.database.column::<i64>(with_value).await, [0]);
 }
 
 /// SS-12: an ended session cannot change the profile.
 #[tokio::test]
 async fn ended_session_cannot_change_the_profile() {
     let server = TestServer::start().await;
-    let stays = server.sign_up(ADA).await.tokens();
-    let left = server.log_in(ADA, PASSWORD).await.tokens();
-    server.log_out(&left.access_token).await.expect_status(200);
+    let other = server.sign_up(ADA).await.tokens();
+    let ended = server.log_in(ADA, PASSWORD).await.tokens();
+    server.log_out(&ended.access_token).await.expect_status(200);
 
-    let refused = patch(&server, &left, json!({ "name": "Mallory" })).await;
+    let refused = patch(&server, &ended, json!({ "name": "Mallory" })).await;
 
     refused.expect_error(401, "UNAUTHORIZED");
-    assert_eq!(claims(&me(&server, &stays).await), json!({}));
+    assert_eq!(claims(&me(&server, &other).await), json!({}));
 }
 
 /// ID-06: the profile is deleted with the account.
@@ -283,7 +283,7 @@ async fn profile_is_deleted_with_its_account() {
     assert_eq!(claims(&me(&server, &again).await), json!({}));
 }
 
-/// The limit of changes per address, counted by each instance.
+/// Changes are limited per client address. Each instance counts them separately.
 #[tokio::test]
 async fn profile_changes_are_rate_limited() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 3).await;

@@ -1,4 +1,4 @@
-//! Public clients: anyone can use their id, so possession of the token is the only proof.
+//! Public clients: anyone can use their id, so only possession of a token proves anything.
 
 use crate::harness::oauth::{Browser, Rp, VERIFIER, WEB};
 use crate::harness::{Answer, TestServer};
@@ -49,15 +49,15 @@ async fn redeem(server: &TestServer, code: &str, redirect_uri: &str) -> Answer {
 async fn tokens(server: &TestServer) -> Answer {
     let mut browser = Browser::of(server);
     let scope = "openid offline_access";
-    let wish = [("client_id", "app"), ("redirect_uri", CALLBACK), ("scope", scope)];
-    let asked = browser.authorize(&wish).await;
+    let parameters = [("client_id", "app"), ("redirect_uri", CALLBACK), ("scope", scope)];
+    let asked = browser.authorize(&parameters).await;
     let consent = browser.log_in(&asked, ADA).await.location();
     let page = browser.get(&consent).await;
     let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
     redeem(server, &allowed.sent_to(CALLBACK)["code"], CALLBACK).await
 }
 
-/// MUST-079: the client id alone does not redeem another client's code.
+/// MUST-079: a code is bound to its client, even if the request needs no client authentication.
 #[tokio::test]
 async fn public_client_cannot_exchange_another_clients_code() {
     let (server, _) = server().await;
@@ -86,7 +86,7 @@ async fn refresh_token_of_a_public_client_works_once() {
     server.userinfo(&third.text("access_token")).await.expect_oauth_error(401, "invalid_token");
 }
 
-/// MUST-161, MUST-165: it can revoke its own tokens with its client id, and cannot introspect.
+/// MUST-161, MUST-165: to revoke one of its own tokens, the client needs only its client id.
 #[tokio::test]
 async fn public_client_can_revoke_but_not_introspect_its_tokens() {
     let (server, web) = server().await;
@@ -96,12 +96,12 @@ async fn public_client_can_revoke_but_not_introspect_its_tokens() {
     let mut browser = Browser::of(&server);
     server.advance_seconds(61);
     let code = browser.code(ADA, &[]).await;
-    let webs = server.redeem(&web, &code).await.text("access_token");
+    let web_token = server.redeem(&web, &code).await.text("access_token");
 
-    let told = as_app(&server, "/oauth2/introspect", &[("token", &access_token)]).await;
-    told.expect_oauth_error(401, "invalid_client");
-    as_app(&server, "/oauth2/revoke", &[("token", &webs)]).await.expect_status(200);
-    server.userinfo(&webs).await.expect_status(200);
+    let introspection = as_app(&server, "/oauth2/introspect", &[("token", &access_token)]).await;
+    introspection.expect_oauth_error(401, "invalid_client");
+    as_app(&server, "/oauth2/revoke", &[("token", &web_token)]).await.expect_status(200);
+    server.userinfo(&web_token).await.expect_status(200);
     as_app(&server, "/oauth2/revoke", &[("token", &refresh_token)]).await.expect_status(200);
 
     server.userinfo(&access_token).await.expect_oauth_error(401, "invalid_token");

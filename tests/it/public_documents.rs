@@ -1,5 +1,5 @@
-//! The key set and the metadata as documents: cacheable, identical for all callers, always
-//! available.
+//! The key set and the metadata are cacheable documents. They are identical for all callers, and
+//! available during database outages.
 
 use reqwest::Method;
 use serde_json::json;
@@ -10,7 +10,8 @@ const JWKS: &str = "/.well-known/jwks.json";
 const METADATA: [&str; 2] =
     ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
 
-fn all() -> impl Iterator<Item = &'static str> {
+/// The paths of all documents.
+fn paths() -> impl Iterator<Item = &'static str> {
     [JWKS].into_iter().chain(METADATA)
 }
 
@@ -31,12 +32,12 @@ async fn discovery_documents_contain_the_configured_issuer() {
     assert_eq!(TestServer::claims(&tokens.access_token)["iss"], issuer);
 }
 
-/// KY-05: the cache time is as configured.
+/// KY-05: the setting is `jwks_max_age_seconds`.
 #[tokio::test]
 async fn documents_have_type_etag_and_configured_max_age() {
     let server = TestServer::with(|config| config.keys.jwks_max_age_seconds = 77).await;
 
-    for path in all() {
+    for path in paths() {
         let answer = server.get(path).await;
 
         answer.expect_status(200);
@@ -55,29 +56,29 @@ async fn documents_have_type_etag_and_configured_max_age() {
 #[tokio::test]
 async fn matching_if_none_match_gets_a_304() {
     let server = TestServer::start().await;
-    let conditional = |path, held: String| {
-        Answer::of(server.request(Method::GET, path).header("if-none-match", held))
+    let conditional = |path, if_none_match: String| {
+        Answer::of(server.request(Method::GET, path).header("if-none-match", if_none_match))
     };
 
-    for path in all() {
+    for path in paths() {
         let full = server.get(path).await;
         let etag = full.header("etag");
-        for held in [
+        for if_none_match in [
             etag.to_owned(),
             format!("W/{etag}"),
             format!("\"other\", {etag}"),
             format!("\"other\",W/{etag} , \"third\""),
             "*".to_owned(),
         ] {
-            let answer = conditional(path, held).await;
+            let answer = conditional(path, if_none_match).await;
 
             answer.expect_status(304);
             assert!(answer.body.is_empty());
-            let kept = ["etag", "cache-control", "access-control-allow-origin"];
-            assert_eq!(kept.map(|name| answer.header(name)), kept.map(|name| full.header(name)));
+            let names = ["etag", "cache-control", "access-control-allow-origin"];
+            assert_eq!(names.map(|name| answer.header(name)), names.map(|name| full.header(name)));
         }
-        for held in ["\"other\"", "", "\"\"", etag.trim_matches('"'), &etag[..9], "W/*"] {
-            let answer = conditional(path, held.to_owned()).await;
+        for if_none_match in ["\"other\"", "", "\"\"", etag.trim_matches('"'), &etag[..9], "W/*"] {
+            let answer = conditional(path, if_none_match.to_owned()).await;
 
             answer.expect_status(200);
             assert_eq!(answer.body, full.body);
@@ -90,7 +91,7 @@ async fn matching_if_none_match_gets_a_304() {
 async fn documents_support_get_and_head_only() {
     let server = TestServer::start().await;
 
-    for path in all() {
+    for path in paths() {
         let get = server.get(path).await;
         let head = Answer::of(server.request(Method::HEAD, path)).await;
         head.expect_status(200);
@@ -106,7 +107,7 @@ async fn documents_support_get_and_head_only() {
     }
 }
 
-/// F6: resource servers continue to verify tokens while the database is unavailable.
+/// F6: resource servers can still verify tokens while the database is unavailable.
 #[tokio::test]
 async fn documents_and_liveness_work_without_the_database() {
     let server = TestServer::start().await;
@@ -117,7 +118,7 @@ async fn documents_and_liveness_work_without_the_database() {
     server.database.cut_off().await;
 
     let is_unready = async || server.get("/readyz").await.status == 503;
-    eventually("it is not ready", is_unready).await;
+    eventually("the server is not ready", is_unready).await;
     let unready = server.get("/readyz").await;
     assert_eq!(
         (unready.status, unready.json()),

@@ -1,4 +1,4 @@
-//! Concurrency: what may happen once happens once, on one or several instances.
+//! Concurrent requests, at one or several instances, have the effect of one request.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -46,7 +46,7 @@ async fn assert_one_successor(servers: &[&TestServer]) {
     server.refresh(successors.first().unwrap()).await.expect_status(200);
 }
 
-/// AT-01
+/// AT-01: all responses contain the same refresh token.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_refreshes_create_one_successor() {
     let server = TestServer::start().await;
@@ -72,7 +72,8 @@ async fn concurrent_refreshes_at_four_instances_create_one_successor() {
     assert_one_successor(&[&one, &two, &three, &four]).await;
 }
 
-/// AT-01, RF-04: without a retry window one refresh succeeds, and the others are reuse.
+/// AT-01, RF-04: without a retry window one refresh succeeds. All later refreshes with the same
+/// token count as reuse.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_refreshes_without_a_retry_window_are_reuse() {
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
@@ -106,12 +107,12 @@ async fn no_refresh_succeeds_after_the_logout_response() {
             server.refresh(&first.refresh_token).await.tokens()
         };
 
-        let leave = async {
+        let logout = async {
             tokio::time::sleep(Duration::from_millis(5 * u64::try_from(round).unwrap())).await;
             other.log_out(&first.access_token).await.expect_status(200);
             refresh_concurrently(chosen, &newest).await
         };
-        let (raced, after) = join(refresh_concurrently(chosen, &first), leave).await;
+        let (raced, after) = join(refresh_concurrently(chosen, &first), logout).await;
 
         assert_eq!(statuses(&after), [401; CONCURRENT_REQUESTS]);
         let granted = raced.iter().filter(|answer| answer.status == 200).map(Answer::tokens);
@@ -125,7 +126,7 @@ async fn no_refresh_succeeds_after_the_logout_response() {
     }
 }
 
-/// AT-09: a retry that is overtaken by the logout fails.
+/// AT-09: the retry starts first, but the logout finishes first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn refresh_retry_overtaken_by_a_logout_fails() {
     let server = TestServer::start().await;
@@ -138,25 +139,25 @@ async fn refresh_retry_overtaken_by_a_logout_fails() {
     blocker.execute_unprepared("LOCK TABLE account IN ACCESS EXCLUSIVE MODE").await.unwrap();
 
     let retry = server.refresh(&first.refresh_token);
-    let leave = async {
+    let logout = async {
         wait_for_blocked(&server, 1).await;
         let log_out = server.log_out(&first.access_token);
         let release = async {
-            // Either the logout is done, or it waits for the retry.
+            // Either the logout has finished, or it waits for the retry.
             let waited = wait_for_blocked(&server, 2);
             let _ = tokio::time::timeout(Duration::from_millis(500), waited).await;
             blocker.commit().await.unwrap();
         };
         join(log_out, release).await.0
     };
-    let (_, logged_out) = join(retry, leave).await;
+    let (_, logged_out) = join(retry, logout).await;
 
     logged_out.expect_status(200);
     let events = events_of(&server, &first).await;
     assert_eq!(events.last().map(String::as_str), Some("logout"), "{events:?}");
 }
 
-/// Sign-ups share commits, but succeed independently.
+/// Concurrent sign-ups may share a commit, but each has its own result.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_sign_ups_all_succeed() {
     let server = TestServer::with(|config| config.passwords.hash_backlog_seconds = 60).await;
@@ -187,7 +188,7 @@ async fn events_of(server: &TestServer, tokens: &Tokens) -> Vec<String> {
     server.database.column(&sql).await
 }
 
-/// Returns once this many connections to the database wait for a lock.
+/// Waits until at least `count` connections to the database wait for a lock.
 async fn wait_for_blocked(server: &TestServer, count: i64) {
     let waiting = "pg_stat_activity WHERE wait_event_type = 'Lock' \
                    AND datname = current_database()";

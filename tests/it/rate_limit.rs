@@ -36,7 +36,7 @@ async fn sign_up_from(server: &TestServer, client: &str, email: &str) -> Answer 
     server.post_from(client, "/api/auth/signup", &body).await
 }
 
-/// RL-01: exactly five, and the sixth gets a `Retry-After`.
+/// RL-01: five attempts are admitted, and the response to the sixth has a `Retry-After`.
 #[tokio::test]
 async fn sixth_login_within_a_minute_is_rejected() {
     let server = server().await;
@@ -85,7 +85,7 @@ async fn reset_token_uses_are_limited_separately_from_logins() {
     assert_eq!(statuses, [400, 400, 400, 400, 400, 429]);
 }
 
-/// RL-01: the window slides; each attempt leaves it a minute later, to the microsecond.
+/// RL-01: each attempt stops counting a minute later, accurate to the microsecond.
 #[tokio::test]
 async fn window_slides_a_minute_after_the_oldest_attempt() {
     let server = server().await;
@@ -123,7 +123,7 @@ async fn window_is_shared_by_instances_and_survives_restarts() {
     assert_eq!(refused, [429; 2]);
     assert_eq!(retry_after(&restarted).await, "30");
     restarted.advance_seconds(30);
-    assert_eq!(try_times(&restarted, 5).await, [401, 401, 401, 401, 429], "one is 30 s old");
+    assert_eq!(try_times(&restarted, 5).await, [401, 401, 401, 401, 429], "one attempt is only 30 s old");
 }
 
 /// RL-01, RL-02: on four instances with restarts, no minute contains a sixth attempt.
@@ -153,12 +153,12 @@ async fn four_instances_admit_five_attempts_in_any_minute() {
     for six in admitted.windows(6) {
         assert!(six[5] >= six[0] + minute, "{admitted:?}");
     }
-    // 222 seconds touch four minutes, each of which is used fully.
+    // The attempts span 222 seconds: four windows of a minute, each with five admitted attempts.
     assert_eq!(admitted.len(), 20, "{admitted:?}");
 }
 
-/// RL-12: a login is counted when it starts, and stays counted if it fails; a success or an
-/// internal error is removed.
+/// RL-12: a login is counted when it starts. After a success or an internal error, the count is
+/// removed. After a failure, it remains.
 #[tokio::test]
 async fn successful_login_is_not_counted() {
     let server = server().await;
@@ -178,7 +178,7 @@ async fn successful_login_is_not_counted() {
     assert_eq!(try_times(&server, 5).await, [401, 401, 401, 401, 429]);
 }
 
-/// RL-12: refused attempts are not counted, so they cannot prolong the block.
+/// RL-12: rejected attempts are not counted.
 #[tokio::test]
 async fn rejected_attempts_do_not_prolong_the_block() {
     let server = server().await;
@@ -193,7 +193,7 @@ async fn rejected_attempts_do_not_prolong_the_block() {
     assert_eq!(try_times(&server, 6).await, [401, 401, 401, 401, 401, 429]);
 }
 
-/// RL-12: invalid requests are not counted.
+/// RL-12
 #[tokio::test]
 async fn malformed_requests_are_not_counted() {
     let server = server().await;
@@ -215,7 +215,7 @@ async fn malformed_requests_are_not_counted() {
     assert_eq!(try_times(&server, 6).await, [401, 401, 401, 401, 401, 429]);
 }
 
-/// RL-11: a client that may not log in can still read, refresh and log out.
+/// RL-11: a client that has reached the login limit can still read, refresh and log out.
 #[tokio::test]
 async fn login_limit_does_not_block_other_endpoints() {
     let server = server().await;
@@ -262,7 +262,8 @@ async fn refreshes_have_a_separate_limit() {
     refresh_from("203.0.113.10").await.expect_error(401, "INVALID_REFRESH_TOKEN");
 }
 
-/// RL-01: endpoints that take a token have a quota, too, applied before signature and database.
+/// RL-01: endpoints that take a token have a quota, too. It is checked before the signature, and
+/// before any database access.
 #[tokio::test]
 async fn requests_with_a_token_have_a_separate_limit() {
     let server = TestServer::with(|config| config.limits.requests_per_minute = 3).await;

@@ -1,4 +1,4 @@
-//! Parameters never redirect off-site, and appear in pages as text only.
+//! Parameters cause no off-site redirect, and are escaped in pages.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 const ADA: &str = "ada@example.test";
 const PROBE: &str = "\"'><script>alert(1)</script><b x=\"";
 
-/// Known open redirect targets (RU-01 for pages).
+/// Known values that exploit open redirects (RU-01 for pages).
 const TARGETS: [&str; 20] = [
     "https://evil.example",
     "http://evil.example",
@@ -32,7 +32,7 @@ const TARGETS: [&str; 20] = [
     "data:text/html,evil",
 ];
 
-const NAMES: [&str; 12] = [
+const PARAMETER_NAMES: [&str; 12] = [
     "return_to",
     "returnTo",
     "next",
@@ -47,18 +47,18 @@ const NAMES: [&str; 12] = [
     "state",
 ];
 
-/// Asserts no off-site redirect and no mention of the target.
+/// Asserts that the response does not redirect off-site, and that no header contains the target.
 #[track_caller]
-fn assert_stays_on_site(answer: &Answer, what: &str) {
+fn assert_stays_on_site(answer: &Answer, request: &str) {
     if let Some(location) = answer.headers.get("location") {
         let location = location.to_str().unwrap();
-        let is_ours = location.starts_with(&format!("{ISSUER}/")) || !location.contains("//");
-        assert!(is_ours, "{what}: {answer:?}");
+        let is_on_site = location.starts_with(&format!("{ISSUER}/")) || !location.contains("//");
+        assert!(is_on_site, "{request}: {answer:?}");
     }
-    assert!(!format!("{:?}", answer.headers).contains("evil"), "{what}: {answer:?}");
+    assert!(!format!("{:?}", answer.headers).contains("evil"), "{request}: {answer:?}");
 }
 
-/// MUST-057, RU-05: fields of forms and of the JSON API do not redirect.
+/// MUST-057, RU-05
 #[tokio::test]
 async fn form_fields_cause_no_off_site_redirect() {
     let server = TestServer::start().await;
@@ -67,26 +67,28 @@ async fn form_fields_cause_no_off_site_redirect() {
     for target in TARGETS {
         server.advance_seconds(61);
         let mut browser = Browser::of(&server);
-        let fields = NAMES.map(|name| (name, target));
+        let fields = PARAMETER_NAMES.map(|name| (name, target));
         let typed = [("username", ADA), ("password", PASSWORD)];
 
         let page = browser.get("/login").await;
         let done = browser.submit("/login", &page, &[&fields[..], &typed].concat()).await;
         assert_eq!(done.location(), format!("{ISSUER}/account"), "{target}");
-        let proof = csrf(&browser.get("/account").await);
-        let nothing = "00000000-0000-7000-8000-000000000000";
-        let end = [("csrf", proof.as_str()), ("end", nothing)];
+        let csrf_token = csrf(&browser.get("/account").await);
+        let unknown_session = "00000000-0000-7000-8000-000000000000";
+        let end = [("csrf", csrf_token.as_str()), ("end", unknown_session)];
         let ended = browser.post("/account", &[&fields[..], &end].concat()).await;
         assert_eq!(ended.location(), format!("{ISSUER}/account?done=end"), "{target}");
         let page = browser.get("/logout").await;
-        // Without an ID token, the client is not involved, and its values are not read.
+        // Without an ID token, the redirect URI is not read. `state` is left out here, because the
+        // control characters in some targets would be rejected.
         let fields: Vec<_> = fields.into_iter().filter(|(name, _)| *name != "state").collect();
         let done = browser.submit("/logout", &page, &fields).await;
         assert_eq!(done.location(), format!("{ISSUER}/logout"), "{target}");
     }
 }
 
-/// MUST-057, RU-05: links to our pages do not redirect off-site, logged in or not.
+/// MUST-057, RU-05: links to pages and to the JSON API do not redirect off-site, whether or not the
+/// user is logged in.
 #[tokio::test]
 async fn link_parameters_cause_no_off_site_redirect() {
     let server = TestServer::start().await;
@@ -94,32 +96,33 @@ async fn link_parameters_cause_no_off_site_redirect() {
     server.sign_up(ADA).await.expect_status(201);
     let mut logged_in = Browser::of(&server);
     logged_in.code(ADA, &[]).await;
-    let mut nobody = Browser::of(&server);
+    let mut anonymous = Browser::of(&server);
 
     for target in TARGETS {
         let query = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(NAMES.map(|name| (name, target)))
+            .extend_pairs(PARAMETER_NAMES.map(|name| (name, target)))
             .finish();
         for page in PAGES {
             let path = format!("{page}?{query}");
             assert_stays_on_site(&logged_in.get(&path).await, &path);
-            assert_stays_on_site(&nobody.get(&path).await, &path);
+            assert_stays_on_site(&anonymous.get(&path).await, &path);
         }
         let me = server.request(reqwest::Method::GET, &format!("/api/auth/me?{query}"));
         assert_stays_on_site(&Answer::of(me).await, target);
     }
 }
 
-/// MUST-058, IJ-01: on each page, for every parameter, with and without a pending request.
+/// MUST-058, IJ-01: this applies to every parameter on every page, with and without a pending
+/// request.
 #[tokio::test]
 async fn parameters_are_escaped_on_pages() {
     let server = TestServer::start().await;
     let web = server.apply(&WEB.replace("consent = \"skip\"", "")).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
-    // Invalid values are rejected; valid ones may contain any text.
+    // These values are valid, although they contain markup.
     let claims = json!({ PROBE: PROBE, "userinfo": { PROBE: PROBE, "name": null } }).to_string();
-    let everywhere = [
+    let parameters = [
         "state",
         "nonce",
         "login_hint",
@@ -131,13 +134,13 @@ async fn parameters_are_escaped_on_pages() {
         "error_description",
     ]
     .map(|name| (name, PROBE));
-    let everywhere = [&everywhere[..], &[("claims", &claims)]].concat();
+    let parameters = [&parameters[..], &[("claims", &claims)]].concat();
     let query = url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(&everywhere)
+        .extend_pairs(&parameters)
         .extend_pairs([("flow", PROBE), ("username", PROBE), ("client_id", PROBE)])
         .finish();
 
-    let asked = browser.authorize(&everywhere).await;
+    let asked = browser.authorize(&parameters).await;
     let login = asked.clone();
     let signup = browser.open("/signup", &login).await;
     for page in [&login, &signup] {

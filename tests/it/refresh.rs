@@ -8,9 +8,9 @@ use crate::harness::{TestServer, Tokens};
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Asserts that no token of the session works.
-async fn assert_dead(server: &TestServer, family: &[&Tokens]) {
-    for tokens in family {
+/// Asserts that all these tokens of a session are rejected.
+async fn assert_all_rejected(server: &TestServer, issued: &[&Tokens]) {
+    for tokens in issued {
         let refused = server.refresh(&tokens.refresh_token).await;
         refused.expect_error(401, "INVALID_REFRESH_TOKEN");
         server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
@@ -21,7 +21,7 @@ async fn reuse_events(server: &TestServer) -> i64 {
     server.database.count("auth_event WHERE type = 'token_reuse'").await
 }
 
-/// RF-01: a token older than the predecessor must come from a second holder.
+/// RF-01: only a second holder of the token can send one older than the predecessor.
 #[tokio::test]
 async fn token_older_than_the_predecessor_ends_the_session_and_logs_both_addresses() {
     let server = TestServer::start().await;
@@ -34,7 +34,7 @@ async fn token_older_than_the_predecessor_ends_the_session_and_logs_both_address
     let envelope = replay.expect_error(401, "INVALID_REFRESH_TOKEN");
     assert_eq!(envelope["error"]["message"], "Invalid refresh token");
     assert_eq!(envelope["error"]["details"], Value::Null);
-    assert_dead(&server, &[&third, &second, &first]).await;
+    assert_all_rejected(&server, &[&third, &second, &first]).await;
     let column = |name: &str| format!("SELECT {name} FROM auth_event WHERE type = 'token_reuse'");
     let addresses: Vec<String> = server.database.column(&column("address")).await;
     let reasons: Vec<String> = server.database.column(&column("reason")).await;
@@ -42,8 +42,9 @@ async fn token_older_than_the_predecessor_ends_the_session_and_logs_both_address
     assert!(reasons[0].contains("198.51.100.7"), "{reasons:?}");
 }
 
-/// W8: requests that a client gave up stay in the buffers of a frozen process, and are read after
-/// later ones. Until the window has passed, they get nothing and end nothing.
+/// W8: a frozen process reads requests of clients that have given up, possibly after newer
+/// requests. Until the retry window has passed, such a request is rejected and does not end the
+/// session.
 #[tokio::test]
 async fn old_token_soon_after_an_outage_is_rejected_without_ending_the_session() {
     let server = TestServer::start().await;
@@ -62,7 +63,7 @@ async fn old_token_soon_after_an_outage_is_rejected_without_ending_the_session()
     server.advance_seconds(11);
     let replay = server.refresh(&first.refresh_token).await;
     replay.expect_error(401, "INVALID_REFRESH_TOKEN");
-    assert_dead(&server, &[&fourth]).await;
+    assert_all_rejected(&server, &[&fourth]).await;
     assert_eq!(reuse_events(&server).await, 1);
 }
 
@@ -77,12 +78,12 @@ async fn reuse_ends_only_its_own_session() {
 
     server.refresh(&stolen.refresh_token).await.expect_status(401);
 
-    assert_dead(&server, &[&third]).await;
+    assert_all_rejected(&server, &[&third]).await;
     server.me(&other.access_token).await.expect_status(200);
     server.refresh(&other.refresh_token).await.expect_status(200);
 }
 
-/// RF-02: a lost response or a second tab: a retry gets the same successor.
+/// RF-02: clients retry after a lost response, or from a second tab.
 #[tokio::test]
 async fn predecessor_of_an_unused_successor_gets_the_same_successor() {
     let server = TestServer::start().await;
@@ -102,27 +103,27 @@ async fn predecessor_of_an_unused_successor_gets_the_same_successor() {
     server.refresh(&second.refresh_token).await.expect_status(200);
 }
 
-/// RF-03: owner and attacker have the same token; whichever comes second, the session ends for
-/// both.
+/// RF-03: the owner and a thief have the same token. When the second of them uses it, the session
+/// ends for both.
 #[tokio::test]
 async fn predecessor_of_a_used_successor_ends_the_session() {
     for pause in [0, 60] {
         let server = TestServer::start().await;
         let shared = server.sign_up("ada@example.test").await.tokens();
-        let thiefs = server.refresh(&shared.refresh_token).await.tokens();
-        let thiefs_newest = server.refresh(&thiefs.refresh_token).await.tokens();
+        let thief_first = server.refresh(&shared.refresh_token).await.tokens();
+        let thief_newest = server.refresh(&thief_first.refresh_token).await.tokens();
         server.advance_seconds(pause);
 
         server.refresh(&shared.refresh_token).await.expect_status(401);
 
-        assert_dead(&server, &[&thiefs_newest, &thiefs, &shared]).await;
+        assert_all_rejected(&server, &[&thief_newest, &thief_first, &shared]).await;
         assert_eq!(reuse_events(&server).await, 1);
         let end: Vec<String> = server.database.column("SELECT end_reason FROM session").await;
         assert_eq!(end, ["token_reuse"]);
     }
 }
 
-/// RF-02, RF-03: the window is ten seconds, end excluded.
+/// RF-02, RF-03: the tenth second is not part of the window.
 #[tokio::test]
 async fn retry_window_ends_exactly_ten_seconds_after_the_rotation() {
     let server = TestServer::start().await;
@@ -136,11 +137,11 @@ async fn retry_window_ends_exactly_ten_seconds_after_the_rotation() {
 
     assert_eq!(inside.tokens().refresh_token, second.refresh_token);
     outside.expect_error(401, "INVALID_REFRESH_TOKEN");
-    assert_dead(&server, &[&second]).await;
+    assert_all_rejected(&server, &[&second]).await;
     assert_eq!(reuse_events(&server).await, 1);
 }
 
-/// RF-04: strictly as in ASVS 10.4.5.
+/// RF-04: this is the strict rule of ASVS 10.4.5.
 #[tokio::test]
 async fn any_reuse_ends_the_session_without_a_retry_window() {
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
@@ -150,7 +151,7 @@ async fn any_reuse_ends_the_session_without_a_retry_window() {
     let again = server.refresh(&first.refresh_token).await;
 
     again.expect_error(401, "INVALID_REFRESH_TOKEN");
-    assert_dead(&server, &[&second]).await;
+    assert_all_rejected(&server, &[&second]).await;
     assert_eq!(reuse_events(&server).await, 1);
 }
 
@@ -163,13 +164,13 @@ async fn token_of_a_logged_out_session_is_not_reuse() {
     let second = server.refresh(&first.refresh_token).await.tokens();
     server.log_out(&second.access_token).await.expect_status(200);
 
-    assert_dead(&server, &[&first, &second]).await;
+    assert_all_rejected(&server, &[&first, &second]).await;
 
     assert_eq!(reuse_events(&server).await, 0);
     server.refresh(&other.refresh_token).await.expect_status(200);
 }
 
-/// RF-08: each refresh checks the account, and a rejected one changes nothing.
+/// RF-08: each refresh checks the account, and a rejected refresh changes nothing.
 #[tokio::test]
 async fn refresh_of_a_disabled_account_is_rejected_without_changes() {
     let server = TestServer::start().await;
@@ -207,16 +208,16 @@ async fn unused_refresh_token_expires_after_exactly_fourteen_days() {
     assert_eq!(reuse_events(&server).await, 0);
 }
 
-/// RF-10: the session expires thirty days after the login, however often it is refreshed.
+/// RF-10: refreshes do not extend the session beyond thirty days after the login.
 #[tokio::test]
 async fn refreshed_session_expires_after_exactly_thirty_days() {
     let server = TestServer::start().await;
     let mut newest = server.sign_up("ada@example.test").await;
-    for (days, left) in [(13, 14), (13, 4), (3, 1)] {
+    for (days, days_left) in [(13, 14), (13, 4), (3, 1)] {
         server.advance_seconds(days * DAY);
         newest = server.refresh(&newest.tokens().refresh_token).await;
         newest.expect_status(200);
-        assert_eq!(newest.json()["refresh_token_expires_in"], left * DAY);
+        assert_eq!(newest.json()["refresh_token_expires_in"], days_left * DAY);
     }
 
     server.advance_seconds(DAY - 1);

@@ -5,8 +5,8 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use crate::harness::TestServer;
 
-const BREAK: &str = "ALTER TABLE auth_event RENAME TO auth_event_taken_away";
-const REPAIR: &str = "ALTER TABLE auth_event_taken_away RENAME TO auth_event";
+const BREAK_AUDIT: &str = "ALTER TABLE auth_event RENAME TO auth_event_taken_away";
+const REPAIR_AUDIT: &str = "ALTER TABLE auth_event_taken_away RENAME TO auth_event";
 
 async fn generations(server: &TestServer) -> Vec<i64> {
     server.database.column("SELECT generation FROM session ORDER BY id").await
@@ -18,15 +18,15 @@ async fn refresh_that_cannot_be_audited_changes_nothing() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
 
-    server.database.execute(BREAK).await;
+    server.database.execute(BREAK_AUDIT).await;
     for _ in 0..3 {
         let failed = server.refresh(&first.refresh_token).await;
         failed.expect_error(503, "SERVICE_UNAVAILABLE");
         assert_eq!(failed.header("retry-after"), "1");
     }
     let while_broken = generations(&server).await;
-    server.database.execute(REPAIR).await;
-    // Far outside the retry window: the token is accepted because it is still the newest.
+    server.database.execute(REPAIR_AUDIT).await;
+    // The retry window has passed, so the token is accepted only because it is still the newest.
     server.advance_seconds(3600);
     let repaired = server.refresh(&first.refresh_token).await;
 
@@ -36,7 +36,7 @@ async fn refresh_that_cannot_be_audited_changes_nothing() {
     assert_eq!(server.database.events().await, ["signup", "token_refreshed"]);
 }
 
-/// RF-05: a session does not end for reuse unless that is recorded.
+/// RF-05: reuse ends a session only if it is recorded.
 #[tokio::test]
 async fn reuse_that_cannot_be_audited_ends_no_session() {
     let server = TestServer::start().await;
@@ -44,9 +44,9 @@ async fn reuse_that_cannot_be_audited_ends_no_session() {
     let second = server.refresh(&first.refresh_token).await.tokens();
     let third = server.refresh(&second.refresh_token).await.tokens();
 
-    server.database.execute(BREAK).await;
+    server.database.execute(BREAK_AUDIT).await;
     let unrecorded = server.refresh(&first.refresh_token).await;
-    server.database.execute(REPAIR).await;
+    server.database.execute(REPAIR_AUDIT).await;
 
     unrecorded.expect_error(503, "SERVICE_UNAVAILABLE");
     assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 1);
@@ -55,7 +55,7 @@ async fn reuse_that_cannot_be_audited_ends_no_session() {
     assert_eq!(server.database.count("auth_event WHERE type = 'token_reuse'").await, 1);
 }
 
-/// RF-05: a failed refresh does not affect concurrent ones that share its commit.
+/// RF-05: concurrent refreshes share a commit.
 #[tokio::test]
 async fn rejected_refresh_does_not_affect_others_in_its_commit() {
     let server = TestServer::start().await;
@@ -73,14 +73,14 @@ async fn rejected_refresh_does_not_affect_others_in_its_commit() {
     assert_eq!(statuses, [200, 401].repeat(8));
 }
 
-/// RF-05: a refresh that times out is not applied later either.
+/// RF-05: a refresh that times out is not applied later.
 #[tokio::test]
 async fn refresh_that_times_out_changes_nothing() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
 
     let blocker = server.database.connect().await;
-    // Blocks any write on SQLite, any change of the table on PostgreSQL.
+    // On SQLite this blocks all writes, on PostgreSQL all changes of the table.
     let lock = if server.database.is_postgres() {
         "LOCK TABLE session IN EXCLUSIVE MODE"
     } else {
@@ -98,7 +98,7 @@ async fn refresh_that_times_out_changes_nothing() {
     assert_eq!(generations(&server).await, [1]);
 }
 
-/// RF-06: rotation and end of sessions are stored, not kept in memory.
+/// RF-06: rotations and ends of sessions are stored in the database.
 #[tokio::test]
 async fn restart_neither_revives_nor_ends_sessions() {
     let server = TestServer::start().await;
@@ -110,17 +110,17 @@ async fn restart_neither_revives_nor_ends_sessions() {
     server.refresh(&stolen.refresh_token).await.expect_status(401);
     let spent = server.sign_up("cy@example.test").await.tokens();
     let newest = server.refresh(&spent.refresh_token).await.tokens();
-    let after = server.refresh(&newest.refresh_token).await.tokens();
+    let current = server.refresh(&newest.refresh_token).await.tokens();
 
     let server = server.restart().await;
 
-    server.me(&after.access_token).await.expect_status(200);
+    server.me(&current.access_token).await.expect_status(200);
     server.me(&logged_out.access_token).await.expect_status(401);
-    for dead in [&logged_out, &stolen, &second, &third] {
-        server.refresh(&dead.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    for invalid in [&logged_out, &stolen, &second, &third] {
+        server.refresh(&invalid.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
     }
-    let live = server.refresh(&after.refresh_token).await.tokens();
+    let valid = server.refresh(&current.refresh_token).await.tokens();
     let server = server.restart().await;
     server.refresh(&spent.refresh_token).await.expect_status(401);
-    server.refresh(&live.refresh_token).await.expect_status(401);
+    server.refresh(&valid.refresh_token).await.expect_status(401);
 }

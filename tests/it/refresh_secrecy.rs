@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::harness::forge::{decode, encode, hex, hkdf, hmac};
 use crate::harness::{PASSWORD, TestServer};
 
-/// The token of a session's generation under `key`, computed without Signet's code.
+/// The refresh token of a generation of a session, computed with `key` and without Signet's code.
 fn compute(key: &[u8], session: Uuid, generation: i64) -> String {
     let claims = [&[1][..], session.as_bytes(), &generation.to_be_bytes()].concat();
     let mac = hmac(key, &claims);
@@ -17,7 +17,7 @@ fn compute(key: &[u8], session: Uuid, generation: i64) -> String {
 }
 
 /// All candidates for a stored key: each cell as text, as bytes, and hashed.
-fn guesses(cells: &[String]) -> Vec<Vec<u8>> {
+fn candidate_keys(cells: &[String]) -> Vec<Vec<u8>> {
     let mut keys = vec![vec![], vec![0; 32], b"signet".to_vec(), b"changeme".to_vec()];
     for cell in cells {
         keys.push(cell.clone().into_bytes());
@@ -35,7 +35,8 @@ fn guesses(cells: &[String]) -> Vec<Vec<u8>> {
     keys
 }
 
-/// RF-11: the whole database and the code, without the master key, yield no token.
+/// RF-11: without the master key, the database and the source code do not suffice to compute a
+/// token.
 #[tokio::test]
 async fn database_copy_yields_no_token_and_no_key() {
     let server = TestServer::start().await;
@@ -63,12 +64,12 @@ async fn database_copy_yields_no_token_and_no_key() {
     {
         assert!(!cells.iter().any(|cell| cell.contains(&secret)), "{secret} is stored");
     }
-    // With the right key, this test computes the actual token: the attempts below are realistic.
+    // With the right key, `compute` returns the actual token, so the attempts below are realistic.
     assert_eq!(compute(&key, session, 1), newest.refresh_token);
-    for key in guesses(&cells) {
+    for key in candidate_keys(&cells) {
         assert_ne!(compute(&key, session, 1), newest.refresh_token);
     }
-    for key in guesses(&cells).iter().step_by(9) {
+    for key in candidate_keys(&cells).iter().step_by(9) {
         let forged = server.refresh(&compute(key, session, 1)).await;
         forged.expect_error(401, "INVALID_REFRESH_TOKEN");
     }
@@ -124,7 +125,7 @@ fn altered(token: &str) -> Vec<String> {
     all
 }
 
-/// RF-12: anything but the exact token is rejected without side effects.
+/// RF-12: only the exact token is accepted. Its case, encoding and length matter.
 #[tokio::test]
 async fn altered_refresh_token_is_rejected_without_side_effects() {
     let server = TestServer::start().await;
@@ -145,7 +146,7 @@ async fn altered_refresh_token_is_rejected_without_side_effects() {
     server.refresh(&newest.refresh_token).await.expect_status(200);
 }
 
-/// RF-12: one kind of token is never accepted as another.
+/// RF-12: no endpoint accepts a token of another kind.
 #[tokio::test]
 async fn access_and_refresh_tokens_are_not_interchangeable() {
     let server = TestServer::start().await;

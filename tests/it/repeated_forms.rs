@@ -1,8 +1,8 @@
 //! A3: forms that are submitted twice, by a second click or from a page that stayed open. The
-//! browser shows the response to the last one, which leads to the same target as the first.
+//! browser shows the response to the last submission. It must redirect as the first response did.
 //!
-//! There are two cases: the first response was lost, with the cookie that it set; or the cookie has
-//! arrived, and the second form predates it.
+//! There are two cases. Either the first response was lost together with the cookie that it set, or
+//! the cookie has arrived, and the second submission comes from a page that is older than it.
 
 use crate::harness::consents::ASKING;
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, csrf};
@@ -11,7 +11,7 @@ use crate::harness::{Answer, PASSWORD, TestServer, eventually};
 const ADA: &str = "ada@example.test";
 const BOB: &str = "bob@example.test";
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
-const BROWSERS: &str = "session WHERE cookie_digest IS NOT NULL AND ended_at IS NULL";
+const ACTIVE_LOGINS: &str = "session WHERE cookie_digest IS NOT NULL AND ended_at IS NULL";
 
 /// Whether the cookie of the first response has arrived when the form is sent again.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ async fn server() -> (TestServer, Rp) {
     (server, web)
 }
 
-/// Submits a form twice; returns both responses.
+/// Submits a form twice, and returns both responses.
 async fn submit_twice(
     browser: &mut Browser<'_>,
     (path, page): (&str, &Answer),
@@ -44,7 +44,7 @@ async fn submit_twice(
     (first, browser.submit(path, page, fields).await)
 }
 
-/// The code of the last response is valid, and that of the first is not.
+/// Asserts that only the code in the last response is valid.
 async fn assert_last_code_is_valid(
     server: &TestServer,
     client: &Rp,
@@ -72,12 +72,12 @@ async fn repeated_login_form_logs_in_once() {
 
         assert_last_code_is_valid(&server, &web, &first, &last).await;
         assert!(is_logged_in(&mut browser).await, "{cookie:?}");
-        assert_eq!(server.database.count(BROWSERS).await, 1, "{cookie:?}");
+        assert_eq!(server.database.count(ACTIVE_LOGINS).await, 1, "{cookie:?}");
     }
 }
 
-/// The form that was received last counts, whatever the order of the commits: its response is the
-/// one that the browser waits for.
+/// The submission that was received last determines the login, because the browser waits for its
+/// response. The order of the commits does not matter.
 #[tokio::test]
 async fn a_repeated_login_form_that_commits_late_ends_its_own_login() {
     let (server, web) = server().await;
@@ -85,8 +85,8 @@ async fn a_repeated_login_form_that_commits_late_ends_its_own_login() {
     let page = browser.authorize(&[]).await;
     let before = browser.cookie.clone();
     let last = browser.log_in(&page, ADA).await.sent_to(CALLBACK)["code"].clone();
-    let shown = browser.cookie.clone();
-    // As if another instance had received it a second after the one that follows.
+    let cookie_of_last = browser.cookie.clone();
+    // As if another instance had received this submission a second after the next one.
     let later = "UPDATE session SET auth_time = auth_time + 1000000";
     server.database.execute(later).await;
     browser.cookie = before;
@@ -94,10 +94,10 @@ async fn a_repeated_login_form_that_commits_late_ends_its_own_login() {
     let late = browser.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await;
 
     assert!(late.status == 200 || !late.sent_to(CALLBACK).contains_key("code"), "{late:?}");
-    browser.cookie = shown;
+    browser.cookie = cookie_of_last;
     assert!(is_logged_in(&mut browser).await);
     server.redeem(&web, &last).await.expect_status(200);
-    assert_eq!(server.database.count(BROWSERS).await, 1);
+    assert_eq!(server.database.count(ACTIVE_LOGINS).await, 1);
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn repeated_login_form_without_a_request_redirects_to_the_account() {
 
         assert_eq!(last.location(), format!("{ISSUER}/account"));
         assert!(is_logged_in(&mut browser).await, "{cookie:?}");
-        assert_eq!(server.database.count(BROWSERS).await, 1, "{cookie:?}");
+        assert_eq!(server.database.count(ACTIVE_LOGINS).await, 1, "{cookie:?}");
     }
 }
 
@@ -129,12 +129,12 @@ async fn repeated_sign_up_form_signs_up_once() {
 
         assert_last_code_is_valid(&server, &web, &first, &last).await;
         assert!(is_logged_in(&mut browser).await, "{cookie:?}");
-        assert_eq!(server.database.count(BROWSERS).await, 1, "{cookie:?}");
+        assert_eq!(server.database.count(ACTIVE_LOGINS).await, 1, "{cookie:?}");
     }
 }
 
-/// A sign-up with an existing address does not log in, even if the password is correct, except in
-/// the browser that has just signed up with it.
+/// A sign-up with an existing address and the correct password logs in only in the browser that has
+/// just created the account.
 #[tokio::test]
 async fn repeated_sign_up_logs_in_only_in_the_same_browser() {
     let (server, _) = server().await;
@@ -145,19 +145,18 @@ async fn repeated_sign_up_logs_in_only_in_the_same_browser() {
     browser.submit("/signup", &page, &typed).await.expect_status(303);
 
     let mut other = Browser::of(&server);
-    let others = other.get("/signup").await;
-    other.submit("/signup", &others, &typed).await.expect_status(409);
+    let other_page = other.get("/signup").await;
+    other.submit("/signup", &other_page, &typed).await.expect_status(409);
     browser.cookie = before;
     let wrong = [("username", "eve@example.test"), ("password", "Another-horse-7")];
     browser.submit("/signup", &page, &wrong).await.expect_status(409);
-    // It counts as a login attempt.
+    // The wrong password counts as a login attempt.
     assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 1);
     server.advance_seconds(30 * 60);
     browser.submit("/signup", &page, &typed).await.expect_status(409);
 }
 
-/// A form from before the login, filled in for another user, does not count as a login of the
-/// current user.
+/// Forms that were loaded before the login are submitted with the address of another user.
 #[tokio::test]
 async fn stale_sign_up_form_does_not_log_in_another_user() {
     let (server, _) = server().await;
@@ -173,11 +172,11 @@ async fn stale_sign_up_form_does_not_log_in_another_user() {
     assert!(login.html().contains(BOB), "the form keeps the typed address");
     browser.submit("/signup", &signup, &typed).await.expect_status(400);
     assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, 1);
-    // The page is current now.
+    // The form in the response belongs to the current login.
     assert!(browser.submit("/login", &login, &typed).await.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// Two tabs, two clients, and concurrent forms: one tab does not void the other's code.
+/// The tabs belong to two clients and submit their forms concurrently.
 #[tokio::test]
 async fn concurrent_logins_in_two_tabs_both_get_valid_codes() {
     let (server, web) = server().await;
@@ -200,15 +199,15 @@ async fn repeated_consent_form_has_one_effect() {
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
     browser.log_in_alone(ADA).await;
-    let wish = [("client_id", "asking"), ("scope", "openid")];
-    let asked = browser.authorize(&wish).await;
+    let parameters = [("client_id", "asking"), ("scope", "openid")];
+    let asked = browser.authorize(&parameters).await;
     let page = browser.asked(&asked).await;
     let (allow, deny) = ([("decision", "allow")], [("decision", "deny")]);
 
     let (first, last) =
         submit_twice(&mut browser, ("/consent", &page), &allow, Cookie::Arrived).await;
     assert_last_code_is_valid(&server, &asking, &first, &last).await;
-    // A different last decision counts, too.
+    // If the decisions differ, the last one counts.
     let allowed = browser.submit("/consent", &page, &allow).await;
     let denied = browser.submit("/consent", &page, &deny).await;
     assert_eq!(denied.sent_to(CALLBACK)["error"], "access_denied");
@@ -217,16 +216,16 @@ async fn repeated_consent_form_has_one_effect() {
     let again = browser.submit("/consent", &page, &deny).await;
     assert_eq!(again.sent_to(CALLBACK)["error"], "access_denied");
 
-    // An old page does not restore a withdrawn consent, not even within half an hour.
+    // An old page does not restore a withdrawn consent, even while its request is still valid.
     browser.take_back("asking").await.expect_status(303);
     browser.submit("/consent", &page, &allow).await.expect_status(400);
-    let asked = browser.authorize(&wish).await;
+    let asked = browser.authorize(&parameters).await;
     let page = browser.asked(&asked).await;
     server.advance_seconds(30 * 60);
     browser.submit("/consent", &page, &allow).await.expect_status(400);
 }
 
-/// A consent page that was open during another login asks again.
+/// If another user has logged in since the page was loaded, it parameter that user.
 #[tokio::test]
 async fn consent_page_from_before_a_login_asks_again() {
     let (server, _) = server().await;
@@ -262,13 +261,14 @@ async fn repeated_password_change_form_has_one_effect() {
             assert_eq!(answer.location(), format!("{ISSUER}/account?done=password"), "{cookie:?}");
         }
         assert!(is_logged_in(&mut browser).await, "{cookie:?}");
-        // The rows of sessions that the change ended are updated a moment later.
-        let is_alone = async || server.database.count(BROWSERS).await == 1;
-        eventually("one login is left", is_alone).await;
+        // The rows of the ended sessions are updated shortly after the response.
+        let is_alone = async || server.database.count(ACTIVE_LOGINS).await == 1;
+        eventually("only one login is active", is_alone).await;
     }
 }
 
-/// SS-01: the previous cookie is of no use without the new password.
+/// SS-01: even a form submitted with the previous cookie does not count as repeated, unless it has
+/// the new password.
 #[tokio::test]
 async fn cookie_from_before_a_password_change_is_invalid() {
     let (server, _) = server().await;
@@ -305,7 +305,7 @@ async fn repeated_deletion_form_has_one_effect() {
 
     let again = browser.submit("/delete-account", &page, &typed).await;
     assert_eq!(again.location(), deleted);
-    // Another account's page does not report it.
+    // A page with another CSRF token does not report the deletion.
     let mut other = Browser::of(&server);
     let login = other.get("/login").await;
     let account = page.html().split_once("name=\"account\" value=\"").unwrap().1.to_owned();
@@ -324,21 +324,21 @@ async fn repeated_logout_form_has_one_effect() {
         let asked = browser.authorize(&[]).await;
         let code = browser.log_in(&asked, ADA).await.sent_to(CALLBACK)["code"].clone();
         let hint = server.redeem(&web, &code).await.text("id_token");
-        // Another login than that of the ID token, so that a confirmation is required.
+        // The login differs from that of the ID token, so a confirmation is required.
         browser.log_in_alone(ADA).await;
         let query =
             format!("id_token_hint={hint}&post_logout_redirect_uri=https://rp.example/bye&state=x");
-        let mut stranger = Browser::of(&server);
-        stranger.log_in_alone(ADA).await;
-        let page = stranger.get(&format!("/oauth2/logout?{query}")).await;
+        let mut other_browser = Browser::of(&server);
+        other_browser.log_in_alone(ADA).await;
+        let page = other_browser.get(&format!("/oauth2/logout?{query}")).await;
         page.expect_status(200);
 
-        let (first, last) = submit_twice(&mut stranger, ("/logout", &page), &[], cookie).await;
+        let (first, last) = submit_twice(&mut other_browser, ("/logout", &page), &[], cookie).await;
 
         for answer in [first, last] {
             assert_eq!(answer.location(), "https://rp.example/bye?state=x", "{cookie:?}");
         }
-        assert!(!is_logged_in(&mut stranger).await);
+        assert!(!is_logged_in(&mut other_browser).await);
     }
 }
 
@@ -367,8 +367,8 @@ async fn repeated_session_end_forms_have_one_effect() {
     }
 }
 
-/// SS-04: browsers send another site's form without the cookie, but would accept a cookie from the
-/// response, or lose the current one.
+/// SS-04: browsers send a form of another site without the cookie. A cookie in the response would
+/// still replace or delete the browser's cookie.
 #[tokio::test]
 async fn form_without_the_cookie_changes_no_cookie() {
     let (server, _) = server().await;
@@ -390,13 +390,13 @@ async fn form_without_the_cookie_changes_no_cookie() {
     }
 }
 
-/// A form that is repeated later must meet the request's requirements on the login.
+/// A repeated form must still meet the requirements of `max_age` and `prompt`.
 #[tokio::test]
 async fn form_repeated_later_requires_reauthentication() {
-    for asks in [("max_age", "30"), ("prompt", "login")] {
+    for parameter in [("max_age", "30"), ("prompt", "login")] {
         let (server, _) = server().await;
         let mut browser = Browser::of(&server);
-        let page = browser.authorize(&[asks]).await;
+        let page = browser.authorize(&[parameter]).await;
         let typed = [("username", ADA), ("password", PASSWORD)];
         browser.submit("/login", &page, &typed).await.sent_to(CALLBACK);
         assert!(
@@ -407,11 +407,11 @@ async fn form_repeated_later_requires_reauthentication() {
         let again = browser.submit("/login", &page, &typed).await;
 
         again.expect_status(200);
-        assert!(again.html().contains("<h1>Log in</h1>"), "{asks:?}: {}", again.html());
+        assert!(again.html().contains("<h1>Log in</h1>"), "{parameter:?}: {}", again.html());
     }
 }
 
-/// A login with a cookie left by another user does not take over pending requests.
+/// The browser still has the cookie of the user who has logged out.
 #[tokio::test]
 async fn login_of_another_user_does_not_inherit_pending_requests() {
     let (server, _) = server().await;
@@ -419,11 +419,11 @@ async fn login_of_another_user_does_not_inherit_pending_requests() {
     browser.log_in_alone(ADA).await;
     let asked = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
     let consent = asked.location();
-    let left_behind = browser.cookie.clone();
+    let old_cookie = browser.cookie.clone();
     let logout = browser.get("/logout").await;
     browser.submit("/logout", &logout, &[]).await.expect_status(303);
 
-    browser.cookie = left_behind;
+    browser.cookie = old_cookie;
     browser.log_in_alone(BOB).await;
 
     let page = browser.get(&consent).await;

@@ -1,16 +1,16 @@
-//! Duplicate parameters are ambiguous.
+//! Duplicate parameters of an authorization request.
 
 use crate::harness::TestServer;
 use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, request};
 
-/// MUST-030, CO-07: each parameter at most once, even with equal values, except `resource` (RFC
-/// 8707 §2) and unknown ones.
+/// MUST-030, CO-07: this includes duplicates with equal values. Only `resource` (RFC 8707 §2) and
+/// unknown parameters may occur more than once.
 #[tokio::test]
 async fn duplicate_parameter_is_rejected() {
     let server = TestServer::start().await;
     server.web().await;
     let mut browser = Browser::of(&server);
-    let ask = |fields: &[(&str, &str)], more: &str| {
+    let authorize_path = |fields: &[(&str, &str)], more: &str| {
         format!("/oauth2/authorize?{}&{more}", request(fields))
     };
 
@@ -27,7 +27,7 @@ async fn duplicate_parameter_is_rejected() {
         ("response_mode", "query"),
     ] {
         for twice in [format!("{name}={value}"), format!("{name}=x"), format!("{name}=")] {
-            let asked = browser.get(&ask(&[(name, value)], &twice)).await;
+            let asked = browser.get(&authorize_path(&[(name, value)], &twice)).await;
             let sent = asked.sent_to(CALLBACK);
             assert_eq!(sent["error"], "invalid_request", "{twice}");
             // With two states, neither is returned.
@@ -35,6 +35,6 @@ async fn duplicate_parameter_is_rejected() {
         }
     }
     let resource = "resource=https%3A%2F%2Fapi.example.test";
-    let asked = browser.get(&ask(&[], &format!("{resource}&{resource}"))).await;
+    let asked = browser.get(&authorize_path(&[], &format!("{resource}&{resource}"))).await;
     asked.expect_login_page();
 }

@@ -1,4 +1,4 @@
-//! The head of a request: size limits, and the request id.
+//! Request line and header fields: size limits, syntax, and the request id.
 
 use std::collections::HashSet;
 
@@ -12,8 +12,8 @@ async fn get(server: &TestServer, path: &str, fields: &str) -> Answer {
     server.raw(request.as_bytes()).await.answer
 }
 
-/// DS-02: a target of up to 8 KiB; beyond it, the error envelope, or hyper's bare response beyond
-/// its own limit.
+/// DS-02: larger targets get an error envelope. Targets beyond hyper's own limit get a response
+/// without a body.
 #[tokio::test]
 async fn request_target_of_more_than_8_kib_is_rejected() {
     let server = TestServer::start().await;
@@ -25,7 +25,7 @@ async fn request_target_of_more_than_8_kib_is_rejected() {
     get(&server, &target(70_000), "").await.expect_status(414);
 }
 
-/// DS-02: header fields of up to 16 KiB, few or many.
+/// DS-02: the limit applies to a few large fields and to many small ones.
 #[tokio::test]
 async fn header_fields_of_more_than_16_kib_are_rejected() {
     let server = TestServer::start().await;
@@ -43,7 +43,7 @@ async fn header_fields_of_more_than_16_kib_are_rejected() {
     get(&server, "/livez", &fields(1_000, 1)).await.expect_status(431);
 }
 
-/// DS-02: invalid HTTP ends the connection alone.
+/// DS-02: invalid HTTP affects only its own connection.
 #[tokio::test]
 async fn invalid_request_head_gets_a_400() {
     let server = TestServer::start().await;
@@ -65,16 +65,15 @@ async fn invalid_request_head_gets_a_400() {
     server.get("/livez").await.expect_status(200);
 }
 
-/// HP-05: request smuggling: a request with an ambiguous length gets one response, and the
-/// connection is closed, so that the rest is not read as a request. (`tests/faults` has nginx in
-/// front.)
+/// HP-05: against request smuggling, the connection is closed after the response, so the remaining
+/// bytes are not read as a request. `tests/faults` tests this with nginx as a proxy.
 #[tokio::test]
 async fn request_of_ambiguous_length_gets_one_response() {
     let server = TestServer::start().await;
     let smuggled = "GET /smuggled HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let after_none = format!("0\r\n\r\n{smuggled}");
-    let inside = format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len());
-    let length = after_none.len();
+    let after_empty_chunk = format!("0\r\n\r\n{smuggled}");
+    let inside_chunk = format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len());
+    let length = after_empty_chunk.len();
     let answers = async |fields: &str, body: &str| {
         let head = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\n\
                     content-type: application/x-www-form-urlencoded\r\n";
@@ -84,18 +83,18 @@ async fn request_of_ambiguous_length_gets_one_response() {
         (first.status, 1 + rest.matches("HTTP/1.1 ").count())
     };
 
-    // With one length, there are two requests.
-    assert_eq!(answers("transfer-encoding: chunked", &after_none).await, (401, 2));
+    // Control: with an unambiguous length, the server reads two requests.
+    assert_eq!(answers("transfer-encoding: chunked", &after_empty_chunk).await, (401, 2));
     for (fields, body) in [
-        (&*format!("content-length: {length}\r\ntransfer-encoding: chunked"), &*after_none),
-        (&*format!("transfer-encoding: chunked\r\ncontent-length: {length}"), &after_none),
-        ("transfer-encoding: chunked\r\ncontent-length: 4", &inside),
+        (&*format!("content-length: {length}\r\ntransfer-encoding: chunked"), &*after_empty_chunk),
+        (&*format!("transfer-encoding: chunked\r\ncontent-length: {length}"), &after_empty_chunk),
+        ("transfer-encoding: chunked\r\ncontent-length: 4", &inside_chunk),
         ("transfer-encoding: xchunked\r\ncontent-length: 0", smuggled),
-        ("transfer-encoding : chunked\r\ncontent-length: 5", &after_none),
+        ("transfer-encoding : chunked\r\ncontent-length: 5", &after_empty_chunk),
         ("transfer-encoding: identity\r\ncontent-length: 0", smuggled),
-        ("transfer-encoding: chunked, identity", &after_none),
-        ("transfer-encoding: chunked\r\ntransfer-encoding: identity", &after_none),
-        ("transfer-encoding: \x0bchunked", &after_none),
+        ("transfer-encoding: chunked, identity", &after_empty_chunk),
+        ("transfer-encoding: chunked\r\ntransfer-encoding: identity", &after_empty_chunk),
+        ("transfer-encoding: \x0bchunked", &after_empty_chunk),
         ("transfer-encoding:\r\n chunked\r\ncontent-length: 0", smuggled),
         ("content-length: +0", smuggled),
         ("content-length: 0, 0", smuggled),
@@ -111,7 +110,7 @@ async fn request_of_ambiguous_length_gets_one_response() {
     server.get("/livez").await.expect_status(200);
 }
 
-/// N-86: every response has a request id, whichever layer produced it.
+/// N-86: this includes the responses of every middleware.
 #[tokio::test]
 async fn every_response_has_a_unique_request_id() {
     let server = TestServer::start().await;
@@ -153,7 +152,7 @@ async fn every_response_has_a_unique_request_id() {
     }
 }
 
-/// A caller's request id is used if it is a UUID, to correlate logs.
+/// A caller can correlate logs by its own request id, which must be a UUID.
 #[tokio::test]
 async fn request_id_of_the_caller_is_used() {
     let server = TestServer::start().await;
@@ -173,7 +172,7 @@ async fn request_id_of_the_caller_is_used() {
     }
 }
 
-/// IJ-02: other values are replaced, to prevent injection into logs and headers.
+/// IJ-02: this prevents injection into logs and headers.
 #[tokio::test]
 async fn request_id_that_is_no_uuid_is_replaced() {
     let server = TestServer::start().await;

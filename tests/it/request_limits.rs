@@ -1,5 +1,4 @@
-//! Size limits of requests and registrations, so that browsers, databases and proxies can transport
-//! them.
+//! Limits of requests and registrations that result from limits of browsers, databases and proxies.
 
 use crate::harness::TestServer;
 use crate::harness::oauth::{Browser, CALLBACK, WEB, flow, hidden, request};
@@ -10,7 +9,7 @@ async fn server() -> TestServer {
     server
 }
 
-/// Browsers normalise line breaks in posted forms, so such a state could not be returned unchanged.
+/// Browsers normalise line breaks in posted forms, so these values could not be returned unchanged.
 #[tokio::test]
 async fn state_with_control_characters_is_rejected_and_not_returned() {
     let server = server().await;
@@ -35,13 +34,13 @@ async fn state_with_control_characters_is_rejected_and_not_returned() {
         let answer = browser.authorize(&[("login_hint", &bad)]).await;
         answer.expect_login_page();
     }
-    let at_most = "a".repeat(4096);
-    let asked = [("response_mode", "form_post"), ("prompt", "none"), ("state", &at_most)];
-    let fields = hidden(&browser.authorize(&asked).await);
-    assert!(fields.contains(&("state".to_owned(), at_most)));
+    let longest = "a".repeat(4096);
+    let parameters = [("response_mode", "form_post"), ("prompt", "none"), ("state", &longest)];
+    let fields = hidden(&browser.authorize(&parameters).await);
+    assert!(fields.contains(&("state".to_owned(), longest)));
 }
 
-/// The stored size of a pending request is limited.
+/// The page contains the sealed request in a form field.
 #[tokio::test]
 async fn pending_request_size_is_limited() {
     let server = server().await;
@@ -59,14 +58,14 @@ async fn pending_request_size_is_limited() {
         let fields: Vec<_> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
         let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let page = browser.post("/oauth2/authorize", &fields).await;
-        let carried = flow(page.expect_login_page()).len();
-        assert!(carried < 6000, "{carried}");
+        let sealed_length = flow(page.expect_login_page()).len();
+        assert!(sealed_length < 6000, "{sealed_length}");
         assert_eq!(page.html().contains("@example.test"), more[0].1 == hint);
     }
     assert_eq!(server.database.count("pending_authorization").await, 0);
 }
 
-/// Some proxies limit the headers of a response to 4 KiB, and reject larger ones.
+/// Some proxies reject responses with more than 4 KiB of headers.
 #[tokio::test]
 async fn page_headers_stay_small_for_large_registrations() {
     let server = server().await;

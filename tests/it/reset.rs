@@ -1,4 +1,4 @@
-//! Password reset, for the owner of the address.
+//! Password reset by the owner of the email address.
 
 use serde_json::json;
 
@@ -11,19 +11,19 @@ async fn reset(server: &TestServer, token: &str, new_password: &str) -> Answer {
     server.post("/api/auth/password/reset", &body).await
 }
 
-/// ID-03: an attacker who signed up with a foreign address loses access when its owner resets the
-/// password.
+/// ID-03: an attacker who signed up with somebody else's address loses access when the owner of the
+/// address resets the password.
 #[tokio::test]
 async fn reset_locks_out_an_attacker_who_signed_up_with_the_address() {
     let server = TestServer::start().await;
-    let squatter = server.sign_up("ada@example.test").await.tokens();
+    let attacker = server.sign_up("ada@example.test").await.tokens();
     let token = server.reset_token("ada@example.test").await;
 
     reset(&server, &token, NEW_PASSWORD).await.expect_status(204);
 
     server.log_in("ada@example.test", PASSWORD).await.expect_error(401, "AUTH_FAILED");
-    server.me(&squatter.access_token).await.expect_error(401, "UNAUTHORIZED");
-    server.refresh(&squatter.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    server.me(&attacker.access_token).await.expect_error(401, "UNAUTHORIZED");
+    server.refresh(&attacker.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
     let owner = server.log_in("ada@example.test", NEW_PASSWORD).await.expect_status(200).tokens();
     assert_eq!(server.me(&owner.access_token).await.json()["email_verified"], true);
     for event in ["password_reset_requested", "password_reset", "email_verified"] {
@@ -31,7 +31,7 @@ async fn reset_locks_out_an_attacker_who_signed_up_with_the_address() {
     }
 }
 
-/// AT-03: of many concurrent uses of one token, one succeeds, and only its password works.
+/// AT-03: of many concurrent uses of a token, exactly one succeeds and sets the password.
 #[tokio::test]
 async fn reset_token_works_once() {
     let server = TestServer::start().await;
@@ -60,7 +60,7 @@ async fn newer_reset_token_voids_the_older_one() {
         server.sign_up(email).await.expect_status(201);
     }
     let older = server.reset_token("ada@example.test").await;
-    let of_another = server.reset_token("bob@example.test").await;
+    let bobs = server.reset_token("bob@example.test").await;
     let newer = server.reset_token("ada@example.test").await;
 
     reset(&server, &older, NEW_PASSWORD).await.expect_error(400, "INVALID_RESET_TOKEN");
@@ -68,7 +68,7 @@ async fn newer_reset_token_voids_the_older_one() {
     reset(&server, &newer, NEW_PASSWORD).await.expect_status(204);
 
     server.log_in("ada@example.test", NEW_PASSWORD).await.expect_status(200);
-    reset(&server, &of_another, NEW_PASSWORD).await.expect_status(204);
+    reset(&server, &bobs, NEW_PASSWORD).await.expect_status(204);
     let again = server.reset_token("ada@example.test").await;
     reset(&server, &newer, PASSWORD).await.expect_error(400, "INVALID_RESET_TOKEN");
     reset(&server, &again, PASSWORD).await.expect_status(204);
@@ -86,8 +86,8 @@ async fn reset_token_expires_after_half_an_hour() {
     server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
 }
 
-/// AT-10: no session opened with the old password survives the response, whichever began first, on
-/// two instances.
+/// AT-10: after the response, every session opened with the old password has ended, on two
+/// instances and in any order of the requests.
 #[tokio::test]
 async fn logins_with_the_old_password_do_not_outlive_a_reset() {
     let server = TestServer::with(|config| {
@@ -122,7 +122,7 @@ async fn logins_with_the_old_password_do_not_outlive_a_reset() {
     assert_eq!(server.database.count(live).await, 0);
 }
 
-/// RL-07: guesses at the account do not lock its owner out after a reset.
+/// RL-07: after a reset, the failed logins of an attacker do not lock out the owner.
 #[tokio::test]
 async fn reset_clears_the_account_limit() {
     let server = TestServer::start().await;
@@ -151,7 +151,7 @@ async fn weak_new_password_does_not_use_up_the_reset_token() {
     reset(&server, &token, NEW_PASSWORD).await.expect_status(204);
 }
 
-/// Like RF-12: neither altered tokens nor tokens of another kind reset anything.
+/// Like RF-12: altered tokens and tokens of another kind are rejected.
 #[tokio::test]
 async fn altered_reset_token_is_rejected() {
     let server = TestServer::start().await;

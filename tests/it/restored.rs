@@ -1,5 +1,5 @@
-//! W9: an older backup is restored. The start is refused, and after `signet restored` no earlier
-//! credential works.
+//! W9: restoring an older backup. The server refuses to start until `signet restored` was run,
+//! which invalidates all earlier credentials.
 
 use std::fs::{read_to_string, remove_file, write};
 use std::os::unix::fs::PermissionsExt;
@@ -22,8 +22,8 @@ async fn run(database: &TestDatabase, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A server with an account, stopped, backed up and started again.
-async fn backed_up() -> (TestServer, Tokens) {
+/// A server with one account and a backup, started again after the backup.
+async fn server_with_backup() -> (TestServer, Tokens) {
     let mut server = TestServer::start().await;
     let ada = server.sign_up("ada@example.test").await.tokens();
     server.stop_cleanly().await;
@@ -36,9 +36,9 @@ async fn restore_backup(server: &mut TestServer) {
     server.database.restore().await;
 }
 
-/// Credentials issued before or after the backup, ended or not.
+/// Credentials issued before and after the backup, whether or not they are still valid.
 #[derive(Default)]
-struct Issued {
+struct Credentials {
     refresh_tokens: Vec<String>,
     client_tokens: Vec<String>,
     access_tokens: Vec<String>,
@@ -47,13 +47,13 @@ struct Issued {
     reset_tokens: Vec<String>,
 }
 
-impl Issued {
-    fn add_credentials(&mut self, tokens: &Tokens) {
+impl Credentials {
+    fn add_tokens(&mut self, tokens: &Tokens) {
         self.refresh_tokens.push(tokens.refresh_token.clone());
         self.access_tokens.push(tokens.access_token.clone());
     }
 
-    fn add_clients(&mut self, answer: &Answer) {
+    fn add_client_tokens(&mut self, answer: &Answer) {
         answer.expect_status(200);
         self.client_tokens.push(answer.text("refresh_token"));
         self.access_tokens.push(answer.text("access_token"));
@@ -65,19 +65,19 @@ const OFFLINE: &[(&str, &str)] = &[("scope", "openid email offline_access")];
 #[tokio::test]
 async fn earlier_credentials_are_invalid_after_a_restore() {
     let mut server = TestServer::start().await;
-    let mut issued = Issued::default();
+    let mut issued = Credentials::default();
     let web = server.apply(WEB).await.remove(0);
     for email in ["ada@example.test", "bob@example.test", "cleo@example.test"] {
-        issued.add_credentials(&server.sign_up(email).await.tokens());
+        issued.add_tokens(&server.sign_up(email).await.tokens());
     }
     let spent_later = server.log_in("ada@example.test", PASSWORD).await.tokens();
     let logged_out_later = server.log_in("ada@example.test", PASSWORD).await.tokens();
-    issued.add_credentials(&spent_later);
-    issued.add_credentials(&logged_out_later);
+    issued.add_tokens(&spent_later);
+    issued.add_tokens(&logged_out_later);
     let mut browser = Browser::of(&server);
     let code = browser.code("ada@example.test", OFFLINE).await;
     let client = server.redeem(&web, &code).await;
-    issued.add_clients(&client);
+    issued.add_client_tokens(&client);
     issued
         .codes
         .push(browser.authorize(OFFLINE).await.sent_to("https://rp.example/cb")["code"].clone());
@@ -88,13 +88,13 @@ async fn earlier_credentials_are_invalid_after_a_restore() {
 
     server = server.restart().await;
     server.log_out(&logged_out_later.access_token).await.expect_status(200);
-    issued.add_credentials(&server.refresh(&spent_later.refresh_token).await.tokens());
+    issued.add_tokens(&server.refresh(&spent_later.refresh_token).await.tokens());
     let fields =
         [("grant_type", "refresh_token"), ("refresh_token", issued.client_tokens[0].as_str())];
     let rotated = server.token(&web, &fields).await;
-    issued.add_clients(&rotated);
-    issued.add_credentials(&server.sign_up("dora@example.test").await.tokens());
-    issued.add_credentials(&server.log_in("bob@example.test", PASSWORD).await.tokens());
+    issued.add_client_tokens(&rotated);
+    issued.add_tokens(&server.sign_up("dora@example.test").await.tokens());
+    issued.add_tokens(&server.log_in("bob@example.test", PASSWORD).await.tokens());
     server.redeem(&web, &issued.codes[0]).await.expect_status(200);
     let mut browser = Browser::of(&server);
     issued.codes.push(browser.code("ada@example.test", OFFLINE).await);
@@ -109,22 +109,22 @@ async fn earlier_credentials_are_invalid_after_a_restore() {
 
     let refusal = Program::new(&server.database).refusal().await;
     assert!(refusal.contains("signet restored"), "{refusal}");
-    let said = run(&server.database, &["restored"]).await;
-    for what in ["disabled", "old passwords", "client secrets", "created since"] {
-        assert!(said.contains(what), "{what}: {said}");
+    let printed = run(&server.database, &["restored"]).await;
+    for text in ["disabled", "old passwords", "client secrets", "created since"] {
+        assert!(printed.contains(text), "{text}: {printed}");
     }
-    // It may be run again, as after an interruption.
+    // The command may be run again, for example after an interruption.
     run(&server.database, &["restored"]).await;
     server = server.restart().await;
 
-    assert_void(&server, &web, &issued, &jwks_before).await;
+    assert_all_invalid(&server, &web, &issued, &jwks_before).await;
     assert_new_logins_work(&server, &issued).await;
 }
 
-async fn assert_void(
+async fn assert_all_invalid(
     server: &TestServer,
     web: &crate::harness::oauth::Rp,
-    issued: &Issued,
+    issued: &Credentials,
     keys_before: &serde_json::Value,
 ) {
     for token in &issued.refresh_tokens {
@@ -164,7 +164,7 @@ async fn assert_void(
     assert_eq!(events.iter().filter(|event| *event == "database_restored").count(), 2);
 }
 
-async fn assert_new_logins_work(server: &TestServer, issued: &Issued) {
+async fn assert_new_logins_work(server: &TestServer, issued: &Credentials) {
     let new = server.log_in("ada@example.test", PASSWORD).await.tokens();
     server.me(&new.access_token).await.expect_status(200);
     let newer = server.refresh(&new.refresh_token).await.tokens();
@@ -174,18 +174,19 @@ async fn assert_new_logins_work(server: &TestServer, issued: &Issued) {
     assert!(!server.publishes_the_end_of(&new.access_token).await);
     server.log_out(&newer.access_token).await.expect_status(200);
     server.expect_published_end_of(&new.access_token).await;
-    // Lists that are missing in the backup are closed, too.
+    // Status lists that are missing in the backup are closed, too.
     for unknown in ["/status/2", "/status/3"] {
         let list = StatusList::of(server.get(unknown).await);
         assert!(list.bytes.iter().all(|byte| *byte == 0xff));
     }
 }
 
-/// A copy from before `signet restored` is still detected as older, even without the state file,
-/// and after a downgrade of the schema.
+/// A backup from before the run of `signet restored` is detected as older when it is restored
+/// again. This works even if the state file was deleted before that run, and after a downgrade of
+/// the schema.
 #[tokio::test]
 async fn restored_backup_is_refused_again() {
-    let (mut server, _) = Box::pin(backed_up()).await;
+    let (mut server, _) = Box::pin(server_with_backup()).await;
     restore_backup(&mut server).await;
     remove_file(server.database.state_file()).unwrap();
     run(&server.database, &["restored"]).await;
@@ -200,10 +201,10 @@ async fn restored_backup_is_refused_again() {
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// Commands do not count commits: running one on an older copy does not make it look newer.
+/// Commands do not increase the count of commits, by which the server detects an older backup.
 #[tokio::test]
 async fn commands_do_not_make_an_older_backup_look_newer() {
-    let (mut server, ada) = Box::pin(backed_up()).await;
+    let (mut server, ada) = Box::pin(server_with_backup()).await;
     server.refresh(&ada.refresh_token).await.expect_status(200);
     restore_backup(&mut server).await;
 
@@ -217,7 +218,7 @@ async fn commands_do_not_make_an_older_backup_look_newer() {
     assert!(refusal.contains("signet restored"), "{refusal}");
 }
 
-/// Rehearsing a restore on a copy does not prevent serving the original.
+/// The rehearsal must not prevent the server from starting with the original database.
 #[tokio::test]
 async fn restore_rehearsal_on_a_copy_is_reported_and_can_be_undone() {
     let (one, copy) = (TestDatabase::create().await, TestDatabase::create().await);
@@ -249,7 +250,8 @@ async fn restore_rehearsal_on_a_copy_is_reported_and_can_be_undone() {
     Program::new(&one).serve().await.end(Signal::TERM).await;
 }
 
-/// A wrong `SIGNET_DATABASE_URL` creates a new database beside another one's state file.
+/// With a wrong `SIGNET_DATABASE_URL`, the server creates a new database but uses the state file of
+/// another one.
 #[tokio::test]
 async fn new_database_beside_another_state_file_logs_a_warning() {
     let (one, new) = (TestDatabase::create().await, TestDatabase::create().await);
@@ -265,8 +267,8 @@ async fn new_database_beside_another_state_file_logs_a_warning() {
     assert!(!second.contains("this is a new database"), "{second}");
 }
 
-/// A server that still has the replaced SQLite file open writes its state over the restored one
-/// when it stops.
+/// A server that still has the replaced SQLite file open would overwrite the restored file when it
+/// stops.
 #[tokio::test]
 async fn restore_waits_for_the_server_to_stop_on_sqlite() {
     let database = TestDatabase::create().await;
@@ -278,16 +280,17 @@ async fn restore_waits_for_the_server_to_stop_on_sqlite() {
 
     let output = program.run(&["restored"]).await;
 
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success(), "{said}");
-    assert!(said.contains("stop it, restore the backup again"), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{stderr}");
+    assert!(stderr.contains("stop it, restore the backup again"), "{stderr}");
     let (status, printed) = serving.end(Signal::TERM).await;
     assert_eq!(status.code(), Some(0), "{printed}");
     run(&database, &["restored"]).await;
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// New pods have no state file; both clean and unclean stops leave one that the next start accepts.
+/// New pods have no state file. After a clean and after an unclean stop, the next start accepts the
+/// state file.
 #[tokio::test]
 async fn database_unknown_to_the_state_file_is_accepted_with_a_warning() {
     let database = TestDatabase::create().await;
@@ -309,7 +312,8 @@ async fn database_unknown_to_the_state_file_is_accepted_with_a_warning() {
     assert!(!printed.contains("state file"), "{printed}");
 }
 
-/// Databases may share the state file, and another database is not an older one.
+/// Databases may share a state file. The server must not mistake another database for an older
+/// backup.
 #[tokio::test]
 async fn state_file_distinguishes_several_databases() {
     let (one, other) = (TestDatabase::create().await, TestDatabase::create().await);
@@ -333,8 +337,8 @@ async fn state_file_distinguishes_several_databases() {
 #[tokio::test]
 async fn unwritable_state_file_is_reported_at_each_start_and_by_the_doctor() {
     let database = TestDatabase::create().await;
-    let nowhere = database.directory().join("nowhere/signet.state").display().to_string();
-    let program = Program::new(&database).with("SIGNET_STATE_FILE", &nowhere);
+    let missing = database.directory().join("missing/signet.state").display().to_string();
+    let program = Program::new(&database).with("SIGNET_STATE_FILE", &missing);
 
     for _ in 0..2 {
         let (status, printed) = program.serve().await.end(Signal::TERM).await;
@@ -345,13 +349,15 @@ async fn unwritable_state_file_is_reported_at_each_start_and_by_the_doctor() {
         let output = program.run(&["doctor", "http://127.0.0.1:1"]).await;
         String::from_utf8(output.stdout).unwrap()
     };
-    let said = doctor(&program).await;
-    assert!(said.contains("FAULT  the state file") && said.contains("cannot be written"), "{said}");
+    let report = doctor(&program).await;
+    assert!(report.contains("FAULT  the state file"), "{report}");
+    assert!(report.contains("cannot be written"), "{report}");
 
     let program = Program::new(&database);
     program.serve().await.end(Signal::TERM).await;
-    let said = doctor(&program).await;
-    assert!(said.contains("knows the database") && !said.contains("FAULT  the state"), "{said}");
+    let report = doctor(&program).await;
+    assert!(report.contains("knows the database"), "{report}");
+    assert!(!report.contains("FAULT  the state"), "{report}");
     if !database.is_postgres() {
         let beside = database.directory().join("signet.state").display().to_string();
         let program = program.with("SIGNET_STATE_FILE", &beside);
@@ -363,7 +369,7 @@ async fn unwritable_state_file_is_reported_at_each_start_and_by_the_doctor() {
 
 #[tokio::test]
 async fn doctor_reports_an_older_backup() {
-    let (mut server, _) = Box::pin(backed_up()).await;
+    let (mut server, _) = Box::pin(server_with_backup()).await;
     restore_backup(&mut server).await;
     let doctor = async || {
         let output = Program::new(&server.database).run(&["doctor", "http://127.0.0.1:1"]).await;
@@ -382,7 +388,8 @@ async fn doctor_reports_an_older_backup() {
     assert!(restored.contains("`signet restored` was last run at"), "{restored}");
 }
 
-/// Harmless while instances run on PostgreSQL: they stop, and what they granted until then is void.
+/// On PostgreSQL, `signet restored` may be run while instances are running. They stop, and all
+/// credentials that they issued until then are invalid.
 #[tokio::test]
 async fn instances_running_during_a_restore_stop() {
     let database = TestDatabase::create().await;
@@ -405,7 +412,8 @@ async fn instances_running_during_a_restore_stop() {
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// A fail-over to a lagging replica: one loud log line and an outage; the server continues.
+/// After a fail-over to a lagging replica, the server logs one error, records an outage, and
+/// continues.
 #[tokio::test]
 async fn database_rollback_under_a_running_server_is_logged() {
     let database = TestDatabase::create().await;
