@@ -1,4 +1,4 @@
-//! Deletion of expired data, and wrong clocks.
+//! Deletion of expired data, also with a wrong clock.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
 
 impl TestServer {
-    /// Sets the wall clock ahead; no time passes.
+    /// Sets the wall clock ahead without advancing the uptime.
     fn advance_wall_clock(&self, seconds: u64) {
         self.clock.set(self.clock.now().plus(Duration::from_secs(seconds)));
     }
 
-    /// The same server after a restart, when its first purge is done.
+    /// Restarts the server, and waits until its first purge has finished.
     async fn restart_and_purge(self) -> Self {
         let digest = if self.database.is_postgres() { "sha256('x')" } else { "randomblob(32)" };
         let server = self.restart().await;
@@ -25,7 +25,7 @@ impl TestServer {
             server.database.count("used_assertion").await == 0
         })
         .await;
-        // The other tables follow.
+        // The purge then continues with other tables.
         tokio::time::sleep(Duration::from_secs(1)).await;
         server
     }
@@ -36,8 +36,8 @@ impl TestServer {
     }
 }
 
-/// W10: a clock that is ahead for three seconds, even during a start, revives no logout, removes no
-/// key and schedules no rotation.
+/// W10: if the clock is ahead for three seconds, even during a start, all logouts and keys remain,
+/// and no rotation is scheduled.
 #[tokio::test]
 async fn clock_briefly_ahead_deletes_nothing() {
     for ahead in [40 * DAY, 10 * 365 * DAY] {
@@ -68,7 +68,7 @@ async fn clock_briefly_ahead_deletes_nothing() {
     }
 }
 
-/// W10: a lease taken by a clock that was ahead does not block others.
+/// W10: an instance whose clock was ahead took the lease.
 #[tokio::test]
 async fn lease_from_the_future_does_not_block() {
     let server = TestServer::with(|config| {
@@ -93,8 +93,8 @@ async fn lease_from_the_future_does_not_block() {
     .await;
 }
 
-/// W10: serving time counts, and a day at most between two servers, if the first has served for an
-/// hour.
+/// W10: the retention time advances with the uptime. For the pause between two runs of the server,
+/// it advances by at most one day, and only if the earlier run lasted for an hour.
 #[tokio::test]
 async fn retention_time_counts_uptime_and_a_day_per_pause() {
     let server = TestServer::start().await;
@@ -112,9 +112,9 @@ async fn retention_time_counts_uptime_and_a_day_per_pause() {
     let server = server.restart().await;
     assert_eq!(server.retention().await, after(HOUR + DAY));
     let server = server.restart().await;
-    assert_eq!(server.retention().await, after(HOUR + DAY), "nor since the last restart");
+    assert_eq!(server.retention().await, after(HOUR + DAY), "the uptime since the last restart was less than an hour");
 
-    // After the clock is set back, retention time waits for it; it is never ahead of it.
+    // After the clock was set back, the retention time advances only once the clock has passed it.
     server.clock.set(after(HOUR));
     server.advance_seconds(2 * HOUR);
     let server = server.restart().await;
@@ -124,7 +124,7 @@ async fn retention_time_counts_uptime_and_a_day_per_pause() {
     assert_eq!(server.retention().await, server.clock.now());
 }
 
-/// W10: two instances do not count time twice.
+/// W10: the uptimes of two instances are not added up.
 #[tokio::test]
 async fn instances_share_one_retention_time() {
     let mut one = TestServer::start().await;
@@ -139,8 +139,8 @@ async fn instances_share_one_retention_time() {
     assert_eq!(one.retention().await, begin.plus(Duration::from_secs(100)));
 }
 
-/// W14: data of an ended session is deleted after the configured time, and its credentials are of
-/// no use.
+/// W14: the data of an ended session is deleted after the configured time. Its credentials stay
+/// invalid.
 #[tokio::test]
 async fn ended_sessions_are_deleted_after_their_retention() {
     for days in [30, 1] {
@@ -160,14 +160,14 @@ async fn sessions_are_deleted_after(days: u64) {
         sign_up(name).await;
     }
     let ago = |hours: u64| server.clock.now().minus(Duration::from_secs(hours * HOUR)).as_micros();
-    let (over, recent) = (ago(days * 24 + 1), ago(days * 24 - 1));
+    let (too_old, recent) = (ago(days * 24 + 1), ago(days * 24 - 1));
     for (column, at, name) in [
-        ("ended_at", over, "long"),
+        ("ended_at", too_old, "long"),
         ("ended_at", recent, "short"),
-        ("absolute_expires_at", over, "expired"),
+        ("absolute_expires_at", too_old, "expired"),
         ("absolute_expires_at", recent, "lately"),
-        // Idle too long, but its client sessions may be live.
-        ("idle_expires_at", over, "live"),
+        // The login has been idle too long, but its client sessions may still be active.
+        ("idle_expires_at", too_old, "live"),
     ] {
         let sql = format!(
             "UPDATE session SET {column} = {at} WHERE account_id = \
@@ -179,10 +179,10 @@ async fn sessions_are_deleted_after(days: u64) {
     let server = server.restart().await;
     let is_done = async || server.database.count("session").await == 3;
     eventually("ended sessions are deleted", is_done).await;
-    let left = "SELECT email FROM account WHERE id IN (SELECT account_id FROM session) ORDER BY 1";
-    let left: Vec<String> = server.database.column(left).await;
+    let remaining = "SELECT email FROM account WHERE id IN (SELECT account_id FROM session) ORDER BY 1";
+    let remaining: Vec<String> = server.database.column(remaining).await;
 
-    assert_eq!(left, ["lately@example.test", "live@example.test", "short@example.test"]);
+    assert_eq!(remaining, ["lately@example.test", "live@example.test", "short@example.test"]);
     for tokens in &logged_out {
         assert!(server.publishes_the_end_of(&tokens.access_token).await);
         server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");

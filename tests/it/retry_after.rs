@@ -1,4 +1,4 @@
-//! Temporary refusals have a `Retry-After`: at the protocol endpoints and pages as at the JSON API.
+//! Temporary refusals at the protocol endpoints and pages have a `Retry-After`, as at the JSON API.
 
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ fn post(server: &TestServer, path: &str, fields: &[(&str, &str)]) -> RequestBuil
     request.header("content-type", "application/x-www-form-urlencoded")
 }
 
-/// Each protocol endpoint that takes a secret, called by a client that has one.
-fn post_requests(server: &TestServer, web: &Rp) -> [RequestBuilder; 3] {
+/// A request to each protocol endpoint with client authentication, with the client's secret.
+fn authenticated_requests(server: &TestServer, web: &Rp) -> [RequestBuilder; 3] {
     let requests = [
         post(server, "/oauth2/token", &[("grant_type", "client_credentials")]),
         post(server, "/oauth2/introspect", &[("token", "x")]),
@@ -54,14 +54,14 @@ async fn protocol_endpoints_send_retry_after() {
     for _ in 0..2 {
         from(get(&authorization_page())).await.expect_status(200);
         from(get("/oauth2/userinfo")).await.expect_status(401);
-        // Authenticated requests are limited by client: introspection separately from the others.
-        let [asked_token, introspected, _] = post_requests(&server, &web);
-        from(asked_token).await.expect_status(400);
-        from(introspected).await.expect_status(200);
+        // Authenticated requests are limited per client. Introspection has a separate limit.
+        let [token_request, introspection, _] = authenticated_requests(&server, &web);
+        from(token_request).await.expect_status(400);
+        from(introspection).await.expect_status(200);
     }
 
     let refused = [get(&authorization_page()), get("/oauth2/userinfo").bearer_auth("x")];
-    for request in refused.into_iter().chain(post_requests(&server, &web)) {
+    for request in refused.into_iter().chain(authenticated_requests(&server, &web)) {
         let answer = from(request).await;
         answer.expect_status(429);
         let wait: u64 = answer.header("retry-after").parse().unwrap();
@@ -69,7 +69,7 @@ async fn protocol_endpoints_send_retry_after() {
     }
 }
 
-/// RL-05: the exact wait.
+/// RL-05: the value is the exact remaining time.
 #[tokio::test]
 async fn pages_send_retry_after() {
     let (server, _) = server().await;
@@ -97,12 +97,11 @@ async fn pages_send_retry_after() {
     }
 }
 
-/// A 503 has a `Retry-After`, too.
 #[tokio::test]
 async fn database_outage_responses_have_retry_after() {
     let (server, web) = server().await;
     let cookie = format!("__Host-signet={}", "a".repeat(43));
-    let mut requests = Vec::from(post_requests(&server, &web));
+    let mut requests = Vec::from(authenticated_requests(&server, &web));
     requests.push(server.request(Method::GET, &authorization_page()));
     requests.extend(PAGES.map(|page| server.request(Method::GET, page).header("cookie", &cookie)));
     server.clock.advance(Duration::from_mins(2));

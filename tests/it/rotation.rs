@@ -1,6 +1,6 @@
-//! Key rotation: a new key is published, signs once every cached key set contains it, and is
-//! removed when its last token has expired; on every instance, whichever command or task started
-//! it.
+//! Key rotation: a new key is published first. It signs once every cached key set contains it. It
+//! is removed when its last token has expired. Every instance follows this schedule, whether a
+//! command or a task started the rotation.
 
 use std::time::Duration;
 
@@ -26,17 +26,17 @@ fn command_line(server: &TestServer) -> Program {
     Program::new(&server.database).with("SIGNET_KEY_RELOAD_SECONDS", "1")
 }
 
-/// Runs `signet keys …`, which must succeed; returns its output.
+/// Runs `signet keys …`, which must succeed, and returns its output.
 async fn keys(server: &TestServer, arguments: &[&str]) -> String {
     let output = command_line(server).run(&[&["keys"], arguments].concat()).await;
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Publishes a new key on all `servers`; returns its id.
+/// Publishes a new key on all `servers`, and returns its id.
 async fn rotate(servers: &[&TestServer]) -> String {
-    let said = keys(servers[0], &["rotate"]).await;
-    let kid = said.split(' ').next().unwrap().to_owned();
+    let printed = keys(servers[0], &["rotate"]).await;
+    let kid = printed.split(' ').next().unwrap().to_owned();
     for server in servers {
         eventually("the new key is published", async || kids(server).await.contains(&kid)).await;
     }
@@ -50,7 +50,7 @@ async fn kids(server: &TestServer) -> Vec<String> {
     keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The key that a new token is signed with.
+/// The id of the key that signs new tokens.
 async fn signer(server: &TestServer) -> String {
     let tokens = server.log_in("ada@example.test", crate::harness::PASSWORD).await.tokens();
     signer_of(&tokens.access_token)
@@ -73,7 +73,7 @@ async fn advance_to(server: &TestServer, micros: i64) {
     two_reloads().await;
 }
 
-/// Reloads use the real clock; after this time, every instance has reloaded.
+/// Waits until every instance has reloaded its keys. Reloads use the real clock.
 async fn two_reloads() {
     tokio::time::sleep(RELOAD * 2 + Duration::from_millis(300)).await;
 }
@@ -92,8 +92,8 @@ fn event(step: &str, kid: &str) -> (String, String) {
     (format!("key_{step}"), format!("kid {kid}"))
 }
 
-/// KY-03, KY-04, KY-05: the whole life of two keys on two instances, to the microsecond. One of the
-/// instances performs each step, once.
+/// KY-03, KY-04, KY-05: the whole schedule of two keys on two instances, exact to the microsecond.
+/// One of the instances performs each step, and performs it once.
 #[tokio::test]
 async fn rotated_key_is_published_then_signs_and_its_predecessor_is_removed() {
     let one = server().await;
@@ -121,15 +121,15 @@ async fn rotated_key_is_published_then_signs_and_its_predecessor_is_removed() {
         assert_eq!(kids(server).await, [old.as_str(), &new]);
         server.me(&last.access_token).await.expect_status(200);
     }
-    let gone = time_of(&one, "remove_at", &old).await;
-    assert_eq!(gone - due, i64::try_from(RETENTION).unwrap() * 1_000_000);
+    let removal = time_of(&one, "remove_at", &old).await;
+    assert_eq!(removal - due, i64::try_from(RETENTION).unwrap() * 1_000_000);
     advance_to(&one, due - 1 + 86_400_000_000 - 1_000_000).await;
     for server in servers {
         server.me(&last.access_token).await.expect_status(200);
     }
-    advance_to(&one, gone - 1).await;
+    advance_to(&one, removal - 1).await;
     assert_eq!(kids(&other).await, [old.as_str(), &new]);
-    advance_to(&one, gone).await;
+    advance_to(&one, removal).await;
     for server in servers {
         assert_eq!(kids(server).await, [new.as_str()]);
         assert_eq!(signer(server).await, new);
@@ -170,26 +170,25 @@ async fn jwks_max_age_matches_the_rotation_schedule() {
     assert_eq!(later.header("cache-control"), "public, max-age=77");
 }
 
-/// The `ETag` changes with the key set, and a current copy gets a 304.
 #[tokio::test]
 async fn jwks_etag_changes_with_the_key_set_only() {
     let server = server().await;
-    let held_by = async |etag: &str| {
+    let status_with_etag = async |etag: &str| {
         let request = server.request(reqwest::Method::GET, "/.well-known/jwks.json");
         request.header("if-none-match", etag).send().await.unwrap().status().as_u16()
     };
     let before = server.get("/.well-known/jwks.json").await.header("etag").to_owned();
     two_reloads().await;
-    assert_eq!(held_by(&before).await, 304);
+    assert_eq!(status_with_etag(&before).await, 304);
 
     rotate(&[&server]).await;
     let pending = server.get("/.well-known/jwks.json").await.header("etag").to_owned();
 
     assert_ne!(before, pending);
-    assert_eq!((held_by(&before).await, held_by(&pending).await), (200, 304));
+    assert_eq!((status_with_etag(&before).await, status_with_etag(&pending).await), (200, 304));
 }
 
-/// KY-03, AT-07: keys rotate automatically; two instances create one key, not two.
+/// KY-03, AT-07: two instances together create one key, not two.
 #[tokio::test]
 async fn automatic_rotation_creates_one_key() {
     let one = TestServer::with(|config| {
@@ -209,7 +208,7 @@ async fn automatic_rotation_creates_one_key() {
     assert_eq!((both.len(), kids(&other).await), (2, both.clone()));
     advance_to(&one, begin + (1000 + i64::try_from(PUBLICATION).unwrap()) * 1_000_000).await;
     assert_eq!((signer(&one).await, signer(&other).await), (both[1].clone(), both[1].clone()));
-    // The third key is scheduled from the second's first signature.
+    // The interval until the third key starts when the second key begins to sign.
     advance_to(&one, begin + (2000 + i64::try_from(PUBLICATION).unwrap()) * 1_000_000 - 1).await;
     assert_eq!(kids(&other).await, both);
     one.clock.advance(Duration::from_micros(1));
@@ -227,7 +226,7 @@ async fn automatic_rotation_creates_one_key() {
     assert_eq!(key_events(&one).await, expected);
 }
 
-/// AT-07: an instance without the lease performs no step, however overdue, until the lease is free.
+/// AT-07: even an overdue step waits until the lease is free.
 #[tokio::test]
 async fn instance_without_the_lease_performs_no_rotation_step() {
     let server = server().await;
@@ -250,16 +249,15 @@ async fn instance_without_the_lease_performs_no_rotation_step() {
     advance_to(&server, until).await;
 
     assert_eq!(signer(&server).await, new);
-    let held = format!("lease WHERE holder = {holder}");
+    let foreign_lease = format!("lease WHERE holder = {holder}");
     assert_eq!(
-        server.database.count(&held).await,
+        server.database.count(&foreign_lease).await,
         0,
         "only the instance with the lease performs steps"
     );
     assert_eq!(time_of(&server, "activated_at", &new).await, until);
 }
 
-/// Zero disables automatic rotation.
 #[tokio::test]
 async fn rotation_interval_of_zero_disables_automatic_rotation() {
     let server = TestServer::with(|config| {
@@ -274,7 +272,7 @@ async fn rotation_interval_of_zero_disables_automatic_rotation() {
     assert_eq!(kids(&server).await.len(), 1);
 }
 
-/// AT-07: of concurrent rotation commands, one creates a key, and the others are informed.
+/// AT-07: one of the commands creates a key. The other commands fail and name that key.
 #[tokio::test]
 async fn concurrent_rotation_commands_create_one_key() {
     let one = server().await;
@@ -283,22 +281,22 @@ async fn concurrent_rotation_commands_create_one_key() {
 
     let outputs = join_all((0..6).map(|_| program.run(&["keys", "rotate"]))).await;
 
-    let made: Vec<_> = outputs.iter().filter(|output| output.status.success()).collect();
-    assert_eq!(made.len(), 1, "{outputs:?}");
-    let said = String::from_utf8_lossy(&made[0].stdout).into_owned();
-    let kid = said.split(' ').next().unwrap();
+    let succeeded: Vec<_> = outputs.iter().filter(|output| output.status.success()).collect();
+    assert_eq!(succeeded.len(), 1, "{outputs:?}");
+    let printed = String::from_utf8_lossy(&succeeded[0].stdout).into_owned();
+    let kid = printed.split(' ').next().unwrap();
     for refused in outputs.iter().filter(|output| !output.status.success()) {
-        let said = String::from_utf8_lossy(&refused.stderr);
-        assert!(said.contains(kid) && said.contains("pending"), "{said}");
+        let message = String::from_utf8_lossy(&refused.stderr);
+        assert!(message.contains(kid) && message.contains("pending"), "{message}");
     }
     for server in [&one, &other] {
-        eventually("it is published", async || kids(server).await.len() == 2).await;
+        eventually("the new key is published", async || kids(server).await.len() == 2).await;
     }
     assert_eq!(one.database.count("signing_key WHERE state = 'pending'").await, 1);
     assert_eq!(one.database.count("auth_event WHERE type = 'key_created'").await, 2);
 }
 
-/// If the clock passes several steps at once, a restarted instance skips none of them.
+/// If several steps are due after a restart, the instance performs all of them.
 #[tokio::test]
 async fn rotation_continues_after_a_restart() {
     let mut one = server().await;
@@ -337,7 +335,7 @@ async fn stale_key_set_is_served_without_caching() {
     server.get("/livez").await.expect_status(200);
 }
 
-/// `export-public` prints what is served, and `list` includes removed keys.
+/// `export-public` prints the published key set, and `list` prints the state of each key.
 #[tokio::test]
 async fn exported_keys_match_the_published_key_set() {
     let server = server().await;
@@ -355,7 +353,7 @@ async fn exported_keys_match_the_published_key_set() {
     assert!(lines[1].contains("signs from"), "{listed}");
 }
 
-/// C10: as PEM, for programs that do not read JWK sets; readers ignore text outside the blocks.
+/// C10: PEM is for programs that do not read JWK sets. They ignore text outside the PEM blocks.
 #[tokio::test]
 async fn keys_are_exported_as_pem() {
     let server = server().await;

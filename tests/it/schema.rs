@@ -15,13 +15,14 @@ async fn stopped_database_with_data() -> (TestServer, Program) {
     (server, program)
 }
 
-/// Runs `signet migrate …`; returns its output, one line per migration.
+/// Runs `signet migrate …`, and returns its output, one line per migration.
 async fn migrate(program: &Program, arguments: &[&str]) -> Vec<String> {
     let output = program.run(&[&["migrate"], arguments].concat()).await;
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
+/// The number of applied migrations in such an output.
 fn applied(lines: &[String]) -> usize {
     assert_eq!(lines.len(), MIGRATIONS);
     let applied = lines.iter().take_while(|line| line.starts_with("applied")).count();
@@ -29,7 +30,7 @@ fn applied(lines: &[String]) -> usize {
     applied
 }
 
-/// OP-02: an older binary refuses a newer schema, with every command.
+/// OP-02: every command of an older binary refuses a newer schema.
 #[tokio::test]
 async fn newer_schema_is_refused_without_writes() {
     let (server, program) = stopped_database_with_data().await;
@@ -47,12 +48,12 @@ async fn newer_schema_is_refused_without_writes() {
 
     assert!(refusal.contains("m29991231_000001_from_the_future"), "{refusal}");
     assert_eq!(server.database.dump().await, before);
-    let tidy = "DELETE FROM seaql_migrations WHERE version LIKE '%from_the_future'";
-    server.database.execute(tidy).await;
+    let cleanup = "DELETE FROM seaql_migrations WHERE version LIKE '%from_the_future'";
+    server.database.execute(cleanup).await;
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// Every migration works down and up again with data, one step and all steps at a time.
+/// Every number of migrations can be reverted and applied again.
 #[tokio::test]
 async fn migrations_run_down_and_up_with_data() {
     let (server, program) = stopped_database_with_data().await;
@@ -89,7 +90,6 @@ async fn start_migrates_an_older_schema() {
     }
 }
 
-/// An unused database can be migrated before the first start.
 #[tokio::test]
 async fn empty_database_can_be_migrated_before_the_first_start() {
     let database = crate::harness::TestDatabase::create().await;
@@ -106,7 +106,6 @@ async fn empty_database_can_be_migrated_before_the_first_start() {
     assert!(database.master_key_file().exists());
 }
 
-/// `signet keys list` lists the published keys, and no secret.
 #[tokio::test]
 async fn keys_list_prints_the_published_keys_and_no_secret() {
     let (server, program) = stopped_database_with_data().await;

@@ -1,5 +1,5 @@
-//! Property test of a session's refresh tokens against a model of decision 3: for any sequence of
-//! client requests, the responses must agree.
+//! Property test: for any sequence of requests, the refresh tokens of a session must behave like a
+//! model of decision 3.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,9 +23,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Presents the newest token of the client, or the one this many older.
+    /// Presents the token that is this many generations older than the client's newest token.
     Present(usize),
-    /// The same, but the client disconnects before the response.
+    /// Like `Present`, but the client disconnects before it has read the response.
     PresentAndDisconnect(usize),
     LogOut,
     Wait(Duration),
@@ -53,7 +53,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..=12)
 }
 
-/// Decision 3, without database and tokens.
+/// A model of decision 3 without a database and without tokens.
 struct Model {
     newest: usize,
     rotated_at: Option<Timestamp>,
@@ -79,13 +79,13 @@ impl Model {
         self.idle_end.min(self.absolute_end)
     }
 
-    fn is_live(&self, now: Timestamp) -> bool {
+    fn is_active(&self, now: Timestamp) -> bool {
         !self.has_ended && now < self.expires_at()
     }
 
-    /// The generation returned for `generation`, if any.
+    /// The generation of the token that is returned for `generation`, unless it is rejected.
     fn present(&mut self, generation: usize, now: Timestamp) -> Option<usize> {
-        if !self.is_live(now) {
+        if !self.is_active(now) {
             return None;
         }
         if generation == self.newest {
@@ -104,13 +104,13 @@ impl Model {
     }
 
     fn log_out(&mut self, now: Timestamp) -> bool {
-        let was_live = self.is_live(now);
-        self.has_ended |= was_live;
-        was_live
+        let was_active = self.is_active(now);
+        self.has_ended |= was_active;
+        was_active
     }
 }
 
-/// The client: the tokens that it received, by generation.
+/// The client, with all refresh tokens that it received by generation.
 struct Client {
     access_token: String,
     refresh_tokens: BTreeMap<usize, String>,
@@ -122,15 +122,15 @@ impl Client {
         Self { access_token: tokens.access_token, refresh_tokens }
     }
 
-    /// The token `back` generations older than the newest, or the oldest.
+    /// The token `back` generations older than the newest, or else the oldest.
     fn choose(&self, back: usize) -> (usize, &str) {
         let chosen = self.refresh_tokens.iter().rev().take(back + 1).next_back().unwrap();
         (*chosen.0, chosen.1)
     }
 }
 
-/// Sends the request, and disconnects when the response starts: it is processed then. Returns the
-/// status.
+/// Sends the request, and disconnects when the response starts, because the server has processed
+/// the request then. Returns the status.
 async fn present_and_disconnect(server: &TestServer, token: &str) -> u16 {
     let body = json!({ "refresh_token": token }).to_string();
     let (client, length) = (server.fresh_client(), body.len());
@@ -140,10 +140,10 @@ async fn present_and_disconnect(server: &TestServer, token: &str) -> u16 {
     );
     let mut connection = TcpStream::connect(server.address).await.unwrap();
     connection.write_all(request.as_bytes()).await.unwrap();
-    let mut begun = [0; 12];
-    connection.read_exact(&mut begun).await.unwrap();
+    let mut status_line = [0; 12];
+    connection.read_exact(&mut status_line).await.unwrap();
     connection.set_zero_linger().unwrap();
-    String::from_utf8_lossy(&begun).trim_start_matches("HTTP/1.1 ").parse().unwrap()
+    String::from_utf8_lossy(&status_line).trim_start_matches("HTTP/1.1 ").parse().unwrap()
 }
 
 async fn present(
@@ -162,14 +162,14 @@ async fn present(
         let tokens = answer.tokens();
         let known = client.refresh_tokens.entry(expected).or_insert(tokens.refresh_token.clone());
         prop_assert_eq!(&*known, &tokens.refresh_token);
-        let left = model.expires_at().since(server.clock.now()).as_secs();
-        prop_assert_eq!(&answer.json()["refresh_token_expires_in"], &json!(left));
+        let seconds_left = model.expires_at().since(server.clock.now()).as_secs();
+        prop_assert_eq!(&answer.json()["refresh_token_expires_in"], &json!(seconds_left));
         client.access_token = tokens.access_token;
     }
     Ok(())
 }
 
-async fn take(
+async fn perform(
     step: Step,
     server: &mut Option<TestServer>,
     model: &mut Model,
@@ -200,35 +200,36 @@ async fn take(
     Ok(())
 }
 
-async fn follow(server: &Mutex<Option<TestServer>>, steps: Vec<Step>) -> Result<(), TestCaseError> {
+/// Performs the steps in a new session, and compares the server with the model after each step.
+async fn run(server: &Mutex<Option<TestServer>>, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut guard = server.lock().await;
     let running = guard.as_ref().unwrap();
     let reuses = "auth_event WHERE type = 'token_reuse'";
-    let thefts_before = running.database.count(reuses).await;
+    let reuses_before = running.database.count(reuses).await;
     let tokens = running.log_in("ada@example.test", PASSWORD).await.tokens();
     let mut model = Model::new(running.clock.now());
     let mut client = Client::new(tokens);
 
     for step in steps {
-        take(step, &mut guard, &mut model, &mut client).await?;
+        perform(step, &mut guard, &mut model, &mut client).await?;
         let running = guard.as_ref().unwrap();
-        let is_live = model.is_live(running.clock.now());
+        let is_active = model.is_active(running.clock.now());
         let status = running.me(&client.access_token).await.status;
-        prop_assert_eq!(status, if is_live { 200 } else { 401 });
+        prop_assert_eq!(status, if is_active { 200 } else { 401 });
     }
     let running = guard.as_ref().unwrap();
-    prop_assert_eq!(running.database.count(reuses).await - thefts_before, model.reuses);
+    prop_assert_eq!(running.database.count(reuses).await - reuses_before, model.reuses);
     prop_assert!(running.get("/livez").await.status == 200);
     Ok(())
 }
 
-/// RF-01 to RF-06, RF-10, AT-01: one server, many sequential sessions.
+/// RF-01 to RF-06, RF-10, AT-01: each case opens a new session on the same server.
 #[test]
 fn refresh_sequences_match_the_rotation_model() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let server = runtime.block_on(async {
         let server = TestServer::with(|config| {
-            // Access tokens live as long as a session can.
+            // Access tokens are valid for the maximum lifetime of a session.
             config.tokens.access_token_seconds = ABSOLUTE.as_secs();
             config.keys.key_rotation_seconds = 0;
             config.limits.account_attempts_per_minute = 1_000;
@@ -240,7 +241,7 @@ fn refresh_sequences_match_the_rotation_model() {
     let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
 
     let result =
-        TestRunner::new(config).run(&steps(), |steps| runtime.block_on(follow(&server, steps)));
+        TestRunner::new(config).run(&steps(), |steps| runtime.block_on(run(&server, steps)));
 
     runtime.block_on(async { drop(server.lock().await.take()) });
     result.unwrap_or_else(|error| panic!("{error}"));

@@ -1,5 +1,5 @@
-//! B5: many users behind one address, such as an office or a carrier's NAT, can log in, while
-//! failures from there are counted exactly.
+//! B5: many users behind one address, such as the NAT of an office or a carrier, can log in. Failed
+//! logins from that address are still counted exactly.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 const OFFICE: &str = "203.0.113.9";
 const LIMIT: usize = 5;
 
-/// Instances that share a database, which the first one owns. One instance on SQLite.
+/// Instances that share the database of the first instance. On SQLite, a single instance.
 async fn instances(number: usize) -> Vec<TestServer> {
     let first = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
@@ -31,7 +31,7 @@ fn person(number: usize) -> String {
     format!("person{number}@example.test")
 }
 
-/// Fifty users log in within a minute, thirty of them concurrently.
+/// All users log in within a minute, thirty of them concurrently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_users_behind_one_address_can_log_in() {
     for number in [1, 2] {
@@ -42,15 +42,15 @@ async fn fifty_users_behind_one_address_can_log_in() {
             let server = &servers[it % servers.len()];
             server.log_in_from(OFFICE, &person(it), PASSWORD).await.status
         };
-        let at_once = join_all((0..30).map(log_in)).await;
-        assert_eq!(at_once, [200; 30], "{number} instances");
+        let concurrent = join_all((0..30).map(log_in)).await;
+        assert_eq!(concurrent, [200; 30], "{number} instances");
         for it in 30..50 {
             assert_eq!(log_in(it).await, 200, "{number} instances");
         }
     }
 }
 
-/// RL-01: of twenty concurrent wrong passwords, exactly the configured number is checked.
+/// RL-01: of twenty concurrent wrong passwords, exactly five are checked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_wrong_passwords_behind_one_address_are_limited_to_five() {
     for number in [1, 2, 4] {
@@ -70,7 +70,7 @@ async fn concurrent_wrong_passwords_behind_one_address_are_limited_to_five() {
     }
 }
 
-/// Correct passwords succeed until too many wrong ones were tried, and permit no further guess.
+/// Correct passwords succeed until the limit of wrong ones is reached. They do not raise the limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn correct_passwords_do_not_permit_further_guesses() {
     let servers = instances(2).await;
@@ -113,8 +113,9 @@ async fn successful_password_change_is_not_counted() {
     assert!(statuses[..5].iter().all(|status| *status != 429), "{statuses:?}");
 }
 
-/// Attempts of a crashed instance have no verdict: others wait for five seconds and get a
-/// `Retry-After`; half a minute later the attempts count as failures.
+/// Attempts of a crashed instance never get a result. A later attempt waits five seconds for the
+/// result, and then gets a `Retry-After`. After half a minute, the attempts without a result count
+/// as failures.
 #[tokio::test]
 async fn attempts_without_a_result_delay_others_and_then_count_as_failures() {
     let servers = instances(1).await;
@@ -126,16 +127,16 @@ async fn attempts_without_a_result_delay_others_and_then_count_as_failures() {
     let as_if_crashed = "UPDATE attempt SET under_way = hits WHERE under_way IS NULL";
     server.database.execute(as_if_crashed).await;
 
-    let began = Instant::now();
+    let started = Instant::now();
     let refused = server.log_in_from(OFFICE, "ada@example.test", PASSWORD).await;
     refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
     assert_eq!(refused.header("retry-after"), "1");
-    assert!(began.elapsed() >= Duration::from_secs(5), "it waits");
+    assert!(started.elapsed() >= Duration::from_secs(5), "the request waits for the results");
     server.advance_seconds(30);
-    let began = Instant::now();
+    let started = Instant::now();
     let refused = server.log_in_from(OFFICE, "ada@example.test", PASSWORD).await;
     assert_eq!(refused.header("retry-after"), "30");
-    assert!(began.elapsed() < Duration::from_secs(5), "it does not wait");
+    assert!(started.elapsed() < Duration::from_secs(5), "the request does not wait");
     server.advance_seconds(30);
     server.log_in_from(OFFICE, "ada@example.test", PASSWORD).await.expect_status(200);
 }

@@ -1,4 +1,4 @@
-//! One `signet serve` per SQLite file.
+//! Only one server can use a SQLite file at a time.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ async fn sign_up(serving: &Serving, email: &str) -> Answer {
     Answer::of(http.post(serving.url("/api/auth/signup")).json(&body)).await
 }
 
-/// W17: a second server waits for the first, then refuses with the reason; commands work beside the
-/// first, and PostgreSQL permits any number of instances.
+/// W17: a second server waits for the first, and then exits with an error. Commands work while the
+/// first server is running. PostgreSQL permits any number of instances.
 #[tokio::test]
 async fn second_server_on_one_sqlite_file_refuses_to_start() {
     let database = TestDatabase::create().await;
@@ -29,20 +29,20 @@ async fn second_server_on_one_sqlite_file_refuses_to_start() {
         return;
     }
     let output = second.run(&["serve"]).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    let logged = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let log = String::from_utf8(output.stdout).unwrap();
 
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("signet.db in use"), "{said}");
-    assert!(said.contains("SIGNET_DRAIN_SECONDS") && said.contains("PostgreSQL"), "{said}");
-    assert_eq!((logged + &said).matches("waiting for its end").count(), 1);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("signet.db in use"), "{stderr}");
+    assert!(stderr.contains("SIGNET_DRAIN_SECONDS") && stderr.contains("PostgreSQL"), "{stderr}");
+    assert_eq!((log + &stderr).matches("waiting for its end").count(), 1);
     sign_up(&first, "bob@example.test").await.expect_status(201);
     let listed = program.run(&["account", "list"]).await;
     assert!(listed.status.success(), "{listed:?}");
-    assert_eq!(database.count("outage").await, 0, "the first did not crash");
+    assert_eq!(database.count("outage").await, 0, "the first server did not crash");
 }
 
-/// W17: replacement: the second takes over once the first has exited.
+/// W17: this allows a server to be replaced.
 #[tokio::test]
 async fn second_server_takes_over_when_the_first_exits() {
     let database = TestDatabase::create().await;
@@ -65,7 +65,8 @@ async fn second_server_takes_over_when_the_first_exits() {
     assert_eq!(printed.contains("waiting for its end"), !database.is_postgres(), "{printed}");
 }
 
-/// W17: a lock ends with its process, and a leftover lock file does not count.
+/// W17: the operating system releases the lock of a killed process. The lock file that remains has
+/// no effect.
 #[tokio::test]
 async fn killed_server_leaves_no_lock() {
     let database = TestDatabase::create().await;
@@ -96,7 +97,7 @@ async fn waiting_server_exits_on_a_signal() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
-/// SQLite has a write-ahead log per file name: using two names of one file corrupts it.
+/// SQLite uses one write-ahead log per file name, so access by two names would corrupt the file.
 #[tokio::test]
 async fn database_file_with_hard_links_is_refused() {
     let database = TestDatabase::create().await;
@@ -116,8 +117,8 @@ async fn database_file_with_hard_links_is_refused() {
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// W10: the clock was ahead when the server was killed, and corrected later: the possible loss is
-/// recorded anyway, with the correct time.
+/// W10: the clock was ahead when the server was killed, and was corrected before the next start.
+/// The outage is still recorded, with the correct time.
 #[tokio::test]
 async fn crash_while_the_clock_was_ahead_is_recorded_as_an_outage() {
     let database = TestDatabase::create().await;

@@ -1,4 +1,4 @@
-//! B10: browsers prefetch pages speculatively. Such a GET changes nothing.
+//! B10: browsers prefetch pages speculatively. These requests must not change anything.
 
 use reqwest::Method;
 
@@ -26,8 +26,8 @@ async fn prefetch_does_not_log_out_and_issues_no_code() {
         ("x-moz", "prefetch"),
     ] {
         for address in [&log_out, &authorize] {
-            let ahead = browser.request(Method::GET, address).header(name, value);
-            let answer = browser.send(ahead).await;
+            let prefetch = browser.request(Method::GET, address).header(name, value);
+            let answer = browser.send(prefetch).await;
 
             assert_eq!(answer.status, 503, "{name}: {value}");
             assert_eq!(answer.header("cache-control"), "no-store");

@@ -1,4 +1,4 @@
-//! Start and stop: unsafe or ambiguous configurations are refused.
+//! Start and stop of the server, and rejection of unsafe or ambiguous configurations.
 
 use std::fs::{Permissions, read_dir, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -19,9 +19,10 @@ fn mode(path: &Path) -> u32 {
 
 /// All paths below `directory`.
 fn entries(directory: &Path) -> Vec<PathBuf> {
-    let here: Vec<_> = read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    let below = here.iter().filter(|path| path.is_dir()).flat_map(|path| entries(path));
-    here.iter().cloned().chain(below).collect()
+    let children: Vec<_> =
+        read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let below = children.iter().filter(|path| path.is_dir()).flat_map(|path| entries(path));
+    children.iter().cloned().chain(below).collect()
 }
 
 async fn post(serving: &Serving, path: &str, body: &serde_json::Value) -> Answer {
@@ -39,21 +40,20 @@ async fn default_start_listens_on_loopback_and_creates_private_files() {
     let body = json!({ "email": "ada@example.test", "password": PASSWORD });
     post(&serving, "/api/auth/signup", &body).await.expect_status(201);
 
-    let made = entries(directory.path());
+    let created = entries(directory.path());
     let names: Vec<_> =
-        made.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+        created.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     for name in ["signet.db", "signet.db-wal", "signet.db-shm", "master.key"] {
         assert!(names.contains(&name), "{names:?}");
     }
-    for path in &made {
+    for path in &created {
         let expected = if path.is_dir() { 0o700 } else { 0o600 };
         assert_eq!(mode(path), expected, "{}", path.display());
     }
     assert!(serving.address.ip().is_loopback());
 }
 
-/// OP-01: a database file that others can read prevents the start, whatever its other permission
-/// bits.
+/// OP-01: any permission of other users or of the group prevents the start.
 #[tokio::test]
 async fn database_file_readable_by_others_prevents_the_start() {
     let directory = TempDir::new().unwrap();
@@ -65,9 +65,9 @@ async fn database_file_readable_by_others_prevents_the_start() {
         set_permissions(&file, Permissions::from_mode(exposed)).unwrap();
         let before = std::fs::read(&file).unwrap();
 
-        let said = program.refusal().await;
+        let message = program.refusal().await;
 
-        assert!(said.contains("data/signet.db") && said.contains("chmod 600"), "{said}");
+        assert!(message.contains("data/signet.db") && message.contains("chmod 600"), "{message}");
         assert_eq!(std::fs::read(&file).unwrap(), before);
     }
     set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
@@ -150,15 +150,16 @@ async fn invalid_setting_is_rejected_and_named() {
         ("SIGNET_LOG", "a=b=c"),
         ("SIGNET_LOG_FORMAT", "xml"),
     ] {
-        let said = program.clone().with(variable, value).refusal().await;
+        let message = program.clone().with(variable, value).refusal().await;
 
-        assert!(said.contains(variable), "{variable}={value}: {said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        assert!(message.contains(variable), "{variable}={value}: {message}");
+        assert!(!message.contains("hunter2"), "{message}");
     }
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
-/// Lists may be comma-separated, and an empty value, as from `${X:-}` in Compose, counts as unset.
+/// Lists may be separated by commas. Compose passes an empty value for `${X:-}`, which counts as
+/// unset.
 #[tokio::test]
 async fn list_settings_accept_commas_and_empty_settings_count_as_unset() {
     let directory = TempDir::new().unwrap();
@@ -196,13 +197,13 @@ async fn misspelt_origin_or_address_is_rejected_with_a_suggestion() {
         ("SIGNET_LISTEN", ":8080", "0.0.0.0:8080 for all"),
         ("SIGNET_LISTEN", "example.test:81", "127.0.0.1:81 for this host"),
     ] {
-        let said = program.clone().with(variable, value).refusal().await;
+        let message = program.clone().with(variable, value).refusal().await;
 
-        assert!(said.contains(right), "{variable}={value}: {said}");
+        assert!(message.contains(right), "{variable}={value}: {message}");
     }
 }
 
-/// A `$` in `.env` starts a variable, so that `Pa$$w0rd` would become `Pa`.
+/// A `$` in `.env` starts a variable, so `Pa$$w0rd` would become `Pa`.
 #[tokio::test]
 async fn dollar_sign_in_dotenv_is_rejected_where_it_would_be_expanded() {
     let directory = TempDir::new().unwrap();
@@ -210,31 +211,33 @@ async fn dollar_sign_in_dotenv_is_rejected_where_it_would_be_expanded() {
     let dotenv = directory.path().join(".env");
 
     std::fs::write(&dotenv, "# $\nSIGNET_AUDIENCE=https://x.test/Pa$$w0rd\n").unwrap();
-    let said = program.refusal().await;
-    assert!(said.contains("line 2 of .env has a $"), "{said}");
-    assert!(!said.contains("w0rd"), "{said}");
+    let message = program.refusal().await;
+    assert!(message.contains("line 2 of .env has a $"), "{message}");
+    assert!(!message.contains("w0rd"), "{message}");
     std::fs::write(&dotenv, "SIGNET_AUDIENCE='https://x.test/Pa$$w0rd'\n").unwrap();
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// A mistyped path creates no database, and an unreachable PostgreSQL is reported once.
+/// A mistyped path creates no database. The error of an unreachable PostgreSQL server is reported
+/// once.
 #[tokio::test]
 async fn unreachable_database_is_named_in_the_error() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
     let mistyped = program.clone().with("SIGNET_DATABASE_URL", "sqlite:dta/signet.db");
-    let gone = program.with("SIGNET_DATABASE_URL", "postgres://signet:hunter2@127.0.0.1:1/signet");
+    let unreachable =
+        program.with("SIGNET_DATABASE_URL", "postgres://signet:hunter2@127.0.0.1:1/signet");
 
-    let said = mistyped.refusal().await;
-    assert!(said.contains("the folder dta") && said.contains("SIGNET_DATABASE_URL"), "{said}");
-    let said = gone.refusal().await;
-    assert!(!said.contains("hunter2") && !said.contains("pool timed out"), "{said}");
-    assert_eq!(said.to_lowercase().matches("connection refused").count(), 1, "{said}");
+    let message = mistyped.refusal().await;
+    assert!(message.contains("the folder dta") && message.contains("SIGNET_DATABASE_URL"), "{message}");
+    let message = unreachable.refusal().await;
+    assert!(!message.contains("hunter2") && !message.contains("pool timed out"), "{message}");
+    assert_eq!(message.to_lowercase().matches("connection refused").count(), 1, "{message}");
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
-/// A command that reads or modifies a database does not create one: in a wrong directory, an empty
-/// database would look like data loss.
+/// A command that reads or modifies a database does not create one. If it is run in a wrong
+/// directory, an empty database would look like data loss.
 #[tokio::test]
 async fn command_in_a_wrong_directory_creates_no_database() {
     let directory = TempDir::new().unwrap();
@@ -251,10 +254,10 @@ async fn command_in_a_wrong_directory_creates_no_database() {
     ] {
         let output = program.run(command).await;
 
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
-        assert!(said.contains("no database file data/signet.db"), "{command:?}: {said}");
-        assert!(said.contains("SIGNET_DATABASE_URL"), "{command:?}: {said}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {message}");
+        assert!(message.contains("no database file data/signet.db"), "{command:?}: {message}");
+        assert!(message.contains("SIGNET_DATABASE_URL"), "{command:?}: {message}");
     }
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
@@ -267,14 +270,14 @@ async fn public_listen_address_without_an_issuer_is_rejected() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"] {
         let program = Program::bare(directory.path()).with("SIGNET_LISTEN", address);
 
-        let said = program.refusal().await;
+        let message = program.refusal().await;
 
-        assert!(said.contains("SIGNET_ISSUER") && said.contains("SIGNET_LISTEN"), "{said}");
+        assert!(message.contains("SIGNET_ISSUER") && message.contains("SIGNET_LISTEN"), "{message}");
     }
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
-/// F13: on SIGTERM, requests under way complete, and no new connections are accepted.
+/// F13: after SIGTERM, requests in progress complete, and no new connections are accepted.
 #[tokio::test]
 async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
     let database = TestDatabase::create().await;
@@ -297,7 +300,7 @@ async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
         connections.push(connection);
     }
     let idle = TcpStream::connect(serving.address).await.unwrap();
-    // Connections are accepted in order, so the others have arrived, too.
+    // Connections are accepted in order, so after this response, all earlier ones are accepted.
     let body = json!({ "email": "first@example.test", "password": PASSWORD });
     post(&serving, "/api/auth/signup", &body).await.expect_status(201);
 
@@ -321,32 +324,33 @@ async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
     assert_eq!(database.count("account").await, 9);
 }
 
-/// F13: readiness reports the shutdown; requests under way and connections in the backlog get a
-/// response.
+/// F13: readiness reports the shutdown. Requests in progress and connections in the backlog still
+/// get a response.
 #[tokio::test]
 async fn readiness_reports_shutdown_and_accepted_connections_are_served() {
     let database = TestDatabase::create().await;
     let serving = Program::new(&database).with("SIGNET_DRAIN_SECONDS", "60").serve().await;
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
-    let mut kept = TcpStream::connect(serving.address).await.unwrap();
-    let ask = async |connection: &mut TcpStream, path: &str| {
+    let mut keep_alive = TcpStream::connect(serving.address).await.unwrap();
+    let get = async |connection: &mut TcpStream, path: &str| {
         connection.write_all(request(path).as_bytes()).await.unwrap();
         let mut answer = vec![0; 2048];
         let length = connection.read(&mut answer).await.unwrap();
         String::from_utf8_lossy(&answer[..length]).to_lowercase()
     };
-    let before = ask(&mut kept, "/readyz").await;
+    let before = get(&mut keep_alive, "/readyz").await;
 
     serving.signal(Signal::TERM);
-    // The signal takes a moment. A concurrent response may say both ready and closing.
+    // The signal takes effect after a moment. Until then, a response may be a 200 that closes its
+    // connection.
     let unready = loop {
-        let mut newcomer = TcpStream::connect(serving.address).await.unwrap();
-        let answer = ask(&mut newcomer, "/readyz").await;
+        let mut new_connection = TcpStream::connect(serving.address).await.unwrap();
+        let answer = get(&mut new_connection, "/readyz").await;
         if !answer.starts_with("http/1.1 200") {
             break answer;
         }
     };
-    let after = ask(&mut kept, "/livez").await;
+    let after = get(&mut keep_alive, "/livez").await;
     let (status, _) = serving.end(Signal::CONT).await;
 
     assert!(
@@ -359,30 +363,30 @@ async fn readiness_reports_shutdown_and_accepted_connections_are_served() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// The exit code of `signet health` reflects `/readyz`.
+/// `signet health` requests `/readyz`, and reports the result by its exit code.
 #[tokio::test]
 async fn health_command_distinguishes_ready_unready_and_unreachable() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
     let serving = program.serve().await;
-    let asking = program.clone().with("SIGNET_LISTEN", &serving.address.to_string());
+    let health_check = program.clone().with("SIGNET_LISTEN", &serving.address.to_string());
 
-    let ready = asking.run(&["health"]).await;
+    let ready = health_check.run(&["health"]).await;
     database.cut_off().await;
-    let is_unready = async || !asking.run(&["health"]).await.status.success();
-    eventually("it is not ready", is_unready).await;
-    let unready = asking.run(&["health"]).await;
+    let is_unready = async || !health_check.run(&["health"]).await.status.success();
+    eventually("the server is not ready", is_unready).await;
+    let unready = health_check.run(&["health"]).await;
     serving.end(Signal::TERM).await;
-    let absent = asking.run(&["health"]).await;
+    let unreachable = health_check.run(&["health"]).await;
 
     assert_eq!(ready.status.code(), Some(0), "{ready:?}");
-    for output in [unready, absent] {
+    for output in [unready, unreachable] {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(output.stderr.starts_with(b"error: "), "{output:?}");
     }
 }
 
-/// RF-06, F23: what was acknowledged before a kill is there after it.
+/// RF-06, F23: every write that was acknowledged before the kill is stored.
 #[tokio::test]
 async fn kill_loses_no_acknowledged_write_and_revives_no_session() {
     let database = TestDatabase::create().await;
@@ -412,13 +416,13 @@ async fn kill_loses_no_acknowledged_write_and_revives_no_session() {
 async fn removed_setting_is_rejected_with_its_successor() {
     let directory = TempDir::new().unwrap();
 
-    for gone in ["SIGNET_HASH_QUEUE", "SIGNET_HASH_WAIT_SECONDS"] {
-        let said = Program::bare(directory.path()).with(gone, "9").refusal().await;
+    for removed in ["SIGNET_HASH_QUEUE", "SIGNET_HASH_WAIT_SECONDS"] {
+        let message = Program::bare(directory.path()).with(removed, "9").refusal().await;
 
-        assert!(said.contains(gone) && said.contains("SIGNET_HASH_BACKLOG_SECONDS"), "{said}");
+        assert!(message.contains(removed) && message.contains("SIGNET_HASH_BACKLOG_SECONDS"), "{message}");
     }
-    let said = Program::bare(directory.path()).with("SIGNET_HASH_QEUE", "9").refusal().await;
-    assert!(said.contains("unknown setting SIGNET_HASH_QEUE"), "{said}");
+    let message = Program::bare(directory.path()).with("SIGNET_HASH_QEUE", "9").refusal().await;
+    assert!(message.contains("unknown setting SIGNET_HASH_QEUE"), "{message}");
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
