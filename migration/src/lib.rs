@@ -1,8 +1,8 @@
-//! The ordered history of the schema.
+//! The migrations of the schema, in order.
 //!
-//! Migrations use string names and never the live entities: a migration must mean the same on the
-//! day it was written and ten versions later. All pending ones run in one transaction, which
-//! `database::schema` opens.
+//! Migrations name tables and columns by strings and never use the entities of the application,
+//! because a migration must have the same effect in all later versions. All pending migrations run
+//! in one transaction, which `database::schema` opens.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
@@ -80,7 +80,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// The versions of the migrations that a database has had, oldest first. Changes nothing.
+/// The versions of the migrations that were applied to a database, oldest first. Changes nothing.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -98,7 +98,7 @@ where
     Ok(rows.into_iter().map(|row| row.version).collect())
 }
 
-/// Whether the table is there, whatever the history says. Changes nothing.
+/// Whether the table exists, regardless of the recorded migrations. Changes nothing.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -109,7 +109,7 @@ where
     SchemaManager::new(db).has_table(name).await
 }
 
-/// Whether the table has the column, whatever the history says. Changes nothing.
+/// Whether the table has the column, regardless of the recorded migrations. Changes nothing.
 ///
 /// # Errors
 /// If the database cannot be read.

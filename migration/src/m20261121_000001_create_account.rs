@@ -1,4 +1,4 @@
-//! People. Times are microseconds since the epoch in every table.
+//! Accounts. In every table, times are microseconds since the epoch.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, pk_uuid, text, text_null};
@@ -12,9 +12,10 @@ impl MigrationTrait for Migration {
         let table = Table::create()
             .table("account")
             .col(pk_uuid("id"))
-            // As its owner wrote it, normalised; for showing and for mail.
+            // The address as the owner wrote it, normalised. It is displayed, and used for mail.
             .col(text("email"))
-            // What makes two spellings the same address; the database decides that one wins.
+            // Equal for all spellings of an address. Of concurrent sign-ups with the same address,
+            // the unique index admits one.
             .col(text("email_canonical"))
             .col(text_null("password_hash"))
             .col(big_integer_null("email_verified_at"))

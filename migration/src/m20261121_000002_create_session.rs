@@ -1,4 +1,4 @@
-//! Logins: one row each, however often it is refreshed.
+//! Sessions: one row for each login. A refresh updates the row.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, pk_uuid, text, text_null, uuid};
@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
             .col(text("client_id"))
             .col(text("scope"))
             .col(big_integer("auth_time"))
-            // The newest refresh token's number; the tokens themselves are computed, not stored.
+            // The number of the newest refresh token. Tokens are computed from it, not stored.
             .col(big_integer("generation"))
             .col(big_integer_null("rotated_at"))
             .col(big_integer("idle_expires_at"))
@@ -35,7 +35,7 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.create_table(table).await?;
 
-        // Listing and ending an account's sessions, and the cascade, look rows up this way.
+        // Used to list and end the sessions of an account, and by the cascade.
         let index = Index::create()
             .name("session_account_id_idx")
             .table("session")

@@ -24,7 +24,7 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.create_table(table).await?;
 
-        // At most one active key, also when several instances start on an empty database.
+        // At most one key is active, even if several instances start on an empty database.
         let index = Index::create()
             .name("signing_key_one_active_key")
             .table("signing_key")

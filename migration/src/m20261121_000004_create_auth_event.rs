@@ -1,4 +1,5 @@
-//! The audit log. No foreign keys: an event outlives what it speaks of.
+//! The audit log. It has no foreign keys, because an event remains when its account or session is
+//! deleted.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, pk_uuid, text, text_null, uuid_null};
@@ -11,7 +12,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let table = Table::create()
             .table("auth_event")
-            // A UUIDv7: the primary key is in the order of time.
+            // A UUIDv7, so the primary key is ordered by time.
             .col(pk_uuid("id"))
             .col(big_integer("at"))
             .col(text("type"))
@@ -27,7 +28,7 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.create_table(table).await?;
 
-        // "What happened to this account?" is the question the log is kept for.
+        // Operators search the log for the events of an account.
         let index = Index::create()
             .name("auth_event_account_id_idx")
             .table("auth_event")

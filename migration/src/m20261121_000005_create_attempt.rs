@@ -11,7 +11,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let table = Table::create()
             .table("attempt")
-            // HMAC of what is limited: the table holds no address and no e-mail.
+            // HMAC of the limited client or email address, so the table contains no addresses.
             .col(binary("key").primary_key())
             // Times of the attempts that still count, oldest first.
             .col(json_binary("hits"))

@@ -1,4 +1,4 @@
-//! The life of a key by the clock, and the lease of whoever keeps it.
+//! The schedule of the signing keys, and the lease of the instance that follows it.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, text, uuid_null};
@@ -9,13 +9,13 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // One column a statement: SQLite adds no more at a time.
+        // SQLite can add only one column per statement.
         for column in ["activate_at", "remove_at"] {
             let table =
                 Table::alter().table("signing_key").add_column(big_integer_null(column)).to_owned();
             manager.alter_table(table).await?;
         }
-        // Two rotations asked for at the same moment make one new key.
+        // Two concurrent rotations create only one new key.
         let index = Index::create()
             .name("signing_key_one_pending_key")
             .table("signing_key")

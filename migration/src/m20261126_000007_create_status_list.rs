@@ -1,4 +1,4 @@
-//! Status lists: which of their entries are taken, and which of these are no longer valid.
+//! Status lists: which entries are used, and which of the used entries are invalid.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, binary, integer, integer_null};
@@ -12,14 +12,14 @@ impl MigrationTrait for Migration {
         let lists = Table::create()
             .table("status_list")
             .col(integer("id").primary_key())
-            // One bit for each block of entries that an instance has taken.
+            // One bit for each block of entries, which is set when an instance claims the block.
             .col(binary("claimed"))
             .col(integer("free_blocks"))
             .col(big_integer("created_at"))
             .to_owned();
         manager.create_table(lists).await?;
 
-        // Apart from the session, so that it outlives an account that is deleted.
+        // A separate table, because these rows must remain when the account is deleted.
         let invalid = Table::create()
             .table("invalid_status")
             .col(integer("list_id"))
@@ -28,7 +28,7 @@ impl MigrationTrait for Migration {
             .primary_key(Index::create().col("list_id").col("idx"))
             .to_owned();
         manager.create_table(invalid).await?;
-        // Every instance asks each second what has been added.
+        // Every instance reads the new rows each second.
         let index = Index::create()
             .name("invalid_status_since_idx")
             .table("invalid_status")
@@ -36,8 +36,8 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.create_index(index).await?;
 
-        // Empty in sessions that began before there were lists. One column a statement: SQLite adds
-        // no more at a time.
+        // Null in sessions that are older than the lists. SQLite can add only one column per
+        // statement.
         for column in ["status_list", "status_index"] {
             let table = Table::alter().table("session").add_column(integer_null(column)).to_owned();
             manager.alter_table(table).await?;

@@ -1,4 +1,4 @@
-//! What people say of themselves: one JSON object, since nobody is looked up by it.
+//! The profile of an account. It is one JSON object, because no query searches by its members.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer_null, json_binary_null};
@@ -9,7 +9,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // One column a statement: SQLite adds no more at a time.
+        // SQLite can add only one column per statement.
         for column in [json_binary_null("profile"), big_integer_null("profile_updated_at")] {
             let table = Table::alter().table("account").add_column(column).to_owned();
             manager.alter_table(table).await?;

@@ -1,4 +1,4 @@
-//! Programs that may ask for tokens (RFC 6749 §2).
+//! Clients: programs that may request tokens (RFC 6749 §2).
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -17,8 +17,8 @@ impl MigrationTrait for Migration {
             .col(text("name"))
             .col(text("application_type"))
             .col(text("auth_method"))
-            // SHA-256 of 256 random bits: nothing slower would add anything. Two, so that a secret
-            // can be replaced while its predecessor still works.
+            // SHA-256 of 256 random bits. A slower hash would not be more secure. During a rotation,
+            // the client has two secrets.
             .col(binary_len_null("secret_digest", 32))
             .col(binary_len_null("previous_secret_digest", 32))
             .col(text_null("jwks"))

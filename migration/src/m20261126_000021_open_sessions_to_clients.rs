@@ -1,5 +1,5 @@
-//! What a session holds beyond the JSON API: a browser's cookie, the browser it was opened in, and
-//! whom its tokens are for.
+//! Columns of sessions outside the JSON API: the cookie of a browser login, the browser login in
+//! which a client session was opened, and the audience of its tokens.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{binary_len_null, text_null, uuid_null};
@@ -10,8 +10,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // One column a statement: SQLite adds no more at a time. No foreign key for the browser's
-        // session: SQLite could not add one, and both rows go away with their account.
+        // SQLite can add only one column per statement, and no foreign key. The browser's session
+        // needs none, because both rows are deleted with their account.
         let columns = [
             binary_len_null("cookie_digest", 32),
             uuid_null("browser_session_id"),
@@ -28,7 +28,7 @@ impl MigrationTrait for Migration {
             .unique()
             .to_owned();
         manager.create_index(index).await?;
-        // Logging a browser out looks up what was opened in it.
+        // The logout of a browser looks up the sessions that were opened in it.
         let index = Index::create()
             .name("session_browser_session_id_idx")
             .table("session")

@@ -1,4 +1,4 @@
-//! The code flow: requests that wait for a person, decisions, codes, and spent assertions.
+//! The code flow: pending requests, consents, codes, and used assertions.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -13,9 +13,9 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let pending = Table::create()
             .table("pending_authorization")
-            // SHA-256 of the handle that the browser carries from page to page.
+            // SHA-256 of the handle that the browser passes from page to page.
             .col(binary_len("digest", 32).primary_key())
-            // SHA-256 of the cookie of the browser it began in.
+            // SHA-256 of the cookie of the browser that sent the request.
             .col(binary_len("browser_digest", 32))
             .col(text("client_id"))
             .col(json_binary("request"))
@@ -52,7 +52,7 @@ impl MigrationTrait for Migration {
             .col(big_integer("auth_time"))
             .col(big_integer("expires_at"))
             .col(big_integer_null("redeemed_at"))
-            // What came of it, so that a second use can end it.
+            // The session that the code opened, so that a second use of the code can end it.
             .col(uuid_null("session_id"))
             .foreign_key(&mut to_account("authorization_code"))
             .foreign_key(&mut to_client("authorization_code"))
@@ -68,7 +68,7 @@ impl MigrationTrait for Migration {
         manager.create_table(assertion).await?;
 
         for table in ["pending_authorization", "authorization_code", "used_assertion"] {
-            // What has expired is deleted by this.
+            // Used to delete expired rows.
             let index = Index::create()
                 .name(format!("{table}_expires_at_idx"))
                 .table(table)

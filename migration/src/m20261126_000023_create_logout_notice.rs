@@ -1,4 +1,4 @@
-//! Logouts that clients are still to be told of (OpenID Connect Back-Channel Logout 1.0).
+//! Undelivered notices of logouts to clients (OpenID Connect Back-Channel Logout 1.0).
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, integer, pk_uuid, text, uuid};
@@ -11,9 +11,9 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let table = Table::create()
             .table("logout_notice")
-            // The session that ended. It ends once, so it is told of once.
+            // The ended session. It ends once, so there is one notice.
             .col(pk_uuid("session_id"))
-            // No foreign key: the notice outlives the account's deletion.
+            // No foreign key, because the notice must remain when the account is deleted.
             .col(uuid("account_id"))
             .col(text("client_id"))
             .col(integer("attempts"))

@@ -1,4 +1,5 @@
-//! The newest reset token of an account, by its expiry, so that a newer one voids it.
+//! The expiry of an account's newest reset token. It identifies the token, so a newer token voids
+//! the older ones.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::big_integer_null;

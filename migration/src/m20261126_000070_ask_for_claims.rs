@@ -1,5 +1,5 @@
-//! Claims that are requested by name (OpenID Connect Core 1.0 §5.5), stored with the code, the session
-//! and the consent.
+//! Claims that are requested by name (OpenID Connect Core 1.0 §5.5). They are stored with the code,
+//! the session and the consent.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::json_binary_null;

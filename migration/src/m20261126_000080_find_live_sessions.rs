@@ -1,5 +1,5 @@
-//! Live sessions are found without looking at all that there ever were: of an account, which may have
-//! so many, and of a client that is removed.
+//! Indexes to find the active sessions of an account, or of a client that is removed, without
+//! reading the ended sessions.
 
 use sea_orm_migration::prelude::*;
 
@@ -9,7 +9,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // A refresh changes none of these columns.
+        // A refresh changes none of these columns, so it does not write to the indexes.
         for (name, first) in
             [("session_live_account_idx", "account_id"), ("session_live_client_idx", "client_id")]
         {

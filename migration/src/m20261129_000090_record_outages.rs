@@ -1,5 +1,5 @@
-//! When each instance last wrote, and when none of its writes could be relied on: by these, an answer
-//! that was lost is told from a token that was stolen.
+//! When each instance last wrote to the database, and when its writes were unreliable (outages).
+//! These times distinguish a retry after a lost response from the use of a stolen token.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, integer, uuid};
@@ -10,10 +10,11 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // One row. `writes` is advanced by each commit on SQLite, so that one that was acknowledged can
-        // be looked for. `commits` is advanced by servers alone (on SQLite with each commit, on
-        // PostgreSQL once a second), so that a command that is run on an older copy does not make it
-        // look newer. `served_at` is the last commit of a server on SQLite that has not stopped cleanly.
+        // This table has one row. On SQLite each commit increments `writes`, so that an acknowledged
+        // commit can be looked up. Only servers increment `commits`: on SQLite with each commit, on
+        // PostgreSQL once a second. So a command that is run on an older copy does not make the copy
+        // look newer. `served_at` is the time of the last commit of a server on SQLite that has not
+        // stopped cleanly.
         let table = Table::create()
             .table("database_state")
             .col(integer("id").primary_key())
@@ -41,9 +42,9 @@ impl MigrationTrait for Migration {
             .table("outage")
             .col(uuid("instance_id"))
             .col(big_integer("began_at"))
-            // Null while it lasts.
+            // Null while the outage lasts.
             .col(big_integer_null("ended_at"))
-            // Too many at a time, which a stranger can bring about.
+            // True if too many concurrent requests caused the outage, as an attacker can.
             .col(boolean("is_crowd").default(false))
             .primary_key(Index::create().col("instance_id").col("began_at"))
             .to_owned();

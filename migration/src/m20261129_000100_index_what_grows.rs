@@ -1,31 +1,31 @@
-//! Indexes that keep each statement's work the same, however many rows there are.
+//! With these indexes, the work of a statement does not depend on the number of rows.
 //!
-//! Three columns of `session` are empty in nearly all rows. A whole index on such a column finds
-//! "empty" too, and planners without statistics take an index on a unique column for the best there
-//! is: a login counted all sessions. So these indexes leave the empty rows out. And each foreign
-//! key has an index, since deleting what it refers to looks for the rows that refer.
+//! Three columns of `session` are null in nearly all rows. A full index on such a column contains
+//! the null rows, too. Planners without statistics prefer an index on a unique column, so a login
+//! counted all sessions. Therefore these indexes omit the null rows. Each foreign key has an index,
+//! because the deletion of a referenced row searches for the referring rows.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::ConnectionTrait;
 
-/// Index, its columns, whether it is unique, and its condition.
+/// The name of an index, its columns, whether it is unique, and its condition.
 type Definition = (&'static str, &'static [&'static str], bool, fn() -> Expr);
 
-/// What `session` gets. New names: the old indexes go last, since dropping one shuts everybody out
-/// of the table (PostgreSQL), readers included, until the commit.
+/// The new indexes of `session`. They have new names, because the old indexes are dropped last: on
+/// PostgreSQL this locks the table until the commit, even for readers.
 const NEW: [Definition; 3] = [
     ("session_cookie_key", &["cookie_digest"], true, || is_set("cookie_digest")),
     ("session_opened_in_idx", &["browser_session_id"], false, || is_set("browser_session_id")),
     ("session_status_entry_key", &["status_list", "status_index"], true, || is_set("status_list")),
 ];
 
-/// Live sessions of a client, for its removal alone. On `lower(client_id)`, so that no other
-/// statement uses it: without statistics PostgreSQL would take it for as good as the primary key,
-/// and read all sessions of the client at each refresh.
-const HOLDERS: &str = "CREATE INDEX session_live_holder_idx ON session \
+/// An index on the active sessions of a client, used only to remove the client. It is on
+/// `lower(client_id)`, so that no other statement uses it. Without statistics, PostgreSQL would use
+/// it instead of the primary key, and read all sessions of the client at each refresh.
+const SESSIONS_OF_CLIENT: &str = "CREATE INDEX session_live_holder_idx ON session \
      (lower(client_id), account_id, absolute_expires_at) WHERE ended_at IS NULL";
 
-/// What took their place before.
+/// The indexes of `session` that the new ones replace.
 const OLD: [(&str, &[&str], bool); 4] = [
     ("session_cookie_digest_key", &["cookie_digest"], true),
     ("session_browser_session_id_idx", &["browser_session_id"], false),
@@ -33,7 +33,7 @@ const OLD: [(&str, &[&str], bool); 4] = [
     ("session_live_client_idx", &["client_id", "absolute_expires_at"], false),
 ];
 
-/// Indexes of other tables, which had none in their place.
+/// New indexes of other tables. They replace no other index.
 const ADDED: [(&str, &str, &[&str]); 6] = [
     ("authorization_code_holder_idx", "authorization_code", &["account_id", "client_id"]),
     ("authorization_code_client_id_idx", "authorization_code", &["client_id"]),
@@ -56,7 +56,7 @@ impl MigrationTrait for Migration {
             let mut index = index(name, "session", columns, is_unique);
             manager.create_index(index.and_where(condition()).to_owned()).await?;
         }
-        manager.get_connection().execute_unprepared(HOLDERS).await?;
+        manager.get_connection().execute_unprepared(SESSIONS_OF_CLIENT).await?;
         for (name, ..) in OLD {
             manager.drop_index(Index::drop().name(name).table("session").to_owned()).await?;
         }

@@ -1,9 +1,9 @@
-//! Addresses are unique by a folded form: NFKC and full case folding.
+//! The folded form of an address must be unique: NFKC and full case folding.
 //!
-//! The application computes the form, because it has Unicode's tables; this adds the column. It is
-//! null in earlier rows and in those written by the previous version. Where it is null, uniqueness
-//! applies to the address in lower case, which for ASCII is the folded form; so this step rewrites no
-//! row, and the index is right for both versions.
+//! The application computes the folded form, because it has Unicode's tables. This migration adds
+//! the column. It is null in existing rows, and in rows written by the previous version. In these
+//! rows, the address in lower case must be unique, which for ASCII is the same as the folded form.
+//! So this migration rewrites no row, and the index is correct for both versions.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{boolean, text_null};
@@ -12,14 +12,15 @@ use sea_orm_migration::sea_orm::DbBackend;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The builder has no index on an expression for SQLite.
+/// An index on an expression. The query builder does not support this for SQLite.
 const UNIQUE: &str =
     "CREATE UNIQUE INDEX account_email_key ON account ((coalesce(email_folded, email_canonical)))";
 
 const AMBIGUOUS: &str = "CREATE INDEX account_ambiguous_idx ON account (id) WHERE email_ambiguous";
 
-/// Rows whose folded form is still to be made: those that are not ASCII. SQLite knows `octet_length` from
-/// 3.43 on, and a program with an older one could not read the schema any more.
+/// An index on the rows whose folded form is not computed yet, which are those that are not ASCII.
+/// SQLite supports `octet_length` since 3.43, and a program with an older version could no longer
+/// read the schema.
 fn unfolded(backend: DbBackend) -> String {
     let bytes = match backend {
         DbBackend::Sqlite => "length(CAST(email_canonical AS BLOB))",
@@ -34,7 +35,7 @@ fn unfolded(backend: DbBackend) -> String {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // SQLite adds one column at a time.
+        // SQLite can add only one column per statement.
         for column in [text_null("email_folded"), boolean("email_ambiguous").default(false).take()]
         {
             let table = Table::alter().table("account").add_column(column).to_owned();

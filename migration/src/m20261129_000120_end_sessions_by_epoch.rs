@@ -1,5 +1,6 @@
-//! All sessions of an account end at once by a number that each of them bears, and what follows from
-//! that is done from an outbox, which takes over the logout notices, too.
+//! All sessions of an account can be ended at once: each session stores the epoch of its account,
+//! and a new epoch makes the sessions of earlier ones invalid. The remaining work is done from an
+//! outbox, which also replaces the table of logout notices.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -7,9 +8,9 @@ use sea_orm_migration::schema::{
 };
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 
-/// Tells whether a session is of its account's epoch and the account enabled, as of this moment: a volatile
-/// function looks with a snapshot of its own for each of its queries, so what was committed while it
-/// waited for the lock is seen. The key of the lock is that of `database::account_lock`.
+/// Whether a session has the current epoch of its account, and the account is enabled. A volatile
+/// function uses a new snapshot for each of its queries, so it sees what was committed while it
+/// waited for the lock. The key of the lock is that of `database::account_lock`.
 const IS_CURRENT: &str = "\
     CREATE FUNCTION signet_session_is_current(whose uuid, begun_in integer) RETURNS boolean \
     LANGUAGE plpgsql VOLATILE AS $$ BEGIN \
@@ -24,20 +25,21 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // First what lets others read: adding a column shuts everybody out until the commit.
-        let mut browsers = live("session_live_browser_idx", &["account_id", "id"]);
+        // Steps that do not block readers come first. Adding a column locks the table until the
+        // commit.
+        let mut browsers = index_of_unended("session_live_browser_idx", &["account_id", "id"]);
         let browsers = browsers.and_where(Expr::col("cookie_digest").is_not_null()).to_owned();
-        // Portions go on behind the last row of the one before.
-        let in_order = live("session_unended_idx", &["account_id", "id"]);
+        // Sessions are ended in portions. A portion begins after the last row of the previous one.
+        let in_order = index_of_unended("session_unended_idx", &["account_id", "id"]);
         for index in [browsers, in_order] {
             manager.create_index(index).await?;
         }
         let outbox = Table::create()
             .table("outbox")
-            // Of a logout notice, the session: it ends once, so it is told of once.
+            // For a logout notice, the id of the session: it ends once, so there is one notice.
             .col(pk_uuid("id"))
             .col(text("kind"))
-            // Whose turn it is: no receiver gets in the way of another.
+            // Each receiver has its own order, so that no receiver delays another.
             .col(text("receiver"))
             .col(json_binary("payload"))
             .col(integer("attempts"))
@@ -63,8 +65,8 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// Refused while sessions wait for their end: to the version before they would be live again.
-    /// Clients that are still to be told of a logout are told by the version before.
+    /// Fails while the outbox contains sessions to end, because they would be active again for the
+    /// previous version. The previous version delivers the remaining logout notices.
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
         let unfinished = Query::select()
@@ -75,8 +77,8 @@ impl MigrationTrait for Migration {
             .to_owned();
         if db.query_one(&unfinished).await?.is_some() {
             return Err(DbErr::Migration(
-                "sessions wait for their end in the outbox, and the version before would let them \
-                 go on: run `signet serve` until `signet doctor` says that the outbox is empty"
+                "sessions wait for their end in the outbox, and the previous version would not end \
+                 them: run `signet serve` until `signet doctor` says that the outbox is empty"
                     .to_owned(),
             ));
         }
@@ -102,7 +104,7 @@ impl MigrationTrait for Migration {
         {
             manager.drop_index(Index::drop().name(index).table("session").to_owned()).await?;
         }
-        // Of an account that was deleted, nothing is left by now.
+        // At this point, all rows of deleted accounts are deleted.
         let columns =
             [("session", "epoch"), ("account", "deleted_at"), ("account", "session_epoch")];
         for (table, column) in columns {
@@ -114,7 +116,7 @@ impl MigrationTrait for Migration {
 }
 
 async fn add_columns(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // Constant defaults: neither database writes a row for them.
+    // For a constant default, neither database rewrites the rows.
     let columns = [
         ("account", integer("session_epoch").default(0).to_owned()),
         ("account", big_integer_null("deleted_at")),
@@ -125,17 +127,17 @@ async fn add_columns(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         manager.alter_table(table).await?;
     }
     if manager.get_database_backend() == DbBackend::Postgres {
-        // What an instance of the version before begins from now on has none. SQLite has one instance,
-        // and cannot take a default back.
+        // Sessions that an instance of the previous version creates from now on have no epoch. SQLite
+        // has only one instance, and cannot drop a default.
         let sql = "ALTER TABLE session ALTER COLUMN epoch DROP DEFAULT";
         manager.get_connection().execute_unprepared(sql).await?;
     }
-    let mut without_epoch = live("session_without_epoch_idx", &["account_id"]);
+    let mut without_epoch = index_of_unended("session_without_epoch_idx", &["account_id"]);
     let without_epoch = without_epoch.and_where(Expr::col("epoch").is_null()).to_owned();
     manager.create_index(without_epoch).await
 }
 
-fn live(name: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+fn index_of_unended(name: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create().name(name).table("session").to_owned();
     for column in columns {
         index.col(*column);

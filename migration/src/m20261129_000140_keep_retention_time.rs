@@ -1,11 +1,12 @@
-//! The clock that decides which rows are old enough to delete; jumps of the wall clock do not move it.
+//! The retention time, by which rows are deleted. Jumps of the wall clock do not change it.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::big_integer_null;
 
 const TABLE: &str = "database_state";
 
-/// The retention time, and its value at the last start that caught up downtime. Null until an instance of this version serves.
+/// The retention time, and its value at the last start that caught up with downtime. Both are null
+/// until an instance of this version has been started.
 const COLUMNS: [&str; 2] = ["retention_at", "retention_base"];
 
 #[derive(DeriveMigrationName)]

@@ -11,7 +11,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Null while a session has not been ended, so the index contains only ended ones.
+        // The index contains only ended sessions.
         let ended = Index::create()
             .name(ENDED)
             .table("session")
@@ -19,7 +19,8 @@ impl MigrationTrait for Migration {
             .and_where(Expr::col("ended_at").is_not_null())
             .to_owned();
         manager.create_index(ended).await?;
-        // Set once; new values are nearly the largest, so inserts go to the end of the index.
+        // The value is set once. New values are nearly the largest, so they are inserted at the end
+        // of the index.
         let expired =
             Index::create().name(EXPIRED).table("session").col("absolute_expires_at").to_owned();
         manager.create_index(expired).await

@@ -1,5 +1,4 @@
-//! What an older backup that was restored cannot bring back: an id that changes with each restore,
-//! and status lists that are closed.
+//! An id that changes with each restore of an older backup, and the closing of status lists.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer_null, uuid_null};
@@ -13,13 +12,13 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Drawn by `signet restored`, and when that was; null in a database that never was
-        // restored.
+        // `signet restored` sets a random id and the current time. Both are null in a database that
+        // was never restored.
         let id = Table::alter().table(STATE).add_column(uuid_null("restore_id")).to_owned();
         manager.alter_table(id).await?;
         let at = Table::alter().table(STATE).add_column(big_integer_null("restored_at")).to_owned();
         manager.alter_table(at).await?;
-        // From then on all sessions of the list count as ended.
+        // In a closed list, all sessions count as ended.
         let closed =
             Table::alter().table(LIST).add_column(big_integer_null("closed_at")).to_owned();
         manager.alter_table(closed).await

@@ -1,5 +1,5 @@
-//! What most client libraries expect of a server: a nonce in the place of PKCE, a secret in either place,
-//! and an ID token that says who somebody is.
+//! Settings for what most client libraries expect of a server: a nonce instead of PKCE, the client
+//! secret by either method, and an ID token with claims about the user.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::boolean;
@@ -13,7 +13,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // False: clients that are there, and those that the version before registers, stay as they are.
+        // False, so existing clients, and clients that the previous version registers, do not change.
         for column in COLUMNS {
             let column = boolean(column).default(false).to_owned();
             let table = Table::alter().table(TABLE).add_column(column).to_owned();

@@ -1,4 +1,4 @@
-//! The cookie that a browser had before its login, by which forms rendered earlier are recognised.
+//! The cookie that a browser had before its login. It identifies forms that were rendered earlier.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::binary_len_null;
@@ -11,7 +11,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // No index: it is read with a session that was found by its cookie or by its account.
+        // No index, because the session is found by its current cookie or by its account.
         let column = binary_len_null(COLUMN, 32);
         let table = Table::alter().table("session").add_column(column).to_owned();
         manager.alter_table(table).await

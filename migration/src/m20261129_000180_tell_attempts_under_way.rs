@@ -1,4 +1,4 @@
-//! Which attempts of a window have no verdict yet; later attempts wait for those.
+//! The attempts of a window that have no result yet. Later attempts wait for these results.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::json_binary_null;

@@ -1,5 +1,5 @@
-//! A keyed digest of the address of a failed login or sign-up (the key of its attempt window), so that
-//! failures can be found by address without storing it.
+//! A keyed digest of the address of a failed login or sign-up, so that failures can be found by
+//! address without storing it. It is the key of the address's attempt window.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::binary_len_null;
@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
         let table =
             Table::alter().table("auth_event").add_column(binary_len_null(COLUMN, 32)).to_owned();
         manager.alter_table(table).await?;
-        // Only failures have one: other events write nothing to this index.
+        // Only failures have a digest, so other events do not write to this index.
         let index = Index::create()
             .name(INDEX)
             .table("auth_event")
