@@ -1,4 +1,4 @@
-//! One password hash: on the pool, compared with bare Argon2id and with tokio's blocking threads.
+//! One password hash: in the hashing pool, with bare Argon2id, and on tokio's blocking threads.
 
 use std::time::Duration;
 
@@ -39,14 +39,14 @@ fn pool(bencher: Bencher) {
 }
 
 #[divan::bench(sample_count = 50)]
-fn bare_memory_kept(bencher: Bencher) {
+fn bare_with_reused_memory(bencher: Bencher) {
     let argon2 = argon2id();
     let mut memory = vec![Block::new(); argon2.params().block_count()];
     bencher.bench_local(|| hash(&argon2, &mut memory));
 }
 
 #[divan::bench(sample_count = 50)]
-fn blocking_threads_memory_fresh(bencher: Bencher) {
+fn blocking_threads_with_new_memory(bencher: Bencher) {
     let (runtime, argon2) = (runtime(), argon2id());
     bencher.bench_local(|| {
         let argon2 = argon2.clone();

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-/// The `iss` and `aud` of all tokens here.
+/// The `iss` and `aud` of all tokens in the benchmarks.
 const ISSUER: &str = "https://id.example.test";
 
 /// The fixed time of all benchmarks.
@@ -31,7 +31,7 @@ struct Settings {
     config: Config,
 }
 
-/// What a server signs and verifies with.
+/// The keys and the components with which a server signs and verifies tokens.
 pub(crate) struct Keys {
     pub(crate) storage: Storage,
     pub(crate) issuer: Issuer,
@@ -43,8 +43,8 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Creates new ones on a temporary database.
-    pub(crate) fn make() -> anyhow::Result<Self> {
+    /// Creates new keys in a temporary database.
+    pub(crate) fn create() -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let config = Settings::try_parse_from([
             "signet".to_owned(),
@@ -54,10 +54,10 @@ impl Keys {
         .config;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let storage = runtime.block_on(Storage::open(&config, &Clock::System))?;
-        let life = config.tokens.access_token_life();
+        let lifetime = config.tokens.access_token_life();
         let ring = Arc::clone(&storage.ring);
         Ok(Self {
-            issuer: Issuer::new(ISSUER.to_owned(), ISSUER.to_owned(), life, ring),
+            issuer: Issuer::new(ISSUER.to_owned(), ISSUER.to_owned(), lifetime, ring),
             verifier: Verifier::new(ISSUER, ISSUER),
             refresh_tokens: RefreshTokens::new(storage.master.refresh_keys(None)?),
             storage,
@@ -67,7 +67,7 @@ impl Keys {
     }
 }
 
-/// What a login or a refresh grants.
+/// A grant, as a login or a refresh returns it.
 pub(crate) fn granted() -> Granted {
     Granted {
         account_id: Uuid::from_u128(1),
@@ -83,7 +83,7 @@ pub(crate) fn granted() -> Granted {
     }
 }
 
-/// A key of the default length, outside any ring.
+/// A key of the default length that is not in the key ring.
 pub(crate) fn rsa() -> anyhow::Result<PKey<Private>> {
     Ok(PKey::from_rsa(Rsa::generate(2048)?)?)
 }

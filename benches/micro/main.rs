@@ -1,10 +1,10 @@
-//! Throughput on one core; each operation is compared with its bare cryptographic work: `cargo
-//! bench`.
+//! Throughput on one core. Each operation is compared with its bare cryptographic work. Run it with
+//! `cargo bench`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a benchmark that cannot be prepared has nothing to measure, and one shows the usual way"
+    reason = "failed preparations abort a benchmark, and one measures tokio's blocking threads"
 )]
 
 mod hash;

@@ -14,7 +14,7 @@ const SETTINGS: StatusSettings =
     StatusSettings { status_ttl_seconds: 10, status_list_seconds: 3600 };
 
 /// Ten thousand pseudo-random entries of a million (Knuth's multipliers for 64 bits).
-fn ended() -> impl Iterator<Item = usize> {
+fn ended_entries() -> impl Iterator<Item = usize> {
     let next = |state: &u64| {
         Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
     };
@@ -23,17 +23,18 @@ fn ended() -> impl Iterator<Item = usize> {
     places.into_iter().take(10_000).map(|place| usize::try_from(place).unwrap())
 }
 
-/// From the database to the signed token, as an instance does at startup and every minute.
+/// Reads the entries from the database and signs the list, as an instance does at startup and every
+/// minute.
 #[divan::bench]
 fn read_and_sign(bencher: Bencher) {
-    let keys = Keys::make().unwrap();
+    let keys = Keys::create().unwrap();
     let db = keys.storage.db.clone();
     let now = Clock::System.now();
     keys.runtime.block_on(async {
         status::ensure_first_list(&db).await.unwrap();
         db.write((), move |txn, now, ()| {
-            let entries =
-                ended().map(|index| StatusEntry { list: 1, index: i32::try_from(index).unwrap() });
+            let entries = ended_entries()
+                .map(|index| StatusEntry { list: 1, index: i32::try_from(index).unwrap() });
             Box::pin(async move { status::mark_invalid(txn, entries, now).await })
         })
         .await
@@ -44,11 +45,11 @@ fn read_and_sign(bencher: Bencher) {
     });
 }
 
-/// The compression only.
+/// Only compresses the list.
 #[divan::bench]
 fn pack(bencher: Bencher) {
     let mut bits = Bits::all_valid(ENTRIES);
-    ended().for_each(|index| {
+    ended_entries().for_each(|index| {
         bits.set(index);
     });
     bencher.bench_local(|| bits.to_lst().unwrap());

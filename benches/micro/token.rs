@@ -6,12 +6,12 @@ use openssl::sign::{Signer, Verifier};
 
 use crate::keys::{Keys, NOW, granted, rsa};
 
-/// As long as the signed part of a token.
+/// A message as long as the signed part of a token.
 const MESSAGE: [u8; 700] = [b'm'; 700];
 
 #[divan::bench]
 fn sign(bencher: Bencher) {
-    let (keys, granted) = (Keys::make().unwrap(), granted());
+    let (keys, granted) = (Keys::create().unwrap(), granted());
     bencher.bench_local(|| keys.issuer.access_token(&granted, keys.issuer.life(), NOW).unwrap());
 }
 
@@ -27,7 +27,7 @@ fn sign_bare(bencher: Bencher) {
 
 #[divan::bench]
 fn verify(bencher: Bencher) {
-    let keys = Keys::make().unwrap();
+    let keys = Keys::create().unwrap();
     let token = keys.issuer.access_token(&granted(), keys.issuer.life(), NOW).unwrap();
     let ring = keys.storage.ring.current();
     let public = &ring.verification_keys;

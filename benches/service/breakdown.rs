@@ -1,4 +1,4 @@
-//! Breakdown of a refresh: its parts, each measured separately in this process, with the server's
+//! Breakdown of a refresh. Each part is measured separately in this process with the server's
 //! library and database, while the server is idle.
 
 use std::sync::Arc;
@@ -40,24 +40,26 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Opens what a server with these arguments opens. `user` is refreshed once.
+    /// Opens the database and the keys of a server with these arguments. Refreshes `user` once.
     pub(crate) fn open(arguments: &[String], user: &mut User) -> anyhow::Result<Self> {
         let config = Settings::try_parse_from(arguments)?.config;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let storage = runtime.block_on(Storage::open(&config, &Clock::System))?;
-        let (url, life) = ("http://localhost:8080".to_owned(), config.tokens.access_token_life());
-        let issuer = Issuer::new(url.clone(), url, life, Arc::clone(&storage.ring));
+        let (url, lifetime) =
+            ("http://localhost:8080".to_owned(), config.tokens.access_token_life());
+        let issuer = Issuer::new(url.clone(), url, lifetime, Arc::clone(&storage.ring));
         let tokens = Arc::new(RefreshTokens::new(storage.master.refresh_keys(None)?));
         let origin = Origin::default();
         let presented = tokens.decode(&user.refresh_token);
-        let presented = presented.ok_or_else(|| anyhow::anyhow!("not a token of ours"))?;
+        let presented =
+            presented.ok_or_else(|| anyhow::anyhow!("not a refresh token of this server"))?;
         let rotated = refresh::rotate(&storage.db, presented, HOLDER, &config.tokens, &origin);
         let granted = runtime.block_on(rotated)?;
         user.refresh_token = tokens.encode(granted.session_id, granted.generation)?;
         Ok(Self { runtime, config, storage, issuer, tokens, granted })
     }
 
-    /// Access tokens per second on all cores, each like that of a refresh.
+    /// Access tokens per second that all cores can sign. Each is like the token of a refresh.
     pub(crate) fn tokens_on_all_cores(&self, time: Duration) -> anyhow::Result<f64> {
         self.runtime.block_on(self.storage.ring.reload(&self.storage.db))?;
         rate_on_all_cores(time, || Ok(|| self.sign()))
@@ -83,7 +85,8 @@ impl Parts {
         let token = self.tokens.encode(self.granted.session_id, self.granted.generation)?;
         micros_each(time, || {
             let presented = self.tokens.decode(std::hint::black_box(&token));
-            let presented = presented.ok_or_else(|| anyhow::anyhow!("not read back"))?;
+            let presented =
+                presented.ok_or_else(|| anyhow::anyhow!("the token cannot be decoded"))?;
             std::hint::black_box(
                 self.tokens.encode(presented.session_id, presented.generation + 1)?,
             );
@@ -91,8 +94,8 @@ impl Parts {
         })
     }
 
-    /// Durable rotations per second, one at a time for each of `users`, and the CPU time of each in
-    /// this process, in microseconds.
+    /// Rotations per second, each committed to disk, with one at a time for each of `users`. Also
+    /// returns the CPU time of a rotation in this process, in microseconds.
     pub(crate) fn rotations(
         &self,
         users: &mut Vec<User>,
@@ -101,7 +104,7 @@ impl Parts {
         let (start, before) = (Instant::now(), cpu_time("self"));
         let running: Vec<_> = users
             .drain(..)
-            .map(|user| self.runtime.spawn(self.rotate_again_and_again(user, start + time)))
+            .map(|user| self.runtime.spawn(self.rotate_repeatedly(user, start + time)))
             .collect();
         let mut total = 0;
         for it in running {
@@ -113,8 +116,9 @@ impl Parts {
         Ok((count(total) / elapsed.as_secs_f64(), used.as_secs_f64() * 1e6 / count(total)))
     }
 
-    /// Returns the user with the newest token, and the number of rotations.
-    fn rotate_again_and_again(
+    /// Rotates the token of `user` until `end`. Returns the user with the newest token, and the
+    /// number of rotations.
+    fn rotate_repeatedly(
         &self,
         mut user: User,
         end: Instant,
@@ -123,7 +127,8 @@ impl Parts {
         let (settings, origin) = (self.config.tokens.clone(), Origin::default());
         async move {
             let newest = tokens.decode(&user.refresh_token);
-            let mut newest = newest.ok_or_else(|| anyhow::anyhow!("not a token of ours"))?;
+            let mut newest =
+                newest.ok_or_else(|| anyhow::anyhow!("not a refresh token of this server"))?;
             let mut done = 0;
             while Instant::now() < end {
                 let granted = refresh::rotate(&db, newest, HOLDER, &settings, &origin).await?;
@@ -141,7 +146,7 @@ impl Parts {
     }
 }
 
-/// CPU time of each run of `work`, independent of other load on the machine.
+/// CPU time of a run of `work`, in microseconds. Other load on the machine does not affect it.
 fn micros_each(
     time: Duration,
     mut work: impl FnMut() -> anyhow::Result<()>,

@@ -1,4 +1,4 @@
-//! A minimal HTTP/1.1 client: it shares its cores with the server.
+//! A minimal HTTP/1.1 client. It uses little CPU time, because it shares the cores with the server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ impl Connection {
         let frame = loop {
             self.receive().await?;
             let received = self.received.get(..self.length).unwrap_or_default();
-            match frame(received)? {
+            match parse_head(received)? {
                 Some(frame) if frame.end <= self.length => break frame,
                 _ => {}
             }
@@ -66,12 +66,12 @@ impl Connection {
     }
 
     async fn receive(&mut self) -> io::Result<()> {
-        let room = self.received.get_mut(self.length..).unwrap_or_default();
-        let mut room = ReadBuf::new(room);
+        let unfilled = self.received.get_mut(self.length..).unwrap_or_default();
+        let mut unfilled = ReadBuf::new(unfilled);
         let stream = &mut self.stream;
         let count = std::future::poll_fn(|context| {
-            ready!(Pin::new(&mut *stream).poll_read(context, &mut room))?;
-            std::task::Poll::Ready(io::Result::Ok(room.filled().len()))
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut unfilled))?;
+            std::task::Poll::Ready(io::Result::Ok(unfilled.filled().len()))
         })
         .await?;
         if count == 0 {
@@ -82,12 +82,12 @@ impl Connection {
     }
 }
 
-/// `None` until the head is complete.
-fn frame(received: &[u8]) -> io::Result<Option<Frame>> {
+/// Parses the head of a response. Returns `None` until the head is complete.
+fn parse_head(received: &[u8]) -> io::Result<Option<Frame>> {
     let Some(head) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
         return Ok(None);
     };
-    let malformed = || io::Error::other("the answer is not what this client understands");
+    let malformed = || io::Error::other("this client cannot parse the response");
     let text = received.get(..head).and_then(|head| std::str::from_utf8(head).ok());
     let text = text.ok_or_else(malformed)?;
     let status = text.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(malformed)?;

@@ -32,7 +32,7 @@ pub(crate) fn compare(run: &Run, against: &Path) -> anyhow::Result<()> {
     let mut builds = [Bench::open(run)?, Bench::open(&other)?];
     let idle = builds.each_ref().map(Bench::resident);
     for build in &mut builds {
-        build.sign_everybody_up()?;
+        build.sign_up_all()?;
     }
     let mut compared = rows();
     compared.retain(|it| run.measures(it.part));
@@ -57,7 +57,7 @@ pub(crate) fn compare(run: &Run, against: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The second measurement finds the machine warmer, so the order alternates.
+/// The machine is warmer during the second measurement, so the order alternates.
 fn in_turns<'a>(
     builds: &mut [Bench<'a>; 2],
     round: usize,

@@ -1,4 +1,4 @@
-//! Limits of the machine: the central computation of a request without the service.
+//! Limits of the machine: the rate of a request's main computation without the service.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -63,7 +63,8 @@ pub(crate) fn hashes(time: Duration) -> anyhow::Result<f64> {
     })
 }
 
-/// The same as most programs do it: on tokio's blocking threads, in fresh memory.
+/// The same hashes as most programs compute them: on tokio's blocking threads, in newly allocated
+/// memory.
 pub(crate) fn hashes_in_fresh_memory(time: Duration) -> anyhow::Result<f64> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(cores())

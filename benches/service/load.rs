@@ -1,4 +1,5 @@
-//! Load generator: a number of connections, each sending its next request when it has its response.
+//! Load generator. Each connection sends its next request when it has received the response to the
+//! previous one.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,10 +11,10 @@ use anyhow::{Context, bail};
 use crate::client::Connection;
 use crate::users::{self, User};
 
-/// The service refused the request, which may be retried.
+/// The status of a temporary refusal. The client may retry.
 const BUSY: u16 = 503;
 
-/// Pause of a client before it retries. Shorter than any `Retry-After`, so that the load does not
+/// Pause of a client before it retries. It is shorter than any `Retry-After`, so the load does not
 /// drop.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -22,7 +23,7 @@ pub(crate) const JWKS: &str = "/.well-known/jwks.json";
 
 /// The requests of one connection.
 pub(crate) enum Work {
-    /// The same request repeatedly, after a pause.
+    /// The same request repeatedly, with a pause after each response.
     Fetch { request: Vec<u8>, pause: Duration },
     /// One sign-up for each user.
     SignUp { users: Vec<User>, next: usize },
@@ -37,13 +38,13 @@ pub(crate) enum Work {
 /// The results of a load.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    /// The work, to be continued.
+    /// The work of all connections, in a state that a later load can continue.
     pub(crate) work: Vec<Work>,
     /// Latencies of all responses except 503, sorted.
     pub(crate) latencies: Vec<Duration>,
     /// How often each status occurred.
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// Responses with 503: reported separately, not an error, and not part of rates and latencies.
+    /// Responses with 503. They are not an error, and are not part of rates and latencies.
     pub(crate) busy: u64,
     /// From the first request to the last response.
     pub(crate) elapsed: Duration,
@@ -57,7 +58,7 @@ impl Work {
         (0..connections).map(|_| fetch()).collect()
     }
 
-    /// `None` when no requests are left.
+    /// The next request, or `None` when no requests are left.
     fn next(&mut self) -> Option<Vec<u8>> {
         match self {
             Self::Fetch { request, .. } => Some(request.clone()),
@@ -74,16 +75,17 @@ impl Work {
         }
     }
 
-    fn answered(&mut self, body: &str) {
+    /// Stores the tokens of a response.
+    fn handle_response(&mut self, body: &str) {
         match self {
             Self::Refresh { users, next } => {
                 if let Some(user) = users.get_mut(*next) {
-                    user.take_tokens(body);
+                    user.store_tokens(body);
                 }
             }
             Self::SignUp { users, next } => {
                 if let Some(user) = users.get_mut(*next) {
-                    user.take_tokens(body);
+                    user.store_tokens(body);
                 }
                 *next += 1;
             }
@@ -126,12 +128,12 @@ impl Outcome {
     /// Fails unless every response had this status, or was 503.
     pub(crate) fn expect(self, status: u16) -> anyhow::Result<Self> {
         if self.statuses.keys().any(|it| ![status, BUSY].contains(it)) || self.statuses.is_empty() {
-            bail!("expected nothing but {status}, and got {:?}", self.statuses);
+            bail!("expected only {status}, got {:?}", self.statuses);
         }
         Ok(self)
     }
 
-    fn join(mut self, other: Self) -> Self {
+    fn merge(mut self, other: Self) -> Self {
         self.work.extend(other.work);
         self.latencies.extend(other.latencies);
         for (status, count) in other.statuses {
@@ -160,7 +162,7 @@ pub(crate) fn run(address: SocketAddr, work: Vec<Work>, time: Duration) -> anyho
     });
     let mut total = Outcome::default();
     for outcome in outcomes {
-        total = total.join(outcome?);
+        total = total.merge(outcome?);
     }
     total.latencies.sort_unstable();
     Ok(total)
@@ -175,32 +177,36 @@ fn run_share(address: SocketAddr, work: Vec<Work>, time: Duration) -> anyhow::Re
             let connection = Connection::open(address).await.context("cannot connect")?;
             connections.push((connection, work));
         }
-        let ask = |(connection, work)| tokio::task::spawn_local(repeat(connection, work, time));
-        let running: Vec<_> = connections.into_iter().map(ask).collect();
+        let spawn = |(connection, work)| tokio::task::spawn_local(repeat(connection, work, time));
+        let running: Vec<_> = connections.into_iter().map(spawn).collect();
         let mut total = Outcome::default();
         for outcome in running {
-            total = total.join(outcome.await??);
+            total = total.merge(outcome.await??);
         }
         Ok(total)
     })
 }
 
-async fn repeat(mut to: Connection, mut work: Work, time: Duration) -> anyhow::Result<Outcome> {
+async fn repeat(
+    mut connection: Connection,
+    mut work: Work,
+    time: Duration,
+) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     let start = Instant::now();
-    let mut asked = start;
-    while asked.duration_since(start) < time {
+    let mut sent_at = start;
+    while sent_at.duration_since(start) < time {
         let Some(request) = work.next() else { break };
-        asked = Instant::now();
-        let answer = to.exchange(&request).await.context("a request was not answered")?;
+        sent_at = Instant::now();
+        let answer = connection.exchange(&request).await.context("a request was not answered")?;
         *outcome.statuses.entry(answer.status).or_default() += 1;
         if answer.status == BUSY {
             outcome.busy += 1;
             tokio::time::sleep(BUSY_PAUSE).await;
             continue;
         }
-        outcome.latencies.push(asked.elapsed());
-        work.answered(answer.body);
+        outcome.latencies.push(sent_at.elapsed());
+        work.handle_response(answer.body);
         if let Some(pause) = work.pause() {
             tokio::time::sleep(pause).await;
         }
@@ -211,7 +217,7 @@ async fn repeat(mut to: Connection, mut work: Work, time: Duration) -> anyhow::R
 }
 
 /// A count as a float.
-#[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^52")]
+#[expect(clippy::cast_precision_loss, reason = "all counts are far below 2^52")]
 pub(crate) fn count(number: usize) -> f64 {
     number as f64
 }
@@ -226,7 +232,7 @@ pub(crate) fn fetch(address: SocketAddr) -> anyhow::Result<String> {
     })
 }
 
-/// Cores this process may use.
+/// The number of cores that this process may use.
 pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,13 +1,13 @@
-//! The service compared with the limits of its machine: started by `scripts/bench`.
+//! Compares the service with the limits of its machine. `scripts/bench` starts it.
 //!
-//! Each result of the service stands beside the corresponding limit of the machine, measured in the
-//! same run, alternately: other load on the machine and its temperature affect both alike.
-//! `docs/performance.md` explains each row.
+//! The service and the corresponding limit of the machine are measured alternately in the same run,
+//! so other load on the machine and its temperature affect both alike. `docs/performance.md`
+//! explains each row.
 
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a measuring program prints, waits and reads the clock"
+    reason = "a benchmark prints, waits and reads the clock"
 )]
 
 mod breakdown;
@@ -20,7 +20,7 @@ mod priority;
 mod process;
 mod report;
 mod run;
-mod stand_in;
+mod static_server;
 mod tables;
 mod users;
 mod workload;
@@ -44,7 +44,7 @@ struct Arguments {
 enum Task {
     /// Measure a release build of signet.
     Run(Run),
-    /// Serve a file's bytes with bare poem: the limit for the JWKS.
+    /// Serve the bytes of a file with poem alone, as the limit for the JWKS.
     ServeStatic {
         /// The port on 127.0.0.1.
         #[arg(long)]
@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
             Some(against) => comparison::compare(&run, against),
             None => plan::measure(&run),
         },
-        Some(Task::ServeStatic { port, body }) => stand_in::serve(port, &body),
+        Some(Task::ServeStatic { port, body }) => static_server::serve(port, &body),
         None => {
             println!("to measure the service: scripts/bench");
             Ok(())

@@ -18,15 +18,15 @@ use crate::report::{Row, Series};
 use crate::run::{Part, Run};
 use crate::tables::{CostOfRefresh, Crowd, Rows, Sizes};
 use crate::users::User;
-use crate::workload::{CONNECTIONS, LOG_INS, NOW_AND_THEN, STORM, deal};
+use crate::workload::{CONNECTIONS, LOG_INS, LOW_RATE, STORM, distribute};
 
-/// Concurrent logins while memory is measured.
+/// Number of concurrent logins while the peak memory is measured.
 const CROWD: usize = 1_000;
 
-/// The server under test and everything needed to measure it.
+/// The server under test, and the data for measuring it.
 pub(crate) struct Bench<'a> {
     run: &'a Run,
-    /// The unit of time: how long a limit is measured in a round.
+    /// How long a limit is measured in a round. The other durations are derived from it.
     unit: Duration,
     directory: TempDir,
     server: Process,
@@ -38,17 +38,17 @@ pub(crate) struct Bench<'a> {
     priorities: Priorities,
 }
 
-/// Measures everything and prints it.
+/// Runs all measurements, and prints the results.
 pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: Vec<_> = load.split(' ').take(3).collect();
     println!("{} cores, load before the run: {}", load::cores(), load.join(" "));
 
     let directory = temporary_directory(run)?;
-    let new_key = start_anew(run, directory.path())?;
+    let new_key = start_on_new_database(run, directory.path())?;
     let mut bench = Bench::prepare(run, directory)?;
     let idle = bench.resident();
-    bench.sign_everybody_up()?;
+    bench.sign_up_all()?;
     let parts = bench.open_parts()?;
     for round in 0..run.rounds {
         println!("round {} of {}", round + 1, run.rounds);
@@ -66,8 +66,8 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
         println!("{}", bench.priorities.table().text());
     }
     if run.only.is_none() {
-        bench.log_in_at_once()?;
-        let warm = bench.start_again()?;
+        bench.measure_concurrent_logins()?;
+        let warm = bench.start_on_used_database()?;
         let binary = fs::metadata(&run.signet)?.len();
         let sizes = Sizes { idle, crowd: std::mem::take(&mut bench.crowd), warm, new_key, binary };
         println!("{}", sizes.table(&bench.rows).text());
@@ -80,8 +80,8 @@ fn temporary_directory(run: &Run) -> anyhow::Result<TempDir> {
     Ok(named.prefix("signet-bench.").tempdir_in(&run.directory)?)
 }
 
-/// Start times on an empty database, in milliseconds; this creates a schema and a key.
-fn start_anew(run: &Run, directory: &Path) -> anyhow::Result<Series> {
+/// Start times on a new database, in milliseconds. They include the creation of schema and key.
+fn start_on_new_database(run: &Run, directory: &Path) -> anyhow::Result<Series> {
     let mut times = Series::default();
     let count = if run.database_url.is_some() { 0 } else { run.starts() };
     for number in 0..count {
@@ -162,11 +162,11 @@ impl<'a> Bench<'a> {
         Parts::open(&arguments, user)
     }
 
-    pub(crate) fn sign_everybody_up(&mut self) -> anyhow::Result<()> {
-        let work = deal(&mut self.users, LOG_INS, |users| Work::SignUp { users, next: 0 });
+    pub(crate) fn sign_up_all(&mut self) -> anyhow::Result<()> {
+        let work = distribute(&mut self.users, LOG_INS, |users| Work::SignUp { users, next: 0 });
         let outcome = load::run(self.server.address, work, Duration::from_mins(1))?.expect(201)?;
         self.users = Work::into_users(outcome.work);
-        // Warm up, so that the first round is like the others.
+        // Warm up, so that the first round does not differ from later ones.
         load::run(self.poem.address, Work::jwks(CONNECTIONS, Duration::ZERO), self.unit / 2)?;
         self.refresh(self.unit / 2)
     }
@@ -186,9 +186,9 @@ impl<'a> Bench<'a> {
             self.storm_round()?;
         }
         if self.run.only == Some(Part::Crowd) {
-            self.log_in_at_once()?;
+            self.measure_concurrent_logins()?;
         }
-        // Not part of a full run: it serves to choose the priority that a full run measures.
+        // Not part of a full run. The results serve to choose the server's built-in priority.
         if self.run.only == Some(Part::Priority) {
             self.priorities.round(&self.server, &mut self.users, self.unit)?;
         }
@@ -199,15 +199,15 @@ impl<'a> Bench<'a> {
         match part {
             Part::Jwks => {
                 let work = Work::jwks(CONNECTIONS, Duration::ZERO);
-                watch(&self.poem, &mut self.rows.poem, work, self.unit)?.expect(200)?;
+                measure_load(&self.poem, &mut self.rows.poem, work, self.unit)?.expect(200)?;
             }
             Part::Refresh => {
                 self.rows.signatures.rate.push(limits::signatures(&self.key, self.unit)?);
                 self.rows.tokens.rate.push(parts.tokens_on_all_cores(self.unit)?);
             }
             Part::Login => {
-                self.rows.kept.rate.push(limits::hashes(self.unit)?);
-                self.rows.fresh.rate.push(limits::hashes_in_fresh_memory(self.unit)?);
+                self.rows.reused_memory.rate.push(limits::hashes(self.unit)?);
+                self.rows.fresh_memory.rate.push(limits::hashes_in_fresh_memory(self.unit)?);
             }
             Part::Storm | Part::Crowd | Part::Priority => {}
         }
@@ -219,60 +219,64 @@ impl<'a> Bench<'a> {
         match part {
             Part::Jwks => {
                 let work = Work::jwks(CONNECTIONS, Duration::ZERO);
-                watch(&self.server, &mut self.rows.jwks, work, self.unit)?.expect(200)?;
+                measure_load(&self.server, &mut self.rows.jwks, work, self.unit)?.expect(200)?;
             }
             Part::Refresh => self.refresh(2 * self.unit)?,
             Part::Login => {
-                let work = deal(&mut self.users, LOG_INS, |users| Work::LogIn { users, next: 0 });
-                let outcome = watch(&self.server, &mut self.rows.log_in, work, 2 * self.unit)?;
+                let work =
+                    distribute(&mut self.users, LOG_INS, |users| Work::LogIn { users, next: 0 });
+                let outcome =
+                    measure_load(&self.server, &mut self.rows.log_in, work, 2 * self.unit)?;
                 self.users = Work::into_users(outcome.expect(200)?.work);
             }
             Part::Storm => self.storm_round()?,
-            Part::Crowd => self.log_in_at_once()?,
+            Part::Crowd => self.measure_concurrent_logins()?,
             Part::Priority => {}
         }
         Ok(())
     }
 
     fn refresh(&mut self, time: Duration) -> anyhow::Result<()> {
-        let work = deal(&mut self.users, CONNECTIONS, |users| Work::Refresh { users, next: 0 });
-        let outcome = watch(&self.server, &mut self.rows.refresh, work, time)?.expect(200)?;
+        let work =
+            distribute(&mut self.users, CONNECTIONS, |users| Work::Refresh { users, next: 0 });
+        let outcome =
+            measure_load(&self.server, &mut self.rows.refresh, work, time)?.expect(200)?;
         self.users = Work::into_users(outcome.work);
         Ok(())
     }
 
-    /// Fetches of the key set at a low rate on an idle server; then the same, and at the highest
-    /// rate, during a burst of logins.
+    /// Fetches the key set at a low rate from an idle server. Then fetches it during a burst of
+    /// logins, first at the low rate and then at the highest rate.
     fn storm_round(&mut self) -> anyhow::Result<()> {
-        let (clients, pause) = NOW_AND_THEN;
+        let (clients, pause) = LOW_RATE;
         let light = || Work::jwks(clients, pause);
-        watch(&self.server, &mut self.rows.idle, light(), self.unit)?.expect(200)?;
+        measure_load(&self.server, &mut self.rows.idle, light(), self.unit)?.expect(200)?;
 
-        let storm = deal(&mut self.users, STORM, |users| Work::LogIn { users, next: 0 });
+        let storm = distribute(&mut self.users, STORM, |users| Work::LogIn { users, next: 0 });
         let (server, rows, unit) = (&self.server, &mut self.rows, self.unit);
         let (before, time) = (Duration::from_millis(300), 2 * unit + Duration::from_millis(500));
         let outcome = thread::scope(|scope| {
             let storm = scope.spawn(|| load::run(server.address, storm, time));
             sleep(before);
-            // The CPU time meanwhile is that of the logins, so only responses are recorded.
-            note(&mut rows.storm, &load::run(server.address, light(), unit)?.expect(200)?);
+            // The logins use most of the CPU time, so only the responses are recorded.
+            record(&mut rows.storm, &load::run(server.address, light(), unit)?.expect(200)?);
             let work = Work::jwks(CONNECTIONS, Duration::ZERO);
-            note(&mut rows.busy_storm, &load::run(server.address, work, unit)?.expect(200)?);
-            storm.join().unwrap_or_else(|_| bail!("the storm panicked"))
+            record(&mut rows.busy_storm, &load::run(server.address, work, unit)?.expect(200)?);
+            storm.join().unwrap_or_else(|_| bail!("the thread of the logins panicked"))
         })?;
         let outcome = outcome.expect(200)?;
-        note(&mut self.rows.storm_log_ins, &outcome);
+        record(&mut self.rows.storm_log_ins, &outcome);
         self.users = Work::into_users(outcome.work);
         Ok(())
     }
 
     /// A thousand concurrent logins.
-    fn log_in_at_once(&mut self) -> anyhow::Result<()> {
+    fn measure_concurrent_logins(&mut self) -> anyhow::Result<()> {
         let before = limits::hashes(self.unit)?;
         let known = self.users.len();
         let log_in = |number| Work::LogIn { users: vec![User::new(number % known)], next: 0 };
         let work = (0..CROWD).map(log_in).collect();
-        self.server.forget_peak()?;
+        self.server.reset_peak()?;
         let outcome = load::run(self.server.address, work, Duration::from_nanos(1))?;
         self.crowd.peak.push(self.server.peak());
         for (status, count) in outcome.statuses {
@@ -286,8 +290,8 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Start times on the database with the data of this run, in milliseconds.
-    fn start_again(&self) -> anyhow::Result<Series> {
+    /// Start times on the database of this run, in milliseconds.
+    fn start_on_used_database(&self) -> anyhow::Result<Series> {
         let mut times = Series::default();
         for _ in 0..self.run.starts() {
             times.push(self.start_time()?);
@@ -303,11 +307,11 @@ impl<'a> Bench<'a> {
     fn cost_of_a_refresh(&mut self, parts: &Parts) -> anyhow::Result<CostOfRefresh> {
         let forged = (0..CONNECTIONS).map(|_| Work::Forged).collect();
         let mut refused = Row::default();
-        watch(&self.server, &mut refused, forged, self.unit)?.expect(401)?;
+        measure_load(&self.server, &mut refused, forged, self.unit)?.expect(401)?;
         let (signing, codec) = (parts.signing(self.unit / 2)?, parts.codec(self.unit / 4)?);
-        let mut some: Vec<_> = self.users.drain(..CONNECTIONS).collect();
-        let (rotations, transaction) = parts.rotations(&mut some, 2 * self.unit)?;
-        self.users.append(&mut some);
+        let mut users: Vec<_> = self.users.drain(..CONNECTIONS).collect();
+        let (rotations, transaction) = parts.rotations(&mut users, 2 * self.unit)?;
+        self.users.append(&mut users);
         let whole = self.rows.refresh.cpu.median();
         Ok(CostOfRefresh { whole, signing, codec, transaction, rotations, refused })
     }
@@ -319,7 +323,7 @@ enum Turn {
     Service,
 }
 
-/// The second measurement finds the machine warmer, so the order alternates.
+/// The machine is warmer during the second measurement, so the order alternates.
 fn turns(round: usize) -> [Turn; 2] {
     if round.is_multiple_of(2) {
         [Turn::Limit, Turn::Service]
@@ -329,23 +333,23 @@ fn turns(round: usize) -> [Turn; 2] {
 }
 
 /// Runs a load and records its results and the resources of the process.
-fn watch(
+fn measure_load(
     process: &Process,
     row: &mut Row,
     work: Vec<Work>,
     time: Duration,
 ) -> anyhow::Result<Outcome> {
-    process.forget_peak()?;
+    process.reset_peak()?;
     let before = process.cpu_time();
     let outcome = load::run(process.address, work, time)?;
     let used = process.cpu_time().saturating_sub(before);
     row.cpu.push(used.as_secs_f64() * 1e6 / count(outcome.latencies.len()));
     row.peak.push(process.peak());
-    note(row, &outcome);
+    record(row, &outcome);
     Ok(outcome)
 }
 
-pub(crate) fn note(row: &mut Row, outcome: &Outcome) {
+pub(crate) fn record(row: &mut Row, outcome: &Outcome) {
     row.rate.push(outcome.rate());
     row.p50.push(outcome.percentile(50));
     row.p99.push(outcome.percentile(99));

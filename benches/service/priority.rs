@@ -1,10 +1,9 @@
-//! The hashing threads at several priorities, compared by their effect on requests that need no
-//! hash.
+//! Compares priorities of the hashing threads by their effect on requests that need no hash.
 //!
 //! This program sets each priority on the server's threads in turn, with and without other programs
-//! that keep all cores busy. On Linux with `sched_autogroup_enabled` nice values apply only among
-//! the processes of one session, so the busy programs are children of this one, as is the server;
-//! processes of other sessions get their share whatever the priorities are.
+//! that keep all cores busy. On Linux with `sched_autogroup_enabled`, nice values apply only among
+//! the processes of one session. So both the server and the busy programs are children of this
+//! program. Processes of other sessions get their share regardless of nice values.
 
 use std::fs;
 use std::process::{Child, Command};
@@ -18,12 +17,12 @@ use crate::load::{self, Work};
 use crate::process::Process;
 use crate::report::{Series, Table};
 use crate::users::User;
-use crate::workload::{CONNECTIONS, LOG_INS, NOW_AND_THEN, STORM, deal};
+use crate::workload::{CONNECTIONS, LOG_INS, LOW_RATE, STORM, distribute};
 
 /// Nice values, from the lowest priority to that of all other threads.
 const NICE: [i32; 4] = [19, 10, 5, 0];
 
-/// Results of logins and key set requests; a cell for each priority, without and with busy
+/// Results of logins and key set requests, with a cell for each priority, without and with busy
 /// programs.
 #[derive(Default)]
 pub(crate) struct Priorities {
@@ -40,33 +39,33 @@ struct Cell {
     flooded: Series,
     /// Requests for the key set per second in that flood.
     flood: Series,
-    /// Their p99, in milliseconds.
+    /// The p99 of the requests in that flood, in milliseconds.
     flood_p99: Series,
-    /// Logins per second during 1,000 such requests per second.
+    /// Logins per second during 1,000 requests per second for the key set.
     logins: Series,
-    /// The p99 of those, in milliseconds.
+    /// The p99 of these requests, in milliseconds.
     p99: Series,
 }
 
 impl Priorities {
-    /// Measures everything once.
+    /// Measures every cell once.
     pub(crate) fn round(
         &mut self,
         server: &Process,
         users: &mut Vec<User>,
         unit: Duration,
     ) -> anyhow::Result<()> {
-        let is_back = !self.rounds.is_multiple_of(2);
+        let is_reversed = !self.rounds.is_multiple_of(2);
         self.rounds += 1;
         let [idle, idle_busy] = &mut self.idle;
-        let noises = [(0, &mut self.alone, idle), (load::cores(), &mut self.busy, idle_busy)];
-        for (programs, cells, idle) in noises {
-            let _noise = Noise::start(programs)?;
-            let (clients, pause) = NOW_AND_THEN;
+        let backgrounds = [(0, &mut self.alone, idle), (load::cores(), &mut self.busy, idle_busy)];
+        for (programs, cells, idle) in backgrounds {
+            let _busy_programs = BusyPrograms::start(programs)?;
+            let (clients, pause) = LOW_RATE;
             let outcome = load::run(server.address, Work::jwks(clients, pause), unit)?;
             idle.push(outcome.expect(200)?.percentile(99));
             let mut turns: Vec<_> = NICE.into_iter().zip(cells).collect();
-            if is_back {
+            if is_reversed {
                 turns.reverse();
             }
             for (nice, cell) in turns {
@@ -106,13 +105,13 @@ impl Priorities {
         table.head(&["without logins", "p99 at 1,000 /s, ms"]);
         table.line(&["no busy programs", &idle.spread()]);
         table.line(&["one per core", &busy.spread()]);
-        table.line(&["answers of 503", &self.refused.to_string()]);
+        table.line(&["responses with 503", &self.refused.to_string()]);
         table
     }
 }
 
 impl Cell {
-    /// Runs both loads once; returns the number of 503 responses.
+    /// Runs both loads once, and returns the number of 503 responses.
     fn measure(
         &mut self,
         server: &Process,
@@ -120,34 +119,35 @@ impl Cell {
         unit: Duration,
     ) -> anyhow::Result<u64> {
         let flood = Work::jwks(CONNECTIONS, Duration::ZERO);
-        let (logins, flood) = beside(server, users, LOG_INS, flood, unit)?;
+        let (logins, flood) = run_with_logins(server, users, LOG_INS, flood, unit)?;
         self.flooded.push(logins.rate());
         self.flood.push(flood.rate());
         self.flood_p99.push(flood.percentile(99));
-        let (clients, pause) = NOW_AND_THEN;
+        let (clients, pause) = LOW_RATE;
         let refused = logins.busy;
-        let (logins, light) = beside(server, users, STORM, Work::jwks(clients, pause), unit)?;
+        let (logins, light) =
+            run_with_logins(server, users, STORM, Work::jwks(clients, pause), unit)?;
         self.logins.push(logins.rate());
         self.p99.push(light.percentile(99));
         Ok(refused + logins.busy)
     }
 }
 
-/// Runs logins on this many connections, and another load at the same time.
-fn beside(
+/// Runs logins on this many connections, and `other` at the same time.
+fn run_with_logins(
     server: &Process,
     users: &mut Vec<User>,
     connections: usize,
     other: Vec<Work>,
     unit: Duration,
 ) -> anyhow::Result<(load::Outcome, load::Outcome)> {
-    let work = deal(users, connections, |users| Work::LogIn { users, next: 0 });
+    let work = distribute(users, connections, |users| Work::LogIn { users, next: 0 });
     let before = Duration::from_millis(300);
     let (mut done, other) = thread::scope(|scope| {
         let running = scope.spawn(|| load::run(server.address, work, unit + 2 * before));
         sleep(before);
         let other = load::run(server.address, other, unit)?.expect(200)?;
-        let done = running.join().unwrap_or_else(|_| bail!("the logins panicked"))?;
+        let done = running.join().unwrap_or_else(|_| bail!("the thread of the logins panicked"))?;
         anyhow::Ok((done.expect(200)?, other))
     })?;
     *users = Work::into_users(std::mem::take(&mut done.work));
@@ -169,20 +169,20 @@ impl Process {
 }
 
 /// Programs that only consume CPU time.
-struct Noise(Vec<Child>);
+struct BusyPrograms(Vec<Child>);
 
-impl Noise {
+impl BusyPrograms {
     fn start(programs: usize) -> anyhow::Result<Self> {
-        let mut noise = Self(Vec::new());
+        let mut busy = Self(Vec::new());
         for _ in 0..programs {
             let spin = ["--pdeathsig=KILL", "--", "sh", "-c", "while :; do :; done"];
-            noise.0.push(Command::new("setpriv").args(spin).spawn()?);
+            busy.0.push(Command::new("setpriv").args(spin).spawn()?);
         }
-        Ok(noise)
+        Ok(busy)
     }
 }
 
-impl Drop for Noise {
+impl Drop for BusyPrograms {
     fn drop(&mut self) {
         for program in &mut self.0 {
             drop(program.kill());

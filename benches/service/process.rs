@@ -25,7 +25,7 @@ pub(crate) fn free_port() -> anyhow::Result<u16> {
 }
 
 impl Process {
-    /// Starts `program` and waits until it answers `path` on `port`; its output goes to `log`.
+    /// Starts `program` with its output in `log`, and waits until it answers `path` on `port`.
     pub(crate) fn start(
         program: &Path,
         arguments: &[String],
@@ -35,7 +35,8 @@ impl Process {
     ) -> anyhow::Result<Self> {
         let log_file = File::options().create(true).append(true).open(log)?;
         let started = Instant::now();
-        // The kernel ends it if this program is killed; the time of `setpriv` is part of the start.
+        // `setpriv` makes the kernel end the process if this program is killed. Its own time is part
+        // of the measured start.
         let child = Command::new("setpriv")
             .args(["--pdeathsig=TERM", "--"])
             .arg(program)
@@ -47,7 +48,7 @@ impl Process {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut process = Self { child, address, start: Duration::ZERO };
-        while !answers(address, path) {
+        while !is_ready(address, path) {
             if let Some(status) = process.child.try_wait()? {
                 bail!("{} ended with {status}; see {}", program.display(), log.display());
             }
@@ -75,13 +76,13 @@ impl Process {
         self.status("VmRSS:")
     }
 
-    /// Peak resident memory since [`forget_peak`](Self::forget_peak), in MiB.
+    /// Peak resident memory since [`reset_peak`](Self::reset_peak), in MiB.
     pub(crate) fn peak(&self) -> f64 {
         self.status("VmHWM:")
     }
 
     /// Resets the peak (proc(5), `clear_refs`).
-    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+    pub(crate) fn reset_peak(&self) -> anyhow::Result<()> {
         Ok(fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
     }
 
@@ -97,9 +98,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let is_told = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
-        let patience = Instant::now() + Duration::from_secs(12);
-        while is_told && Instant::now() < patience {
+        let is_signalled = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
+        let deadline = Instant::now() + Duration::from_secs(12);
+        while is_signalled && Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return;
             }
@@ -110,22 +111,22 @@ impl Drop for Process {
     }
 }
 
-/// CPU time so far, of all threads of a process: its id, or `self`.
+/// CPU time that all threads of a process have used so far. `process` is its id, or `self`.
 pub(crate) fn cpu_time(process: &str) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // Fields 14 and 15 (proc(5)), in hundredths of a second; field 2 may contain spaces.
+    // Fields 14 and 15 contain it in hundredths of a second (proc(5)). Field 2 may contain spaces.
     let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
     let ticks: u64 = fields.skip(11).take(2).filter_map(|it| it.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
 }
 
-fn answers(address: SocketAddr, path: &str) -> bool {
-    let ask = || {
+fn is_ready(address: SocketAddr, path: &str) -> bool {
+    let request = || {
         let mut stream = TcpStream::connect(address)?;
         write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         let mut status = [0; 12];
         stream.read_exact(&mut status)?;
         std::io::Result::Ok(status)
     };
-    ask().is_ok_and(|status| status.ends_with(b"200"))
+    request().is_ok_and(|status| status.ends_with(b"200"))
 }

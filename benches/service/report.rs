@@ -39,18 +39,18 @@ impl Series {
         }
     }
 
-    pub(crate) fn least(&self) -> f64 {
+    pub(crate) fn min(&self) -> f64 {
         self.0.first().copied().unwrap_or(f64::NAN)
     }
 
-    pub(crate) fn most(&self) -> f64 {
+    pub(crate) fn max(&self) -> f64 {
         self.0.last().copied().unwrap_or(f64::NAN)
     }
 
     /// The median and the range of the values.
     pub(crate) fn spread(&self) -> String {
-        let [median, least, most] = [self.median(), self.least(), self.most()].map(number);
-        format!("{median} ({least}–{most})")
+        let [median, min, max] = [self.median(), self.min(), self.max()].map(number);
+        format!("{median} ({min}–{max})")
     }
 
     fn cell(&self) -> String {
@@ -63,7 +63,7 @@ impl Series {
 pub(crate) struct Table(String);
 
 impl Table {
-    /// A row with the ratio of its rate to that of `limit`, and the goal for it.
+    /// A row with the ratio of its rate to the rate of `limit`, and the goal for this ratio.
     pub(crate) fn row(&mut self, name: &str, row: &Row, limit: Option<(&Row, f64)>) {
         if row.rate.0.is_empty() {
             return;
@@ -71,7 +71,7 @@ impl Table {
         let share = limit.map(|(limit, goal)| {
             format!("{:.2} (goal {goal:.2})", row.rate.median() / limit.rate.median())
         });
-        let peak = if row.peak.0.is_empty() { String::new() } else { number(row.peak.most()) };
+        let peak = if row.peak.0.is_empty() { String::new() } else { number(row.peak.max()) };
         self.line(&[
             name,
             &row.rate.spread(),

@@ -4,31 +4,31 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-/// What is measured, and for how long.
+/// The options that determine what is measured, and for how long.
 #[derive(Clone, clap::Args)]
 pub(crate) struct Run {
     /// The program to measure.
     #[arg(long)]
     pub(crate) signet: PathBuf,
-    /// An empty PostgreSQL database; a SQLite file of its own otherwise.
+    /// The URL of an empty PostgreSQL database. Without it, a new SQLite file is used.
     #[arg(long, env = "BENCH_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
-    /// Another build: print how this one compares with it instead of with the limits.
+    /// Another build of signet: both are measured in turns, and the result is their ratio.
     #[arg(long)]
     pub(crate) against: Option<PathBuf>,
-    /// An empty PostgreSQL database for the other build.
+    /// The URL of an empty PostgreSQL database for the other build.
     #[arg(long, env = "BENCH_AGAINST_DATABASE_URL", hide_env_values = true)]
     pub(crate) against_database_url: Option<String>,
-    /// Where the run's files are created; must be on a disk, since commits are measured.
+    /// The directory for the run's files. It must be on a disk, because commits are measured.
     #[arg(long, default_value = "/var/tmp")]
     pub(crate) directory: PathBuf,
-    /// Take less than a minute instead of a few: for a first look.
+    /// Take less than a minute instead of several, for a first impression.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Number of rounds in which everything is measured.
+    /// Number of rounds. Each round measures all parts.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
-    /// Measure only this part in the rounds: to compare two builds, or to profile one with perf.
+    /// Measure only this part in the rounds, to compare two builds or to profile one with perf.
     #[arg(long)]
     pub(crate) only: Option<Part>,
 }
@@ -40,9 +40,9 @@ pub(crate) enum Part {
     Refresh,
     Login,
     Storm,
-    /// A thousand concurrent logins; once in a full run, but with `--only` in each round.
+    /// A thousand concurrent logins. A full run measures them once, `--only crowd` in each round.
     Crowd,
-    /// Priorities of the hashing threads compared; not part of a full run.
+    /// A comparison of priorities of the hashing threads. Not part of a full run.
     Priority,
 }
 

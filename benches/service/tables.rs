@@ -24,12 +24,12 @@ pub(crate) struct Rows {
 
 /// Breakdown of a refresh: CPU time in microseconds.
 pub(crate) struct CostOfRefresh {
-    /// The whole refresh, in the server.
+    /// The whole refresh, measured in the server.
     pub(crate) whole: f64,
     pub(crate) signing: f64,
     pub(crate) codec: f64,
     pub(crate) transaction: f64,
-    /// Transactions per second if there is no other work.
+    /// Transactions per second without other work.
     pub(crate) rotations: f64,
     /// Refreshes that are refused before any database query.
     pub(crate) refused: Row,
@@ -44,7 +44,7 @@ pub(crate) struct Crowd {
     pub(crate) answers: BTreeMap<u16, u64>,
     /// Time of the last response, in seconds.
     pub(crate) last: Series,
-    /// Time of as many hashes on all cores, in seconds.
+    /// Time of a thousand hashes on all cores, in seconds.
     pub(crate) hashes: Series,
     /// Ratio of `last` to `hashes`.
     pub(crate) ratio: Series,
@@ -53,7 +53,7 @@ pub(crate) struct Crowd {
 impl Crowd {
     pub(crate) fn table(&self, idle: f64) -> Table {
         let mut table = Table::default();
-        table.head(&["1,000 logins at once", "measured", "goal"]);
+        table.head(&["1,000 concurrent logins", "measured", "goal"]);
         self.add_to(&mut table, idle);
         table
     }
@@ -62,14 +62,14 @@ impl Crowd {
         let goal = idle + 19.0 * count(cores()) + 64.0;
         let answers = self.answers.iter().map(|(status, count)| format!("{count} × {status}"));
         let answers = answers.collect::<Vec<_>>().join(", ");
-        for (what, measured, goal) in [
-            ("memory at its most, MiB", self.peak.spread(), format!("≤ {goal:.0}")),
-            ("answers", answers, "200 alone".to_owned()),
-            ("the last answer, s", self.last.spread(), String::new()),
-            ("as many hashes, s", self.hashes.spread(), String::new()),
-            ("the one over the other", self.ratio.spread(), "≤ 1.3".to_owned()),
+        for (name, measured, goal) in [
+            ("peak memory, MiB", self.peak.spread(), format!("≤ {goal:.0}")),
+            ("responses", answers, "only 200".to_owned()),
+            ("last response, s", self.last.spread(), String::new()),
+            ("1,000 hashes on all cores, s", self.hashes.spread(), String::new()),
+            ("ratio of these two times", self.ratio.spread(), "≤ 1.3".to_owned()),
         ] {
-            table.line(&[what, &measured, &goal]);
+            table.line(&[name, &measured, &goal]);
         }
     }
 }
@@ -92,9 +92,9 @@ impl Rows {
     pub(crate) fn table(&self) -> Table {
         let mut table = Table::default();
         table.head(&[
-            "what",
-            "per second: median (least–most)",
-            "of the limit",
+            "load",
+            "per second: median (min–max)",
+            "ratio to the limit",
             "p50, ms",
             "p99, ms",
             "CPU, µs",
@@ -109,7 +109,7 @@ impl Rows {
         table.row("limit: Argon2id, memory kept, all cores", &self.kept, None);
         table.row("login", &self.log_in, Some((&self.kept, 0.96)));
         table.row("Argon2id, memory fresh, blocking threads", &self.fresh, None);
-        table.row("login, beside that", &self.log_in, Some((&self.fresh, 1.20)));
+        table.row("login, compared with fresh memory", &self.log_in, Some((&self.fresh, 1.20)));
         table.row("JWKS now and then, nothing else", &self.idle, None);
         table.row("JWKS now and then, storm of logins", &self.storm, None);
         table.row("JWKS at full rate, storm of logins", &self.busy_storm, None);
@@ -123,20 +123,20 @@ impl CostOfRefresh {
         let Self { whole, signing, codec, transaction, .. } = self;
         let http = self.refused.cpu.median() - codec / 2.0;
         let mut table = Table::default();
-        table.head(&["a refresh takes of a core", "µs"]);
+        table.head(&["CPU time of a refresh", "µs"]);
         for (part, micros) in [
             ("whole, in the server", *whole),
             ("signing the access token", *signing),
-            ("reading and making the refresh token", *codec),
+            ("decoding and encoding the refresh token", *codec),
             ("transaction: update, account, audit row, shared commit", *transaction),
-            ("HTTP, JSON, limits, log line: as of a refused forgery", http),
+            ("HTTP, JSON, limits, log line (measured with forged tokens)", http),
             ("the rest", whole - signing - codec - transaction - http),
         ] {
             table.line(&[part, &number(micros)]);
         }
         table.blank();
-        table.head(&["beside it", "per second"]);
-        table.line(&["refused forgeries over HTTP", &number(self.refused.rate.median())]);
+        table.head(&["for comparison", "per second"]);
+        table.line(&["rejected forged tokens over HTTP", &number(self.refused.rate.median())]);
         table.line(&["durable rotations without HTTP and signing", &number(self.rotations)]);
         table
     }
@@ -154,7 +154,7 @@ impl Sizes {
         table.head(&["size and start", "measured", "goal"]);
         let (light, full) =
             (times_idle(&rows.idle, &rows.storm), times_idle(&rows.jwks, &rows.busy_storm));
-        for (what, measured, goal) in [
+        for (name, measured, goal) in [
             ("p99 of JWKS in a storm, now and then", light, in_storm()),
             ("p99 of JWKS in a storm, full rate", full, in_storm()),
             ("memory, idle after start, MiB", number(self.idle), "≤ 25".to_owned()),
@@ -162,9 +162,9 @@ impl Sizes {
             ("start, new key, ms", self.new_key.spread(), "≤ 600".to_owned()),
             ("binary, MiB", number(mebibytes), String::new()),
         ] {
-            table.line(&[what, &measured, &goal]);
+            table.line(&[name, &measured, &goal]);
         }
-        table.line(&["1,000 logins at once:", "", ""]);
+        table.line(&["1,000 concurrent logins:", "", ""]);
         self.crowd.add_to(&mut table, self.idle);
         table
     }

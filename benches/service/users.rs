@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The password of all users.
 const PASSWORD: &str = "Analytical-Engine-1843";
 
-/// Refreshes of a user from one address before it changes: far below the limit.
+/// Number of refreshes after which a user gets a new address. It is far below the address limit.
 const REFRESHES_PER_ADDRESS: u32 = 100;
 
 static ADDRESSES: AtomicU32 = AtomicU32::new(1);
@@ -34,7 +34,7 @@ impl User {
         post("/api/auth/signup", fresh_address(), &credentials(&self.email))
     }
 
-    /// From an address that was not used before, so that no address limit is reached.
+    /// A login request from a new address, so that no address limit is reached.
     pub(crate) fn log_in(&self) -> Vec<u8> {
         post("/api/auth/login", fresh_address(), &credentials(&self.email))
     }
@@ -49,7 +49,7 @@ impl User {
     }
 
     /// Stores the refresh token of a response.
-    pub(crate) fn take_tokens(&mut self, body: &str) {
+    pub(crate) fn store_tokens(&mut self, body: &str) {
         let token = body.split_once(r#""refresh_token":""#).and_then(|(_, it)| it.split_once('"'));
         if let Some((token, _)) = token {
             self.refresh_token.clear();

@@ -48,7 +48,8 @@ async fn submit_same_origin(
 }
 
 async fn log_in(browser: &mut Browser<'_>, page: &Answer, email: &str) -> Answer {
-    submit_same_origin(browser, "/login", page, &[("username", email), ("password", PASSWORD)]).await
+    submit_same_origin(browser, "/login", page, &[("username", email), ("password", PASSWORD)])
+        .await
 }
 
 #[track_caller]

@@ -80,7 +80,8 @@ async fn assert_forgeries_are_rejected(
         forged_assertions.push(sign(key, &plain, &claims));
     }
     let good = sign(key, &plain, &fresh());
-    forged_assertions.extend(forgeries::in_other_spellings(&good).into_iter().map(|forgery| forgery.token));
+    forged_assertions
+        .extend(forgeries::in_other_spellings(&good).into_iter().map(|forgery| forgery.token));
     for forged in forged_assertions {
         // Each request comes from a new address, because failed attempts are limited per address.
         let answer = token(server, &forged).await;

@@ -123,7 +123,11 @@ async fn window_is_shared_by_instances_and_survives_restarts() {
     assert_eq!(refused, [429; 2]);
     assert_eq!(retry_after(&restarted).await, "30");
     restarted.advance_seconds(30);
-    assert_eq!(try_times(&restarted, 5).await, [401, 401, 401, 401, 429], "one attempt is only 30 s old");
+    assert_eq!(
+        try_times(&restarted, 5).await,
+        [401, 401, 401, 401, 429],
+        "one attempt is only 30 s old"
+    );
 }
 
 /// RL-01, RL-02: on four instances with restarts, no minute contains a sixth attempt.

@@ -112,7 +112,11 @@ async fn retention_time_counts_uptime_and_a_day_per_pause() {
     let server = server.restart().await;
     assert_eq!(server.retention().await, after(HOUR + DAY));
     let server = server.restart().await;
-    assert_eq!(server.retention().await, after(HOUR + DAY), "the uptime since the last restart was less than an hour");
+    assert_eq!(
+        server.retention().await,
+        after(HOUR + DAY),
+        "the uptime since the last restart was less than an hour"
+    );
 
     // After the clock was set back, the retention time advances only once the clock has passed it.
     server.clock.set(after(HOUR));
@@ -179,7 +183,8 @@ async fn sessions_are_deleted_after(days: u64) {
     let server = server.restart().await;
     let is_done = async || server.database.count("session").await == 3;
     eventually("ended sessions are deleted", is_done).await;
-    let remaining = "SELECT email FROM account WHERE id IN (SELECT account_id FROM session) ORDER BY 1";
+    let remaining =
+        "SELECT email FROM account WHERE id IN (SELECT account_id FROM session) ORDER BY 1";
     let remaining: Vec<String> = server.database.column(remaining).await;
 
     assert_eq!(remaining, ["lately@example.test", "live@example.test", "short@example.test"]);

@@ -229,7 +229,10 @@ async fn unreachable_database_is_named_in_the_error() {
         program.with("SIGNET_DATABASE_URL", "postgres://signet:hunter2@127.0.0.1:1/signet");
 
     let message = mistyped.refusal().await;
-    assert!(message.contains("the folder dta") && message.contains("SIGNET_DATABASE_URL"), "{message}");
+    assert!(
+        message.contains("the folder dta") && message.contains("SIGNET_DATABASE_URL"),
+        "{message}"
+    );
     let message = unreachable.refusal().await;
     assert!(!message.contains("hunter2") && !message.contains("pool timed out"), "{message}");
     assert_eq!(message.to_lowercase().matches("connection refused").count(), 1, "{message}");
@@ -272,7 +275,10 @@ async fn public_listen_address_without_an_issuer_is_rejected() {
 
         let message = program.refusal().await;
 
-        assert!(message.contains("SIGNET_ISSUER") && message.contains("SIGNET_LISTEN"), "{message}");
+        assert!(
+            message.contains("SIGNET_ISSUER") && message.contains("SIGNET_LISTEN"),
+            "{message}"
+        );
     }
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
@@ -419,7 +425,10 @@ async fn removed_setting_is_rejected_with_its_successor() {
     for removed in ["SIGNET_HASH_QUEUE", "SIGNET_HASH_WAIT_SECONDS"] {
         let message = Program::bare(directory.path()).with(removed, "9").refusal().await;
 
-        assert!(message.contains(removed) && message.contains("SIGNET_HASH_BACKLOG_SECONDS"), "{message}");
+        assert!(
+            message.contains(removed) && message.contains("SIGNET_HASH_BACKLOG_SECONDS"),
+            "{message}"
+        );
     }
     let message = Program::bare(directory.path()).with("SIGNET_HASH_QEUE", "9").refusal().await;
     assert!(message.contains("unknown setting SIGNET_HASH_QEUE"), "{message}");

@@ -1,4 +1,4 @@
-//! The limit for any document: poem responding with fixed bytes, without Signet's layers.
+//! The limit for any document: a server that responds with fixed bytes, by poem alone.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ impl Endpoint for Fixed {
     }
 }
 
-/// Serves until killed, with as many workers as signet: tokio's default.
+/// Serves until it is killed. Like signet, it has tokio's default number of workers.
 pub(crate) fn serve(port: u16, body: &Path) -> anyhow::Result<()> {
     let fixed = Fixed(std::fs::read(body)?.into());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
