@@ -225,7 +225,7 @@ async fn repeated_consent_form_has_one_effect() {
     browser.submit("/consent", &page, &allow).await.expect_status(400);
 }
 
-/// If another user has logged in since the page was loaded, it parameter that user.
+/// If another user has logged in since the page was loaded, that user is asked for consent.
 #[tokio::test]
 async fn consent_page_from_before_a_login_asks_again() {
     let (server, _) = server().await;

@@ -1,4 +1,4 @@
-//! The status list: a signed document from which verifiers learn which sessions have ended.
+//! The status list: a signed document that tells verifiers which sessions have ended.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -71,7 +71,7 @@ async fn status_list_verifies_with_the_key_set() {
     assert_eq!(read.ttl(), Some(std::time::Duration::from_secs(10)));
 }
 
-/// MUST-187: a logout sets the entry of its session alone.
+/// MUST-187
 #[tokio::test]
 async fn logout_sets_only_the_entry_of_its_session() {
     let server = TestServer::start().await;
@@ -107,12 +107,12 @@ async fn refreshed_token_has_the_entry_of_its_session() {
     assert_eq!(entry, StatusReference::of(&retried.access_token));
 }
 
-/// MUST-193: other ends of sessions are published, too.
+/// MUST-193: not only logouts are published.
 #[tokio::test]
 async fn reuse_and_password_reset_set_the_entry() {
     let server = TestServer::start().await;
     let stolen = server.sign_up("ada@example.test").await.tokens();
-    let others = [
+    let other_sessions = [
         server.log_in("ada@example.test", PASSWORD).await.tokens(),
         server.log_in("ada@example.test", PASSWORD).await.tokens(),
     ];
@@ -128,7 +128,7 @@ async fn reuse_and_password_reset_set_the_entry() {
     let reset = server.reset_token("ada@example.test").await;
     let body = json!({ "token": reset, "new_password": "Difference-Engine-1822" });
     server.post("/api/auth/password/reset", &body).await.expect_status(204);
-    for other in &others {
+    for other in &other_sessions {
         server.expect_published_end_of(&other.access_token).await;
     }
     let list = server.status_list(&bob.access_token).await;
@@ -148,7 +148,7 @@ async fn session_expiry_sets_no_entry() {
     assert_eq!(server.database.count("invalid_status").await, 0);
 }
 
-/// F2: a rolled-back logout is not published.
+/// F2
 #[tokio::test]
 async fn rolled_back_logout_sets_no_entry() {
     let server = TestServer::start().await;
@@ -162,7 +162,7 @@ async fn rolled_back_logout_sets_no_entry() {
     server.me(&ada.access_token).await.expect_status(200);
 }
 
-/// A token that outlived its session could not be revoked.
+/// Ending the session could not revoke a token that is valid for longer.
 #[tokio::test]
 async fn access_token_does_not_outlive_its_session() {
     let server = TestServer::with(|config| config.tokens.session_seconds = 100).await;
@@ -179,17 +179,17 @@ async fn access_token_does_not_outlive_its_session() {
     assert_eq!(exp(&second.tokens().access_token), end);
 }
 
-/// Many ended sessions do not make a query slow, and none is omitted.
+/// The list is read in batches, and none of the entries may be omitted.
 #[tokio::test]
-async fn status_list_with_many_marks_is_complete() {
+async fn status_list_with_many_ended_sessions_is_complete() {
     let server = TestServer::start().await;
     let now = server.clock.now().as_micros();
-    let marks = format!(
+    let entries = format!(
         "INSERT INTO invalid_status (list_id, idx, since) \
          WITH RECURSIVE n(i) AS (SELECT 7 UNION ALL SELECT i + 20 FROM n WHERE i < 1000007) \
          SELECT 1, i, {now} FROM n"
     );
-    server.database.execute(&marks).await;
+    server.database.execute(&entries).await;
 
     let server = server.restart().await;
 
@@ -197,7 +197,6 @@ async fn status_list_with_many_marks_is_complete() {
     assert_eq!(invalid, (7..=1_000_007).step_by(20).collect::<Vec<_>>());
 }
 
-/// All instances publish what any of them ended.
 #[tokio::test]
 async fn every_instance_publishes_sessions_ended_by_any_instance() {
     let one = TestServer::start().await;
@@ -229,24 +228,25 @@ async fn status_list_entries_are_unique_and_random() {
     };
 
     let numbers: Vec<_> = (0..40).collect();
-    let drawn = join_all(numbers.iter().map(|number| {
+    let entries = join_all(numbers.iter().map(|number| {
         let server = if number % 2 == 0 { &one } else { &other };
         sign_up(server, *number)
     }));
-    let mut drawn = drawn.await;
+    let mut entries = entries.await;
     let restarted = one.restart().await;
     for number in 40..50 {
-        drawn.push(sign_up(&restarted, number).await);
+        entries.push(sign_up(&restarted, number).await);
     }
 
-    assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), 50);
-    assert!(drawn.iter().all(|entry| entry.index < ENTRIES));
+    assert_eq!(entries.iter().collect::<BTreeSet<_>>().len(), 50);
+    assert!(entries.iter().all(|entry| entry.index < ENTRIES));
     let steps: BTreeSet<_> =
-        drawn.windows(2).map(|pair| pair[0].index.abs_diff(pair[1].index)).collect();
-    assert!(steps.len() > 30, "a progression: {steps:?}");
-    let rises = drawn.windows(2).filter(|pair| pair[0].index < pair[1].index).count();
-    assert!((8..42).contains(&rises), "sorted: {drawn:?}");
-    // Each of the three has claimed a block: 512 entries of 1,048,576, at a random position.
+        entries.windows(2).map(|pair| pair[0].index.abs_diff(pair[1].index)).collect();
+    assert!(steps.len() > 30, "few different distances: {steps:?}");
+    let rises = entries.windows(2).filter(|pair| pair[0].index < pair[1].index).count();
+    assert!((8..42).contains(&rises), "sorted: {entries:?}");
+    // Each of the three instances has claimed a block of 512 of the 1,048,576 entries, at a random
+    // position.
     assert_eq!(one_number(&restarted, "SELECT free_blocks FROM status_list").await, 2045);
 }
 
@@ -254,7 +254,7 @@ async fn one_number(server: &TestServer, sql: &str) -> i32 {
     server.database.column::<i32>(sql).await[0]
 }
 
-/// MUST-190: the metadata leads to all lists.
+/// MUST-190: the metadata refers to a document with the URIs of all lists.
 #[tokio::test]
 async fn status_list_aggregation_names_every_list() {
     let server = TestServer::start().await;
@@ -276,7 +276,8 @@ async fn status_list_aggregation_names_every_list() {
     }
 }
 
-/// MUST-191: gzip if accepted; the list is the same for every `Accept`.
+/// MUST-191: the list is compressed with gzip if the client accepts it. It is the same for every
+/// `Accept`.
 #[tokio::test]
 async fn status_list_is_compressed_on_request_and_revalidated() {
     let server = TestServer::start().await;
@@ -295,13 +296,13 @@ async fn status_list_is_compressed_on_request_and_revalidated() {
         let answer = with_header(&server, "/status/1", "accept", accepted).await;
         assert_eq!((answer.status, &answer.body), (200, &plain.body), "{accepted}");
     }
-    let held = plain.header("etag");
-    let again = with_header(&server, "/status/1", "if-none-match", held).await;
+    let etag = plain.header("etag");
+    let again = with_header(&server, "/status/1", "if-none-match", etag).await;
     assert_eq!((again.status, again.body.len()), (304, 0));
-    assert_eq!(again.header("etag"), held);
+    assert_eq!(again.header("etag"), etag);
 }
 
-/// MUST-192: a list of a past time is a 501, an unknown list a 404.
+/// MUST-192: lists of past times are not supported.
 #[tokio::test]
 async fn past_time_gets_a_501_and_unknown_list_a_404() {
     let server = TestServer::start().await;
@@ -330,7 +331,8 @@ async fn past_time_gets_a_501_and_unknown_list_a_404() {
     assert_eq!(posted.header("allow"), "GET, HEAD");
 }
 
-/// Verifiers survive an outage of almost the list's whole lifetime, whenever it begins.
+/// So verifiers still have a valid list in an outage of almost its whole lifetime, whenever the
+/// outage begins.
 #[tokio::test]
 async fn status_list_is_re_signed_long_before_it_expires() {
     let server = TestServer::start().await;
@@ -346,7 +348,7 @@ async fn status_list_is_re_signed_long_before_it_expires() {
     eventually("the list is signed again", async || iat().await == before + 300).await;
 }
 
-/// A list is signed with the current key: it stays valid when the previous one is removed.
+/// So the list stays valid when the previous key is removed.
 #[tokio::test]
 async fn status_list_is_signed_with_the_current_key() {
     let server = TestServer::with(|config| config.keys.key_reload_seconds = 1).await;
@@ -357,7 +359,7 @@ async fn status_list_is_signed_with_the_current_key() {
     let revoked = program.run(&["keys", "revoke", &kid, "--now"]).await;
     assert!(revoked.status.success(), "{revoked:?}");
 
-    eventually("the list has another signature", async || {
+    eventually("the list is signed with the new key", async || {
         let list = StatusList::of(server.get("/status/1").await);
         let keys = server.jwks().await;
         list.header["kid"] != kid.as_str() && list.header["kid"] == keys["keys"][0]["kid"]
@@ -365,7 +367,7 @@ async fn status_list_is_signed_with_the_current_key() {
     .await;
 }
 
-/// F6: the list is served while the database is unavailable, and claims nothing unknown.
+/// F6: while the database is unavailable, the last signed list is served.
 #[tokio::test]
 async fn status_list_is_served_without_the_database() {
     let server = TestServer::start().await;
@@ -379,11 +381,11 @@ async fn status_list_is_served_without_the_database() {
 
     let list = server.status_list(&ada.access_token).await;
     assert_eq!(list.invalid(), [StatusReference::of(&ada.access_token).index]);
-    // Not signed again: further sessions may have ended.
+    // The list is not signed again, because more sessions may have ended.
     assert!(list.claims["exp"].as_u64().unwrap() < server.clock.now().as_seconds() + 3600);
 }
 
-/// Sessions from before status lists continue, and their tokens refer to none.
+/// Sessions that were created before status lists existed continue. Their tokens refer to no list.
 #[tokio::test]
 async fn session_without_an_entry_can_be_refreshed_and_ended() {
     let server = TestServer::start().await;
@@ -416,9 +418,8 @@ async fn next_status_list_is_created_at_half_capacity_and_used_when_full() {
     assert_eq!(server.status_list(&first.access_token).await.invalid(), [] as [usize; 0]);
 }
 
-/// Marks and lists are deleted when no valid token can refer to them.
 #[tokio::test]
-async fn marks_and_lists_are_deleted_when_no_token_can_refer_to_them() {
+async fn status_entries_and_lists_are_deleted_when_no_token_can_refer_to_them() {
     let server = TestServer::start().await;
     let [ada, bob] = [
         server.sign_up("ada@example.test").await.tokens(),
@@ -428,7 +429,7 @@ async fn marks_and_lists_are_deleted_when_no_token_can_refer_to_them() {
         server.log_out(&tokens.access_token).await.expect_status(200);
     }
     let day = 24 * 60 * 60;
-    // One ended 29 days ago, one 31. Nothing of a full list with a live session is deleted.
+    // One session ended 29 days ago, and one 31 days ago. The full list is not deleted yet.
     let now = server.clock.now().as_seconds();
     let since = |days: u64| (now - days * day) * 1_000_000;
     for (token, days) in [(&ada, 29), (&bob, 31)] {
@@ -443,11 +444,11 @@ async fn marks_and_lists_are_deleted_when_no_token_can_refer_to_them() {
     server.database.execute(copy).await;
 
     let server = server.restart().await;
-    eventually("the mark is deleted", async || server.database.count("invalid_status").await == 1)
+    eventually("the older entry is deleted", async || server.database.count("invalid_status").await == 1)
         .await;
     assert_eq!(server.database.count("status_list").await, 2);
 
-    // The sessions and the last mark are older than any token lifetime.
+    // The sessions and the last entry are older than any token lifetime.
     let ended = format!("UPDATE session SET absolute_expires_at = {}", since(31));
     server.database.execute(&ended).await;
     server.database.execute(&format!("UPDATE invalid_status SET since = {}", since(31))).await;
@@ -460,18 +461,18 @@ async fn marks_and_lists_are_deleted_when_no_token_can_refer_to_them() {
     server.get("/status/2").await.expect_status(200);
 }
 
-/// MUST-193: regardless of who ends the session, and from where.
+/// MUST-193: the user or an operator may end a session, from another session or by a command.
 #[tokio::test]
-async fn sessions_ended_by_others_are_published_and_live_ones_are_not() {
+async fn sessions_ended_from_elsewhere_are_published_and_active_ones_are_not() {
     let server = TestServer::start().await;
-    let ways = ["one", "others", "password", "delete_me", "disable", "end-sessions", "delete"];
-    for (n, way) in ways.into_iter().enumerate() {
+    let methods = ["one", "others", "password", "delete_me", "disable", "end-sessions", "delete"];
+    for (n, method) in methods.into_iter().enumerate() {
         let email = format!("ada{n}@example.test");
         let mine = server.sign_up(&email).await.tokens();
         let other = server.log_in(&email, PASSWORD).await.tokens();
         let (token, id) = (&mine.access_token, TestServer::session_of(&other.access_token));
 
-        let answer = match way {
+        let answer = match method {
             "one" => Some(server.end_session(token, &id).await),
             "others" => Some(server.end_other_sessions(token).await),
             "password" => Some(server.change_password(token, PASSWORD, "Jacquard-Loom-1804").await),
@@ -486,8 +487,8 @@ async fn sessions_ended_by_others_are_published_and_live_ones_are_not() {
             answer.expect_status(204);
         }
         server.expect_published_end_of(&other.access_token).await;
-        if matches!(way, "one" | "others" | "password") {
-            assert!(!server.publishes_the_end_of(token).await, "{way}");
+        if matches!(method, "one" | "others" | "password") {
+            assert!(!server.publishes_the_end_of(token).await, "{method}");
         } else {
             server.expect_published_end_of(token).await;
         }

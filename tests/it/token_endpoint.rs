@@ -1,4 +1,4 @@
-//! `POST /oauth2/token`: its form, client authentication, and the client credentials grant.
+//! `POST /oauth2/token`: request format, client authentication, and the client credentials grant.
 
 use reqwest::Method;
 use serde_json::json;
@@ -61,11 +61,11 @@ async fn client_credentials_grant_returns_a_token() {
     for absent in ["user_id", "email", "sid", "auth_time", "status"] {
         assert!(claims.get(absent).is_none(), "{absent}");
     }
-    let lives = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
-    assert_eq!(lives, 600);
+    let lifetime = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+    assert_eq!(lifetime, 600);
 }
 
-/// RFC 6749 3.3: a scope has at least one value, so a client registered for none gets none.
+/// RFC 6749 §3.3: a scope has at least one value, so `scope` cannot be empty.
 #[tokio::test]
 async fn client_without_scopes_gets_a_token_without_scope() {
     let server = TestServer::start().await;
@@ -78,13 +78,13 @@ async fn client_without_scopes_gets_a_token_without_scope() {
     assert!(answer.json().get("scope").is_none(), "{answer:?}");
     let access_token = answer.text("access_token");
     assert!(forge::parts(&access_token).1.get("scope").is_none());
-    let told = server.introspect(&job, &access_token).await;
-    assert_eq!((&told["active"], told.get("scope")), (&json!(true), None));
+    let introspection = server.introspect(&job, &access_token).await;
+    assert_eq!((&introspection["active"], introspection.get("scope")), (&json!(true), None));
     let fields = [CREDENTIALS, ("scope", "openid")];
     token(&server, &job, &fields).await.expect_oauth_error(400, "invalid_scope");
 }
 
-/// MUST-110, MUST-111, MUST-134, MUST-135: scope and audience are limited to the registration.
+/// MUST-110, MUST-111, MUST-134, MUST-135
 #[tokio::test]
 async fn client_credentials_scope_and_audience_are_limited_to_the_registration() {
     let server = TestServer::start().await;
@@ -112,8 +112,8 @@ async fn client_credentials_scope_and_audience_are_limited_to_the_registration()
     }
 }
 
-/// MUST-134: the documented default audience is the issuer, which no resource server accepts that
-/// checks its audience.
+/// MUST-134: the documented default audience is the userinfo endpoint. Resource servers that check
+/// the audience do not accept it.
 #[tokio::test]
 async fn client_without_audiences_gets_tokens_for_the_issuer_only() {
     let server = TestServer::start().await;
@@ -130,7 +130,8 @@ async fn client_without_audiences_gets_tokens_for_the_issuer_only() {
     }
 }
 
-/// MUST-093, MUST-094, MUST-100, CO-07: one form in the body, without duplicates.
+/// MUST-093, MUST-094, MUST-100, CO-07: all parameters are in a form in the body, and none of them
+/// occurs twice.
 #[tokio::test]
 async fn ambiguous_token_request_is_rejected() {
     let server = TestServer::start().await;
@@ -160,7 +161,7 @@ async fn ambiguous_token_request_is_rejected() {
     Answer::of(large).await.expect_oauth_error(413, "invalid_request");
 }
 
-/// MUST-098, MUST-101, MUST-102, MUST-103: a client authenticates by its registered method alone.
+/// MUST-098, MUST-101, MUST-102, MUST-103
 #[tokio::test]
 async fn client_authenticates_only_by_its_registered_method() {
     let server = TestServer::start().await;
@@ -178,10 +179,10 @@ async fn client_authenticates_only_by_its_registered_method() {
     token(&server, job, &[CREDENTIALS]).await.expect_status(200);
 
     let wrong = Rp { secret: Some("sgs_wrong".to_owned()), ..job.clone() };
-    let nobody = Rp { id: "nobody".to_owned(), ..wrong.clone() };
+    let unknown = Rp { id: "nobody".to_owned(), ..wrong.clone() };
     for refused in [
         token(&server, &wrong, &[CREDENTIALS]).await,
-        token(&server, &nobody, &[CREDENTIALS]).await,
+        token(&server, &unknown, &[CREDENTIALS]).await,
         token(&server, post, &[CREDENTIALS]).await,
         by_post(job, job.secret.as_deref().unwrap()).await,
         by_post(post, "").await,
@@ -200,7 +201,7 @@ async fn client_authenticates_only_by_its_registered_method() {
     token(&server, job, &both).await.expect_oauth_error(400, "invalid_request");
 }
 
-/// Both secrets work during a rotation, and the old one stops on command.
+/// Both secrets work until a command drops the old one.
 #[tokio::test]
 async fn rotated_secret_and_its_successor_both_work() {
     let server = TestServer::start().await;
@@ -225,7 +226,7 @@ async fn rotated_secret_and_its_successor_both_work() {
 }
 
 /// MUST-104, MUST-161, MUST-170: wrong secrets are rate-limited at all endpoints with client
-/// authentication, without affecting others.
+/// authentication. Requests with the correct secret still succeed.
 #[tokio::test]
 async fn secret_guesses_are_limited_without_affecting_others() {
     let server = TestServer::start().await;
@@ -250,7 +251,7 @@ async fn secret_guesses_are_limited_without_affecting_others() {
     }
 }
 
-/// MUST-105..108, AZ-07, CO-12: only registered grants, and no legacy ones.
+/// MUST-105..108, AZ-07, CO-12: legacy grants cannot be registered.
 #[tokio::test]
 async fn only_registered_grants_work() {
     let server = TestServer::start().await;
@@ -276,7 +277,7 @@ async fn only_registered_grants_work() {
         .expect_oauth_error(400, "unauthorized_client");
 }
 
-/// SS-07: allowed origins may call the token endpoint from a browser, others may not.
+/// SS-07: scripts of registered origins may call these endpoints from a browser.
 #[tokio::test]
 async fn token_endpoint_allows_registered_origins_only() {
     let server = TestServer::start().await;
@@ -285,8 +286,8 @@ async fn token_endpoint_allows_registered_origins_only() {
     };
 
     for path in ["/oauth2/token", "/oauth2/revoke", "/oauth2/userinfo"] {
-        let ours = from(path, "http://localhost:3000").await;
-        assert_eq!(ours.header("access-control-allow-origin"), "http://localhost:3000");
+        let allowed = from(path, "http://localhost:3000").await;
+        assert_eq!(allowed.header("access-control-allow-origin"), "http://localhost:3000");
         for origin in ["https://evil.example", "null"] {
             let foreign = from(path, origin).await;
             assert!(!foreign.headers.contains_key("access-control-allow-origin"), "{path}");

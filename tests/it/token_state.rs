@@ -8,8 +8,8 @@ use crate::harness::{Answer, TestServer, forge};
 
 const ADA: &str = "ada@example.test";
 
-/// A resource server, and a client with the client credentials grant.
-const OTHERS: &str = r#"
+/// A resource server, two clients with the client credentials grant, and a public client.
+const OTHER_CLIENTS: &str = r#"
 [[client]]
 client_id = "tasks-api"
 grant_types = []
@@ -21,7 +21,7 @@ grant_types = ["client_credentials"]
 scope = "tasks:read"
 
 [[client]]
-client_id = "stranger"
+client_id = "unrelated"
 grant_types = ["client_credentials"]
 
 [[client]]
@@ -31,23 +31,23 @@ token_endpoint_auth_method = "none"
 redirect_uris = ["http://127.0.0.1/cb"]
 "#;
 
-struct Stage {
+struct Fixture {
     server: TestServer,
     web: Rp,
     api: Rp,
     job: Rp,
-    stranger: Rp,
+    unrelated: Rp,
 }
 
-async fn stage() -> Stage {
+async fn fixture() -> Fixture {
     let server = TestServer::start().await;
-    let mut clients = server.apply(&[WEB, OTHERS].concat()).await;
+    let mut clients = server.apply(&[WEB, OTHER_CLIENTS].concat()).await;
     server.sign_up(ADA).await.expect_status(201);
-    let [web, api, job, stranger] = std::array::from_fn(|_| clients.remove(0));
-    Stage { server, web, api, job, stranger }
+    let [web, api, job, unrelated] = std::array::from_fn(|_| clients.remove(0));
+    Fixture { server, web, api, job, unrelated }
 }
 
-impl Stage {
+impl Fixture {
     async fn tokens(&self) -> Answer {
         let more = [("scope", "openid email offline_access")];
         let code = Browser::of(&self.server).code(ADA, &more).await;
@@ -58,9 +58,9 @@ impl Stage {
 /// MUST-149..152: GET and POST, with the token in the header or in the body.
 #[tokio::test]
 async fn userinfo_returns_the_claims_of_the_scope() {
-    let stage = stage().await;
-    let server = &stage.server;
-    let tokens = stage.tokens().await;
+    let fixture = fixture().await;
+    let server = &fixture.server;
+    let tokens = fixture.tokens().await;
     let token = tokens.text("access_token");
     let post = |authorization: Option<&str>, fields: &[(&str, &str)]| {
         let request = server.form("/oauth2/userinfo", fields);
@@ -81,7 +81,7 @@ async fn userinfo_returns_the_claims_of_the_scope() {
         assert_eq!(answer.header("cache-control"), "no-store");
         assert_eq!(answer.json(), json!({ "sub": sub, "email": ADA, "email_verified": false }));
     }
-    // MUST-144: both at once.
+    // MUST-144: the token must not be in the header and in the body.
     post(Some(&token), &[("access_token", &token)])
         .await
         .expect_oauth_error(400, "invalid_request");
@@ -90,12 +90,12 @@ async fn userinfo_returns_the_claims_of_the_scope() {
 /// MUST-141, MUST-143, MUST-145..147, MUST-153, MUST-194, JW-01: rejected tokens and requests.
 #[tokio::test]
 async fn userinfo_accepts_only_a_valid_user_token() {
-    let stage = stage().await;
-    let server = &stage.server;
-    let tokens = stage.tokens().await;
+    let fixture = fixture().await;
+    let server = &fixture.server;
+    let tokens = fixture.tokens().await;
     let token = tokens.text("access_token");
     let job = server
-        .token(&stage.job, &[("grant_type", "client_credentials")])
+        .token(&fixture.job, &[("grant_type", "client_credentials")])
         .await
         .text("access_token");
     server.userinfo(&job).await.expect_oauth_error(403, "insufficient_scope");
@@ -136,32 +136,32 @@ async fn userinfo_accepts_only_a_valid_user_token() {
     for other in [&status_list, &tokens.text("id_token"), &tokens.text("refresh_token")] {
         server.me(other).await.expect_error(401, "UNAUTHORIZED");
     }
-    assert_eq!(server.introspect(&stage.web, &status_list).await, json!({ "active": false }));
+    assert_eq!(server.introspect(&fixture.web, &status_list).await, json!({ "active": false }));
     server.advance_seconds(900 + 30);
     server.userinfo(&token).await.expect_oauth_error(401, "invalid_token");
 }
 
-/// MUST-154..159, MUST-161, MUST-162, AZ-06: who may introspect, and the response.
+/// MUST-154..159, MUST-161, MUST-162, AZ-06: all other callers get an error or an inactive token.
 #[tokio::test]
 async fn introspection_answers_only_the_client_and_resource_server_of_a_token() {
-    let stage = stage().await;
-    let Stage { server, web, api, job, stranger } = &stage;
-    let tokens = stage.tokens().await;
+    let fixture = fixture().await;
+    let Fixture { server, web, api, job, unrelated } = &fixture;
+    let tokens = fixture.tokens().await;
     let token = tokens.text("access_token");
     let claims = TestServer::claims(&token);
 
     for caller in [web, api] {
-        let told = server.introspect(caller, &token).await;
-        assert_eq!((&told["active"], &told["token_type"]), (&json!(true), &json!("Bearer")));
-        for same in ["iss", "sub", "aud", "exp", "iat", "client_id", "scope", "sid", "jti"] {
-            assert_eq!(told[same], claims[same], "{same}");
+        let introspection = server.introspect(caller, &token).await;
+        assert_eq!((&introspection["active"], &introspection["token_type"]), (&json!(true), &json!("Bearer")));
+        for claim in ["iss", "sub", "aud", "exp", "iat", "client_id", "scope", "sid", "jti"] {
+            assert_eq!(introspection[claim], claims[claim], "{claim}");
         }
-        // The claims about the user in the token are not repeated.
+        // The response does not contain the token's claims about the user.
         let mut expected = claims.as_object().unwrap().clone();
         expected.retain(|name, _| name != "email" && name != "email_verified");
         expected.insert("active".to_owned(), json!(true));
         expected.insert("token_type".to_owned(), json!("Bearer"));
-        assert_eq!(told.as_object(), Some(&expected));
+        assert_eq!(introspection.as_object(), Some(&expected));
     }
     let refresh = server.introspect(web, &tokens.text("refresh_token")).await;
     assert_eq!((&refresh["active"], &refresh["sub"]), (&json!(true), &claims["sub"]));
@@ -169,9 +169,9 @@ async fn introspection_answers_only_the_client_and_resource_server_of_a_token() 
     assert_eq!(server.introspect(job, &own).await["sub"], "job");
 
     let inactive = json!({ "active": false });
-    assert_eq!(server.introspect(stranger, &token).await, inactive);
+    assert_eq!(server.introspect(unrelated, &token).await, inactive);
     assert_eq!(server.introspect(api, &tokens.text("refresh_token")).await, inactive);
-    assert_eq!(server.introspect(stranger, &own).await, inactive);
+    assert_eq!(server.introspect(unrelated, &own).await, inactive);
     for unknown in ["x", "a.b.c", &tokens.text("id_token"), &format!("{token}x")] {
         assert_eq!(server.introspect(web, unknown).await, inactive);
     }
@@ -190,8 +190,8 @@ async fn introspection_answers_only_the_client_and_resource_server_of_a_token() 
         .as_client(web, "/oauth2/introspect", &[])
         .await
         .expect_oauth_error(400, "invalid_request");
-    let nobody = Answer::of(server.form("/oauth2/introspect", &[("token", &token)])).await;
-    nobody.expect_oauth_error(401, "invalid_client");
+    let anonymous = Answer::of(server.form("/oauth2/introspect", &[("token", &token)])).await;
+    anonymous.expect_oauth_error(401, "invalid_client");
     let public = [("token", token.as_str()), ("client_id", "app")];
     let public = Answer::of(server.form("/oauth2/introspect", &public)).await;
     public.expect_oauth_error(401, "invalid_client");
@@ -199,37 +199,38 @@ async fn introspection_answers_only_the_client_and_resource_server_of_a_token() 
     get.expect_oauth_error(405, "invalid_request");
 }
 
-/// MUST-160: introspection reflects revocation at once; MUST-157: an expired token is inactive from
-/// that second on.
+/// MUST-160: a token is inactive as soon as its session has ended. MUST-157: a token is inactive
+/// from the second of its expiry.
 #[tokio::test]
 async fn introspection_reflects_revocation_at_once() {
-    let stage = stage().await;
-    let Stage { server, web, .. } = &stage;
+    let fixture = fixture().await;
+    let Fixture { server, web, .. } = &fixture;
     let inactive = json!({ "active": false });
 
-    let token = stage.tokens().await.text("access_token");
+    let token = fixture.tokens().await.text("access_token");
     server.advance_seconds(899);
     assert_eq!(server.introspect(web, &token).await["active"], true);
     server.advance_seconds(1);
     assert_eq!(server.introspect(web, &token).await, inactive);
 
-    let token = stage.tokens().await.text("access_token");
+    let token = fixture.tokens().await.text("access_token");
     let reset =
         json!({ "token": server.reset_token(ADA).await, "new_password": "Difference-Engine-1822" });
     server.post("/api/auth/password/reset", &reset).await.expect_status(204);
     assert_eq!(server.introspect(web, &token).await, inactive);
 }
 
-/// MUST-157, MUST-160, MUST-199: what userinfo and the API reject is inactive, even if signed.
+/// MUST-157, MUST-160, MUST-199: a token that userinfo rejects is inactive, even if it has a valid
+/// signature.
 #[tokio::test]
 async fn introspection_and_userinfo_accept_the_same_tokens() {
-    let stage = stage().await;
-    let Stage { server, web, .. } = &stage;
-    let token = stage.tokens().await.text("access_token");
+    let fixture = fixture().await;
+    let Fixture { server, web, .. } = &fixture;
+    let token = fixture.tokens().await.text("access_token");
     let forge = forge::Forge::open(&server.database).await;
     let (header, claims) = forge::parts(&token);
-    let same = forge.sign(&header, &claims);
-    assert_eq!(server.introspect(web, &same).await["active"], true);
+    let signed_again = forge.sign(&header, &claims);
+    assert_eq!(server.introspect(web, &signed_again).await["active"], true);
     let later = claims["iat"].as_u64().unwrap() + 3_600;
     let without = |name: &str| {
         let mut claims = claims.clone();
@@ -242,9 +243,9 @@ async fn introspection_and_userinfo_accept_the_same_tokens() {
         part
     };
 
-    for (what, header, claims) in [
-        ("not yet", header.clone(), with(&claims, "nbf", json!(later))),
-        ("from the future", header.clone(), with(&claims, "iat", json!(later))),
+    for (defect, header, claims) in [
+        ("nbf in the future", header.clone(), with(&claims, "nbf", json!(later))),
+        ("iat in the future", header.clone(), with(&claims, "iat", json!(later))),
         ("no jti", header.clone(), without("jti")),
         ("no aud", header.clone(), without("aud")),
         ("no exp", header.clone(), without("exp")),
@@ -256,17 +257,17 @@ async fn introspection_and_userinfo_accept_the_same_tokens() {
     ] {
         let forged = forge.sign(&header, &claims);
         server.userinfo(&forged).await.expect_oauth_error(401, "invalid_token");
-        let told = server.introspect(web, &forged).await;
-        assert_eq!(told, json!({ "active": false }), "{what}");
+        let introspection = server.introspect(web, &forged).await;
+        assert_eq!(introspection, json!({ "active": false }), "{defect}");
     }
 }
 
-/// MUST-163..169, MUST-193, AZ-06: revocation of a token ends its session, once, for its own
-/// client.
+/// MUST-163..169, MUST-193, AZ-06: only the client of the token can revoke it, and the session ends
+/// once.
 #[tokio::test]
 async fn token_revocation_ends_the_session() {
-    let stage = stage().await;
-    let Stage { server, web, stranger, job, .. } = &stage;
+    let fixture = fixture().await;
+    let Fixture { server, web, unrelated, job, .. } = &fixture;
     let revoke = async |rp: &Rp, token: &str, more: &[(&str, &str)]| {
         server.as_client(rp, "/oauth2/revoke", &[&[("token", token)], more].concat()).await
     };
@@ -277,10 +278,10 @@ async fn token_revocation_ends_the_session() {
         ("refresh_token", "access_token"),
         ("access_token", "refresh_token"),
     ] {
-        let tokens = stage.tokens().await;
+        let tokens = fixture.tokens().await;
         server.advance_seconds(61);
         let (token, access_token) = (tokens.text(kind), tokens.text("access_token"));
-        revoke(stranger, &token, &[]).await.expect_status(200);
+        revoke(unrelated, &token, &[]).await.expect_status(200);
         server.userinfo(&access_token).await.expect_status(200);
 
         revoke(web, &token, &[("token_type_hint", hint)]).await.expect_status(200);
@@ -291,7 +292,7 @@ async fn token_revocation_ends_the_session() {
             [("grant_type", "refresh_token"), ("refresh_token", &tokens.text("refresh_token"))];
         server.token(web, &fields).await.expect_oauth_error(400, "invalid_grant");
         revoke(web, &token, &[]).await.expect_status(200);
-        // MUST-193: verifiers learn it, too.
+        // MUST-193: the status list contains the end of the session.
         server.expect_published_end_of(&access_token).await;
     }
     assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 4);
@@ -306,13 +307,13 @@ async fn token_revocation_ends_the_session() {
 /// RF-14: a revocation that cannot be stored gets a 503 with `Retry-After`.
 #[tokio::test]
 async fn failed_revocation_is_not_acknowledged() {
-    let stage = stage().await;
-    let tokens = stage.tokens().await;
-    stage.server.database.cut_off().await;
+    let fixture = fixture().await;
+    let tokens = fixture.tokens().await;
+    fixture.server.database.cut_off().await;
 
-    let answer = stage
+    let answer = fixture
         .server
-        .as_client(&stage.web, "/oauth2/revoke", &[("token", &tokens.text("refresh_token"))])
+        .as_client(&fixture.web, "/oauth2/revoke", &[("token", &tokens.text("refresh_token"))])
         .await;
 
     answer.expect_oauth_error(503, "temporarily_unavailable");

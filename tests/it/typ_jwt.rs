@@ -35,7 +35,7 @@ async fn server() -> (TestServer, Rp, Rp) {
     (server, web, spring)
 }
 
-/// The token response to a code for these audiences.
+/// The response to a code that was requested for these audiences.
 async fn tokens(server: &TestServer, web: &Rp, audiences: &[&str]) -> Value {
     let mut browser = Browser::of(server);
     let resources: Vec<_> = audiences.iter().map(|audience| ("resource", *audience)).collect();
@@ -65,7 +65,7 @@ async fn token_type_depends_on_the_audience() {
         (TestServer::typ(&for_spring), TestServer::typ(&for_other)),
         (json!("JWT"), json!("at+jwt"))
     );
-    // An empty scope is included: readers require the claim.
+    // Resource servers require the claim, so it is included although the scope is empty.
     assert_eq!(
         (TestServer::typ(&own), TestServer::claims(&own)["scope"].clone()),
         (json!("JWT"), json!(""))
@@ -74,11 +74,11 @@ async fn token_type_depends_on_the_audience() {
     let keys = signet_verifier::KeySet::from_json(keys.as_bytes()).unwrap();
     let now = server.clock.now().as_seconds();
     let strict = signet_verifier::Verifier::new("https://id.example.test", SPRING);
-    let told = strict.clone().accept_typ_jwt();
+    let lenient = strict.clone().accept_typ_jwt();
     assert!(strict.verify(&keys, &for_spring, now).is_err());
-    told.verify(&keys, &for_spring, now).unwrap();
-    told.verify(&keys, &own, now).unwrap();
-    // Introspection and revocation accept them, too.
+    lenient.verify(&keys, &for_spring, now).unwrap();
+    lenient.verify(&keys, &own, now).unwrap();
+    // Introspection and revocation accept both types.
     for token in [&for_spring, &for_other] {
         assert_eq!(server.introspect(&web, token).await["active"], true);
         server.as_client(&web, "/oauth2/revoke", &[("token", token)]).await.expect_status(200);
@@ -87,7 +87,7 @@ async fn token_type_depends_on_the_audience() {
     assert_eq!(server.introspect(&spring, &own).await["active"], true);
 }
 
-/// Both have type JWT, but neither is accepted as the other.
+/// Both have the type JWT.
 #[tokio::test]
 async fn id_tokens_and_access_tokens_are_not_interchangeable() {
     let (server, web, _) = server().await;
@@ -110,7 +110,8 @@ async fn id_tokens_and_access_tokens_are_not_interchangeable() {
     assert_eq!(server.introspect(&web, access).await["active"], true, "the token was not revoked");
 }
 
-/// Its ID tokens would have an audience whose resource servers accept their type.
+/// Resource servers of this audience would accept the ID tokens of such a client, whose audience is
+/// the client id and whose type is JWT.
 #[tokio::test]
 async fn client_with_the_id_of_a_typ_jwt_audience_gets_no_code() {
     let (server, ..) = server().await;
@@ -122,7 +123,7 @@ async fn client_with_the_id_of_a_typ_jwt_audience_gets_no_code() {
     assert_eq!(answer.sent_to("https://rp.example/cb")["error"], "unauthorized_client");
 }
 
-/// The audience of the JSON API may be one of them.
+/// The audience of the JSON API may be in `typ_jwt_audiences`.
 #[tokio::test]
 async fn json_api_accepts_its_tokens_with_either_type() {
     let server = TestServer::with(|config| {

@@ -1,4 +1,4 @@
-//! Every operation requires a token, or is on a list that may only shrink.
+//! Every operation requires a token, except those on a list.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, TestServer};
 use crate::openapi::{committed, operations};
 
-/// Operations without a token: exactly those needed to get one.
+/// Operations without a token. They are needed to get a token, so the list should not grow.
 const UNAUTHENTICATED: [(&str, &str); 4] = [
     ("post", "/api/auth/login"),
     ("post", "/api/auth/password/reset"),
@@ -73,7 +73,7 @@ async fn operations_with_a_token_reject_missing_and_invalid_tokens() {
     assert!(seen >= 2, "the document lists the operations that need a token");
 }
 
-/// HP-07: a path supports its documented methods alone.
+/// HP-07
 #[tokio::test]
 async fn undocumented_methods_are_rejected() {
     let server = TestServer::start().await;
@@ -93,7 +93,7 @@ async fn undocumented_methods_are_rejected() {
     }
 }
 
-/// OP-03: no undocumented paths.
+/// OP-03
 #[tokio::test]
 async fn undocumented_paths_do_not_exist() {
     let server = TestServer::start().await;

@@ -1,5 +1,6 @@
-//! Pending authorization requests (W4): during a login, only the page carries the request, sealed
-//! for its browser; during a consent, a row of the account stores it, at most sixteen per account.
+//! Pending authorization requests (W4). During a login, only the page contains the request, sealed
+//! for its browser. During a consent, the database stores it in a row of the account. An account
+//! has at most sixteen such rows.
 
 use std::fs;
 
@@ -14,7 +15,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
 const BOB: &str = "bob@example.test";
-const ROWS: &str = "pending_authorization";
+const PENDING_TABLE: &str = "pending_authorization";
 const UNAUTHENTICATED_REQUESTS: usize = 10_000;
 
 async fn server() -> TestServer {
@@ -26,20 +27,21 @@ async fn server() -> TestServer {
     server
 }
 
-/// Asserts a page that asks the user to start again.
+/// Asserts that the page asks the user to start again.
 #[track_caller]
-fn expect_stale(answer: &Answer) {
+fn expect_start_again(answer: &Answer) {
     answer.expect_status(400);
     assert!(answer.html().contains("Start again"), "{}", answer.html());
 }
 
-/// Submits a page's login form with the correct password and this request.
+/// Submits a login form with this pending request and the correct password.
 async fn submit_login(browser: &mut Browser<'_>, csrf: &str, flow: &str) -> Answer {
     let fields = [("csrf", csrf), ("flow", flow), ("username", ADA), ("password", PASSWORD)];
     browser.post("/login", &fields).await
 }
 
-async fn size(server: &TestServer) -> i64 {
+/// The size of the database in bytes.
+async fn database_size(server: &TestServer) -> i64 {
     if server.database.is_postgres() {
         let size = "SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_stat_user_tables";
         return server.database.column(size).await[0];
@@ -49,7 +51,7 @@ async fn size(server: &TestServer) -> i64 {
     pages * 4096 + log.map_or(0, |log| i64::try_from(log.len()).unwrap())
 }
 
-/// W4: unauthenticated requests store nothing, regardless of size and number.
+/// W4: this holds for any size and number of requests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn unauthenticated_requests_store_nothing() {
     let server = server().await;
@@ -59,29 +61,29 @@ async fn unauthenticated_requests_store_nothing() {
         let dump = server.database.dump().await;
         dump.into_iter().map(|(table, rows)| (table, rows.len())).collect::<Vec<_>>()
     };
-    let (rows_before, size_before) = (rows().await, size(&server).await);
+    let (rows_before, size_before) = (rows().await, database_size(&server).await);
 
-    let ask = async || {
+    let send_requests = async || {
         for _ in 0..UNAUTHENTICATED_REQUESTS / 16 {
-            let asked = server.request(Method::GET, &path);
-            let answer = asked.header("x-forwarded-for", server.fresh_client()).send().await;
+            let request = server.request(Method::GET, &path);
+            let answer = request.header("x-forwarded-for", server.fresh_client()).send().await;
             assert_eq!(answer.unwrap().status(), 200);
         }
     };
-    join_all((0..16).map(|_| ask())).await;
+    join_all((0..16).map(|_| send_requests())).await;
 
     assert_eq!(rows().await, rows_before);
-    assert!(size(&server).await <= size_before + 64 * 1024, "{size_before}");
+    assert!(database_size(&server).await <= size_before + 64 * 1024, "{size_before}");
 }
 
-/// A request survives wrong passwords and changes between login and sign-up, which do not extend
-/// its time.
+/// Failed logins and changes between the login and sign-up pages do not extend the lifetime of the
+/// request.
 #[tokio::test]
 async fn pending_request_survives_failed_logins_and_page_changes() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let asked = browser.authorize(&[("login_hint", ADA)]).await;
-    let carried = flow(&asked);
+    let sealed = flow(&asked);
 
     let wrong = [("username", ADA), ("password", "Wrong-0000")];
     let page = browser.submit("/login", &asked, &wrong).await;
@@ -94,7 +96,7 @@ async fn pending_request_survives_failed_logins_and_page_changes() {
     let login = browser.open("/login", &weak).await;
     login.expect_status(200);
     for page in [&page, &signup, &weak, &login] {
-        assert_eq!(flow(page), carried);
+        assert_eq!(flow(page), sealed);
         assert!(page.header("content-security-policy").contains("'self' https://rp.example;"));
         assert!(!page.html().contains("?flow="), "{}", page.html());
     }
@@ -104,7 +106,7 @@ async fn pending_request_survives_failed_logins_and_page_changes() {
     assert!(done.contains_key("code") && done["state"] == "af0ifjsldkj", "{done:?}");
 }
 
-/// The same half hour, from the time of the request.
+/// The half hour starts with the authorization request, not with the last page.
 #[tokio::test]
 async fn pending_request_expires_after_half_an_hour() {
     let server = server().await;
@@ -115,16 +117,17 @@ async fn pending_request_expires_after_half_an_hour() {
     let page = browser.submit("/login", &asked, &wrong).await;
     server.advance_seconds(10 * 60);
 
-    expect_stale(
+    expect_start_again(
         &browser.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await,
     );
-    expect_stale(&browser.open("/signup", &page).await);
+    expect_start_again(&browser.open("/signup", &page).await);
     assert_eq!(server.database.count("session WHERE cookie_digest IS NOT NULL").await, 0);
     let asked = browser.authorize(&[]).await;
     assert!(browser.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// SS-01: a sealed request is rejected in another browser, if altered, and in a URL.
+/// SS-01: a sealed request is rejected if it is altered, if it comes from another browser, and in a
+/// URL.
 #[tokio::test]
 async fn sealed_request_is_valid_unaltered_in_its_browser_only() {
     let server = server().await;
@@ -133,20 +136,20 @@ async fn sealed_request_is_valid_unaltered_in_its_browser_only() {
     let (sealed, own) = (flow(&asked), csrf(&asked));
     let theirs = csrf(&other.authorize(&[]).await);
 
-    expect_stale(&submit_login(&mut other, &theirs, &sealed).await);
+    expect_start_again(&submit_login(&mut other, &theirs, &sealed).await);
     for at in [3, 10, sealed.len() / 2, sealed.len() - 20] {
         let mut altered = sealed.clone().into_bytes();
         altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
         let altered = String::from_utf8(altered).unwrap();
-        expect_stale(&submit_login(&mut mine, &own, &altered).await);
+        expect_start_again(&submit_login(&mut mine, &own, &altered).await);
     }
-    for nothing in ["v1.", "v1.AAAA", "v2.AAAA", &sealed[3..], &format!("{sealed}A"), &sealed[..99]]
+    for invalid in ["v1.", "v1.AAAA", "v2.AAAA", &sealed[3..], &format!("{sealed}A"), &sealed[..99]]
     {
-        expect_stale(&submit_login(&mut mine, &own, nothing).await);
+        expect_start_again(&submit_login(&mut mine, &own, invalid).await);
     }
-    // Browsers and proxies record URLs.
+    // Browsers and proxies record URLs, so a sealed request is not accepted there.
     for page in ["login", "signup", "consent"] {
-        expect_stale(&mine.get(&format!("/{page}?flow={sealed}")).await);
+        expect_start_again(&mine.get(&format!("/{page}?flow={sealed}")).await);
     }
     assert_eq!(server.database.count("session WHERE cookie_digest IS NOT NULL").await, 0);
     assert!(submit_login(&mut mine, &own, &sealed).await.sent_to(CALLBACK).contains_key("code"));
@@ -163,15 +166,16 @@ async fn consent_page_rejects_a_request_waiting_for_a_login() {
     page.expect_login_page();
 
     for decision in ["allow", "deny"] {
-        expect_stale(&browser.submit("/consent", &page, &[("decision", decision)]).await);
+        expect_start_again(&browser.submit("/consent", &page, &[("decision", decision)]).await);
     }
 
-    for table in ["consent", "authorization_code", ROWS] {
+    for table in ["consent", "authorization_code", PENDING_TABLE] {
         assert_eq!(server.database.count(table).await, 0, "{table}");
     }
 }
 
-/// Instances open each other's sealed requests, before and after a change of the master key.
+/// An instance can decrypt the sealed requests of another, before and after a change of the master
+/// key.
 #[tokio::test]
 async fn sealed_requests_open_at_other_instances_and_after_key_rotation() {
     let server = server().await;
@@ -184,22 +188,22 @@ async fn sealed_requests_open_at_other_instances_and_after_key_rotation() {
     for (from, to) in [(&server, &beside), (&beside, &server), (&server, &rotated)] {
         let mut browser = Browser::of(from);
         let asked = browser.authorize(&[]).await;
-        let mut same = Browser::of(to);
-        same.cookie.clone_from(&browser.cookie);
-        assert!(same.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
+        let mut same_browser = Browser::of(to);
+        same_browser.cookie.clone_from(&browser.cookie);
+        assert!(same_browser.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
         server.advance_seconds(61);
     }
-    // An instance without the new key makes the user start again, and nothing else is lost.
+    // At an instance without the new key, the user must start again. The other instances still
+    // accept the request.
     let mut browser = Browser::of(&rotated);
     let asked = browser.authorize(&[]).await;
-    let mut behind = Browser::of(&server);
-    behind.cookie.clone_from(&browser.cookie);
-    expect_stale(&behind.log_in(&asked, ADA).await);
+    let mut outdated = Browser::of(&server);
+    outdated.cookie.clone_from(&browser.cookie);
+    expect_start_again(&outdated.log_in(&asked, ADA).await);
     assert!(browser.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// Two tabs with one login: the second continues without a login when it is reloaded, and when its
-/// form is sent.
+/// The second tab needs no login, whether it is reloaded or its login form is submitted.
 #[tokio::test]
 async fn second_tab_continues_after_the_login_in_the_first() {
     let server = server().await;
@@ -210,12 +214,12 @@ async fn second_tab_continues_after_the_login_in_the_first() {
 
     assert_eq!(browser.log_in(&other, ADA).await.sent_to(CALLBACK)["state"], "other");
     assert_eq!(browser.authorize(&[("state", "other")]).await.sent_to(CALLBACK)["state"], "other");
-    // The same for the form in the first tab, after going back.
+    // The same applies to the form in the first tab, after the user has gone back to it.
     assert_eq!(browser.log_in(&one, ADA).await.sent_to(CALLBACK)["state"], "one");
     assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, 1);
 }
 
-/// A page from before a login leads from the consent page to another account's login, and back.
+/// The consent page can be reloaded. From it, the user can log in to another account and return.
 #[tokio::test]
 async fn consent_page_survives_a_login_and_leads_to_another_account() {
     let server = server().await;
@@ -225,7 +229,7 @@ async fn consent_page_survives_a_login_and_leads_to_another_account() {
     assert!(consent.starts_with(&format!("{ISSUER}/consent?flow=")), "{consent}");
     let page = browser.get(&consent).await;
     assert_eq!(browser.get(&consent).await.html(), page.html());
-    assert_eq!(server.database.count(ROWS).await, 1);
+    assert_eq!(server.database.count(PENDING_TABLE).await, 1);
 
     let login = browser.get(&consent.replace("/consent", "/login")).await;
     let signup = browser.open("/signup", &login).await;
@@ -237,11 +241,11 @@ async fn consent_page_survives_a_login_and_leads_to_another_account() {
     assert!(page.html().contains(BOB), "{}", page.html());
     let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
     assert!(allowed.sent_to(CALLBACK).contains_key("code"));
-    assert_eq!(server.database.count(ROWS).await, 1);
+    assert_eq!(server.database.count(PENDING_TABLE).await, 1);
 }
 
-/// W4: an account has at most sixteen rows, even with two instances; the oldest is deleted. Other
-/// accounts are not affected.
+/// W4: an account has at most sixteen rows, even with two instances. The oldest row is deleted.
+/// Other accounts are not affected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn account_keeps_its_newest_pending_requests_only() {
     let server = server().await;
@@ -256,36 +260,36 @@ async fn account_keeps_its_newest_pending_requests_only() {
         server.advance_millis(10);
         asked.push(ada.authorize(&asking("openid")).await);
     }
-    assert_eq!(server.database.count(ROWS).await, 17);
-    expect_stale(&ada.get(&asked[0].location()).await);
+    assert_eq!(server.database.count(PENDING_TABLE).await, 17);
+    expect_start_again(&ada.get(&asked[0].location()).await);
     for page in [&asked[1], &asked[16]] {
         ada.get(&page.location()).await.expect_status(200);
     }
 
     let cookie = ada.cookie.clone();
     join_all([&server, &beside].into_iter().cycle().take(24).map(async |instance| {
-        let mut same = Browser::of(instance);
-        same.cookie.clone_from(&cookie);
-        same.authorize(&asking("openid")).await.expect_status(303);
+        let mut same_browser = Browser::of(instance);
+        same_browser.cookie.clone_from(&cookie);
+        same_browser.authorize(&asking("openid")).await.expect_status(303);
     }))
     .await;
 
-    assert_eq!(server.database.count(ROWS).await, 17);
+    assert_eq!(server.database.count(PENDING_TABLE).await, 17);
     bob.allow(&bobs).await;
     let newest = ada.authorize(&asking("openid")).await;
     ada.allow(&newest).await;
 }
 
-/// Rolling upgrade: a request stored by an instance of the previous version for a browser without a
-/// login is continued by its handle, after a login or sign-up.
+/// Rolling upgrade: an instance of the previous version has stored the request of a browser without
+/// a login. After a login or sign-up, the request is found by its handle and continues.
 #[tokio::test]
 async fn pending_request_of_the_previous_version_is_continued() {
     let server = server().await;
-    let mut maker = Browser::of(&server);
-    maker.log_in_alone(BOB).await;
+    let mut creator = Browser::of(&server);
+    creator.log_in_alone(BOB).await;
 
     for (page, email) in [("login", ADA), ("signup", "new@example.test")] {
-        let consent = maker.authorize(&asking("openid")).await.location();
+        let consent = creator.authorize(&asking("openid")).await.location();
         let mut browser = Browser::of(&server);
         browser.get("/login").await;
         let cookie = browser.cookie.clone().unwrap();
@@ -296,19 +300,19 @@ async fn pending_request_of_the_previous_version_is_continued() {
         } else {
             format!("X'{digest}'")
         };
-        let as_before = format!("UPDATE {ROWS} SET account_id = NULL, browser_digest = {literal}");
+        let as_before = format!("UPDATE {PENDING_TABLE} SET account_id = NULL, browser_digest = {literal}");
         server.database.execute(&as_before).await;
 
         let shown = browser.get(&consent.replace("/consent", &format!("/{page}"))).await;
         shown.expect_status(200);
         let typed = [("username", email), ("password", PASSWORD)];
-        let entered = browser.submit(&format!("/{page}"), &shown, &typed).await;
-        assert_eq!(entered.location(), consent, "{page}");
-        browser.allow(&entered).await;
+        let logged_in = browser.submit(&format!("/{page}"), &shown, &typed).await;
+        assert_eq!(logged_in.location(), consent, "{page}");
+        browser.allow(&logged_in).await;
     }
 }
 
-/// CO-10: at the maximum length, in the longest encoding.
+/// CO-10: `state` and `nonce` have the maximum length, and characters with the longest encodings.
 #[tokio::test]
 async fn longest_request_fits_into_its_forms() {
     let server = server().await;
@@ -320,7 +324,7 @@ async fn longest_request_fits_into_its_forms() {
         let mut browser = Browser::of(&server);
         browser.get("/login").await;
         let fields = request(&[("state", "-"), ("nonce", "-")]);
-        // Nothing in it is escaped, so that it fits into a body of 16 KiB.
+        // The values are not escaped, so the body does not exceed 16 KiB.
         let body = format!("{fields}&state={state}&nonce={nonce}");
         let asked = browser.request(Method::POST, "/oauth2/authorize").body(body);
         let asked = asked.header("content-type", "application/x-www-form-urlencoded");
@@ -339,7 +343,7 @@ async fn longest_request_fits_into_its_forms() {
     }
 }
 
-/// Only pages that carry a request accept larger bodies.
+/// Only the login and sign-up forms contain a pending request, and so accept larger bodies.
 #[tokio::test]
 async fn other_pages_accept_no_larger_bodies() {
     let server = server().await;
@@ -371,19 +375,19 @@ async fn ipv6_48_is_limited_by_every_in_memory_limiter() {
     server.web().await;
     let authorize = format!("/oauth2/authorize?{}", request(&[]));
     for (path, served) in [(authorize.as_str(), 200), ("/api/auth/me", 401)] {
-        let ask = async |client: String| {
-            let asked = server.request(Method::GET, path).bearer_auth("x");
-            Answer::of(asked.header("x-forwarded-for", client)).await.status
+        let get = async |client: String| {
+            let request = server.request(Method::GET, path).bearer_auth("x");
+            Answer::of(request.header("x-forwarded-for", client)).await.status
         };
         let mut statuses = Vec::new();
         for n in 0..100 {
-            statuses.push(ask(format!("2001:db8:7:{n:x}::1")).await);
+            statuses.push(get(format!("2001:db8:7:{n:x}::1")).await);
         }
         let (admitted, refused): (Vec<_>, Vec<_>) =
             statuses.into_iter().partition(|status| *status == served);
-        // Ten times one client's limit, plus what refills while this test runs.
+        // The limit of a /48 is ten times that of a client, and refills while this test runs.
         assert!((40..60).contains(&admitted.len()), "{path}: {}", admitted.len());
         assert!(refused.iter().all(|status| *status == 429), "{path}: {refused:?}");
-        assert_eq!(ask("2001:db8:8::1".to_owned()).await, served, "{path}");
+        assert_eq!(get("2001:db8:8::1".to_owned()).await, served, "{path}");
     }
 }
