@@ -2,9 +2,9 @@
 
     statements.py FILE    FILE: the output of `scripts/with-postgres --log-statements FILE`
 
-On SQLite without statistics and after ANALYZE, and on PostgreSQL (`TEST_DATABASE_URL`) before and
-after ANALYZE, no statement may scan a table that grows, and each must do the same work on 1,000
-accounts as on 100,000: instructions on SQLite, rows read on PostgreSQL. Exceptions are listed
+No statement may scan a table that grows. Each statement must do the same work on 1,000 accounts as
+on 100,000. The work is counted in instructions on SQLite, and in rows read on PostgreSQL
+(`TEST_DATABASE_URL`). Both databases are tested before and after ANALYZE. Exceptions are listed
 below.
 """
 
@@ -31,17 +31,17 @@ GROWING = (
     "pending_authorization session used_assertion"
 ).split()
 
-# The start of a statement, and why it may scan, or do more work on a larger database.
+# Statements that may scan, or do more work on a larger database: how they start, and the reason.
 EXCEPTIONS = {
-    'DELETE FROM "client" WHERE': "what refers to the client has been deleted in portions by then",
+    'DELETE FROM "client" WHERE': "rows that refer to the client were deleted in portions before",
 }
 
-# Statements for which PostgreSQL without statistics may read more rows: if there are none, Signet
-# runs ANALYZE at its start and each hour.
-UNKNOWN = {
-    'FROM "session" WHERE "session"."browser_session_id" =': "takes the live sessions for few",
-    '"deleted_at" IS NULL AND EXISTS(': "of an operator's command that ends everybody's sessions",
-    'FROM "logout_notice" WHERE "logout_notice"."due_at" <=': "of an upgrade, until it is empty",
+# Statements for which PostgreSQL may read more rows if it has no statistics: a part of each, and
+# the reason. If there are no statistics, Signet runs ANALYZE at its start and each hour.
+NEEDS_STATISTICS = {
+    'FROM "session" WHERE "session"."browser_session_id" =': "expects few active sessions",
+    '"deleted_at" IS NULL AND EXISTS(': "a command that ends all sessions of all accounts",
+    'FROM "logout_notice" WHERE "logout_notice"."due_at" <=': "runs after an upgrade only",
 }
 
 # Text that only statements for PostgreSQL contain.
@@ -49,19 +49,19 @@ POSTGRESQL = ("::", "pg_", "signet_session_is_current(", "octet_length(")
 
 
 def statements(file: Path) -> list[str]:
-    """The distinct statements: lists of different lengths count as one."""
+    """The distinct statements. Statements that differ only in the length of a list are equal."""
     found = set()
     for line in file.read_text().splitlines():
         line = line.strip()
         if re.match(r"(SELECT|UPDATE|DELETE|WITH|INSERT)\b", line) and '"' in line:
             found.add(line)
     normal = {normalised(unchanged(line)) for line in found if "information_schema" not in line}
-    # An insert finds rows by its keys alone.
+    # Inserts of values are omitted, because they find rows only by keys.
     return sorted(it for it in normal if not re.match(r"INSERT INTO \S+ \([^)]*\) VALUES", it))
 
 
 def unchanged(sql: str) -> str:
-    """An update that leaves each column unchanged: no value violates a constraint."""
+    """Makes an update set each column to its own value, so that it violates no constraint."""
     found = re.match(r'(UPDATE "\w+" SET )(.*?)( WHERE .*)', sql)
     if not found:
         return sql
@@ -70,6 +70,7 @@ def unchanged(sql: str) -> str:
 
 
 def normalised(sql: str) -> str:
+    """Shortens lists to one element, and numbers the parameters again."""
     sql = re.sub(r"IN \(\$\d+(?:, \$\d+)+\)", "IN ($1)", sql)
     sql = re.sub(r"VALUES (\([^)]*\))(?:, \([^)]*\))+", r"VALUES \1", sql)
     number = 0
@@ -85,11 +86,11 @@ def normalised(sql: str) -> str:
 # --- bound values -------------------------------------------------------------------------------
 
 NOW = time.time_ns() // 1000
-PERSON = 200  # the account whose rows are searched; it has one of each kind
+PERSON = 200  # the number of the account in all queries; it has one row of each kind
 
 
 def value(table: str, column: str, operator: str) -> Any:
-    """The value that a statement compares a column with, or sets it to."""
+    """A value for a parameter that a statement compares a column with, or sets the column to."""
     if operator == "LIMIT":
         return 10
     if operator == "OFFSET":
@@ -127,31 +128,33 @@ def value(table: str, column: str, operator: str) -> Any:
 
 
 def since(table: str, column: str, operator: str) -> int:
-    if column == "since":  # queries want new rows, deletions rows that are a month old
+    if column == "since":  # queries select new rows, deletions rows that are a month old
         return NOW - 30 * DAY if operator == "<" else NOW - 7_000_000
     if operator in ("<", "<=") and column == "expires_at":
         return NOW - DAY if table == "authorization_code" else NOW
     return NOW
 
 
-PLACE = re.compile(
+# The column and the operator before a parameter.
+COMPARISON = re.compile(
     r'(?:"(?P<table>\w+)"\.)?"(?P<column>\w+)"\)? (?P<operator>=|<>|<=|>=|<|>|IN \(|NOT IN \() ?\(?$'
 )
 
 
 def values(sql: str) -> list[Any]:
+    """A value for each parameter of a statement."""
     main = re.search(r'(?:FROM|UPDATE|INTO) "(\w+)"', sql)
     bound = []
     for place in re.finditer(r"\$\d+", sql):
         before = sql[: place.start()].rstrip()
-        if before.endswith("LOWER("):  # for the index that a client's removal uses
+        if before.endswith("LOWER("):  # the client id, in the index for removing a client
             bound.append("web")
             continue
         if before.endswith(("LIMIT", "OFFSET")):
             bound.append(value("", "", before.rsplit(" ", 1)[1]))
             continue
-        found = PLACE.search(before + (" " if before[-1] != "(" else ""))
-        found = found or PLACE.search(before)
+        found = COMPARISON.search(before + (" " if before[-1] != "(" else ""))
+        found = found or COMPARISON.search(before)
         if not found:
             bound.append(None)
             continue
@@ -174,18 +177,18 @@ class OnSqlite:
         self.db.execute("ANALYZE")
 
     def explain(self, sql: str, bound: list[Any]) -> tuple[int, list[str]]:
-        """Instructions of the virtual machine, and the scans of the plan."""
+        """The number of executed instructions of the virtual machine, and the scans in the plan."""
         sql = re.sub(r" FOR (NO KEY |KEY )?(UPDATE|SHARE)( SKIP LOCKED| NOWAIT)?", "", sql)
         sql = re.sub(r"ctid = ANY\(ARRAY (.*)\)( RETURNING|$)", r"rowid IN \1\2", sql)
         sql = re.sub(r"\$(\d+)", r"?\1", sql.replace('"ctid"', "rowid"))
         bound = [it.bytes if isinstance(it, uuid.UUID) else it for it in bound]
         connection = self.db.connection
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bound)]
-        steps = 0
+        instructions = 0
 
         def count() -> int:
-            nonlocal steps
-            steps += 1
+            nonlocal instructions
+            instructions += 1
             return 0
 
         connection.execute("BEGIN")
@@ -196,11 +199,12 @@ class OnSqlite:
             connection.set_progress_handler(None, 1)
             connection.execute("ROLLBACK")
         scans = [it for it in plan if is_scan(it)]
-        return steps, scans
+        return instructions, scans
 
 
 def is_scan(step: str) -> bool:
-    # In the order of an index it may stop early; the instruction count shows whether it does.
+    # A scan in the order of an index is no fault here, because it may stop early. If it does not,
+    # the number of instructions is too high.
     found = re.match(r"SCAN (\w+)\b(?! USING)", step)
     return "ANY(" in step or bool(found and found[1] in GROWING)
 
@@ -222,8 +226,10 @@ class OnPostgres:
         self.db.execute("ANALYZE")
 
     def explain(self, sql: str, bound: list[Any]) -> tuple[int, list[str]]:
-        """Rows read, and tables scanned: by the plan for these values, and by the generic plan,
-        which prepared statements may get after some executions."""
+        """The number of rows read, and the scanned tables, with the plan for these values.
+
+        The scanned tables include those of the generic plan, if PostgreSQL may choose it for a
+        prepared statement after some executions."""
         import psycopg
 
         rows, scans = 0, []
@@ -235,16 +241,16 @@ class OnPostgres:
             try:
                 cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}", bound)
                 plan = cursor.fetchone()[0][0]["Plan"]  # type: ignore[index]
-                rows, scans = read(plan), scanned(plan)
+                rows, scans = rows_read(plan), scanned_tables(plan)
                 cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
                 cursor.execute(f"PREPARE it AS {sql}".encode())
                 nulls = f"({', '.join(['NULL'] * len(bound))})" if bound else ""
                 cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE it{nulls}")
                 generic = cursor.fetchone()[0][0]["Plan"]  # type: ignore[index]
-                # As choose_custom_plan() of plancache.c: planning has a cost, too.
+                # Like choose_custom_plan() in plancache.c, this adds the cost of planning.
                 relations = len({it.get("Relation Name") for it in nodes(generic)})
                 if generic["Total Cost"] < plan["Total Cost"] + 2.5 * (relations + 1):
-                    scans += [f"{it} in the generic plan" for it in scanned(generic)]
+                    scans += [f"{it} in the generic plan" for it in scanned_tables(generic)]
                 cursor.execute("DEALLOCATE it")
             finally:
                 cursor.execute("ROLLBACK")
@@ -259,13 +265,13 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [plan] + [node for part in plan.get("Plans", []) for node in nodes(part)]
 
 
-def read(plan: dict[str, Any]) -> int:
+def rows_read(plan: dict[str, Any]) -> int:
     parts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
     scans = [node for node in nodes(plan) if "Scan" in node["Node Type"]]
     return sum(node["Actual Loops"] * sum(node.get(it, 0) for it in parts) for node in scans)
 
 
-def scanned(plan: dict[str, Any]) -> list[str]:
+def scanned_tables(plan: dict[str, Any]) -> list[str]:
     scans = [node for node in nodes(plan) if node["Node Type"] in ("Seq Scan", "Parallel Seq Scan")]
     return [f"Seq Scan {it['Relation Name']}" for it in scans if it["Relation Name"] in GROWING]
 
@@ -280,32 +286,33 @@ def migrate(url: str, directory: Path) -> None:
 # --- the test -----------------------------------------------------------------------------------
 
 
-def faults(what: str, small: Any, large: Any, wanted: list[str]) -> list[str]:
+def faults(database: str, small: Any, large: Any, checked: list[str]) -> list[str]:
+    """The statements that scan a table, or do more work on the large database."""
     found = []
-    for sql in wanted:
+    for sql in checked:
         bound = values(sql)
         try:
             (few, _), (many, scans) = (it.explain(sql, bound) for it in (small, large))
         except Exception as error:  # noqa: BLE001
-            found.append(f"{what}: cannot be explained: {error}\n    {sql}\n    {bound}")
+            found.append(f"{database}: cannot be explained: {error}\n    {sql}\n    {bound}")
             continue
         if os.environ.get("VERBOSE"):
-            print(what, few, many, scans, sql[:3000], sep=" | ")
+            print(database, few, many, scans, sql[:3000], sep=" | ")
         if scans:
-            found.append(f"{what}: {', '.join(scans)}\n    {sql}")
+            found.append(f"{database}: {', '.join(scans)}\n    {sql}")
         elif many > few * 1.3 + 25:
-            found.append(f"{what}: {few} on the small database, {many} on the large one\n    {sql}")
+            found.append(f"{database}: {few} on 1,000 accounts, {many} on 100,000\n    {sql}")
     return found
 
 
 def main() -> None:
     started = time.monotonic()
-    wanted = [it for it in statements(Path(sys.argv[1])) if not it.startswith(tuple(EXCEPTIONS))]
-    known = [it for it in wanted if not any(part in it for part in UNKNOWN)]
+    checked = [it for it in statements(Path(sys.argv[1])) if not it.startswith(tuple(EXCEPTIONS))]
+    independent = [it for it in checked if not any(part in it for part in NEEDS_STATISTICS)]
     found = []
     with tempfile.TemporaryDirectory() as directory:
         small, large = OnSqlite(Path(directory), SMALL), OnSqlite(Path(directory), LARGE)
-        portable = [it for it in wanted if not any(part in it for part in POSTGRESQL)]
+        portable = [it for it in checked if not any(part in it for part in POSTGRESQL)]
         found += faults("SQLite without statistics", small, large, portable)
         for it in (small, large):
             it.analyze()
@@ -313,16 +320,16 @@ def main() -> None:
     server = os.environ["TEST_DATABASE_URL"]
     few, many = OnPostgres(server, SMALL), OnPostgres(server, LARGE)
     try:
-        found += faults("PostgreSQL before ANALYZE", few, many, known)
+        found += faults("PostgreSQL before ANALYZE", few, many, independent)
         for one in (few, many):
             one.analyze()
-        found += faults("PostgreSQL after ANALYZE", few, many, wanted)
+        found += faults("PostgreSQL after ANALYZE", few, many, checked)
     finally:
         few.close()
         many.close()
     print(*found, sep="\n")
-    print(f"{len(wanted)} statements, {len(found)} faults, {time.monotonic() - started:.0f} s")
-    sys.exit(bool(found) or len(wanted) < 50)
+    print(f"{len(checked)} statements, {len(found)} faults, {time.monotonic() - started:.0f} s")
+    sys.exit(bool(found) or len(checked) < 50)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Times user requests, on a small and on a large database alternately, and the removal of a client.
+"""Measures user requests, alternately on a small and on a large database, and a client's removal.
 
     timings.py [--accounts 1000000] [--rounds 60] [--holders 300000] [--analyze]
 
-On SQLite, or on the PostgreSQL of `TEST_DATABASE_URL`. `SIGNET_BIN` names a release build. One
-client at a time, warm; medians with quartiles. Default settings, except for limits.
+The database is SQLite, or PostgreSQL if `TEST_DATABASE_URL` is set. `SIGNET_BIN` names a release
+build with default settings, except for limits. One request runs at a time, after a warm-up. The
+results are medians with quartiles.
 """
 
 import argparse
@@ -63,7 +64,7 @@ LONGEST_START_SECONDS = 900
 
 
 class Installation:
-    """A Signet with a database of a given size."""
+    """A server with a database of a given size."""
 
     def __init__(
         self, name: str, stack: ExitStack, holders: int | None, number: int, fresh: int
@@ -78,9 +79,9 @@ class Installation:
         clients.write_text(CLIENT)
         self.command("migrate", "up")
         self.command("client", "apply", str(clients))
-        self.signet.start().stop()  # creates the first status list, and a key
-        self.filler = self._connect()
-        fill(self.filler, number, holders, fresh)
+        self.signet.start().stop()  # creates the first status list and a key
+        self.connection = self._connect()
+        fill(self.connection, number, holders, fresh)
         self.signet.start()
         self.http = httpx.Client(base_url=self.signet.url, timeout=60)
         self.email = f"{secrets.token_hex(4)}@example.test"
@@ -136,7 +137,7 @@ class Installation:
         url = f"{ISSUER}/oauth2/authorize?{query}&state=x&code_challenge={challenge}"
         self.browser.open("GET", f"{url}&code_challenge_method=S256")
 
-    def code_issued(self) -> None:
+    def issue_code(self) -> None:
         self.authorize()
         assert "code" in self.browser.at.parameters, self.browser.at
         self.code = self.browser.at.parameters["code"]
@@ -157,13 +158,13 @@ class Installation:
         self.browser.open("GET", f"{ISSUER}/account")
         assert self.browser.at.status == 200
 
-    def login_page(self) -> None:
+    def open_login_page(self) -> None:
         self.browser.http.cookies.clear()
         self.browser.open("GET", f"{ISSUER}/login")
         self.browser.fill("username", self.email)
         self.browser.fill("password", PASSWORD)
 
-    def hosted_login(self) -> None:
+    def submit_login_page(self) -> None:
         self.browser.click("login-submit")
         assert self.browser.at.url.endswith("/account"), self.browser.at
 
@@ -175,52 +176,54 @@ OPERATIONS: list[tuple[str, Callable[[Installation], None]]] = [
     ("list sessions", Installation.sessions),
     ("refresh", Installation.refresh),
     ("log out", Installation.log_out),
-    ("the login page", Installation.login_page),
-    ("log in (page)", Installation.hosted_login),
+    ("the login page", Installation.open_login_page),
+    ("log in (page)", Installation.submit_login_page),
     ("the account's page", Installation.account_page),
-    ("authorize", Installation.code_issued),
+    ("authorize", Installation.issue_code),
     ("code exchange", Installation.exchange),
     ("userinfo", Installation.userinfo),
 ]
 
 
-def cpu(pid: int) -> float:
-    """Milliseconds of CPU time of a process, which a busy machine affects least."""
+def cpu_milliseconds(pid: int) -> float:
+    """CPU time of a process in milliseconds. Other load on the machine affects it least."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((it / "schedstat").read_text().split()[0]) for it in tasks) / 1e6
 
 
 def compare(installations: list[Installation], rounds: int) -> None:
-    took: dict[tuple[str, str], list[float]] = {}
-    worked: dict[tuple[str, str], list[float]] = {}
+    """Measures each operation on the installations in turn, and prints the results."""
+    durations: dict[tuple[str, str], list[float]] = {}
+    cpu_times: dict[tuple[str, str], list[float]] = {}
     for number in range(rounds + 5):
         for name, operation in OPERATIONS:
             for one in installations if number % 2 else reversed(installations):
-                began, before = time.perf_counter(), cpu(one.signet.pid)
+                began, before = time.perf_counter(), cpu_milliseconds(one.signet.pid)
                 operation(one)
-                if number >= 5:  # warm from here on
-                    seconds, after = time.perf_counter() - began, cpu(one.signet.pid)
-                    took.setdefault((name, one.name), []).append(seconds * 1000)
-                    worked.setdefault((name, one.name), []).append(after - before)
+                if number >= 5:  # the first five rounds are a warm-up
+                    seconds, after = time.perf_counter() - began, cpu_milliseconds(one.signet.pid)
+                    durations.setdefault((name, one.name), []).append(seconds * 1000)
+                    cpu_times.setdefault((name, one.name), []).append(after - before)
     names = [one.name for one in installations]
-    for what, measured in (("ms", took), ("ms of the server on a core", worked)):
-        few, many = (f"{it}, {what}" for it in names)
+    for unit, measured in (("ms", durations), ("ms of the server on a core", cpu_times)):
+        few, many = (f"{it}, {unit}" for it in names)
         print(f"| operation | {few} | {many} | ratio |\n|---|--:|--:|--:|")
         for name, _ in OPERATIONS:
-            cells = [cell(measured[name, which]) for which in names]
-            less, more = (statistics.median(measured[name, which]) for which in names)
-            print(f"| {name} | {cells[0]} | {cells[1]} | {more / less:.2f} |")
+            cells = [cell(measured[name, size]) for size in names]
+            small, large = (statistics.median(measured[name, size]) for size in names)
+            print(f"| {name} | {cells[0]} | {cells[1]} | {large / small:.2f} |")
 
 
-def settle(one: Installation) -> None:
-    """Waits for the startup work: the first purges, and the first status lists."""
+def wait_until_idle(one: Installation) -> None:
+    """Waits until the startup work is done: the first purges, and the first status lists."""
     began, quiet = time.monotonic(), 0
     while quiet < 5 and time.monotonic() - began < LONGEST_START_SECONDS:
-        before = cpu(one.signet.pid)
+        before = cpu_milliseconds(one.signet.pid)
         time.sleep(2)
-        quiet = quiet + 1 if cpu(one.signet.pid) - before < IDLE * 2000 else 0
+        quiet = quiet + 1 if cpu_milliseconds(one.signet.pid) - before < IDLE * 2000 else 0
     took = time.monotonic() - began
-    print(f"{one.name} accounts: idle {took:.0f} s after the start, {cpu(one.signet.pid):.0f} ms")
+    used = cpu_milliseconds(one.signet.pid)
+    print(f"{one.name} accounts: idle {took:.0f} s after the start, {used:.0f} ms")
 
 
 def cell(took: list[float]) -> str:
@@ -235,7 +238,9 @@ def percentiles(took: list[float]) -> str:
 
 
 async def remove_client(one: Installation, holders: int) -> None:
-    """Removes `web` while other clients refresh, 100 times a second."""
+    """Removes `web` while users of other clients refresh 100 times per second.
+
+    The command is killed once and run again. Afterwards, no rows of the client may be left."""
     people = []
     for _ in range(40):
         email = f"{secrets.token_hex(8)}@example.test"
@@ -243,9 +248,10 @@ async def remove_client(one: Installation, holders: int) -> None:
     async with httpx.AsyncClient(base_url=one.signet.url, timeout=60) as http_client:
 
         async def refresh_until(done: asyncio.Event) -> list[float]:
+            """Returns the durations of the refreshes, in milliseconds."""
             took: list[float] = []
 
-            async def once(person: dict[str, Any]) -> None:
+            async def refresh(person: dict[str, Any]) -> None:
                 began = time.perf_counter()
                 answer = await http_client.post(
                     "/api/auth/refresh", json={"refresh_token": person["refresh_token"]}
@@ -253,12 +259,12 @@ async def remove_client(one: Installation, holders: int) -> None:
                 took.append((time.perf_counter() - began) * 1000)
                 assert answer.status_code == 200, answer.text
                 person.update(answer.json())
-                free.append(person)
+                idle.append(person)
 
-            free, tasks = [*people], []
+            idle, tasks = [*people], []
             while not done.is_set():
-                if free:
-                    tasks.append(asyncio.create_task(once(free.pop(0))))
+                if idle:
+                    tasks.append(asyncio.create_task(refresh(idle.pop(0))))
                 await asyncio.sleep(0.01)
             await asyncio.gather(*tasks)
             return took
@@ -282,7 +288,7 @@ async def remove_client(one: Installation, holders: int) -> None:
         print(f"client delete, {holders} sessions, killed once: {took:.1f} s more")
         print("refreshes meanwhile:", percentiles(await refreshing))
     count = "SELECT count(*) FROM"
-    for rest in (
+    for rows in (
         "session WHERE client_id = 'web' AND ended_at IS NULL",
         "consent WHERE client_id = 'web'",
         "authorization_code WHERE client_id = 'web'",
@@ -290,8 +296,8 @@ async def remove_client(one: Installation, holders: int) -> None:
         "logout_notice WHERE client_id = 'web'",
         "client WHERE id = 'web'",
     ):
-        left = one.filler.execute(f"{count} {rest}")[0][0]
-        assert left == 0, f"{left} left: {rest}"
+        remaining = one.connection.execute(f"{count} {rows}")[0][0]
+        assert remaining == 0, f"{remaining} rows remain: {rows}"
 
 
 def main() -> None:
@@ -300,20 +306,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--holders", type=int, default=300_000)
     parser.add_argument("--analyze", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     print("load before:", os.getloadavg())
     with ExitStack() as stack:
         began = time.monotonic()
         small = Installation("1,000", stack, None, 1_000, 0)
-        large = Installation(f"{given.accounts:,}", stack, given.holders, given.accounts, 0)
-        print(f"made in {time.monotonic() - began:.0f} s")
+        large = Installation(f"{options.accounts:,}", stack, options.holders, options.accounts, 0)
+        print(f"databases filled in {time.monotonic() - began:.0f} s")
         for one in (small, large):
-            if given.analyze:
-                one.filler.execute("ANALYZE")
+            if options.analyze:
+                one.connection.execute("ANALYZE")
                 one.signet.restart()
-            settle(one)
-        compare([small, large], given.rounds)
-        asyncio.run(remove_client(large, given.holders))
+            wait_until_idle(one)
+        compare([small, large], options.rounds)
+        asyncio.run(remove_client(large, options.holders))
     print("load after:", os.getloadavg())
 
 
