@@ -35,8 +35,8 @@ impl Process {
     ) -> anyhow::Result<Self> {
         let log_file = File::options().create(true).append(true).open(log)?;
         let started = Instant::now();
-        // `setpriv` makes the kernel end the process if this program is killed. Its own time is part
-        // of the measured start.
+        // `setpriv` makes the kernel end the process if this program is killed. Its own time is
+        // part of the measured start.
         let child = Command::new("setpriv")
             .args(["--pdeathsig=TERM", "--"])
             .arg(program)

@@ -17,8 +17,8 @@ impl MigrationTrait for Migration {
             .col(text("name"))
             .col(text("application_type"))
             .col(text("auth_method"))
-            // SHA-256 of 256 random bits. A slower hash would not be more secure. During a rotation,
-            // the client has two secrets.
+            // SHA-256 of 256 random bits. A slower hash would not be more secure. During a
+            // rotation, the client has two secrets.
             .col(binary_len_null("secret_digest", 32))
             .col(binary_len_null("previous_secret_digest", 32))
             .col(text_null("jwks"))

@@ -9,8 +9,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Null in existing consents, and in consents written by the previous version, which does not
-        // support audiences and reads only `scope`.
+        // Null in existing consents, and in consents written by the previous version, which does
+        // not support audiences and reads only `scope`.
         let table =
             Table::alter().table("consent").add_column(json_binary_null("access")).to_owned();
         manager.alter_table(table).await

@@ -127,8 +127,8 @@ async fn add_columns(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         manager.alter_table(table).await?;
     }
     if manager.get_database_backend() == DbBackend::Postgres {
-        // Sessions that an instance of the previous version creates from now on have no epoch. SQLite
-        // has only one instance, and cannot drop a default.
+        // Sessions that an instance of the previous version creates from now on have no epoch.
+        // SQLite has only one instance, and cannot drop a default.
         let sql = "ALTER TABLE session ALTER COLUMN epoch DROP DEFAULT";
         manager.get_connection().execute_unprepared(sql).await?;
     }

@@ -13,7 +13,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // False, so existing clients, and clients that the previous version registers, do not change.
+        // False, so existing clients, and clients that the previous version registers, do not
+        // change.
         for column in COLUMNS {
             let column = boolean(column).default(false).to_owned();
             let table = Table::alter().table(TABLE).add_column(column).to_owned();

@@ -1,17 +1,19 @@
-//! What a request costs a service that has all it needs, beside the bare RSA check at its heart:
+//! The time to check a token when keys and status list are cached, compared with the bare RSA
+//! check:
 //!
 //! ```sh
 //! cargo bench -p signet-verifier --features http --bench warm
 //! ```
 //!
-//! The jobs take turns, so that a noisy machine disturbs all of them alike. Compare the ratios.
+//! The three checks run in turns, so other load on the machine affects them equally. Compare the
+//! ratios.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a benchmark that cannot be prepared has nothing to measure"
+    reason = "failed preparations abort the benchmark"
 )]
 
 use std::hint::black_box;
@@ -44,10 +46,10 @@ const ISSUER: &str = "https://id.example.test";
 const AUDIENCE: &str = "https://tasks.example.test";
 const ROUNDS: usize = 2_001;
 
-/// Few, so that most turns are over before the system gives the core to somebody else.
+/// Calls per turn. Most turns should end before the system schedules another process on the core.
 const CALLS: u32 = 20;
 
-/// Everything that is measured, made of one key.
+/// The inputs of all checks. All signatures are made with `key`.
 struct Bench {
     key: PKey<Private>,
     token: String,
@@ -69,7 +71,7 @@ fn token(key: &PKey<Private>, typ: &str, claims: &Value) -> String {
     format!("{signed}.{}", encode(rs256.sign(signed.as_bytes()).unwrap()))
 }
 
-/// As Signet issues them, with a list of a million sessions.
+/// Creates a token like those of Signet, a key set, and a server with a list of a million sessions.
 fn prepare() -> Bench {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
@@ -106,7 +108,7 @@ fn prepare() -> Bench {
     Bench { key, token, jwks, now, runtime, remote: remote.build().unwrap() }
 }
 
-/// Nanoseconds a call.
+/// Nanoseconds per call.
 fn time(mut call: impl FnMut()) -> f64 {
     let started_at = Instant::now();
     for _ in 0..CALLS {
@@ -149,7 +151,7 @@ fn main() {
     }
 }
 
-/// The quarter of all that is lowest ends here, the half, and three quarters.
+/// The first quartile, the median, and the third quartile.
 fn quartiles(mut all: Vec<f64>) -> [f64; 3] {
     all.sort_unstable_by(f64::total_cmp);
     [1, 2, 3].map(|quarter| all[(all.len() - 1) * quarter / 4])

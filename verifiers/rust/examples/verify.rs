@@ -1,5 +1,5 @@
-//! Checks the access tokens on standard input, one a line, and says of each what a service would
-//! make of it: `accepted`, or why not. It keeps keys and lists in between, as a service does.
+//! Checks the access tokens on standard input, one per line. For each token it prints `accepted`,
+//! or the reason why a service would refuse it. Like a service, it caches keys and status lists.
 //!
 //! ```sh
 //! cargo run --features http --example verify -- https://id.example https://api.example
@@ -10,7 +10,7 @@ use std::io::{BufRead, stdin};
 
 use signet_verifier::RemoteVerifier;
 
-#[expect(clippy::print_stdout, reason = "what it prints is all that the example is for")]
+#[expect(clippy::print_stdout, reason = "the example prints its results")]
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);

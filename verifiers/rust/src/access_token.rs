@@ -8,9 +8,9 @@ use crate::status::StatusReference;
 
 /// The claims of an access token that passed every check.
 ///
-/// Only [`Verifier::verify`](crate::Verifier::verify) creates one, so a function that takes it
-/// needs no check of its own. It contains no secret: the token itself is not kept. The e-mail
-/// address is personal data, though, and part of `Debug`.
+/// Only [`Verifier::verify`](crate::Verifier::verify) creates it, so a function that takes an
+/// `AccessToken` needs no check of its own. It contains the claims, but not the token, so it is not
+/// a secret. `Debug` shows the e-mail address, which is personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessToken {
     subject: String,
@@ -27,7 +27,7 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    /// Copies the claims, with all checks that depend on the claims and the issuer only.
+    /// Copies the claims, and performs the checks that depend only on the claims and the issuer.
     pub(crate) fn from_claims(claims: &Claims<'_>, issuer: &str) -> Result<Self, VerifyError> {
         let subject = claims.text("sub")?;
         let user_id = claims.optional_text("user_id")?;
@@ -139,8 +139,8 @@ impl AccessToken {
     /// `status`: where to look up whether the token has been revoked since it was issued
     /// (draft-ietf-oauth-status-list §6.1). `None` for client credentials.
     ///
-    /// [`Verifier::verify`](crate::Verifier::verify) parses the claim but does not look up the
-    /// status: [`StatusList::check`](crate::StatusList::check) does.
+    /// [`Verifier::verify`](crate::Verifier::verify) parses the claim but does not check the status.
+    /// [`StatusList::check`](crate::StatusList::check) checks it.
     #[must_use]
     pub fn status(&self) -> Option<&StatusReference> {
         self.status.as_ref()

@@ -1,4 +1,4 @@
-//! Typed access to the claims of a token: a claim of the wrong type is never converted, the token
+//! Typed access to the claims of a token. A claim of the wrong type is never converted: the token
 //! is refused.
 
 use std::time::Duration;
@@ -8,8 +8,8 @@ use crate::json::Json;
 use crate::json::Object;
 use crate::status::StatusReference;
 
-/// Whole numbers from this limit are refused. A double represents integers exactly up to 2^53, so
-/// every parser in every language sees the same second or index below it.
+/// Whole numbers at or above this limit are refused. A double represents integers up to 2^53
+/// exactly, so below the limit, the parsers of all languages read the same number.
 const INTEGER_LIMIT: u64 = 1 << 53;
 
 /// A claims set. It is parsed before its signature is checked, and trusted only after that.
@@ -59,8 +59,8 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// An optional duration above 0, in seconds and fractions of them. One that exceeds the range
-    /// counts as unlimited.
+    /// An optional duration above 0, in seconds, which may have a fraction. A duration that exceeds
+    /// the range counts as unlimited.
     pub(crate) fn optional_duration(
         &self,
         name: &'static str,
@@ -75,8 +75,8 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// The optional claim `status` (draft-ietf-oauth-status-list §6.1). Its list must be one of the
-    /// issuer's: a token must not make the verifier fetch any other address.
+    /// The optional claim `status` (draft-ietf-oauth-status-list §6.1). The address of its list
+    /// must belong to the issuer: a token must not make the verifier fetch other addresses.
     pub(crate) fn status(&self, issuer: &str) -> Result<Option<StatusReference>, VerifyError> {
         match self.0.get("status") {
             None => Ok(None),

@@ -14,13 +14,13 @@ use crate::error::VerifyError;
 use crate::remote::RemoteError;
 use crate::remote::RemoteVerifier;
 
-/// In seconds: when to retry a request whose token could not be checked.
+/// Seconds after which to retry a request whose token could not be checked.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// Why a request is refused. It is a response in axum and in poem (RFC 6750 §3), and the errors of
 /// verification and authorization convert into it with `?`.
 ///
-/// The response tells the caller what to do, never which check failed: that is for your log.
+/// The response never contains which check failed. Only the log does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// There is no `Authorization: Bearer`, or more than one: 401.
@@ -29,10 +29,10 @@ pub enum Denied {
     /// The token is refused: 401. Or it cannot be checked at the moment: 503.
     #[error(transparent)]
     Token(#[from] RemoteError),
-    /// The token does not allow this: 403.
+    /// The token lacks a required scope: 403.
     #[error(transparent)]
     Scope(#[from] MissingScope),
-    /// The token is another user's: 403.
+    /// The token belongs to another user: 403.
     #[error(transparent)]
     User(#[from] NotThisUser),
 }
@@ -67,7 +67,7 @@ impl Denied {
             }
             Self::Scope(MissingScope { scope }) => {
                 let mut challenge = r#"Bearer error="insufficient_scope", scope=""#.to_owned();
-                challenge.extend(scope.chars().filter(|c| is_of_scopes(*c)));
+                challenge.extend(scope.chars().filter(|c| is_scope_character(*c)));
                 challenge.write_char('"').ok()?;
                 challenge.try_into().ok()
             }
@@ -96,7 +96,7 @@ impl Denied {
     }
 }
 
-/// Accepts a request with a valid token, and logs why others are refused.
+/// Accepts a request with a valid token, and logs the reason for which a token is refused.
 pub(crate) async fn authenticate(
     headers: &HeaderMap,
     verifier: &RemoteVerifier,
@@ -108,8 +108,8 @@ pub(crate) async fn authenticate(
     })
 }
 
-/// RFC 6750 §2.1 only. With two such headers, a proxy in front of this service may have checked the
-/// other one.
+/// The token in the header `Authorization` (RFC 6750 §2.1). Two such headers are refused, because a
+/// proxy may have checked the other one.
 fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Denied::NoToken) };
@@ -121,7 +121,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
         .map_err(|_| RemoteError::from(VerifyError::Malformed).into())
 }
 
-/// RFC 6749 §3.3, and the space between two values.
-fn is_of_scopes(c: char) -> bool {
+/// Whether `c` may occur in a scope value (RFC 6749 §3.3), or is the space between two values.
+fn is_scope_character(c: char) -> bool {
     matches!(c, ' '..='~') && c != '"' && c != '\\'
 }

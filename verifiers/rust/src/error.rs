@@ -1,28 +1,27 @@
-//! Errors; each variant says what the caller should do.
+//! Errors. The documentation of each variant says what the caller should do.
 //!
-//! An error repeats nothing of the token, except a `kid` that is truncated and made printable:
-//! errors end up in logs, and tokens are untrusted input.
+//! Errors are written to logs, and tokens are untrusted input. So an error contains no part of the
+//! token, except a truncated and printable `kid`.
 
-/// Characters of a `kid` that an error repeats; a thumbprint (RFC 7638) has 43.
+/// Maximum number of characters of a `kid` in an error. A thumbprint (RFC 7638) has 43.
 const KEY_ID_SHOWN: usize = 64;
 
 /// Why a token was refused.
 ///
 /// Answer every variant with 401 and `WWW-Authenticate: Bearer error="invalid_token"` (RFC 6750
-/// §3.1): the client requests a new token. The reason is for your log, under its
-/// [`code`](Self::code), not for the caller. Only [`UnknownKey`](Self::UnknownKey) should be
-/// retried first.
+/// §3.1), so that the client requests a new token. Log the reason by its [`code`](Self::code), but
+/// do not return it to the caller. Only [`UnknownKey`](Self::UnknownKey) should be retried first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// Not a compact JWS of at most 8 KiB: three parts of canonical unpadded
-    /// base64url, the first two JSON objects without a repeated name, `kid`
-    /// among the header's (RFC 7515 §5.2, RFC 7519 §7.2). Answer 401.
+    /// The token is not a compact JWS of at most 8 KiB (RFC 7515 §5.2, RFC 7519 §7.2). It must have
+    /// three parts of canonical unpadded base64url. Header and payload must be JSON objects without
+    /// repeated names, and the header must have a `kid`. Answer 401.
     #[error("the token is malformed")]
     Malformed,
 
     /// The header contains a parameter that would let the token choose its own key or rules:
-    /// `crit`, `b64`, `jwk`, `jku`, `x5c` or `x5u` (RFC 7515 §4.1.11, RFC 8725 §3.10). Answer 401;
-    /// Signet uses none of them.
+    /// `crit`, `b64`, `jwk`, `jku`, `x5c` or `x5u` (RFC 7515 §4.1.11, RFC 8725 §3.10). Signet uses
+    /// none of them. Answer 401.
     #[error("the token's header has the parameter {0}")]
     ForbiddenHeader(&'static str),
 
@@ -30,16 +29,17 @@ pub enum VerifyError {
     #[error("the token is not signed with RS256")]
     UnsupportedAlgorithm,
 
-    /// `typ` is missing or not `at+jwt`: an ID token or another JWT, not an access token (RFC 9068
-    /// §4, RFC 8725 §3.11). Answer 401. With [`accept_typ_jwt`](crate::Verifier::accept_typ_jwt)
-    /// also: `typ` is `JWT`, and there is a `nonce` or an `at_hash`, which only ID tokens have.
+    /// `typ` is missing or not `at+jwt`, so it is an ID token or another JWT, not an access token
+    /// (RFC 9068 §4, RFC 8725 §3.11). With [`accept_typ_jwt`](crate::Verifier::accept_typ_jwt), it
+    /// is also returned if `typ` is `JWT` and there is a `nonce` or an `at_hash`, which only ID
+    /// tokens have. Answer 401.
     #[error("the token is not an access token")]
     WrongType,
 
     /// The key set has no usable key with this id. Fetch the key set again and verify once more:
     /// the key may be new (OpenID Connect Core §10.1.1). Enforce a minimum interval between two
-    /// fetches, since anybody can invent a `kid`. If the new set has no such key either, answer
-    /// 401.
+    /// fetches, because attackers can invent any `kid`. If the new set has no such key either,
+    /// answer 401.
     #[error("the token is signed with an unknown key: {kid}")]
     UnknownKey {
         /// The `kid` of the header, at most 64 characters, each printable ASCII.
@@ -56,12 +56,12 @@ pub enum VerifyError {
     #[error("the token is from another issuer")]
     WrongIssuer,
 
-    /// `aud` does not contain this audience (RFC 9068 §4, RFC 8725 §3.9). Answer 401; the client
+    /// `aud` does not contain this audience (RFC 9068 §4, RFC 8725 §3.9). Answer 401. The client
     /// must request a token for this resource (RFC 8707).
     #[error("the token is for another audience")]
     WrongAudience,
 
-    /// `exp` has passed (RFC 7519 §4.1.4). Answer 401; the client refreshes.
+    /// `exp` has passed (RFC 7519 §4.1.4). Answer 401, so that the client refreshes its token.
     #[error("the token has expired")]
     Expired,
 
@@ -70,13 +70,14 @@ pub enum VerifyError {
     #[error("the token is not valid yet")]
     NotYetValid,
 
-    /// A claim that RFC 9068 §2.2 requires is missing (`scope` too, if `typ` is `JWT`), or a claim
-    /// this crate uses has the wrong type or range, or `user_id` differs from `sub`. Answer 401.
+    /// A claim that RFC 9068 §2.2 requires is missing, or `scope` is missing and `typ` is `JWT`. Or
+    /// a claim that this crate uses has a wrong type or range, or `user_id` differs from `sub`.
+    /// Answer 401.
     #[error("the claim {0} is missing or invalid")]
     MissingOrInvalidClaim(&'static str),
 
-    /// The token has been revoked, usually by a logout (status 1 of draft-ietf-oauth-status-list
-    /// §7.1, and every other status that is neither valid nor suspended). Answer 401.
+    /// The token has been revoked, usually by a logout: it has status 1, or any other status that
+    /// is neither valid nor suspended (draft-ietf-oauth-status-list §7.1). Answer 401.
     #[error("the token has been revoked")]
     Revoked,
 
@@ -116,8 +117,8 @@ impl VerifyError {
 /// Why a document is not a valid key set. Keep using the previous set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
-    /// Not a JSON object of at most 256 KiB with an array `keys`, or a name
-    /// occurs twice in one object (RFC 7517 §4, §5).
+    /// The document is not a JSON object of at most 256 KiB with an array `keys`, or a name occurs
+    /// twice in an object (RFC 7517 §4, §5).
     #[error("the key set is malformed")]
     Malformed,
 
@@ -130,18 +131,19 @@ pub enum KeySetError {
 /// Why a status list token is refused. Treat it as if there were no list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StatusListError {
-    /// It fails a check that also applies to access tokens, of format, header, signature, issuer,
-    /// time or a claim's type. For [`VerifyError::UnknownKey`] retry with a newly fetched key set.
+    /// The list fails a check that also applies to access tokens: of the format, the header, the
+    /// signature, the issuer, a time or the type of a claim. After [`VerifyError::UnknownKey`],
+    /// retry with a newly fetched key set.
     #[error("the status list is refused: {0}")]
     Refused(#[from] VerifyError),
 
-    /// Its `sub` is not the address it was fetched from (draft-ietf-oauth-status-list §8.3).
-    #[error("the status list is another one")]
+    /// Its `sub` is not the address from which it was fetched (draft-ietf-oauth-status-list §8.3).
+    #[error("the status list is for another address")]
     WrongUri,
 
-    /// `status_list` has no `bits` of 1, 2, 4 or 8, or its `lst` is not unpadded base64url of one
-    /// zlib stream of at most 1 MiB.
-    #[error("the status list cannot be unpacked")]
+    /// The `bits` of `status_list` are not 1, 2, 4 or 8, or its `lst` is not the unpadded base64url
+    /// of a single zlib stream of at most 1 MiB.
+    #[error("the status list cannot be decompressed")]
     BadList,
 }
 
@@ -158,8 +160,8 @@ pub struct MissingScope {
 
 /// The token is valid but belongs to another user, or to no user.
 ///
-/// Answer 403. RFC 6750 has no code for it: `insufficient_scope` would make the client request more
-/// scope, which cannot help.
+/// Answer 403. RFC 6750 has no code for this error: after `insufficient_scope`, the client would
+/// request more scope, which cannot help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the token belongs to another user")]
 pub struct NotThisUser;

@@ -1,16 +1,16 @@
 //! The JOSE header: the only part of a token that is used before its signature is checked.
 //!
-//! It may name a key of the set, and nothing else. The algorithm is fixed by this crate, not by the
-//! token (RFC 8725 §3.1), and no parameter may supply a key or change a rule.
+//! It may only name a key of the set. This crate determines the algorithm, not the token (RFC 8725
+//! §3.1), and no parameter may supply a key or change a rule.
 
 use crate::error::VerifyError;
 use crate::json::Object;
 
-/// Refused with any value. `crit` and `b64` change how the rest is processed; the others supply a
-/// key, or the address of one, with the token.
+/// The parameters that are refused with any value. `crit` and `b64` change how a token is
+/// processed. The others supply a key, or the address of a key.
 const FORBIDDEN: [&str; 6] = ["crit", "b64", "jwk", "jku", "x5c", "x5u"];
 
-/// The required `typ` of a JWS (RFC 8725 §3.11), so that one kind is not accepted as another.
+/// The required `typ` of a JWS (RFC 8725 §3.11), so that no kind of token is accepted as another.
 #[derive(Clone, Copy)]
 pub(crate) enum Type {
     /// RFC 9068 §2.1.
@@ -33,10 +33,10 @@ impl Type {
     }
 }
 
-/// A header with a `kid`; other parameters are not checked yet.
+/// A header with a `kid`, whose other parameters are not checked yet.
 pub(crate) struct Header<'h>(Object<'h>);
 
-/// Parses the header; `kid` is required.
+/// Parses the header, which must have a `kid`.
 pub(crate) fn parse(json: &[u8]) -> Result<Header<'_>, VerifyError> {
     let header = Object::parse(json).map(Header).ok_or(VerifyError::Malformed)?;
     header.named_key().is_some().then_some(header).ok_or(VerifyError::Malformed)
@@ -53,14 +53,14 @@ impl Header<'_> {
         if self.0.text("alg") != Some("RS256") {
             return Err(VerifyError::UnsupportedAlgorithm);
         }
-        if !wanted.iter().any(|wanted| self.is_of(*wanted)) {
+        if !wanted.iter().any(|wanted| self.has_type(*wanted)) {
             return Err(VerifyError::WrongType);
         }
         self.named_key().ok_or(VerifyError::Malformed)
     }
 
     /// Whether `typ` names this type.
-    pub(crate) fn is_of(&self, wanted: Type) -> bool {
+    pub(crate) fn has_type(&self, wanted: Type) -> bool {
         self.0.text("typ").is_some_and(|typ| wanted.is_named(typ))
     }
 

@@ -1,9 +1,9 @@
 //! Strict JSON parsing for tokens.
 //!
 //! Names are unique in a JOSE header, a claims set and a JWK (RFC 7515 §4, RFC 7519 §4, RFC 7517
-//! §4). `serde_json`'s own maps silently keep the last of two, so that two parsers of one token
-//! could see two different subjects; here a repeated name at any depth makes the document invalid.
-//! Strings without escapes are borrowed from the input.
+//! §4). `serde_json`'s own maps silently ignore all but the last of several equal names, so two
+//! parsers could read different subjects from the same token. Here a repeated name at any depth
+//! makes the document invalid. Strings without escapes are borrowed from the input.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,12 +16,12 @@ use serde::de::MapAccess;
 use serde::de::SeqAccess;
 use serde::de::Visitor;
 
-/// The single name of the map in which `serde_json` passes a number if any crate of the build has
-/// enabled its feature `arbitrary_precision`.
+/// If any crate of the build enables the feature `arbitrary_precision` of `serde_json`, a number is
+/// passed as a map with this single name.
 const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 
 /// Whether the feature is enabled. If not, such a map is an ordinary object, not a number. With the
-/// feature, whole numbers may still be passed as numbers; fractions never are.
+/// feature, whole numbers may still be passed as numbers, but fractions are always passed as maps.
 static NUMBERS_ARE_MAPS: LazyLock<bool> = LazyLock::new(|| {
     let half = &mut serde_json::Deserializer::from_str("0.5");
     half.deserialize_any(IsMap).unwrap_or_default()
@@ -70,8 +70,8 @@ pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 impl<'a> Object<'a> {
     /// Parses `json` as one object with nothing after it.
     ///
-    /// `None` if it is anything else, repeats a name at any depth, or nests deeper than
-    /// `serde_json` allows (128), which bounds the stack.
+    /// Returns `None` if it is not an object, repeats a name at any depth, or is nested deeper than
+    /// `serde_json` allows (128), which limits the use of the stack.
     pub(crate) fn parse(json: &'a [u8]) -> Option<Self> {
         match serde_json::from_slice(json) {
             Ok(Json::Object(object)) => Some(object),
@@ -89,7 +89,7 @@ impl<'a> Object<'a> {
         self.get(name)?.as_text()
     }
 
-    /// `None` if a name occurs twice.
+    /// Returns `None` if a name occurs twice.
     fn from_members(mut members: Vec<(Cow<'a, str>, Json<'a>)>) -> Option<Self> {
         members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let repeated = members.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a == b));
@@ -156,7 +156,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
             };
             members.push((name, value));
         }
-        // Writing this map by hand has the same effect as writing the number.
+        // A document that contains such a map itself is read as if it contained the number.
         if let [(name, Json::Text(number))] = members.as_slice()
             && name == ARBITRARY_PRECISION
             && *NUMBERS_ARE_MAPS
@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    /// Unless the build's `serde_json` itself represents numbers this way.
+    /// The exception is a build in which `serde_json` itself passes numbers this way.
     #[test]
     fn object_is_not_read_as_a_number() {
         for number in ["5", "0", "1.5"] {

@@ -11,7 +11,7 @@ use crate::key_set::KeySet;
 
 /// The parts of a compact JWS, decoded but not yet verified.
 pub(crate) struct Jws<'t> {
-    /// Header and payload as sent: the signing input.
+    /// The signing input: header and payload as sent.
     signed: &'t str,
     header: Vec<u8>,
     signature: Vec<u8>,
@@ -40,7 +40,7 @@ impl<'t> Jws<'t> {
         header::parse(&self.header)
     }
 
-    /// Checks the header, and that the key it names made the signature.
+    /// Checks the header, and the signature with the key that the header names.
     pub(crate) fn check(
         &self,
         header: &Header<'_>,

@@ -15,14 +15,14 @@ use crate::error::KeySetError;
 use crate::json::Json;
 use crate::json::Object;
 
-/// Largest key set that is parsed, in bytes; Signet's have a few thousand.
+/// Largest key set that is parsed, in bytes. Signet's key sets have a few thousand bytes.
 pub(crate) const MAX_JWKS_BYTES: usize = 256 * 1024;
 
-/// RFC 7518 §3.3 sets the minimum; the maximum keeps a signature check under 1 ms.
+/// The minimum is that of RFC 7518 §3.3. With the maximum, a signature check takes less than 1 ms.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// 65537, the exponent of every key Signet generates. With an arbitrary exponent, a key with `e` =
-/// 1 would make every signature easy to forge.
+/// The only accepted exponent: 65537, which all keys of Signet have. With `e` = 1, for example,
+/// every signature could be forged.
 const EXPONENT: &str = "AQAB";
 
 /// The usable keys of a JWK set (RFC 7517 §5), each under its `kid`.
@@ -37,7 +37,7 @@ impl KeySet {
     /// A key is usable if it has a `kid`, `kty` is `RSA`, `alg` is absent or `RS256`, `use` is
     /// absent or `sig`, `key_ops` is absent or lists `verify`, the modulus has 2048 to 8192 bits
     /// and the exponent is 65537. Other keys are ignored, so that the issuer may add kinds of keys
-    /// this crate does not know; a set may therefore be empty. Private members are never copied.
+    /// that this crate does not support. So a set may be empty. Private members are never copied.
     ///
     /// # Errors
     /// [`KeySetError`]: the document is not a key set, or two usable keys share a `kid`.
@@ -127,7 +127,7 @@ fn is_for_rs256(jwk: &Object<'_>) -> bool {
     verifies && absent_or("alg", "RS256") && absent_or("use", "sig")
 }
 
-/// Counts bits, not bytes, and accepts only the shortest encoding (RFC 7518 §2).
+/// Whether a modulus has a supported number of bits, in the shortest encoding (RFC 7518 §2).
 fn has_fitting_length(modulus: &str) -> bool {
     let Ok(bytes) = URL_SAFE_NO_PAD.decode(modulus) else { return false };
     let Some(first) = bytes.first().filter(|first| **first != 0) else { return false };
@@ -163,7 +163,7 @@ mod tests {
         OPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQ\
         Ge77Rw";
 
-    /// RFC 7515 §A.2: its header has no `typ`, so only the signature check applies.
+    /// RFC 7515 §A.2. The header of the example has no `typ`, so only the signature is checked.
     #[test]
     fn rs256_example_of_rfc_7515_verifies_unless_altered() {
         let jwk = format!(r#"{{"kty":"RSA","kid":"A.2","e":"AQAB","n":"{MODULUS}"}}"#);

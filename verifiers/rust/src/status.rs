@@ -1,6 +1,6 @@
-//! The status of a token as a verifier sees it: Token Status List, draft-ietf-oauth-status-list.
+//! The status of a token (Token Status List, draft-ietf-oauth-status-list).
 
-/// Where a token's status is looked up: its claim `status`.
+/// A token's claim `status`: the place where its status is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusReference {
     /// The address of the list, which begins with the issuer and `/`.

@@ -36,7 +36,7 @@ impl StatusList {
         Ok(Self { packed: Packed::read(claims).ok_or(StatusListError::BadList)?, ttl, expires_at })
     }
 
-    /// The status at `index`; `None` beyond the end of the list.
+    /// The status at `index`, or `None` beyond the end of the list.
     #[must_use]
     pub fn status(&self, index: u64) -> Option<Status> {
         self.packed.value(index).map(Status::from)
@@ -45,9 +45,11 @@ impl StatusList {
     /// Accepts a token whose status is valid.
     ///
     /// # Errors
-    /// [`VerifyError::Suspended`]; [`VerifyError::Revoked`] for every status that is neither valid
-    /// nor suspended; [`VerifyError::MissingOrInvalidClaim`] for an index beyond the end of the
-    /// list. Answer 401 in all cases.
+    /// Answer each of these errors with 401:
+    ///
+    /// - [`VerifyError::Suspended`] if the token is suspended,
+    /// - [`VerifyError::Revoked`] for every other status that is not valid,
+    /// - [`VerifyError::MissingOrInvalidClaim`] for an index beyond the end of the list.
     pub fn check(&self, reference: &StatusReference) -> Result<(), VerifyError> {
         match self.status(reference.index) {
             Some(Status::Valid) => Ok(()),
@@ -57,7 +59,7 @@ impl StatusList {
         }
     }
 
-    /// The number of statuses, a multiple of 8 divided by the bits of a status.
+    /// The number of statuses. It is a multiple of 8 divided by the bits per status.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.packed.len()
@@ -75,7 +77,7 @@ impl StatusList {
         self.ttl
     }
 
-    /// `exp`, in seconds since the Unix epoch: the list must not be used after that.
+    /// `exp`, in seconds since the Unix epoch. The list must not be used after this time.
     #[must_use]
     pub fn expires_at(&self) -> Option<u64> {
         self.expires_at
@@ -113,22 +115,21 @@ impl Packed {
     }
 
     fn len(&self) -> u64 {
-        self.bytes.len() as u64 * self.in_a_byte()
+        self.bytes.len() as u64 * self.statuses_per_byte()
     }
 
     fn value(&self, index: u64) -> Option<u8> {
-        let byte = self.bytes.get(usize::try_from(index / self.in_a_byte()).ok()?)?;
-        let shift = (index % self.in_a_byte()) * u64::from(self.bits);
+        let byte = self.bytes.get(usize::try_from(index / self.statuses_per_byte()).ok()?)?;
+        let shift = (index % self.statuses_per_byte()) * u64::from(self.bits);
         Some((byte >> shift) & (u8::MAX >> (8 - self.bits)))
     }
 
-    fn in_a_byte(&self) -> u64 {
+    fn statuses_per_byte(&self) -> u64 {
         8 / u64::from(self.bits)
     }
 }
 
-/// Decompresses exactly one zlib stream (RFC 1950), and stops at the limit: protects against
-/// decompression bombs.
+/// Decompresses exactly one zlib stream (RFC 1950). The limit protects against decompression bombs.
 fn inflate(zlib: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = vec![0; MAX_INFLATED_BYTES + 1];
     let mut stream = Decompress::new(true);

@@ -3,7 +3,7 @@
 //! 1. size and format, before any allocation that depends on the token's size;
 //! 2. the header, which may only name a key of the set;
 //! 3. the signature;
-//! 4. with `typ` `JWT`, where that is accepted, that it is not an ID token;
+//! 4. if `typ` is `JWT`, and this is accepted, that the token is not an ID token;
 //! 5. the claims, which are not used before.
 
 use crate::access_token::AccessToken;
@@ -15,7 +15,7 @@ use crate::jws::Jws;
 use crate::key_set::KeySet;
 use crate::status_list::StatusList;
 
-/// Longest token that is parsed, in bytes; Signet's have about one thousand.
+/// Longest token that is parsed, in bytes. Signet's tokens have about one thousand.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Longest status list token that is parsed, in bytes.
@@ -26,8 +26,8 @@ const MAX_LEEWAY_SECONDS: u64 = 60;
 
 /// Checks access tokens of one issuer for one audience.
 ///
-/// It has no keys and reads no clock: both are arguments, so that a key set can be replaced at any
-/// time and a test can choose the time. No check can be turned off.
+/// It has no keys and reads no clock. Both are arguments, so that a key set can be replaced and a
+/// test can choose the time. No check can be turned off.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     issuer: String,
@@ -37,7 +37,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// `issuer` is compared byte for byte, so a trailing slash matters; `audience` is the name of
+    /// `issuer` is compared byte for byte, so a trailing slash matters. `audience` is the name of
     /// this service in `aud`. An empty string matches no token.
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
         Self {
@@ -48,20 +48,20 @@ impl Verifier {
         }
     }
 
-    /// Sets the tolerated difference between the issuer's clock and the caller's, in seconds: 30 by
-    /// default, at most 60; larger values are reduced to 60.
+    /// Sets the tolerated difference between the issuer's clock and the caller's, in seconds. The
+    /// default is 30, and values above 60 are reduced to 60.
     #[must_use]
     pub fn leeway_seconds(self, seconds: u64) -> Self {
         Self { leeway_seconds: seconds.min(MAX_LEEWAY_SECONDS), ..self }
     }
 
-    /// Accepts tokens with `typ` `JWT` too, case-insensitively and with `application/` before it;
-    /// by default only `at+jwt` is accepted (RFC 9068 §4).
+    /// Accepts tokens with `typ` `JWT`, too, in any case and also as `application/JWT`. By default,
+    /// only `at+jwt` is accepted (RFC 9068 §4).
     ///
-    /// For an audience for which Signet is configured to issue such tokens
-    /// (`SIGNET_TYP_JWT_AUDIENCES`). ID tokens have the same `typ`, so a token with it must have
-    /// `client_id`, `jti` and `scope`, all strings, and neither `nonce` nor `at_hash` (RFC 8725
-    /// §3.12). The requirements for `at+jwt` do not change.
+    /// Use this for an audience for which Signet is configured to issue such tokens
+    /// (`SIGNET_TYP_JWT_AUDIENCES`). ID tokens have the same `typ`. So a token with this `typ` must
+    /// have the strings `client_id`, `jti` and `scope`, and must not have `nonce` or `at_hash` (RFC
+    /// 8725 §3.12). The requirements for `at+jwt` do not change.
     #[must_use]
     pub fn accept_typ_jwt(self) -> Self {
         Self { accepts_typ_jwt: true, ..self }
@@ -74,14 +74,14 @@ impl Verifier {
     /// ignored.
     ///
     /// # Errors
-    /// See [`VerifyError`]: answer 401, for [`VerifyError::UnknownKey`] after a retry with a newly
+    /// See [`VerifyError`]. Answer 401. After [`VerifyError::UnknownKey`], first retry with a newly
     /// fetched key set.
     pub fn verify(&self, keys: &KeySet, token: &str, now: u64) -> Result<AccessToken, VerifyError> {
         let jws = Jws::split(token, MAX_TOKEN_BYTES)?;
         let (header, claims) = (jws.header()?, Claims::parse(&jws.payload)?);
         jws.check(&header, keys, self.access_token_types())?;
-        if header.is_of(Type::Jwt) {
-            check_no_id_token(&claims)?;
+        if header.has_type(Type::Jwt) {
+            check_not_id_token(&claims)?;
         }
         self.check_parties(&claims)?;
         self.check_times(&claims, now)?;
@@ -91,8 +91,8 @@ impl Verifier {
     /// Checks a status list token (draft-ietf-oauth-status-list §8.3) that was fetched from `uri`,
     /// at `now`, in seconds since the Unix epoch.
     ///
-    /// It is signed with a key of the same set as access tokens. An accepted list may be used until
-    /// [`StatusList::expires_at`] + leeway.
+    /// The list is signed with a key of the same set as access tokens. An accepted list may be used
+    /// until [`StatusList::expires_at`] + leeway.
     ///
     /// # Errors
     /// See [`StatusListError`]: treat the list as unavailable.
@@ -154,10 +154,10 @@ impl Verifier {
     }
 }
 
-/// Distinguishes an access token from an ID token by its claims, where `typ` does not (RFC 8725
-/// §3.12). Signet's ID tokens lack `client_id`, `jti` and `scope`, and have `at_hash`, usually
-/// `nonce` too (OpenID Connect Core §2, §3.1.3.6).
-fn check_no_id_token(claims: &Claims<'_>) -> Result<(), VerifyError> {
+/// Rejects an ID token by its claims, if `typ` does not distinguish it from an access token (RFC
+/// 8725 §3.12). Signet's ID tokens lack `client_id`, `jti` and `scope`. They have `at_hash`, and
+/// usually `nonce` (OpenID Connect Core §2, §3.1.3.6).
+fn check_not_id_token(claims: &Claims<'_>) -> Result<(), VerifyError> {
     if ["nonce", "at_hash"].into_iter().any(|name| claims.has(name)) {
         return Err(VerifyError::WrongType);
     }

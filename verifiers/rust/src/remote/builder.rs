@@ -65,8 +65,9 @@ impl RemoteVerifierBuilder {
         }
     }
 
-    /// Sets where the issuer is reached if not under its own address, for example inside a cluster.
-    /// Tokens are still compared with the issuer. A trailing slash does not matter.
+    /// Sets the address from which documents are fetched, if it differs from the issuer, for
+    /// example inside a cluster. Tokens are still compared with the issuer. One trailing slash is
+    /// ignored.
     #[must_use]
     pub fn base_url(self, base_url: impl Into<String>) -> Self {
         Self { base_url: Some(base_url.into()), ..self }
@@ -85,14 +86,14 @@ impl RemoteVerifierBuilder {
         Self { verifier: self.verifier.accept_typ_jwt(), ..self }
     }
 
-    /// Sets how often the key set may be fetched for tokens with unknown keys: once in 30 seconds
-    /// by default. Anybody can create such tokens.
+    /// Sets how often the key set may be fetched for tokens with unknown keys, by default once in
+    /// 30 seconds. Attackers can create any number of such tokens.
     #[must_use]
     pub fn cool_down(self, cool_down: Duration) -> Self {
         Self { cool_down, ..self }
     }
 
-    /// Sets what happens to a token whose status cannot be looked up; by default it is refused.
+    /// Sets what happens to a token whose status cannot be looked up. By default it is refused.
     #[must_use]
     pub fn when_status_unavailable(self, choice: WhenStatusUnavailable) -> Self {
         Self { when_status_unavailable: choice, ..self }

@@ -1,4 +1,4 @@
-//! A bounded GET: no redirects, a limited size, and at most three seconds.
+//! A GET with limits: no redirects, a maximum size, and at most three seconds.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 
-/// For the whole request, until the last byte of the body.
+/// Limits the whole request, until the last byte of the body.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Identifies this crate in the issuer's access log.
 const USER_AGENT: &str = concat!("signet-verifier/", env!("CARGO_PKG_VERSION"));
 
 /// A request for a document.
-pub(super) struct Question<'q> {
+pub(super) struct DocumentRequest<'q> {
     pub(super) url: &'q str,
     pub(super) accept: &'static str,
     /// Largest body that is accepted, in bytes after decompression.
@@ -26,8 +26,8 @@ pub(super) struct Question<'q> {
     pub(super) etag: Option<&'q HeaderValue>,
 }
 
-/// The response, and how long its `Cache-Control` allows it to be cached.
-pub(super) struct Answer {
+/// The document in a response, and how long `Cache-Control` allows it to be cached.
+pub(super) struct Fetched {
     pub(super) document: Document,
     pub(super) max_age: Option<Duration>,
 }
@@ -37,7 +37,7 @@ pub(super) enum Document {
         body: Vec<u8>,
         etag: Option<HeaderValue>,
     },
-    /// RFC 9110 §15.4.5: the cached copy is current.
+    /// The cached copy is current (RFC 9110 §15.4.5).
     NotModified,
 }
 
@@ -64,26 +64,29 @@ pub(super) fn client(use_proxy: bool) -> Result<Client, reqwest::Error> {
     if use_proxy { builder.build() } else { builder.no_proxy().build() }
 }
 
-pub(super) async fn fetch(client: &Client, question: &Question<'_>) -> Result<Answer, FetchError> {
-    let mut request = client.get(question.url).header(header::ACCEPT, question.accept);
-    if let Some(etag) = question.etag {
-        request = request.header(header::IF_NONE_MATCH, etag);
+pub(super) async fn fetch(
+    client: &Client,
+    request: &DocumentRequest<'_>,
+) -> Result<Fetched, FetchError> {
+    let mut builder = client.get(request.url).header(header::ACCEPT, request.accept);
+    if let Some(etag) = request.etag {
+        builder = builder.header(header::IF_NONE_MATCH, etag);
     }
-    let response = request.send().await?;
+    let response = builder.send().await?;
     let max_age = max_age(response.headers());
     let document = match response.status() {
         StatusCode::OK => {
             let etag = response.headers().get(header::ETAG).cloned();
-            Document::New { body: body(response, question.limit).await?, etag }
+            Document::New { body: body(response, request.limit).await?, etag }
         }
-        StatusCode::NOT_MODIFIED if question.etag.is_some() => Document::NotModified,
+        StatusCode::NOT_MODIFIED if request.etag.is_some() => Document::NotModified,
         other => return Err(FetchError::Status(other)),
     };
-    Ok(Answer { document, max_age })
+    Ok(Fetched { document, max_age })
 }
 
-/// Counts while reading, after decompression: neither a body without a declared length nor a small
-/// body that decompresses to a large one exhausts memory.
+/// Counts the decompressed bytes while reading. So neither a body without a declared length nor a
+/// small body that decompresses to a large one exhausts memory.
 async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
@@ -95,8 +98,8 @@ async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, FetchErro
     Ok(body)
 }
 
-/// RFC 9111 §5.2.2. A number of seconds beyond the range counts as unlimited, and a response that
-/// must not be cached is cached for the minimum time.
+/// `max-age` (RFC 9111 §5.2.2). A number of seconds beyond the range counts as unlimited. It is
+/// zero for a response that must not be cached, so the response is cached for the minimum time.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
     let directives = lines.flat_map(|line| line.split(',')).map(|directive| {
@@ -113,7 +116,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     is_number.then(|| value.parse().map_or(Duration::MAX, Duration::from_secs))
 }
 
-/// reqwest's own message omits the cause.
+/// The message of an error with its causes, which reqwest's own message omits.
 fn with_causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

@@ -1,4 +1,4 @@
-//! The cached status lists, one slot each.
+//! The cached status lists, each in a slot of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const MAX_LISTS: usize = 64;
 
 type Lists = BTreeMap<Box<str>, Arc<Slot<StatusList>>>;
 
-/// Lookups take no lock; the map is replaced when a list is added.
+/// Lookups take no lock. To add a list, the whole map is replaced.
 #[derive(Default)]
 pub(super) struct StatusLists(ArcSwap<Lists>);
 
@@ -27,7 +27,7 @@ impl StatusLists {
         let before = self.0.rcu(|lists| {
             let mut lists = Lists::clone(lists);
             if !lists.contains_key(uri) {
-                make_room(&mut lists);
+                evict_oldest(&mut lists);
                 lists.insert(uri.into(), Arc::clone(&new));
             }
             lists
@@ -36,11 +36,12 @@ impl StatusLists {
     }
 }
 
-/// Evicts the lists that were fetched the longest time ago.
-fn make_room(lists: &mut Lists) {
+/// Evicts the lists with the oldest fetches until there is space for one more.
+fn evict_oldest(lists: &mut Lists) {
     while lists.len() >= MAX_LISTS {
-        let asked_at = |slot: &Slot<_>| slot.held().map_or(Duration::ZERO, |held| held.asked_at);
-        let oldest = lists.iter().min_by_key(|(_, slot)| asked_at(slot));
+        let requested_at =
+            |slot: &Slot<_>| slot.cached().map_or(Duration::ZERO, |cached| cached.requested_at);
+        let oldest = lists.iter().min_by_key(|(_, slot)| requested_at(slot));
         let Some(uri) = oldest.map(|(uri, _)| uri.clone()) else { return };
         lists.remove(&uri);
     }

@@ -27,8 +27,8 @@ use crate::verifier::Verifier;
 /// Checks access tokens, and whether they have been revoked since they were issued.
 ///
 /// It fetches the issuer's key set and status lists when it first needs them, and caches them for
-/// the time that they declare. Create one for the whole process: clones share everything. It must
-/// be used within a Tokio runtime.
+/// the time that they declare. Create one verifier for the whole process: clones share its cache.
+/// It must be used within a Tokio runtime.
 ///
 /// ```no_run
 /// # async fn check(bearer: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -43,12 +43,15 @@ use crate::verifier::Verifier;
 ///
 /// # What is fetched, and when
 ///
-/// There is one request at a time for each document. Callers that need its result wait for at most
-/// three seconds, or one second if the cached copy may still be used. The key set is fetched again
-/// when its `max-age` is over, and for an unknown key, but for that only once in 30 seconds
-/// ([`cool_down`]). A status list is fetched again when its `ttl` is over. If a fetch fails, the
-/// cached copy is kept, keys without limit and a list until its `exp`, and the next attempt is made
-/// five seconds later.
+/// There is at most one request at a time for each document. Callers that need its result wait for
+/// at most three seconds, or one second if the cached copy may still be used.
+///
+/// The key set is fetched again when its `max-age` has passed. It is also fetched for an unknown
+/// key, but only once in 30 seconds ([`cool_down`]). A status list is fetched again when its `ttl`
+/// has passed.
+///
+/// If a fetch fails, the next attempt is made five seconds later. Meanwhile the cached copy is
+/// used: a key set without limit, a status list until its `exp`.
 ///
 /// [`cool_down`]: RemoteVerifierBuilder::cool_down
 #[derive(Clone)]
@@ -77,8 +80,8 @@ pub enum RemoteError {
     #[error("the issuer's keys cannot be fetched")]
     KeysUnavailable,
 
-    /// No usable status list can be fetched: answer 503. The token is valid otherwise, but may have
-    /// been revoked.
+    /// No usable status list can be fetched: answer 503. The token passed all other checks, but may
+    /// have been revoked.
     #[error("the issuer's list of ended sessions cannot be fetched")]
     StatusUnavailable,
 }
@@ -113,37 +116,37 @@ impl RemoteVerifier {
         RemoteVerifierBuilder::new(issuer.into(), audience.into())
     }
 
-    /// Checks `token`, fetching documents that are missing or stale. Usually none is.
+    /// Checks `token`. Fetches the documents that are not cached, or no longer fresh.
     ///
-    /// It is cancel-safe: a fetch that it began continues.
+    /// This method is cancel-safe: a fetch that it started continues.
     ///
     /// # Errors
     /// See [`RemoteError`].
     pub async fn verify(&self, token: &str) -> Result<AccessToken, RemoteError> {
-        let token = self.read(token).await?;
+        let token = self.verify_without_status(token).await?;
         if let Some(reference) = token.status() {
             self.check_status(reference).await?;
         }
         Ok(token)
     }
 
-    /// All checks except the status.
-    async fn read(&self, token: &str) -> Result<AccessToken, RemoteError> {
+    /// Performs all checks except that of the status.
+    async fn verify_without_status(&self, token: &str) -> Result<AccessToken, RemoteError> {
         let shared = &self.0;
         let read = |keys: &KeySet| shared.verifier.verify(keys, token, shared.clock.unix_seconds());
 
-        let looked_at = shared.keys.moment();
-        if shared.keys.held().is_none() {
+        let seen = shared.keys.fetch_count();
+        if shared.keys.cached().is_none() {
             // A token that is refused without any key must not cause a fetch.
             match read(&KeySet::default()) {
                 Err(VerifyError::UnknownKey { .. }) => {}
                 outcome => return Ok(outcome?),
             }
         }
-        let keys = shared.keys(looked_at).await.ok_or(RemoteError::KeysUnavailable)?;
+        let keys = shared.keys(seen).await.ok_or(RemoteError::KeysUnavailable)?;
         match read(&keys) {
             Err(VerifyError::UnknownKey { .. }) => {
-                let keys = shared.keys_after_unknown(looked_at).await;
+                let keys = shared.keys_after_unknown(seen).await;
                 Ok(read(&keys.ok_or(RemoteError::KeysUnavailable)?)?)
             }
             outcome => Ok(outcome?),

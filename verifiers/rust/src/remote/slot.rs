@@ -17,39 +17,40 @@ use crate::remote::clock::Clock;
 /// Minimum time between a failed fetch and the next one.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// The same while there is no key set at all, so that no token can be checked.
+/// The minimum time while there is no key set, so that no token can be checked.
 pub(super) const RETRY_PAUSE_AT_START: Duration = Duration::from_secs(1);
 
-/// How long to wait for a new copy if the cached one may still be used.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait for a new copy if the cached copy may still be used.
+const MAX_WAIT_IF_CACHED: Duration = Duration::from_secs(1);
 
 /// A cached copy of a document.
 #[derive(Clone)]
-pub(super) struct Held<T> {
+pub(super) struct Cached<T> {
     pub(super) value: T,
     pub(super) etag: Option<HeaderValue>,
-    /// How long it is fresh.
-    pub(super) life: Duration,
-    /// When the request was sent, on the monotonic clock: a copy is as old as its request.
-    pub(super) asked_at: Duration,
+    /// How long the copy is fresh.
+    pub(super) lifetime: Duration,
+    /// When the request was sent, on the monotonic clock. The age of the copy counts from then.
+    pub(super) requested_at: Duration,
 }
 
-impl<T> Held<T> {
+impl<T> Cached<T> {
     pub(super) fn is_fresh(&self, now: Duration) -> bool {
-        now.saturating_sub(self.asked_at) < self.life
+        now.saturating_sub(self.requested_at) < self.lifetime
     }
 }
 
-/// The number of fetches that had ended at some moment; shows whether one has ended since.
+/// The number of finished fetches. A change shows that another fetch has finished.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment(u64);
+pub(super) struct FetchCount(u64);
 
 /// Why a fetch is requested.
 #[derive(Clone, Copy)]
 pub(super) enum Cause {
-    /// Nothing is cached, or it is stale.
+    /// There is no cached copy, or it is stale.
     Age,
-    /// A key is missing, whose `kid` may have been invented: granted once in this time.
+    /// A token has an unknown `kid`, which an attacker may have invented. Such fetches are allowed
+    /// once in this time.
     UnknownKey(Duration),
 }
 
@@ -61,7 +62,7 @@ struct Schedule {
 }
 
 impl Schedule {
-    fn grants(&mut self, cause: Cause, now: Duration) -> bool {
+    fn allows(&mut self, cause: Cause, now: Duration) -> bool {
         if now < self.not_before {
             return false;
         }
@@ -75,27 +76,27 @@ impl Schedule {
     }
 }
 
-/// Waits for a renewal, but at most a second if the cached copy may be used at the end of it. The
+/// Waits for a renewal, but only for a second if the cached copy may still be used afterwards. The
 /// fetch continues in its own task, and its result is cached when it arrives.
-pub(super) async fn unless_it_lasts(
+pub(super) async fn wait_or_use_cached(
     renewal: impl Future<Output = ()>,
-    may_use_held: impl Fn() -> bool,
+    may_use_cached: impl Fn() -> bool,
 ) {
     let mut renewal = pin!(renewal);
-    if may_use_held() {
-        let has_ended = timeout(PATIENCE, renewal.as_mut()).await.is_ok();
-        if has_ended || may_use_held() {
+    if may_use_cached() {
+        let has_ended = timeout(MAX_WAIT_IF_CACHED, renewal.as_mut()).await.is_ok();
+        if has_ended || may_use_cached() {
             return;
         }
     }
     renewal.await;
 }
 
-/// Reading takes no lock. A fetch locks the schedule, and callers that need its result wait for
-/// that lock.
+/// The cache of one document. Reading it takes no lock. A fetch locks the schedule, and callers
+/// that need its result wait for that lock.
 pub(super) struct Slot<T> {
-    held: ArcSwapOption<Held<T>>,
-    ended: AtomicU64,
+    cached: ArcSwapOption<Cached<T>>,
+    fetches: AtomicU64,
     schedule: Arc<Mutex<Schedule>>,
     pause_while_empty: Duration,
 }
@@ -107,50 +108,51 @@ impl<T: Send + Sync + 'static> Slot<T> {
 
     pub(super) fn with_pause_while_empty(pause_while_empty: Duration) -> Self {
         Self {
-            held: ArcSwapOption::empty(),
-            ended: AtomicU64::new(0),
+            cached: ArcSwapOption::empty(),
+            fetches: AtomicU64::new(0),
             schedule: Arc::default(),
             pause_while_empty,
         }
     }
 
-    pub(super) fn held(&self) -> Option<Arc<Held<T>>> {
-        self.held.load_full()
+    pub(super) fn cached(&self) -> Option<Arc<Cached<T>>> {
+        self.cached.load_full()
     }
 
-    pub(super) fn moment(&self) -> Moment {
-        Moment(self.ended.load(Ordering::Acquire))
+    pub(super) fn fetch_count(&self) -> FetchCount {
+        FetchCount(self.fetches.load(Ordering::Acquire))
     }
 
-    /// Waits for the fetch under way, or starts one, unless one has ended since `looked_at`, or the
-    /// next may not begin yet. Read the cached copy afterwards.
+    /// Waits for the fetch in progress, or starts one. Does nothing if a fetch has finished since
+    /// the caller read the count `seen`, or if the next fetch may not start yet. The caller reads
+    /// the cached copy afterwards.
     ///
-    /// The fetch runs in a task of its own. A caller that is dropped must not cancel it for the
-    /// others, nor start a new fetch each time it retries.
+    /// The fetch runs in its own task. If a caller is dropped, other callers still get the result,
+    /// and its retry does not start a new fetch.
     pub(super) async fn renew(
         self: &Arc<Self>,
-        looked_at: Moment,
+        seen: FetchCount,
         cause: Cause,
         clock: &Arc<dyn Clock>,
-        fetch: impl Future<Output = Option<Held<T>>> + Send + 'static,
+        fetch: impl Future<Output = Option<Cached<T>>> + Send + 'static,
     ) {
         let mut schedule = Arc::clone(&self.schedule).lock_owned().await;
-        if self.moment() != looked_at || !schedule.grants(cause, clock.monotonic()) {
+        if self.fetch_count() != seen || !schedule.allows(cause, clock.monotonic()) {
             return;
         }
         let (slot, clock) = (Arc::clone(self), Arc::clone(clock));
         let task = tokio::spawn(async move {
             match fetch.await {
-                Some(held) => slot.held.store(Some(Arc::new(held))),
+                Some(cached) => slot.cached.store(Some(Arc::new(cached))),
                 None => schedule.not_before = clock.monotonic().saturating_add(slot.pause()),
             }
-            slot.ended.fetch_add(1, Ordering::Release);
+            slot.fetches.fetch_add(1, Ordering::Release);
         });
-        // Only the end of the runtime cancels it.
+        // The task is cancelled only when the runtime shuts down.
         task.await.ok();
     }
 
     fn pause(&self) -> Duration {
-        if self.held.load().is_some() { RETRY_PAUSE } else { self.pause_while_empty }
+        if self.cached.load().is_some() { RETRY_PAUSE } else { self.pause_while_empty }
     }
 }
