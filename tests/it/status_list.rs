@@ -444,8 +444,10 @@ async fn status_entries_and_lists_are_deleted_when_no_token_can_refer_to_them() 
     server.database.execute(copy).await;
 
     let server = server.restart().await;
-    eventually("the older entry is deleted", async || server.database.count("invalid_status").await == 1)
-        .await;
+    eventually("the older entry is deleted", async || {
+        server.database.count("invalid_status").await == 1
+    })
+    .await;
     assert_eq!(server.database.count("status_list").await, 2);
 
     // The sessions and the last entry are older than any token lifetime.

@@ -152,7 +152,10 @@ async fn introspection_answers_only_the_client_and_resource_server_of_a_token() 
 
     for caller in [web, api] {
         let introspection = server.introspect(caller, &token).await;
-        assert_eq!((&introspection["active"], &introspection["token_type"]), (&json!(true), &json!("Bearer")));
+        assert_eq!(
+            (&introspection["active"], &introspection["token_type"]),
+            (&json!(true), &json!("Bearer"))
+        );
         for claim in ["iss", "sub", "aud", "exp", "iat", "client_id", "scope", "sid", "jti"] {
             assert_eq!(introspection[claim], claims[claim], "{claim}");
         }

@@ -300,7 +300,8 @@ async fn pending_request_of_the_previous_version_is_continued() {
         } else {
             format!("X'{digest}'")
         };
-        let as_before = format!("UPDATE {PENDING_TABLE} SET account_id = NULL, browser_digest = {literal}");
+        let as_before =
+            format!("UPDATE {PENDING_TABLE} SET account_id = NULL, browser_digest = {literal}");
         server.database.execute(&as_before).await;
 
         let shown = browser.get(&consent.replace("/consent", &format!("/{page}"))).await;

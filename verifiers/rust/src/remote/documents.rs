@@ -9,12 +9,12 @@ use crate::key_set::KeySet;
 use crate::key_set::MAX_JWKS_BYTES;
 use crate::remote::Shared;
 use crate::remote::fetch;
-use crate::remote::fetch::Fetched;
 use crate::remote::fetch::Document;
 use crate::remote::fetch::DocumentRequest;
+use crate::remote::fetch::Fetched;
 use crate::remote::slot;
-use crate::remote::slot::Cause;
 use crate::remote::slot::Cached;
+use crate::remote::slot::Cause;
 use crate::remote::slot::FetchCount;
 use crate::remote::slot::Slot;
 use crate::status_list::StatusList;
@@ -63,7 +63,8 @@ impl Shared {
         let slot = self.lists.slot(uri);
         let seen = slot.fetch_count();
         let now = self.clock.monotonic();
-        let cached = slot.cached().filter(|cached| cached.is_fresh(now) && self.may_be_used(cached));
+        let cached =
+            slot.cached().filter(|cached| cached.is_fresh(now) && self.may_be_used(cached));
         if let Some(cached) = cached {
             return Some(cached.value.clone());
         }

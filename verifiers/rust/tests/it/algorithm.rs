@@ -1,4 +1,4 @@
-//! JW-01: the algorithm is RS256, whatever the header says (RFC 8725 §3.1).
+//! JW-01: the algorithm is always RS256, regardless of the header (RFC 8725 §3.1).
 
 use josekit::jwk::Jwk;
 use josekit::jwk::KeyPair;
@@ -27,7 +27,7 @@ fn token(signer: &dyn JwsSigner, algorithm: &str) -> String {
     sign_with(signer, &format!("{}.{}", encode(header), encode(claims().to_string())))
 }
 
-/// MUST-194, JW-01; RFC 7515 §A.5 is the example of an unsecured JWS.
+/// MUST-194, JW-01. The last case is the example of an unsecured JWS in RFC 7515 §A.5.
 #[test]
 fn unsigned_token_is_rejected() {
     let valid = valid_token();
@@ -40,7 +40,7 @@ fn unsigned_token_is_rejected() {
             assert_eq!(verify(&token), Err(VerifyError::UnsupportedAlgorithm), "{token}");
         }
     }
-    // It has no `kid` either, which is checked first.
+    // The example has no `kid`, which is checked before `alg`.
     let rfc_example = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0\
                        dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.";
     assert_eq!(verify(rfc_example), Err(VerifyError::Malformed));
@@ -61,7 +61,7 @@ fn hmac_keyed_with_the_public_key_is_rejected() {
     }
 }
 
-/// JW-01: a valid signature by the right key, but of another scheme.
+/// JW-01: the signatures are made with the right key.
 #[test]
 fn other_signature_schemes_are_rejected_even_if_labelled_rs256() {
     let rs384 = RS384.signer_from_pem(KEY.to_pem_private_key()).unwrap();

@@ -47,7 +47,7 @@ fn other_audience_is_rejected() {
 
 /// JW-01, RFC 9068 §2.2.
 #[test]
-fn missing_audience_or_one_of_a_wrong_type_is_rejected() {
+fn missing_or_mistyped_audience_is_rejected() {
     let invalid = VerifyError::MissingOrInvalidClaim("aud");
     assert_eq!(refusal_of_claims(without(claims(), "aud")), invalid);
 

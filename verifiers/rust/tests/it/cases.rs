@@ -26,7 +26,7 @@ static FILE: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 });
 
-/// A case; members that it omits are those of the file.
+/// A case. The values that it does not have are those of the whole file.
 pub(crate) struct Case<'f> {
     own: &'f Value,
     shared: &'f Value,
@@ -68,7 +68,7 @@ impl<'f> Case<'f> {
         self.own.get("accept_typ_jwt").is_some_and(|flag| flag.as_bool().unwrap())
     }
 
-    /// The key set as served.
+    /// The key set in the form in which an issuer serves it.
     pub(crate) fn jwks(&self) -> String {
         match self.own_or_shared("jwks") {
             Value::String(document) => document.clone(),
@@ -88,11 +88,11 @@ impl<'f> Case<'f> {
         self.own.get("jwks").is_some()
     }
 
-    /// How `outcome` differs from what the case expects, if it does.
+    /// A message if `outcome` differs from the expected outcome.
     pub(crate) fn mismatch(&self, outcome: Result<AccessToken, &str>) -> Option<String> {
         let expected = &self.own["expect"];
         let actual = verdict(outcome);
-        (actual != *expected).then(|| format!("{}: {actual} and not {expected}", self.name()))
+        (actual != *expected).then(|| format!("{}: {actual}, expected {expected}", self.name()))
     }
 
     fn own_or_shared(&self, name: &str) -> &'f Value {
@@ -123,7 +123,7 @@ fn claims_of(token: &AccessToken) -> Value {
     })
 }
 
-/// Verifies as a service does that fetches the documents itself.
+/// Verifies the token like a service that fetches the documents itself.
 fn outcome(case: &Case<'_>) -> Result<AccessToken, &'static str> {
     let mut verifier =
         Verifier::new(case.issuer(), case.audience()).leeway_seconds(case.leeway_seconds());
@@ -131,7 +131,7 @@ fn outcome(case: &Case<'_>) -> Result<AccessToken, &'static str> {
         verifier = verifier.accept_typ_jwt();
     }
     let Ok(keys) = KeySet::from_json(case.jwks().as_bytes()) else {
-        // A service that fetches reports what needs no key first, as the other languages do.
+        // As in the other languages, errors that are found without a key are reported first.
         let none = KeySet::from_json(br#"{"keys":[]}"#).unwrap();
         let error = verifier.verify(&none, case.token(), case.now()).unwrap_err().code();
         return Err(if error == "unknown_key" { "keys_unavailable" } else { error });
@@ -159,10 +159,11 @@ fn every_shared_case_has_the_expected_outcome() {
     assert!(Case::all().count() > 500);
 }
 
-/// Writes the outcome of each case of a file, for `tests/verifiers` to compare.
+/// Writes the outcome of each case of a file, so that `tests/verifiers` can compare them.
 ///
-/// The first line of `CASES_FILE` contains what the cases share, each other line one case.
-/// `VERDICTS_FILE` gets a line for each case, in the form of `expect`. Does nothing without a file.
+/// The first line of `CASES_FILE` contains the values that all cases share. Each further line
+/// contains a case. For each case, a line is written to `VERDICTS_FILE`, in the form of `expect`.
+/// Without `CASES_FILE`, the test does nothing.
 #[test]
 fn verdicts() {
     let Some(source) = env::var_os("CASES_FILE") else { return };
@@ -198,8 +199,8 @@ fn status_lists_of_the_draft_are_unpacked() {
         let size = packed["size"].as_u64().unwrap();
         assert_eq!(list.len(), size, "{}", packed["name"]);
         for index in 0..size {
-            let named = packed["statuses"].get(index.to_string()).and_then(Value::as_u64);
-            let expected = Status::from(u8::try_from(named.unwrap_or(0)).unwrap());
+            let listed = packed["statuses"].get(index.to_string()).and_then(Value::as_u64);
+            let expected = Status::from(u8::try_from(listed.unwrap_or(0)).unwrap());
             assert_eq!(list.status(index), Some(expected), "{} {index}", packed["name"]);
         }
     }

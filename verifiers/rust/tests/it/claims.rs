@@ -37,7 +37,6 @@ fn optional_claim_may_be_absent_but_not_of_another_type() {
     }
 }
 
-/// `user_id` must equal `sub`.
 #[test]
 fn user_id_that_differs_from_sub_is_rejected() {
     let subject = claims()["sub"].as_str().unwrap().to_owned();

@@ -1,5 +1,5 @@
-//! JW-07: a token has one encoding. Any other is rejected, even if the signature covers that other
-//! encoding.
+//! JW-07: a token has exactly one valid encoding. All others are rejected, even if the signature
+//! covers them.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,7 +23,7 @@ fn assert_malformed(token: &str) {
     assert_eq!(verify(token), Err(VerifyError::Malformed), "{token}");
 }
 
-/// JW-07: the first and last bits, some in between, and all bits of one byte.
+/// JW-07: the test flips all bits of the first byte, the last bit, and some between them.
 #[test]
 fn flipped_bit_in_the_signature_is_detected() {
     let [header, payload, signature] = parts(&valid_token());
@@ -39,7 +39,7 @@ fn flipped_bit_in_the_signature_is_detected() {
     }
 }
 
-/// JW-07: shorter, longer, with leading zeros, all zeros or empty.
+/// JW-07: the signatures are empty, shorter, longer, with leading zeros, or all zeros.
 #[test]
 fn signature_of_another_length_is_rejected() {
     let [header, payload, signature] = parts(&valid_token());
@@ -56,7 +56,7 @@ fn signature_of_another_length_is_rejected() {
 
 /// JW-07.
 #[test]
-fn anything_but_three_parts_is_malformed() {
+fn token_without_exactly_three_parts_is_malformed() {
     let valid = valid_token();
     let [header, payload, signature] = parts(&valid);
     let cases = [
@@ -84,7 +84,7 @@ fn anything_but_three_parts_is_malformed() {
     }
 }
 
-/// JW-07: a token truncated at any position is rejected.
+/// JW-07
 #[test]
 fn truncated_token_is_rejected() {
     let valid = valid_token();
@@ -93,12 +93,12 @@ fn truncated_token_is_rejected() {
     }
 }
 
-/// MUST-200, JW-07: the signature covers the non-canonical encoding, so only strict decoding
-/// rejects it.
+/// MUST-200, JW-07: the signature covers the non-canonical encoding, so only strict decoding can
+/// reject the token.
 #[test]
 fn padding_whitespace_and_standard_base64_are_rejected() {
     let [good_header, good_payload] = [header().to_string(), claims().to_string()].map(encode);
-    let spoil: [fn(&str) -> String; 8] = [
+    let corrupt: [fn(&str) -> String; 8] = [
         |part| format!("{part}="),
         |part| format!("{part}=="),
         |part| format!("{part}\n"),
@@ -108,17 +108,17 @@ fn padding_whitespace_and_standard_base64_are_rejected() {
         |part| format!("{}+{}", &part[..8], &part[9..]),
         |part| format!("{}é{}", &part[..8], &part[9..]),
     ];
-    for spoil in spoil {
-        assert_malformed(&sign_encoded(&format!("{}.{good_payload}", spoil(&good_header))));
-        assert_malformed(&sign_encoded(&format!("{good_header}.{}", spoil(&good_payload))));
+    for corrupt in corrupt {
+        assert_malformed(&sign_encoded(&format!("{}.{good_payload}", corrupt(&good_header))));
+        assert_malformed(&sign_encoded(&format!("{good_header}.{}", corrupt(&good_payload))));
         let [header, payload, signature] = parts(&valid_token());
-        assert_malformed(&format!("{header}.{payload}.{}", spoil(&signature)));
+        assert_malformed(&format!("{header}.{payload}.{}", corrupt(&signature)));
     }
     assert_malformed(&format!("Bearer {}", valid_token()));
 }
 
-/// JW-07: the last character of a part may have unused bits; only zeros are canonical (RFC 4648
-/// §3.5).
+/// JW-07: the last character of a part may have unused bits, which must be zero in the canonical
+/// encoding (RFC 4648 §3.5).
 #[test]
 fn unused_bits_in_the_last_character_must_be_zero() {
     let pad_to = |text: String, remainder: usize| {
@@ -131,8 +131,8 @@ fn unused_bits_in_the_last_character_must_be_zero() {
         let others = |part: &str| -> Vec<String> {
             let (rest, last) = part.split_at(part.len() - 1);
             let value = ALPHABET.iter().position(|c| *c == last.as_bytes()[0]).unwrap();
-            let spell = |bits: usize| format!("{rest}{}", char::from(ALPHABET[value + bits]));
-            (1..1 << spare_bits).map(spell).collect()
+            let with_bits = |bits: usize| format!("{rest}{}", char::from(ALPHABET[value + bits]));
+            (1..1 << spare_bits).map(with_bits).collect()
         };
 
         assert!(verify(&sign_encoded(&format!("{header}.{payload}"))).is_ok());
@@ -144,7 +144,7 @@ fn unused_bits_in_the_last_character_must_be_zero() {
         }
     }
 
-    // 256 bytes leave a remainder of 1: the signature has four unused bits.
+    // 256 bytes leave a remainder of 1, so the signature has four unused bits.
     let [header, payload, signature] = parts(&valid_token());
     let (rest, last) = signature.split_at(signature.len() - 1);
     for c in ALPHABET.iter().filter(|c| **c != last.as_bytes()[0]) {

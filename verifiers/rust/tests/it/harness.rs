@@ -1,7 +1,7 @@
-//! A key, a valid token, and ways to modify it.
+//! A key, a valid token, and functions that modify it.
 //!
-//! Header and payload are signed as the given text: a builder would not permit duplicate names or
-//! unusual spellings of numbers.
+//! Header and payload are signed as text, because a JSON builder permits neither duplicate names
+//! nor unusual spellings of numbers.
 
 use std::sync::LazyLock;
 
@@ -26,7 +26,7 @@ pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const EXPIRY: u64 = NOW + 900;
 pub(crate) const USER: &str = "0197a1b2-0000-7000-8000-000000000001";
 
-/// Key generation is slow: the whole binary uses one key.
+/// All tests use one key, because key generation is slow.
 pub(crate) static KEY: LazyLock<RsaKeyPair> =
     LazyLock::new(|| RS256.generate_key_pair(2048).unwrap());
 
@@ -78,7 +78,7 @@ pub(crate) fn without(mut object: Value, name: &str) -> Value {
     object
 }
 
-/// `object` as JSON with one member's value written verbatim, so that a number keeps its spelling.
+/// `object` as JSON, with `value` as the literal text of one member.
 pub(crate) fn with_raw(mut object: Value, name: &str, value: &str) -> String {
     object.as_object_mut().unwrap().shift_remove(name);
     let rest = object.to_string();
@@ -89,7 +89,7 @@ pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Joins and signs any parts.
+/// Encodes and signs any header and payload.
 pub(crate) fn sign(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
     sign_encoded(&format!("{}.{}", encode(header), encode(payload)))
 }
@@ -122,17 +122,17 @@ pub(crate) fn verify(token: &str) -> Result<AccessToken, VerifyError> {
     verifier().verify(&KEYS, token, NOW)
 }
 
-/// The outcome for the usual header with these claims.
+/// The outcome for a token with these claims and the usual header.
 pub(crate) fn verify_claims(claims: impl ToString) -> Result<AccessToken, VerifyError> {
     verify(&token_with_claims(claims))
 }
 
-/// The error for the usual claims with this header.
+/// The error for a token with this header and the usual claims.
 pub(crate) fn refusal_of_header(header: impl ToString) -> VerifyError {
     verify(&token_with_header(header)).unwrap_err()
 }
 
-/// The error for these claims with the usual header.
+/// The error for a token with these claims and the usual header.
 pub(crate) fn refusal_of_claims(claims: impl ToString) -> VerifyError {
     verify_claims(claims).unwrap_err()
 }

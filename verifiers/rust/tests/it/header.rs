@@ -26,7 +26,7 @@ fn both_spellings_of_typ_are_accepted_in_any_case() {
     }
 }
 
-/// MUST-203, JW-01: an ID token or any other JWT of the same issuer is no access token.
+/// MUST-203, JW-01: ID tokens and other JWTs of the same issuer are not access tokens.
 #[test]
 fn other_typ_is_rejected() {
     let others = ["JWT", "jwt", "logout+jwt", "dpop+jwt", "at+jwt ", "text/at+jwt", "at jwt", ""];
@@ -57,7 +57,7 @@ fn unknown_kid_is_named_and_missing_kid_is_malformed() {
     assert_eq!(refusal_of_header(without(header(), "kid")), VerifyError::Malformed);
 }
 
-/// MUST-196, MUST-198, JW-01: each signature is valid, so the header alone causes the rejection.
+/// MUST-196, MUST-198, JW-01: each signature is valid, so only the header causes the rejection.
 #[test]
 fn header_with_an_embedded_key_or_crit_is_rejected() {
     let url = json!("https://evil.example.test/keys.json");
@@ -78,7 +78,7 @@ fn header_with_an_embedded_key_or_crit_is_rejected() {
     }
 }
 
-/// JW-01: the attack that embedded keys enable: signed with the key in `jwk`.
+/// JW-01: with an embedded key, an attacker can sign a token with their own key.
 #[test]
 fn token_signed_with_its_embedded_key_is_rejected() {
     let pair = RS256.generate_key_pair(2048).unwrap();
@@ -90,10 +90,10 @@ fn token_signed_with_its_embedded_key_is_rejected() {
     };
 
     let with_jwk = token(with(header(), "jwk", jwk));
-    let with_our_kid = token(header());
+    let with_known_kid = token(header());
 
     assert_eq!(verify(&with_jwk), Err(VerifyError::ForbiddenHeader("jwk")));
-    assert_eq!(verify(&with_our_kid), Err(VerifyError::BadSignature));
+    assert_eq!(verify(&with_known_kid), Err(VerifyError::BadSignature));
 }
 
 /// RFC 7515 §4: unknown parameters that are not critical are ignored.

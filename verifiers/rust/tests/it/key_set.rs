@@ -28,7 +28,7 @@ fn key_ids(keys: &[Value]) -> Vec<String> {
     key_set(keys).unwrap().key_ids().map(str::to_owned).collect()
 }
 
-/// A modulus of exactly this many bits; its factors do not matter.
+/// A modulus with this number of bits. It need not be a product of two primes.
 fn modulus(bits: usize) -> String {
     let mut bytes = vec![0xff; bits.div_ceil(8)];
     bytes[0] >>= bytes.len() * 8 - bits;
@@ -44,7 +44,7 @@ fn optional_jwk_members_may_be_absent() {
     assert_eq!(key_ids(&[with(more, "later", json!({"a": null}))]), ["key-1"]);
 }
 
-/// RFC 7517 §5: unsupported keys are ignored and not an error.
+/// RFC 7517 §5: unsupported keys are not an error.
 #[test]
 fn key_not_usable_for_rs256_is_ignored() {
     let ec = Jwk::generate_ec_key(EcCurve::P256).unwrap().to_public_key().unwrap();
@@ -93,7 +93,7 @@ fn key_not_usable_for_rs256_is_ignored() {
     assert_eq!(key_ids(&keys), ["key-1"]);
 }
 
-/// KY-02, RFC 7518 §3.3: bits, not bytes, and no padding with zeros.
+/// KY-02, RFC 7518 §3.3: the length is counted in bits, and leading zeros are not accepted.
 #[test]
 fn modulus_must_have_2048_to_8192_bits() {
     let is_used = |n: &str| !key_set(&[with(public_jwk(), "n", json!(n))]).unwrap().is_empty();
@@ -148,7 +148,7 @@ fn invalid_key_set_document_is_rejected() {
     assert!(KeySet::from_json(br#" {"x":1,"keys":[]} "#).unwrap().is_empty());
 }
 
-/// KY-01: a set that leaks private members is usable, and these members are not exposed.
+/// KY-01: a set that contains private members is usable, but the verifier does not expose them.
 #[test]
 fn private_members_are_ignored() {
     let mut jwk = KEY.to_jwk_private_key();
@@ -163,7 +163,7 @@ fn private_members_are_ignored() {
     assert!(!shown.contains(&secret));
 }
 
-/// F10: during a rotation, each token is verified with the key that it names.
+/// F10: during a rotation, the set contains two keys.
 #[test]
 fn token_is_verified_with_the_key_it_names() {
     let pair = RS256.generate_key_pair(2048).unwrap();
@@ -189,7 +189,7 @@ fn token_is_verified_with_the_key_it_names() {
     assert_eq!(verify(&KEYS, &token("key-2")), Err(unknown));
 }
 
-/// A set is shared between threads and replaced as a whole.
+/// A service shares the key set between threads, and replaces it as a whole.
 #[test]
 fn public_types_can_be_shared_between_threads() {
     fn shared<T: Clone + Send + Sync + 'static>() {}

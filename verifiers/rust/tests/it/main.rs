@@ -1,15 +1,15 @@
-//! Black-box tests of the verifier: the input is a token, the output are claims or an error.
+//! Black-box tests of the verifier: the input is a token, the output is its claims or an error.
 //!
-//! Keys are generated, one per process; the sources contain no private key.
+//! Each process generates a key, so the sources contain no private key.
 
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "clippy knows #[test] functions, but not the functions that they call"
+    reason = "clippy exempts #[test] functions, but not the functions that they call"
 )]
 #![expect(
     clippy::needless_pass_by_value,
-    reason = "a test hands over the header or the claims it has just spoiled"
+    reason = "a test passes on the header or the claims that it has just changed"
 )]
 
 mod algorithm;

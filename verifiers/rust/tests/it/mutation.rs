@@ -15,10 +15,10 @@ use crate::harness::verify;
 /// Bytes with a meaning in base64url, JSON or a compact JWS.
 const INTERESTING: &[u8] = b".=_-+/AZaz09\"{}[],:\\u \n\0\x7f";
 
-/// xorshift64: the same sequence on every run, so that failures are reproducible.
-struct Numbers(u64);
+/// The generator xorshift64. Each run uses the same sequence, so failures are reproducible.
+struct Random(u64);
 
-impl Numbers {
+impl Random {
     fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -30,7 +30,7 @@ impl Numbers {
         INTERESTING[self.below(INTERESTING.len())]
     }
 
-    /// One to four small changes.
+    /// Makes one to four small changes.
     fn mutate(&mut self, original: &[u8]) -> Vec<u8> {
         let mut bytes = original.to_vec();
         for _ in 0..=self.below(4) {
@@ -55,25 +55,25 @@ impl Numbers {
 #[test]
 fn mutated_token_is_never_accepted() {
     let valid = valid_token();
-    let mut numbers = Numbers(0x5169_6e65_7421);
+    let mut random = Random(0x5169_6e65_7421);
     for _ in 0..20_000 {
-        let mutated = numbers.mutate(valid.as_bytes());
+        let mutated = random.mutate(valid.as_bytes());
         let Ok(mutated) = String::from_utf8(mutated) else { continue };
         assert!(mutated == valid || verify(&mutated).is_err(), "{mutated}");
     }
 }
 
-/// The signature is valid, so the parsers get input that no attacker can produce. Some changes are
-/// harmless; a panic is not.
+/// The tokens are signed after the mutation, so the parsers get input that no attacker can produce.
+/// The verifier may accept a token or not, but must not panic.
 #[test]
 fn mutated_and_signed_header_or_payload_never_panics() {
     let [header, claims] = [header(), claims()].map(|part| part.to_string());
-    let mut numbers = Numbers(0x0bad_cafe);
+    let mut random = Random(0x0bad_cafe);
     for round in 0..1_500 {
         let token = if round % 2 == 0 {
-            sign(numbers.mutate(header.as_bytes()), &claims)
+            sign(random.mutate(header.as_bytes()), &claims)
         } else {
-            sign(&header, numbers.mutate(claims.as_bytes()))
+            sign(&header, random.mutate(claims.as_bytes()))
         };
         for now in [0, NOW, u64::MAX] {
             let _outcome = verifier().verify(&KEYS, &token, now);
@@ -85,9 +85,9 @@ fn mutated_and_signed_header_or_payload_never_panics() {
 fn mutated_key_set_never_panics_and_never_yields_another_key() {
     let jwks = serde_json::json!({"keys": [public_jwk()]}).to_string();
     let valid = valid_token();
-    let mut numbers = Numbers(0x5e7_0f4e);
+    let mut random = Random(0x5e7_0f4e);
     for _ in 0..5_000 {
-        if let Ok(keys) = KeySet::from_json(&numbers.mutate(jwks.as_bytes())) {
+        if let Ok(keys) = KeySet::from_json(&random.mutate(jwks.as_bytes())) {
             let _outcome = verifier().verify(&keys, &valid, NOW);
             assert!(keys.len() <= 1);
         }

@@ -1,4 +1,4 @@
-//! JW-08: hostile input costs little time.
+//! JW-08: hostile input is rejected quickly.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::harness::with_raw;
 
 const LIMIT: usize = 8 * 1024;
 
-/// The fastest of ten runs, so that pauses of the machine do not count.
+/// The time of the fastest of ten runs, so that interruptions by the system do not count.
 fn time_to_reject(token: &str) -> Duration {
     let _ready = &*KEYS;
     let attempt = || {
@@ -31,7 +31,7 @@ fn time_to_reject(token: &str) -> Duration {
     (0..10).map(|_| attempt()).min().unwrap()
 }
 
-/// JW-08: rejected by length alone; even a debug build parses none of it.
+/// JW-08: the token is rejected before it is parsed, so this is quick even in a debug build.
 #[test]
 fn oversized_token_is_rejected_by_its_length() {
     let valid = valid_token();
@@ -49,7 +49,7 @@ fn oversized_token_is_rejected_by_its_length() {
     }
 }
 
-/// JW-08: within the limit, the worst inputs take far less than 5 ms.
+/// JW-08: the worst inputs within the size limit take less than 5 ms.
 #[test]
 fn worst_case_tokens_are_rejected_quickly() {
     let longest = 6000;
@@ -73,7 +73,7 @@ fn worst_case_tokens_are_rejected_quickly() {
     assert!(elapsed < Duration::from_millis(5), "{elapsed:?}");
 }
 
-/// JW-08: nesting is limited in the payload, too, though only the issuer can sign one.
+/// JW-08: nesting is limited in the payload, too, although only the issuer can sign a payload.
 #[test]
 fn deeply_nested_claim_is_rejected() {
     let nested = |depth| with_raw(claims(), "x", &("[".repeat(depth) + &"]".repeat(depth)));
@@ -85,7 +85,7 @@ fn deeply_nested_claim_is_rejected() {
 #[test]
 fn token_of_exactly_eight_kibibytes_is_accepted() {
     let padded = |object, length| with(object, "pad", json!("x".repeat(length))).to_string();
-    // Base64 cannot have every length, so the header is padded.
+    // Base64 does not have every length, so both the header and the payload are padded.
     let token_of = |size: usize| {
         let pads = (0..3).flat_map(|short| (5000..6200).map(move |long| (short, long)));
         let mut inputs = pads.map(|(short, long)| {
@@ -99,7 +99,7 @@ fn token_of_exactly_eight_kibibytes_is_accepted() {
     assert_eq!(verify(&token_of(LIMIT + 1)), Err(VerifyError::Malformed));
 }
 
-/// JW-08: a `kid` is part of an error, which is logged.
+/// JW-08: errors contain the `kid`, and are written to logs.
 #[test]
 fn unknown_key_id_is_truncated_in_errors() {
     let header = with(header(), "kid", json!(format!("a\n{}", "k".repeat(4000)))).to_string();

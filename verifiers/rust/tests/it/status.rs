@@ -40,7 +40,7 @@ pub(crate) fn list_header() -> Value {
     with(header(), "typ", json!("statuslist+jwt"))
 }
 
-/// A list of eight entries, of which 0 is revoked.
+/// A list of eight entries, of which only entry 0 is revoked.
 pub(crate) fn list_claims() -> Value {
     json!({
         "iss": ISSUER,
@@ -79,7 +79,7 @@ fn token_returns_its_status_reference() {
     assert_eq!(without_status.status(), None);
 }
 
-/// If a token could choose any list, it could choose one without revoked entries.
+/// If a token could refer to any list, it could refer to a list without revoked entries.
 #[test]
 fn invalid_or_foreign_status_reference_is_rejected() {
     let status = |idx: Value, uri: &str| json!({"status_list": {"idx": idx, "uri": uri}});
@@ -136,7 +136,7 @@ fn status_other_than_valid_rejects_the_token() {
     assert_eq!(check(6), Err(VerifyError::MissingOrInvalidClaim("status")));
 }
 
-/// Otherwise an access token, which every client can get, could replace a list.
+/// Otherwise an access token, which every client can get, could be used as a list.
 #[test]
 fn list_must_have_typ_statuslist_jwt() {
     let read_as = |typ: &str| {
@@ -215,7 +215,7 @@ fn list_that_is_no_complete_zlib_stream_is_rejected() {
     assert_eq!(read(without(list_claims(), "status_list")).unwrap_err(), StatusListError::BadList);
 }
 
-/// A kilobyte may decompress to a mebibyte, and no further.
+/// A kilobyte may be decompressed to a mebibyte, but not to more.
 #[test]
 fn decompression_stops_at_one_mebibyte() {
     const MEBIBYTE: usize = 1024 * 1024;

@@ -1,4 +1,4 @@
-//! JW-02: when a token is valid, to the second, and the format of times.
+//! JW-02: the time in which a token is valid, exact to the second, and the format of times.
 
 use serde_json::json;
 use signet_verifier::Verifier;
@@ -52,12 +52,13 @@ fn time_of_a_wrong_type_or_range_is_rejected() {
             let refusal = refusal_of_claims(with_raw(claims(), name, value));
             assert_eq!(refusal, VerifyError::Malformed, "{name} {value}");
         }
-        // Beyond the range of a double: not a number with some settings of the JSON parser.
+        // This exceeds the range of a double. Some settings of the JSON parser do not accept it as
+        // a number, so the kind of error is not tested.
         assert!(verify_claims(with_raw(claims(), name, "1e400")).is_err(), "{name}");
     }
 }
 
-/// JW-02; RFC 9068 §2.2 requires `exp` and `iat`, RFC 7519 §4.1.5 leaves `nbf` open.
+/// JW-02: RFC 9068 §2.2 requires `exp` and `iat`. `nbf` is optional (RFC 7519 §4.1.5).
 #[test]
 fn exp_and_iat_are_required_and_other_times_are_optional() {
     for name in ["exp", "iat"] {
@@ -116,16 +117,16 @@ fn token_from_the_future_is_rejected_beyond_the_leeway() {
 #[test]
 fn extreme_times_do_not_overflow() {
     let last = (1_u64 << 53) - 1;
-    let forever = token_with_claims(with(claims(), "exp", json!(last)));
-    let since_ever = token_with_claims(with(claims(), "iat", json!(0)));
-    let in_the_end = token_with_claims(with(claims(), "nbf", json!(last)));
+    let latest_exp = token_with_claims(with(claims(), "exp", json!(last)));
+    let earliest_iat = token_with_claims(with(claims(), "iat", json!(0)));
+    let latest_nbf = token_with_claims(with(claims(), "nbf", json!(last)));
 
-    assert_eq!(verifier().verify(&KEYS, &forever, NOW).unwrap().expires_at(), last);
-    assert_eq!(verifier().verify(&KEYS, &since_ever, NOW).unwrap().issued_at(), 0);
+    assert_eq!(verifier().verify(&KEYS, &latest_exp, NOW).unwrap().expires_at(), last);
+    assert_eq!(verifier().verify(&KEYS, &earliest_iat, NOW).unwrap().issued_at(), 0);
     for now in [0, NOW] {
-        let outcome = verifier().verify(&KEYS, &in_the_end, now);
+        let outcome = verifier().verify(&KEYS, &latest_nbf, now);
         assert_eq!(outcome, Err(VerifyError::NotYetValid));
     }
-    let expired = verifier().verify(&KEYS, &in_the_end, u64::MAX);
+    let expired = verifier().verify(&KEYS, &latest_nbf, u64::MAX);
     assert_eq!(expired, Err(VerifyError::Expired));
 }

@@ -38,7 +38,7 @@ fn escaped_strings_are_decoded() {
     assert_eq!(token.email(), Some("alïce@example.test"));
 }
 
-/// 403 when the URL's user id is not the token's `user_id`.
+/// A service returns 403 if the user id in the URL is not the `user_id` of the token.
 #[test]
 fn require_user_accepts_the_tokens_own_user_only() {
     let token = verify(&valid_token()).unwrap();
@@ -49,7 +49,7 @@ fn require_user_accepts_the_tokens_own_user_only() {
     }
 }
 
-/// A client whose id equals a user's id must not be taken for that user.
+/// A client whose id equals a user's id must not be mistaken for that user.
 #[test]
 fn client_credentials_token_matches_no_user() {
     for subject in [USER, "web", "None"] {

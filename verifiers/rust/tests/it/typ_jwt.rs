@@ -1,4 +1,4 @@
-//! Access tokens with `typ` `JWT`, for audiences that Signet signs such tokens for.
+//! Access tokens with `typ` `JWT`, for audiences for which Signet signs such tokens.
 
 use serde_json::Value;
 use serde_json::json;
@@ -84,8 +84,7 @@ fn claims_specific_to_id_tokens_are_rejected() {
     }
 }
 
-/// OpenID Connect Core §2, §3.1.3.6: an ID token as Signet signs it, except that it has this
-/// audience.
+/// OpenID Connect Core §2, §3.1.3.6: the ID token is like those of Signet, except for its audience.
 #[test]
 fn id_token_is_rejected() {
     let id_token = json!({

@@ -26,18 +26,19 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// A service whose `/users/{id}/tasks` is for that user, and whose `/reports` needs the scope
-/// `reports:write`; called with a path and an `Authorization` header.
+/// A service that is called with a path and values of the `Authorization` header. Its path
+/// `/users/{id}/tasks` requires that user, and `/reports` requires the scope `reports:write`.
 pub(crate) trait Service: AsyncFn(RemoteVerifier, String, Vec<Vec<u8>>) -> Answer {}
 
 impl<F: AsyncFn(RemoteVerifier, String, Vec<Vec<u8>>) -> Answer> Service for F {}
 
-struct Asked<'s, S> {
+/// A service with its issuer.
+struct TestService<'s, S> {
     service: &'s S,
     issuer: Issuer,
 }
 
-impl<'s, S: Service> Asked<'s, S> {
+impl<'s, S: Service> TestService<'s, S> {
     async fn new(service: &'s S) -> Self {
         Self { service, issuer: Issuer::start().await }
     }
@@ -67,19 +68,19 @@ impl Answer {
     }
 }
 
-/// RFC 6750 §3, row by row.
-pub(crate) async fn assert_every_row(service: impl Service) {
-    let service = Asked::new(&service).await;
+/// Tests every documented response (RFC 6750 §3).
+pub(crate) async fn assert_documented_responses(service: impl Service) {
+    let service = TestService::new(&service).await;
     let tasks = format!("/users/{USER}/tasks");
 
-    served(&service, &tasks).await;
-    without_a_token(&service, &tasks).await;
-    refused(&service, &tasks).await;
-    forbidden(&service).await;
-    unavailable(&service, &tasks).await;
+    valid_token_is_accepted(&service, &tasks).await;
+    missing_token_is_rejected(&service, &tasks).await;
+    invalid_token_is_rejected(&service, &tasks).await;
+    insufficient_token_is_forbidden(&service).await;
+    failed_fetch_is_reported(&service, &tasks).await;
 }
 
-async fn served(service: &Asked<'_, impl Service>, tasks: &str) {
+async fn valid_token_is_accepted(service: &TestService<'_, impl Service>, tasks: &str) {
     let token = valid_token();
     for scheme in ["Bearer ", "bearer ", "BEARER ", "Bearer   "] {
         let answer = service.answer(tasks, &[format!("{scheme}{token}").as_bytes()]).await;
@@ -89,7 +90,7 @@ async fn served(service: &Asked<'_, impl Service>, tasks: &str) {
     assert_eq!(service.with_token("/reports", &writer).await.status, StatusCode::OK);
 }
 
-async fn without_a_token(service: &Asked<'_, impl Service>, tasks: &str) {
+async fn missing_token_is_rejected(service: &TestService<'_, impl Service>, tasks: &str) {
     let token = format!("Bearer {}", valid_token());
     let none: [&[&[u8]]; 8] = [
         &[],
@@ -105,13 +106,13 @@ async fn without_a_token(service: &Asked<'_, impl Service>, tasks: &str) {
         let answer = service.answer(tasks, authorization).await;
         answer.assert_is(401, "invalid_request", Some("Bearer"));
     }
-    // RFC 6750 §2.3: URLs are logged.
+    // A token in the URL is not accepted, because URLs are logged (RFC 6750 §2.3).
     let in_the_query = format!("{tasks}?access_token={}", valid_token());
     let answer = service.answer(&in_the_query, &[]).await;
     answer.assert_is(401, "invalid_request", Some("Bearer"));
 }
 
-async fn refused(service: &Asked<'_, impl Service>, tasks: &str) {
+async fn invalid_token_is_rejected(service: &TestService<'_, impl Service>, tasks: &str) {
     let expired = token_with_claims(with(claims(), "exp", json!(1)));
     for token in [&*expired, "x", "a.b.c", "a b", "é"] {
         let answer = service.with_token(tasks, token).await;
@@ -126,7 +127,7 @@ async fn refused(service: &Asked<'_, impl Service>, tasks: &str) {
     service.issuer.serve(LIST_PATH, crate::remote::issuer::nothing_revoked());
 }
 
-async fn forbidden(service: &Asked<'_, impl Service>) {
+async fn insufficient_token_is_forbidden(service: &TestService<'_, impl Service>) {
     let answer = service.with_token("/reports", &valid_token()).await;
     let challenge = r#"Bearer error="insufficient_scope", scope="reports:write""#;
     answer.assert_is(403, "insufficient_scope", Some(challenge));
@@ -138,13 +139,13 @@ async fn forbidden(service: &Asked<'_, impl Service>) {
     answer.assert_is(403, "forbidden", None);
 }
 
-async fn unavailable(service: &Asked<'_, impl Service>, tasks: &str) {
+async fn failed_fetch_is_reported(service: &TestService<'_, impl Service>, tasks: &str) {
     for path in [LIST_PATH, KEYS_PATH] {
         service.issuer.serve(path, Reply::failing(500));
         let answer = service.with_token(tasks, &valid_token()).await;
         answer.assert_is(503, "temporarily_unavailable", None);
     }
-    // Without a token, or with one that can never be valid, a retry is pointless.
+    // If the token is missing or malformed, a retry cannot help, so the status is not 503.
     let answer = service.answer(tasks, &[]).await;
     answer.assert_is(401, "invalid_request", Some("Bearer"));
     let answer = service.with_token(tasks, "x").await;

@@ -18,9 +18,9 @@ use signet_verifier::RemoteVerifier;
 use tower::ServiceExt;
 
 use crate::remote::answers::Answer;
-use crate::remote::answers::assert_every_row;
+use crate::remote::answers::assert_documented_responses;
 
-/// A state with more members than the verifier.
+/// A state type of the service, which contains the verifier.
 #[derive(Clone)]
 struct App {
     verifier: RemoteVerifier,
@@ -43,7 +43,7 @@ async fn reports(token: AccessToken) -> Result<StatusCode, MissingScope> {
     Ok(StatusCode::OK)
 }
 
-async fn ask(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>) -> Answer {
+async fn call(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>) -> Answer {
     let router = Router::new()
         .route("/users/{id}/tasks", get(tasks))
         .route("/reports", get(reports))
@@ -60,17 +60,17 @@ async fn ask(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>
 
 #[tokio::test]
 async fn axum_extractor_returns_every_documented_response() {
-    assert_every_row(ask).await;
+    assert_documented_responses(call).await;
 }
 
-/// Each error is a response by itself, for handlers with a single reason to reject.
+/// A handler with a single kind of error can return this error itself.
 #[test]
 fn error_is_a_response() {
     assert_eq!(NotThisUser.into_response().status(), StatusCode::FORBIDDEN);
     assert_eq!(Denied::NoToken.into_response().status(), StatusCode::UNAUTHORIZED);
 }
 
-/// A service may choose any scope name; the header must stay valid.
+/// A service may use any text as a scope, but the header must be valid.
 #[test]
 fn scope_is_stripped_of_characters_invalid_in_a_header() {
     let missing = MissingScope { scope: "a\"b\\c\r\nd é:e".to_owned() };

@@ -41,7 +41,7 @@ async fn redirects_are_not_followed() {
         issuer.serve(LIST_PATH, elsewhere);
         assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "status_unavailable");
 
-        assert_eq!(issuer.asked("/elsewhere"), 0, "{status}");
+        assert_eq!(issuer.requests("/elsewhere"), 0, "{status}");
     }
 }
 
@@ -64,7 +64,7 @@ async fn compressed_responses_are_accepted() {
     assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "accepted");
 }
 
-/// Both documents are valid except for their length: whitespace may follow a key set.
+/// The padded key sets are valid except for their length, because whitespace may follow the JSON.
 #[tokio::test]
 async fn overlong_response_is_rejected() {
     const LIMIT: usize = 256 * 1024;
@@ -90,7 +90,7 @@ async fn overlong_response_is_rejected() {
     assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "status_unavailable");
 }
 
-/// The rest is not read, neither from the network nor into memory.
+/// The verifier reads only a small part of the response from the network.
 #[tokio::test]
 async fn endless_response_is_cut_off() {
     const MEBIBYTE: usize = 1024 * 1024;
@@ -101,17 +101,17 @@ async fn endless_response_is_cut_off() {
         peer.read_exact(&mut [0; 16]).unwrap();
         peer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
         let spaces = vec![b' '; MEBIBYTE];
-        let is_taken = |_: &usize| peer.write_all(&spaces).is_ok();
-        (0..256).take_while(is_taken).count()
+        let is_sent = |_: &usize| peer.write_all(&spaces).is_ok();
+        (0..256).take_while(is_sent).count()
     });
     let issuer = Issuer::start().await;
     let verifier = issuer.builder().base_url(format!("http://{address}")).build().unwrap();
 
     assert_eq!(outcome(&verifier, &valid_token()).await, "keys_unavailable");
 
-    // Includes the content of the socket buffers.
+    // This includes the contents of the socket buffers.
     let mebibytes = server.join().unwrap();
-    assert!(mebibytes < 32, "{mebibytes} MiB were taken");
+    assert!(mebibytes < 32, "{mebibytes} MiB were sent");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The shared cases over HTTP, as in a service.
+//! The shared cases with documents that are fetched over HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,15 @@ use crate::remote::issuer::Issuer;
 use crate::remote::issuer::KEYS_PATH;
 use crate::remote::issuer::Reply;
 
-/// Each new verifier reads the host's certificates: all cases would take a minute. The code under
-/// test is that of the cases without HTTP; this tests whether it gets its documents.
+/// Only every seventh case is tested, because each new verifier reads the host's certificates, and
+/// all cases would take a minute. The checks themselves are tested without HTTP. This test shows
+/// that they get the right documents.
 const STEP: usize = 7;
 
-struct At(u64);
+/// A clock that always shows this time.
+struct FixedClock(u64);
 
-impl Clock for At {
+impl Clock for FixedClock {
     fn unix_seconds(&self) -> u64 {
         self.0
     }
@@ -35,16 +37,16 @@ async fn shared_cases_have_the_expected_outcome_over_http() {
     let mut mismatches = Vec::new();
     let fetching = Case::all().filter(|case| case.lists().next().is_some() || case.has_own_keys());
     for (number, case) in fetching.step_by(STEP).enumerate() {
-        let below = format!("/{number}");
-        issuer.serve(&format!("{below}{KEYS_PATH}"), Reply::new(case.jwks()));
+        let base_path = format!("/{number}");
+        issuer.serve(&format!("{base_path}{KEYS_PATH}"), Reply::new(case.jwks()));
         for (uri, list) in case.lists() {
             let path = uri.strip_prefix(case.issuer()).unwrap_or("/elsewhere");
-            issuer.serve(&format!("{below}{path}"), Reply::new(list));
+            issuer.serve(&format!("{base_path}{path}"), Reply::new(list));
         }
         let mut builder = RemoteVerifier::builder(case.issuer(), case.audience())
-            .base_url(format!("http://{}{below}", issuer.address))
+            .base_url(format!("http://{}{base_path}", issuer.address))
             .leeway_seconds(case.leeway_seconds())
-            .clock(Arc::new(At(case.now())))
+            .clock(Arc::new(FixedClock(case.now())))
             .no_proxy();
         if case.accepts_typ_jwt() {
             builder = builder.accept_typ_jwt();

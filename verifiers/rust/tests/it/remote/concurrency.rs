@@ -48,7 +48,7 @@ async fn hundred_concurrent_requests_share_one_fetch_per_document() {
 
     assert_eq!(concurrent_outcomes(&issuer, 100).await, ["accepted"; 100]);
 
-    assert_eq!((issuer.asked(KEYS_PATH), issuer.asked(LIST_PATH)), (1, 1));
+    assert_eq!((issuer.requests(KEYS_PATH), issuer.requests(LIST_PATH)), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn hundred_concurrent_requests_share_one_failed_fetch() {
 
     assert_eq!(concurrent_outcomes(&issuer, 100).await, ["keys_unavailable"; 100]);
 
-    assert_eq!(issuer.asked(KEYS_PATH), 1);
+    assert_eq!(issuer.requests(KEYS_PATH), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,10 +75,10 @@ async fn thousand_concurrent_unknown_kids_cause_one_fetch() {
     }
 
     assert_eq!(requests.join_all().await, ["unknown_key"; 1000]);
-    assert_eq!(issuer.asked(KEYS_PATH), 2);
+    assert_eq!(issuer.requests(KEYS_PATH), 2);
 }
 
-/// Otherwise callers that disconnect would cause one fetch each.
+/// Otherwise each caller that disconnects would cause another fetch.
 #[tokio::test(flavor = "multi_thread")]
 async fn fetch_continues_after_its_request_is_cancelled() {
     let issuer = Issuer::empty().await;
@@ -93,10 +93,10 @@ async fn fetch_continues_after_its_request_is_cancelled() {
     }
     assert_eq!(outcome(&verifier, &token).await, "accepted");
 
-    assert_eq!(issuer.asked(KEYS_PATH), 1);
+    assert_eq!(issuer.requests(KEYS_PATH), 1);
 }
 
-/// Cached documents are used while another is being fetched.
+/// Requests use the cached documents while another document is fetched.
 #[tokio::test(flavor = "multi_thread")]
 async fn cached_data_is_served_during_an_unrelated_fetch() {
     let issuer = Issuer::start().await;
@@ -106,17 +106,17 @@ async fn cached_data_is_served_during_an_unrelated_fetch() {
 
     let (other, token) = (verifier.clone(), token_of_unknown_key(1));
     let waiting = tokio::spawn(async move { outcome(&other, &token).await });
-    while issuer.asked(KEYS_PATH) < 2 {
+    while issuer.requests(KEYS_PATH) < 2 {
         tokio::task::yield_now().await;
     }
-    let ours = tokio::time::timeout(DELAY, outcome(&verifier, &valid_token())).await;
+    let meanwhile = tokio::time::timeout(DELAY, outcome(&verifier, &valid_token())).await;
 
-    assert_eq!(ours, Ok("accepted"));
+    assert_eq!(meanwhile, Ok("accepted"));
     assert!(!waiting.is_finished());
     assert_eq!(waiting.await.unwrap(), "unknown_key");
 }
 
-/// A response does not contain changes made while it was in transit.
+/// A response does not contain changes that the issuer made while it was in transit.
 #[tokio::test(flavor = "multi_thread")]
 async fn cache_age_counts_from_the_start_of_the_fetch() {
     for (path, seconds) in [(KEYS_PATH, 300), (LIST_PATH, 15)] {
@@ -127,7 +127,7 @@ async fn cache_age_counts_from_the_start_of_the_fetch() {
 
         let (other, token) = (verifier.clone(), valid_token());
         let waiting = tokio::spawn(async move { outcome(&other, &token).await });
-        while issuer.asked(path) == 0 {
+        while issuer.requests(path) == 0 {
             tokio::task::yield_now().await;
         }
         issuer.clock.advance(10);
@@ -135,14 +135,14 @@ async fn cache_age_counts_from_the_start_of_the_fetch() {
 
         issuer.clock.advance(seconds - 11);
         assert_eq!(outcome(&verifier, &valid_token()).await, "accepted");
-        assert_eq!(issuer.asked(path), 1, "{path}");
+        assert_eq!(issuer.requests(path), 1, "{path}");
         issuer.clock.advance(1);
         assert_eq!(outcome(&verifier, &valid_token()).await, "accepted");
-        assert_eq!(issuer.asked(path), 2, "{path}");
+        assert_eq!(issuer.requests(path), 2, "{path}");
     }
 }
 
-/// A slow issuer, for requests that do not depend on it.
+/// The delay of a slow issuer. It is longer than a request waits if it can use a cached document.
 const SLOW_RESPONSE: Duration = Duration::from_secs(2);
 
 /// The outcomes of five concurrent requests, and the longest wait.
@@ -167,14 +167,14 @@ async fn cached_keys_are_used_if_a_refresh_takes_over_a_second() {
     let (outcomes, waited) = five_outcomes(&verifier, &client_credentials_token()).await;
     assert_eq!(outcomes, ["accepted"; 5]);
     assert!((900..1900).contains(&waited.as_millis()), "{waited:?}");
-    assert_eq!(issuer.asked(KEYS_PATH), 2);
+    assert_eq!(issuer.requests(KEYS_PATH), 2);
 
-    // The documents fetched meanwhile are fresh.
+    // The key set that was fetched in the background is fresh.
     tokio::time::sleep(SLOW_RESPONSE).await;
     let (outcomes, waited) = five_outcomes(&verifier, &client_credentials_token()).await;
     assert_eq!(outcomes, ["accepted"; 5]);
     assert!(waited.as_millis() < 900, "{waited:?}");
-    assert_eq!(issuer.asked(KEYS_PATH), 2);
+    assert_eq!(issuer.requests(KEYS_PATH), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,10 +191,10 @@ async fn valid_list_is_used_after_a_second_until_the_new_one_arrives() {
 
     tokio::time::sleep(SLOW_RESPONSE).await;
     assert_eq!(outcome(&verifier, &valid_token()).await, "revoked");
-    assert_eq!(issuer.asked(LIST_PATH), 2);
+    assert_eq!(issuer.requests(LIST_PATH), 2);
 }
 
-/// A failed background fetch is followed by the usual pause.
+/// After a failed fetch in the background, the next fetch is made five seconds later.
 #[tokio::test(flavor = "multi_thread")]
 async fn background_failure_starts_the_retry_pause() {
     let issuer = Issuer::start().await;
@@ -206,14 +206,14 @@ async fn background_failure_starts_the_retry_pause() {
     tokio::time::sleep(SLOW_RESPONSE).await;
     issuer.serve(LIST_PATH, everything_revoked());
 
-    for (wait, expected, asked) in [(0, "accepted", 2), (4, "accepted", 2), (1, "revoked", 3)] {
+    for (wait, expected, requests) in [(0, "accepted", 2), (4, "accepted", 2), (1, "revoked", 3)] {
         issuer.clock.advance(wait);
         assert_eq!(outcome(&verifier, &valid_token()).await, expected);
-        assert_eq!(issuer.asked(LIST_PATH), asked);
+        assert_eq!(issuer.requests(LIST_PATH), requests);
     }
 }
 
-/// Without keys, with an unusable list, and with an unknown key.
+/// This applies without keys, with an unusable list, and for an unknown key.
 #[tokio::test(flavor = "multi_thread")]
 async fn request_without_usable_cache_waits_for_the_fetch() {
     let issuer = Issuer::start().await;
@@ -239,14 +239,14 @@ async fn list_that_expires_during_a_fetch_is_not_used() {
     let verifier = issuer.verifier();
     let token = token_with_claims(with(claims(), "exp", json!(NOW + 10_000)));
     verifier.verify(&token).await.unwrap();
-    let lasting = with(list_claims(), "exp", json!(NOW + 10_000));
-    issuer.serve(LIST_PATH, list(&lasting).after(SLOW_RESPONSE));
+    let new_list = with(list_claims(), "exp", json!(NOW + 10_000));
+    issuer.serve(LIST_PATH, list(&new_list).after(SLOW_RESPONSE));
 
     // `exp` is 600 seconds away, and the leeway 30.
     issuer.clock.advance(629);
     let (other, token) = (verifier.clone(), token.clone());
     let waiting = tokio::spawn(async move { outcome(&other, &token).await });
-    while issuer.asked(LIST_PATH) < 2 {
+    while issuer.requests(LIST_PATH) < 2 {
         tokio::task::yield_now().await;
     }
     issuer.clock.advance(1);

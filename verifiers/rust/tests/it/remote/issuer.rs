@@ -1,4 +1,4 @@
-//! A server with responses set by the test, which counts requests.
+//! A server whose responses the test sets. It counts the requests.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -68,11 +68,11 @@ impl Reply {
 #[derive(Default)]
 struct Served {
     replies: HashMap<String, Reply>,
-    asked: HashMap<String, usize>,
+    requests: HashMap<String, usize>,
     not_modified: usize,
 }
 
-/// The issuer, at another address than its own.
+/// An issuer that serves its documents at a local address.
 pub(crate) struct Issuer {
     pub(crate) address: SocketAddr,
     served: Arc<Mutex<Served>>,
@@ -81,7 +81,7 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// Serves nothing.
+    /// An issuer that serves no documents yet.
     pub(crate) async fn empty() -> Self {
         let served = Arc::<Mutex<Served>>::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -91,7 +91,7 @@ impl Issuer {
         Self { address, served, clock: Arc::default(), task }
     }
 
-    /// Serves the signing key, and a list without revoked entries.
+    /// An issuer that serves the signing key, and a list without revoked entries.
     pub(crate) async fn start() -> Self {
         let issuer = Self::empty().await;
         issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
@@ -104,8 +104,8 @@ impl Issuer {
     }
 
     /// The number of requests for this path.
-    pub(crate) fn asked(&self, path: &str) -> usize {
-        self.served.lock().unwrap().asked.get(path).copied().unwrap_or(0)
+    pub(crate) fn requests(&self, path: &str) -> usize {
+        self.served.lock().unwrap().requests.get(path).copied().unwrap_or(0)
     }
 
     /// The number of 304 responses.
@@ -138,7 +138,7 @@ async fn answer(
 ) -> (StatusCode, HeaderMap, Bytes) {
     let reply = {
         let mut served = served.lock().unwrap();
-        *served.asked.entry(uri.path().to_owned()).or_default() += 1;
+        *served.requests.entry(uri.path().to_owned()).or_default() += 1;
         served.replies.get(uri.path()).cloned().unwrap_or_else(|| Reply::failing(404))
     };
     tokio::time::sleep(reply.delay).await;
@@ -184,7 +184,7 @@ pub(crate) fn list(claims: &Value) -> Reply {
     Reply::new(token).with(header::CONTENT_TYPE, "application/statuslist+jwt")
 }
 
-/// A list of eight entries; the usual token has the last.
+/// A list of eight entries, in which the entry of the usual token is valid.
 pub(crate) fn nothing_revoked() -> Reply {
     list(&list_claims())
 }

@@ -1,4 +1,4 @@
-//! When the key set is fetched, and the outcome for tokens meanwhile.
+//! When the key set is fetched, and how tokens are verified before and after.
 
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -47,13 +47,13 @@ fn signed_with_next_key(header: Value, claims: &Value) -> String {
     sign_with(&signer, &format!("{}.{}", encode(header), encode(claims.to_string())))
 }
 
-/// A client credentials token: it needs no list, so that only the key set is fetched.
+/// A client credentials token. It has no status, so only the key set is fetched.
 pub(crate) fn client_credentials_token() -> String {
     let claims = without(without(claims(), "status"), "user_id");
     sign(token_header().to_string(), claims.to_string())
 }
 
-/// A token that names a nonexistent key.
+/// A token with the `kid` of a key that does not exist.
 pub(crate) fn token_of_unknown_key(number: usize) -> String {
     let header = with(token_header(), "kid", json!(format!("made-up-{number}"))).to_string();
     format!("{}.{}.AAAA", encode(header), encode(claims().to_string()))
@@ -64,13 +64,13 @@ async fn key_set_is_fetched_on_first_use_and_cached() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
 
-    assert_eq!(issuer.asked(KEYS_PATH), 0);
+    assert_eq!(issuer.requests(KEYS_PATH), 0);
     for _ in 0..10 {
         assert_eq!(outcome(&verifier, &client_credentials_token()).await, "accepted");
     }
 
-    assert_eq!(issuer.asked(KEYS_PATH), 1);
-    assert_eq!(issuer.asked(LIST_PATH), 0);
+    assert_eq!(issuer.requests(KEYS_PATH), 1);
+    assert_eq!(issuer.requests(LIST_PATH), 0);
 }
 
 /// Unauthenticated input must not cause requests to the issuer.
@@ -83,7 +83,7 @@ async fn token_rejected_before_key_lookup_causes_no_fetch() {
     assert_eq!(outcome(&verifier, "").await, "malformed");
     assert_eq!(outcome(&verifier, "a.b.c").await, "malformed");
     assert_eq!(outcome(&verifier, &unsigned).await, "unsupported_algorithm");
-    assert_eq!(issuer.asked(KEYS_PATH), 0);
+    assert_eq!(issuer.requests(KEYS_PATH), 0);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn key_set_is_refetched_after_max_age() {
         (Some("max-age=0"), 1),
         (Some("max-age=99999999999999999999999"), 86400),
     ];
-    for (cache_control, life) in cases {
+    for (cache_control, lifetime) in cases {
         let issuer = Issuer::empty().await;
         let mut reply = keys(&[public_jwk()]);
         reply.headers.clear();
@@ -113,12 +113,12 @@ async fn key_set_is_refetched_after_max_age() {
         let verifier = issuer.verifier();
         verifier.verify(&client_credentials_token()).await.unwrap();
 
-        issuer.clock.advance(life - 1);
+        issuer.clock.advance(lifetime - 1);
         outcome(&verifier, &client_credentials_token()).await;
-        assert_eq!(issuer.asked(KEYS_PATH), 1, "{cache_control:?}");
+        assert_eq!(issuer.requests(KEYS_PATH), 1, "{cache_control:?}");
         issuer.clock.advance(1);
         outcome(&verifier, &client_credentials_token()).await;
-        assert_eq!(issuer.asked(KEYS_PATH), 2, "{cache_control:?}");
+        assert_eq!(issuer.requests(KEYS_PATH), 2, "{cache_control:?}");
     }
 }
 
@@ -134,7 +134,7 @@ async fn not_modified_renews_the_cached_key_set() {
     issuer.clock.advance(299);
     verifier.verify(&client_credentials_token()).await.unwrap();
 
-    assert_eq!((issuer.asked(KEYS_PATH), issuer.not_modified()), (2, 1));
+    assert_eq!((issuer.requests(KEYS_PATH), issuer.not_modified()), (2, 1));
 }
 
 /// A key that the issuer removed must not be used beyond `max-age`.
@@ -157,14 +157,14 @@ async fn stale_keys_are_used_while_the_issuer_is_unreachable() {
     verifier.verify(&client_credentials_token()).await.unwrap();
 
     let broken = [Reply::failing(500), Reply::new("<html>"), Reply::failing(304)];
-    for (reply, asked) in broken.into_iter().zip([2, 4, 6]) {
+    for (reply, first) in broken.into_iter().zip([2, 4, 6]) {
         issuer.serve(KEYS_PATH, reply);
-        issuer.clock.advance(100 * u64::from(asked == 2) * 3);
-        // At once, within the retry pause, and after it.
-        for (wait, asked) in [(0, asked), (4, asked), (1, asked + 1), (4, asked + 1)] {
+        issuer.clock.advance(100 * u64::from(first == 2) * 3);
+        // Immediately, within the retry pause, after it, and within the next pause.
+        for (wait, requests) in [(0, first), (4, first), (1, first + 1), (4, first + 1)] {
             issuer.clock.advance(wait);
             assert_eq!(outcome(&verifier, &client_credentials_token()).await, "accepted");
-            assert_eq!(issuer.asked(KEYS_PATH), asked);
+            assert_eq!(issuer.requests(KEYS_PATH), requests);
         }
         issuer.clock.advance(1);
     }
@@ -175,11 +175,11 @@ async fn without_keys_fetches_are_retried_after_a_second() {
     let issuer = Issuer::empty().await;
     let verifier = issuer.verifier();
 
-    for asked in 1..=3 {
+    for requests in 1..=3 {
         for _ in 0..5 {
             assert_eq!(outcome(&verifier, &client_credentials_token()).await, "keys_unavailable");
         }
-        assert_eq!(issuer.asked(KEYS_PATH), asked);
+        assert_eq!(issuer.requests(KEYS_PATH), requests);
         issuer.clock.advance(1);
     }
     issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
@@ -196,10 +196,10 @@ async fn new_key_is_fetched_at_once() {
     let token = signed_with_next_key(token_header(), &without(claims(), "status"));
 
     assert_eq!(outcome(&verifier, &token).await, "accepted");
-    assert_eq!(issuer.asked(KEYS_PATH), 2);
+    assert_eq!(issuer.requests(KEYS_PATH), 2);
 }
 
-/// A list is signed like a token, and may be the first use of a new key.
+/// A list may be the first document that is signed with a new key.
 #[tokio::test]
 async fn new_key_of_a_status_list_is_fetched_at_once() {
     let issuer = Issuer::start().await;
@@ -210,10 +210,10 @@ async fn new_key_of_a_status_list_is_fetched_at_once() {
     issuer.serve(LIST_PATH, Reply::new(signed_with_next_key(list_header(), &list_claims())));
 
     assert_eq!(outcome(&verifier, &valid_token()).await, "accepted");
-    assert_eq!(issuer.asked(KEYS_PATH), 2);
+    assert_eq!(issuer.requests(KEYS_PATH), 2);
 }
 
-/// Anyone can invent a `kid`: the issuer must not get a request for each.
+/// Attackers can invent any `kid`. The issuer must not get a request for each of them.
 #[tokio::test]
 async fn thousand_unknown_kids_cause_one_fetch_per_cool_down() {
     let issuer = Issuer::start().await;
@@ -225,13 +225,13 @@ async fn thousand_unknown_kids_cause_one_fetch_per_cool_down() {
             let token = token_of_unknown_key(number);
             assert_eq!(outcome(&verifier, &token).await, "unknown_key");
         }
-        assert_eq!(issuer.asked(KEYS_PATH), [2, 2, 3][round]);
+        assert_eq!(issuer.requests(KEYS_PATH), [2, 2, 3][round]);
         issuer.clock.advance(wait);
     }
     assert_eq!(outcome(&verifier, &client_credentials_token()).await, "accepted");
 }
 
-/// The same while the issuer is down, so that each attempt fails.
+/// The issuer is unavailable, so the fetch for an unknown `kid` fails.
 #[tokio::test]
 async fn cool_down_applies_after_a_failed_fetch() {
     let issuer = Issuer::start().await;
@@ -244,7 +244,7 @@ async fn cool_down_applies_after_a_failed_fetch() {
         issuer.clock.advance(1);
     }
 
-    assert_eq!(issuer.asked(KEYS_PATH), 2);
+    assert_eq!(issuer.requests(KEYS_PATH), 2);
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn key_set_is_fetched_below_the_base_url() {
     }
 }
 
-/// Only one: the rest is part of the URL.
+/// Further slashes are part of the URL.
 #[tokio::test]
 async fn one_trailing_slash_of_issuer_and_base_url_is_dropped() {
     let issuer = Issuer::empty().await;

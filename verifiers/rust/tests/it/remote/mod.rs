@@ -1,12 +1,12 @@
-//! The verifier that fetches documents itself, with a real server and a manual clock.
+//! Tests of `RemoteVerifier` with a real server, and with a clock that the test sets.
 
 mod answers;
 mod axum;
 mod bounds;
 mod cases;
+mod concurrency;
 mod issuer;
 mod keys;
 mod poem;
 mod statuses;
-mod together;
 mod typ_jwt;

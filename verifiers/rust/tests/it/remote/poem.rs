@@ -14,7 +14,7 @@ use signet_verifier::AccessToken;
 use signet_verifier::RemoteVerifier;
 
 use crate::remote::answers::Answer;
-use crate::remote::answers::assert_every_row;
+use crate::remote::answers::assert_documented_responses;
 
 #[handler]
 fn tasks(token: AccessToken, Path(user_id): Path<String>) -> Result<String> {
@@ -33,7 +33,7 @@ fn route() -> Route {
     Route::new().at("/users/:id/tasks", get(tasks)).at("/reports", get(reports))
 }
 
-async fn ask(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>) -> Answer {
+async fn call(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>) -> Answer {
     let mut request = Request::builder().uri(path.parse().unwrap());
     for value in authorization {
         request = request.header(header::AUTHORIZATION, value);
@@ -45,10 +45,10 @@ async fn ask(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>
 
 #[tokio::test]
 async fn poem_extractor_returns_every_documented_response() {
-    assert_every_row(ask).await;
+    assert_documented_responses(call).await;
 }
 
-/// A bug of the service must not disable the check.
+/// If the service forgets the verifier, requests must not be accepted unchecked.
 #[tokio::test]
 async fn route_without_a_verifier_rejects_every_request() {
     let response = route().get_response(Request::builder().uri_str("/reports").finish()).await;

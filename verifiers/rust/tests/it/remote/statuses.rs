@@ -1,4 +1,4 @@
-//! When status lists are fetched, and the outcome for tokens without one.
+//! When status lists are fetched, and how tokens are verified if no list is available.
 
 use ::axum::http::header;
 use serde_json::Value;
@@ -24,7 +24,7 @@ use crate::status::deflate;
 use crate::status::list_claims;
 use crate::status::with_list;
 
-fn lasting_token() -> String {
+fn long_lived_token() -> String {
     token_with_claims(with(claims(), "exp", json!(NOW + 100_000)))
 }
 
@@ -37,40 +37,40 @@ fn list_with_ttl(ttl: Option<u64>) -> Value {
 
 #[tokio::test]
 async fn logout_takes_effect_after_the_ttl() {
-    for (ttl, life) in [(Some(15), 15), (None, 300)] {
+    for (ttl, lifetime) in [(Some(15), 15), (None, 300)] {
         let issuer = Issuer::start().await;
         issuer.serve(LIST_PATH, list(&list_with_ttl(ttl)));
         let verifier = issuer.verifier();
-        verifier.verify(&lasting_token()).await.unwrap();
+        verifier.verify(&long_lived_token()).await.unwrap();
 
         issuer.serve(LIST_PATH, everything_revoked());
-        issuer.clock.advance(life - 1);
-        assert_eq!(outcome(&verifier, &lasting_token()).await, "accepted");
-        assert_eq!(issuer.asked(LIST_PATH), 1);
+        issuer.clock.advance(lifetime - 1);
+        assert_eq!(outcome(&verifier, &long_lived_token()).await, "accepted");
+        assert_eq!(issuer.requests(LIST_PATH), 1);
         issuer.clock.advance(1);
-        assert_eq!(outcome(&verifier, &lasting_token()).await, "revoked");
-        assert_eq!(outcome(&verifier, &lasting_token()).await, "revoked");
-        assert_eq!(issuer.asked(LIST_PATH), 2);
+        assert_eq!(outcome(&verifier, &long_lived_token()).await, "revoked");
+        assert_eq!(outcome(&verifier, &long_lived_token()).await, "revoked");
+        assert_eq!(issuer.requests(LIST_PATH), 2);
     }
 }
 
-/// A list with a TTL of a year would hide every logout of that year.
+/// Otherwise a list with a TTL of a year would hide all logouts of that year.
 #[tokio::test]
 async fn ttl_is_capped_at_a_day() {
     const DAY: u64 = 24 * 60 * 60;
-    let lasting_token = token_with_claims(with(claims(), "exp", json!(NOW + 10 * DAY)));
+    let long_lived_token = token_with_claims(with(claims(), "exp", json!(NOW + 10 * DAY)));
     for ttl in [json!(DAY + 1), json!(365 * DAY), json!(1e300)] {
         let issuer = Issuer::start().await;
         issuer.serve(LIST_PATH, list(&with(without(list_claims(), "exp"), "ttl", ttl)));
         let verifier = issuer.verifier();
-        verifier.verify(&lasting_token).await.unwrap();
+        verifier.verify(&long_lived_token).await.unwrap();
 
         let revoked = with_list(json!(1), deflate(&[0xff]));
         issuer.serve(LIST_PATH, list(&without(revoked, "exp")));
         issuer.clock.advance(DAY - 1);
-        assert_eq!(outcome(&verifier, &lasting_token).await, "accepted");
+        assert_eq!(outcome(&verifier, &long_lived_token).await, "accepted");
         issuer.clock.advance(1);
-        assert_eq!(outcome(&verifier, &lasting_token).await, "revoked");
+        assert_eq!(outcome(&verifier, &long_lived_token).await, "revoked");
     }
 }
 
@@ -81,27 +81,27 @@ async fn not_modified_renews_the_cached_list() {
     let verifier = issuer.verifier();
 
     for fetches in 1..=4 {
-        assert_eq!(outcome(&verifier, &lasting_token()).await, "accepted");
+        assert_eq!(outcome(&verifier, &long_lived_token()).await, "accepted");
         issuer.clock.advance(14);
-        assert_eq!(outcome(&verifier, &lasting_token()).await, "accepted");
-        assert_eq!((issuer.asked(LIST_PATH), issuer.not_modified()), (fetches, fetches - 1));
+        assert_eq!(outcome(&verifier, &long_lived_token()).await, "accepted");
+        assert_eq!((issuer.requests(LIST_PATH), issuer.not_modified()), (fetches, fetches - 1));
         issuer.clock.advance(1);
     }
 }
 
-/// A 304 means that there is no newer list, not that the old one has not expired.
+/// A 304 means that there is no newer list. The cached list may still have expired.
 #[tokio::test]
 async fn expired_list_is_fetched_unconditionally() {
     let issuer = Issuer::start().await;
-    let mortal = with(list_claims(), "exp", json!(NOW + 10));
-    issuer.serve(LIST_PATH, list(&mortal).with(header::ETAG, "\"1\""));
+    let short_lived = with(list_claims(), "exp", json!(NOW + 10));
+    issuer.serve(LIST_PATH, list(&short_lived).with(header::ETAG, "\"1\""));
     let verifier = issuer.verifier();
-    verifier.verify(&lasting_token()).await.unwrap();
+    verifier.verify(&long_lived_token()).await.unwrap();
 
     issuer.clock.advance(40);
-    assert_eq!(outcome(&verifier, &lasting_token()).await, "status_unavailable");
+    assert_eq!(outcome(&verifier, &long_lived_token()).await, "status_unavailable");
 
-    assert_eq!((issuer.asked(LIST_PATH), issuer.not_modified()), (2, 0));
+    assert_eq!((issuer.requests(LIST_PATH), issuer.not_modified()), (2, 0));
 }
 
 #[tokio::test]
@@ -114,19 +114,19 @@ async fn cached_list_is_used_until_exp_while_the_issuer_is_unreachable() {
     for reply in broken {
         let issuer = Issuer::start().await;
         let verifier = issuer.verifier();
-        verifier.verify(&lasting_token()).await.unwrap();
+        verifier.verify(&long_lived_token()).await.unwrap();
         issuer.serve(LIST_PATH, reply);
 
         // `exp` is 600 seconds away, and the leeway 30.
         issuer.clock.advance(15);
-        for (wait, asked) in [(0, 2), (4, 2), (1, 3), (4, 3)] {
+        for (wait, requests) in [(0, 2), (4, 2), (1, 3), (4, 3)] {
             issuer.clock.advance(wait);
-            assert_eq!(outcome(&verifier, &lasting_token()).await, "accepted");
-            assert_eq!(issuer.asked(LIST_PATH), asked);
+            assert_eq!(outcome(&verifier, &long_lived_token()).await, "accepted");
+            assert_eq!(issuer.requests(LIST_PATH), requests);
         }
         issuer.clock.advance(606);
-        assert_eq!(outcome(&verifier, &lasting_token()).await, "status_unavailable");
-        assert_eq!(issuer.asked(LIST_PATH), 4);
+        assert_eq!(outcome(&verifier, &long_lived_token()).await, "status_unavailable");
+        assert_eq!(issuer.requests(LIST_PATH), 4);
     }
 }
 
@@ -134,31 +134,31 @@ async fn cached_list_is_used_until_exp_while_the_issuer_is_unreachable() {
 async fn list_is_used_until_the_last_second_before_exp() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
-    verifier.verify(&lasting_token()).await.unwrap();
+    verifier.verify(&long_lived_token()).await.unwrap();
     issuer.serve(LIST_PATH, Reply::failing(500));
 
     issuer.clock.advance(629);
-    assert_eq!(outcome(&verifier, &lasting_token()).await, "accepted");
+    assert_eq!(outcome(&verifier, &long_lived_token()).await, "accepted");
     issuer.clock.advance(1);
-    assert_eq!(outcome(&verifier, &lasting_token()).await, "status_unavailable");
+    assert_eq!(outcome(&verifier, &long_lived_token()).await, "status_unavailable");
 }
 
-/// Otherwise it would hide every later logout forever.
+/// Otherwise such a list would hide all later logouts forever.
 #[tokio::test]
 async fn list_without_exp_is_used_until_its_ttl_has_passed() {
     let issuer = Issuer::start().await;
     issuer.serve(LIST_PATH, list(&without(list_claims(), "exp")));
     let verifier = issuer.verifier();
-    verifier.verify(&lasting_token()).await.unwrap();
+    verifier.verify(&long_lived_token()).await.unwrap();
     issuer.serve(LIST_PATH, Reply::failing(503));
 
     issuer.clock.advance(14);
-    assert_eq!(outcome(&verifier, &lasting_token()).await, "accepted");
+    assert_eq!(outcome(&verifier, &long_lived_token()).await, "accepted");
     issuer.clock.advance(1);
-    assert_eq!(outcome(&verifier, &lasting_token()).await, "status_unavailable");
+    assert_eq!(outcome(&verifier, &long_lived_token()).await, "status_unavailable");
     issuer.serve(LIST_PATH, nothing_revoked());
     issuer.clock.advance(5);
-    assert_eq!(outcome(&verifier, &lasting_token()).await, "accepted");
+    assert_eq!(outcome(&verifier, &long_lived_token()).await, "accepted");
 }
 
 #[tokio::test]
@@ -170,10 +170,10 @@ async fn token_without_status_needs_no_list() {
 
     assert_eq!(outcome(&verifier, &token).await, "accepted");
     assert_eq!(outcome(&verifier, &valid_token()).await, "status_unavailable");
-    assert_eq!(issuer.asked(LIST_PATH), 1);
+    assert_eq!(issuer.requests(LIST_PATH), 1);
 }
 
-/// A known status still applies: only a missing one is accepted.
+/// Only a missing list is ignored: the status in a cached list still applies.
 #[tokio::test]
 async fn fail_open_accepts_tokens_without_a_list() {
     let issuer = Issuer::start().await;
@@ -182,12 +182,12 @@ async fn fail_open_accepts_tokens_without_a_list() {
         builder.when_status_unavailable(WhenStatusUnavailable::Accept).build().unwrap()
     };
     issuer.serve(LIST_PATH, everything_revoked());
-    let knowing = build();
-    assert_eq!(outcome(&knowing, &valid_token()).await, "revoked");
+    let with_cached_list = build();
+    assert_eq!(outcome(&with_cached_list, &valid_token()).await, "revoked");
 
     issuer.serve(LIST_PATH, Reply::failing(500));
     issuer.clock.advance(60);
-    assert_eq!(outcome(&knowing, &valid_token()).await, "revoked");
+    assert_eq!(outcome(&with_cached_list, &valid_token()).await, "revoked");
     assert_eq!(outcome(&build(), &valid_token()).await, "accepted");
 
     issuer.serve(KEYS_PATH, Reply::failing(500));
@@ -202,11 +202,11 @@ async fn forged_token_causes_no_list_fetch() {
     let forged = format!("{}.AAAA", valid.rsplit_once('.').unwrap().0);
 
     assert_eq!(outcome(&verifier, &forged).await, "bad_signature");
-    assert_eq!(issuer.asked(LIST_PATH), 0);
+    assert_eq!(issuer.requests(LIST_PATH), 0);
 }
 
 #[tokio::test]
-async fn cache_keeps_64_lists_separately() {
+async fn cache_contains_at_most_64_lists() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     let path = |number: usize| format!("/status/n{number}");
@@ -223,15 +223,15 @@ async fn cache_keeps_64_lists_separately() {
     }
     for number in 0..64 {
         verify(number).await;
-        assert_eq!(issuer.asked(&path(number)), 1, "{number}");
+        assert_eq!(issuer.requests(&path(number)), 1, "{number}");
     }
 
-    // One more replaces the one that was fetched first, and no other.
+    // The 65th list replaces only the list that was fetched first.
     assert_eq!(verify(64).await, "status_unavailable");
     for number in (1..64).rev() {
         verify(number).await;
-        assert_eq!(issuer.asked(&path(number)), 1, "{number}");
+        assert_eq!(issuer.requests(&path(number)), 1, "{number}");
     }
     verify(0).await;
-    assert_eq!(issuer.asked(&path(0)), 2);
+    assert_eq!(issuer.requests(&path(0)), 2);
 }

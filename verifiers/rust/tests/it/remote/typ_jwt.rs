@@ -1,4 +1,4 @@
-//! `typ` `JWT` is accepted if the builder enables it, and such tokens can be revoked.
+//! Tokens with `typ` `JWT`, which a setting of the builder enables.
 
 use crate::harness::claims;
 use crate::harness::sign;
@@ -15,7 +15,7 @@ async fn typ_jwt_is_accepted_only_if_enabled() {
     let token = sign(jwt_header().to_string(), claims().to_string());
 
     assert_eq!(outcome(&issuer.verifier(), &token).await, "wrong_type");
-    assert_eq!(issuer.asked(KEYS_PATH), 0);
+    assert_eq!(issuer.requests(KEYS_PATH), 0);
     let verifier = issuer.builder().accept_typ_jwt().build().unwrap();
     assert_eq!(outcome(&verifier, &token).await, "accepted");
 }
