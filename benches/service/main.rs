@@ -44,7 +44,7 @@ struct Arguments {
 enum Task {
     /// Measure a release build of signet.
     Run(Run),
-    /// Serve the bytes of a file with poem alone, as the limit for the JWKS.
+    /// Serve the bytes of a file with poem but without Signet, as the limit for the JWKS.
     ServeStatic {
         /// The port on 127.0.0.1.
         #[arg(long)]

@@ -1,4 +1,5 @@
-//! The limit for any document: a server that responds with fixed bytes, by poem alone.
+//! The limit for any document: a server with poem but without Signet, which responds with fixed
+//! bytes.
 
 use std::path::Path;
 

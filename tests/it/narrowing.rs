@@ -55,20 +55,21 @@ async fn refresh_is_limited_to_the_current_registration() {
     change(&server, "openid email offline_access tasks:read", "openid offline_access").await;
     let narrow = refresh(&server, &web, &first.text("refresh_token"), &[]).await;
     let next = narrow.text("refresh_token");
-    // A granted scope may be requested; the response is limited to the registration.
-    let asked = refresh(&server, &web, &next, &[("scope", "openid email")]).await;
-    let gone = refresh(&server, &web, &asked.text("refresh_token"), &[("scope", "email")]).await;
-    let never = refresh(&server, &web, &asked.text("refresh_token"), &[("scope", "phone")]).await;
+    // A client may request a granted scope, but the response is limited to the registration.
+    let partial = refresh(&server, &web, &next, &[("scope", "openid email")]).await;
+    let token = partial.text("refresh_token");
+    let unregistered = refresh(&server, &web, &token, &[("scope", "email")]).await;
+    let never_granted = refresh(&server, &web, &token, &[("scope", "phone")]).await;
     server.apply(WEB).await;
-    let wide = refresh(&server, &web, &asked.text("refresh_token"), &[]).await;
+    let wide = refresh(&server, &web, &token, &[]).await;
 
     assert_eq!(narrow.json()["scope"], "openid offline_access");
     let claims = TestServer::claims(&narrow.text("access_token"));
     assert_eq!(claims["scope"], "openid offline_access");
     assert!(claims.get("email").is_none());
-    assert_eq!(asked.json()["scope"], "openid");
-    gone.expect_oauth_error(400, "invalid_scope");
-    never.expect_oauth_error(400, "invalid_scope");
+    assert_eq!(partial.json()["scope"], "openid");
+    unregistered.expect_oauth_error(400, "invalid_scope");
+    never_granted.expect_oauth_error(400, "invalid_scope");
     assert_eq!(wide.json()["scope"], SCOPE);
 }
 
@@ -145,8 +146,8 @@ async fn consent_page_asks_for_the_currently_registered_scope() {
     let (server, ..) = server().await;
     let mut browser = Browser::of(&server);
     let more = [("client_id", "asking"), ("scope", "openid email tasks:read")];
-    let asked = browser.authorize(&more).await;
-    let consent = browser.log_in(&asked, ADA).await.location();
+    let login = browser.authorize(&more).await;
+    let consent = browser.log_in(&login, ADA).await.location();
     let before = browser.get(&consent).await;
 
     server.apply(&OTHER_CLIENTS.replace("email tasks:read", "tasks:read")).await;

@@ -104,10 +104,10 @@ async fn disabled_or_deleted_account_has_no_valid_credentials() {
 async fn disabled_account_cannot_log_in_on_the_page() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    let asked = browser.authorize(&[]).await;
+    let login = browser.authorize(&[]).await;
     server.account_command(&["disable", ADA]).await;
 
-    let refused = browser.log_in(&asked, ADA).await;
+    let refused = browser.log_in(&login, ADA).await;
 
     refused.expect_status(400);
     assert_eq!(server.database.count("authorization_code").await, 0);
@@ -156,8 +156,8 @@ async fn second_login_invalidates_the_previous_cookie() {
     before.cookie.clone_from(&browser.cookie);
     server.advance_seconds(5);
 
-    let asked = browser.authorize(&[("prompt", "login")]).await;
-    browser.log_in(&asked, ADA).await.expect_status(303);
+    let login = browser.authorize(&[("prompt", "login")]).await;
+    browser.log_in(&login, ADA).await.expect_status(303);
 
     assert_ne!(browser.cookie, before.cookie);
     let silent = [("prompt", "none")];
@@ -194,23 +194,23 @@ async fn account_deletion_leaves_no_bytes_in_sqlite_files() {
         server.sign_up(&address(n)).await.expect_status(201);
         server.log_in(&address(n / 2), PASSWORD).await.expect_status(200);
     }
-    let gone = [address(3), address(9), address(15)];
+    let deleted = [address(3), address(9), address(15)];
     let hash = async |email: &str| -> String {
         let sql = format!("SELECT password_hash FROM account WHERE email = '{email}'");
         server.database.column(&sql).await.remove(0)
     };
-    let mut secrets = gone.to_vec();
-    for email in &gone {
+    let mut secrets = deleted.to_vec();
+    for email in &deleted {
         secrets.push(hash(email).await);
     }
-    for email in &gone[..2] {
+    for email in &deleted[..2] {
         let token = server.log_in(email, PASSWORD).await.tokens().access_token;
         let request = server.request(Method::DELETE, "/api/auth/me").bearer_auth(token);
         let request = request.json(&json!({ "password": PASSWORD }));
         Answer::of(request).await.expect_status(204);
     }
     let program = Program::new(&server.database);
-    assert!(program.run(&["account", "delete", "--yes", &gone[2]]).await.status.success());
+    assert!(program.run(&["account", "delete", "--yes", &deleted[2]]).await.status.success());
 
     for name in ["signet.db", "signet.db-wal"] {
         let bytes = std::fs::read(server.database.directory().join(name)).unwrap_or_default();

@@ -172,10 +172,11 @@ async fn stale_form_of_unproven_origin_gets_no_cookie_and_no_redirect() {
 async fn request_sealed_for_another_browser_is_rejected_in_a_current_form() {
     let server = server().await;
     let (mut mine, mut other) = (Browser::of(&server), Browser::of(&server));
-    let theirs = other.authorize(&[]).await;
+    let other_page = other.authorize(&[]).await;
     let own = csrf(&mine.get("/login").await);
-    let sealed_for = hidden(&theirs).into_iter().find(|(name, _)| name == "sealed_for").unwrap().1;
-    let sealed = flow(&theirs);
+    let sealed_for =
+        hidden(&other_page).into_iter().find(|(name, _)| name == "sealed_for").unwrap().1;
+    let sealed = flow(&other_page);
 
     let fields = [
         ("csrf", own.as_str()),
@@ -209,11 +210,11 @@ async fn stale_form_with_an_expired_request_starts_again() {
 async fn request_of_another_browser_needs_the_password() {
     let server = server().await;
     let mut attacker = Browser::of(&server);
-    let theirs = attacker.authorize(&[("prompt", "login"), ("state", "of the attacker")]).await;
+    let other_page = attacker.authorize(&[("prompt", "login"), ("state", "of the attacker")]).await;
     let mut victim = Browser::of(&server);
     victim.log_in_alone(ADA).await;
 
-    let stolen = hidden(&theirs);
+    let stolen = hidden(&other_page);
     let mut fields: Vec<_> = stolen.iter().map(|(name, value)| (&**name, &**value)).collect();
     fields.push(("username", ADA));
     let silent = victim.post("/login", &fields).await;

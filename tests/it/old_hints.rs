@@ -45,7 +45,7 @@ async fn logged_in_long_ago(server: &TestServer) -> (Browser<'_>, String) {
         server.jwks().await["keys"].as_array().unwrap().len() == 2
     })
     .await;
-    // The command used the real clock, which advanced meanwhile.
+    // The command used the real clock, which may be ahead of the test's clock by some seconds.
     server.advance_seconds(365 + 60);
     eventually("the next key signs", async || {
         let tokens = server.log_in(ADA, PASSWORD).await.tokens();
@@ -112,16 +112,16 @@ async fn longest_id_token_works_as_a_hint() {
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
     browser.code(ADA, &[]).await;
-    let asked = request(&[("nonce", &"\"".repeat(4_096)), ("prompt", "none")]);
+    let body = request(&[("nonce", &"\"".repeat(4_096)), ("prompt", "none")]);
     let form = browser
         .request(Method::POST, "/oauth2/authorize")
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(asked);
+        .body(body);
     let code = browser.send(form).await.sent_to(CALLBACK)["code"].clone();
     let hint = server.redeem(&web, &code).await.text("id_token");
     assert!(hint.len() > 11_000, "{}", hint.len());
 
-    let asked = browser.post("/oauth2/logout", &[("id_token_hint", &hint)]).await;
+    let answer = browser.post("/oauth2/logout", &[("id_token_hint", &hint)]).await;
 
-    assert_eq!(asked.location(), format!("{ISSUER}/logout"));
+    assert_eq!(answer.location(), format!("{ISSUER}/logout"));
 }

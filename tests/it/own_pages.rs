@@ -51,7 +51,7 @@ async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
     browser.get("/account").await.status == 200
 }
 
-/// The error beside the field with this id.
+/// The text of the error message with this id.
 fn problem(page: &Answer, id: &str) -> Option<String> {
     let html = page.html();
     let (_, rest) = html.split_once(&format!("<p id=\"{id}\" class=\"problem\">"))?;
@@ -90,7 +90,8 @@ async fn password_change_replaces_the_browser_cookie() {
     let server = TestServer::start().await;
     server.apply(CONSENT_CLIENT).await;
     let mut browser = logged_in(&server).await;
-    let asked = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await.location();
+    let consent_url =
+        browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await.location();
     let before = browser.cookie.clone().unwrap();
 
     change(&mut browser, PASSWORD, NEW_PASSWORD).await.expect_status(303);
@@ -99,7 +100,7 @@ async fn password_change_replaces_the_browser_cookie() {
     let mut thief = Browser::of(&server);
     thief.cookie = Some(before);
     assert!(!is_logged_in(&mut thief).await);
-    let consent = browser.get(&asked).await;
+    let consent = browser.get(&consent_url).await;
     let answer = browser.submit("/consent", &consent, &[("decision", "allow")]).await;
     assert!(answer.sent_to(CALLBACK).contains_key("code"));
 }
@@ -324,7 +325,7 @@ async fn session_shows_the_address_and_browser_of_the_user() {
     assert_eq!(addresses("client_id = 'web'").await, addresses("cookie_digest IS NOT NULL").await);
 }
 
-/// A rejected new password does not count as an attempt; a wrong current password does.
+/// Only a wrong current password counts as an attempt.
 #[tokio::test]
 async fn rejected_new_password_does_not_count_as_an_attempt() {
     let server = TestServer::start().await;

@@ -77,8 +77,8 @@ async fn login_sets_and_logout_removes_both_cookie_names() {
     let mut browser = Browser::of(&server);
 
     let [page, logged_in] = log_in(&mut browser).await;
-    let asked = browser.get("/logout").await;
-    let logged_out = browser.submit("/logout", &asked, &[]).await;
+    let question = browser.get("/logout").await;
+    let logged_out = browser.submit("/logout", &question, &[]).await;
 
     for (answer, is_removed) in [(page, false), (logged_in, false), (logged_out, true)] {
         let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();

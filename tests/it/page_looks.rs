@@ -187,9 +187,12 @@ async fn invalid_branding_prevents_the_start() {
         ("SIGNET_LOGO", &file("logo.html", 1)),
         ("SIGNET_LOGO", &file("large.png", 256 * 1024 + 1)),
     ] {
-        let said = Program::new(&database).with(variable, value).refusal().await;
+        let message = Program::new(&database).with(variable, value).refusal().await;
         let flag = format!("--{}", variable[7..].to_lowercase().replace('_', "-"));
-        assert!(said.contains(variable) || said.contains(&flag), "{variable}={value}: {said}");
+        assert!(
+            message.contains(variable) || message.contains(&flag),
+            "{variable}={value}: {message}"
+        );
     }
 }
 

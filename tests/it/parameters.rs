@@ -119,8 +119,8 @@ async fn token_of_a_client_without_audiences_works_at_userinfo_only() {
 
     assert_eq!(TestServer::claims(&token)["aud"], format!("{ISSUER}/oauth2/userinfo"));
     server.userinfo(&token).await.expect_status(200);
-    let asked = browser.authorize(&[("prompt", "none"), ("resource", ISSUER)]).await;
-    assert_eq!(asked.sent_to(CALLBACK)["error"], "invalid_target");
+    let answer = browser.authorize(&[("prompt", "none"), ("resource", ISSUER)]).await;
+    assert_eq!(answer.sent_to(CALLBACK)["error"], "invalid_target");
 }
 
 /// MUST-135, RFC 9068 §5: otherwise a client's ID token could be mistaken for an access token.
@@ -145,10 +145,10 @@ async fn client_id_must_differ_from_every_audience() {
     assert!(create("urn:two", "https://two.example").await.status.success());
     for (id, audience) in [("https://one.example", "urn:x"), ("three", "urn:two")] {
         let output = create(id, audience).await;
-        let said = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(
-            !output.status.success() && said.contains("both a client and an audience"),
-            "{said}"
+            !output.status.success() && stderr.contains("both a client and an audience"),
+            "{stderr}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Public clients: anyone can use their id, so only possession of a token proves anything.
+//! Public clients: their id is not a secret, so possession of a token is the only proof.
 
 use crate::harness::oauth::{Browser, Rp, VERIFIER, WEB};
 use crate::harness::{Answer, TestServer};
@@ -50,8 +50,8 @@ async fn tokens(server: &TestServer) -> Answer {
     let mut browser = Browser::of(server);
     let scope = "openid offline_access";
     let parameters = [("client_id", "app"), ("redirect_uri", CALLBACK), ("scope", scope)];
-    let asked = browser.authorize(&parameters).await;
-    let consent = browser.log_in(&asked, ADA).await.location();
+    let login = browser.authorize(&parameters).await;
+    let consent = browser.log_in(&login, ADA).await.location();
     let page = browser.get(&consent).await;
     let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
     redeem(server, &allowed.sent_to(CALLBACK)["code"], CALLBACK).await

@@ -86,7 +86,7 @@ async fn matching_if_none_match_gets_a_304() {
     }
 }
 
-/// RFC 9110 §9.3.2: HEAD has the headers of GET; other methods are refused.
+/// RFC 9110 §9.3.2: the response to HEAD has the headers of GET.
 #[tokio::test]
 async fn documents_support_get_and_head_only() {
     let server = TestServer::start().await;

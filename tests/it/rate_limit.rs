@@ -105,7 +105,7 @@ async fn window_slides_a_minute_after_the_oldest_attempt() {
     assert_eq!(retry_after(&server).await, "10");
 }
 
-/// RL-02: instances share the count, which survives a restart.
+/// RL-02: the count is stored in the database.
 #[tokio::test]
 async fn window_is_shared_by_instances_and_survives_restarts() {
     let one = server().await;

@@ -140,8 +140,7 @@ async fn parameters_are_escaped_on_pages() {
         .extend_pairs([("flow", PROBE), ("username", PROBE), ("client_id", PROBE)])
         .finish();
 
-    let asked = browser.authorize(&parameters).await;
-    let login = asked.clone();
+    let login = browser.authorize(&parameters).await;
     let signup = browser.open("/signup", &login).await;
     for page in [&login, &signup] {
         page.expect_status(200);
@@ -151,10 +150,10 @@ async fn parameters_are_escaped_on_pages() {
     let mut pages = vec![
         browser.submit("/login", &login, &typed).await,
         browser.submit("/signup", &signup, &typed).await,
-        login,
+        login.clone(),
         signup,
     ];
-    let consent = browser.log_in(&asked, ADA).await.location();
+    let consent = browser.log_in(&login, ADA).await.location();
     pages.push(browser.get(&consent).await);
     let consent = pages.last().unwrap().clone();
     let code = browser.submit("/consent", &consent, &[("decision", "allow")]).await;

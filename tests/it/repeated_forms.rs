@@ -121,8 +121,8 @@ async fn repeated_sign_up_form_signs_up_once() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {
         let (server, web) = server().await;
         let mut browser = Browser::of(&server);
-        let asked = browser.authorize(&[]).await;
-        let page = browser.open("/signup", &asked).await;
+        let login = browser.authorize(&[]).await;
+        let page = browser.open("/signup", &login).await;
         let typed = [("username", "eve@example.test"), ("password", PASSWORD)];
 
         let (first, last) = submit_twice(&mut browser, ("/signup", &page), &typed, cookie).await;
@@ -321,8 +321,8 @@ async fn repeated_logout_form_has_one_effect() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {
         let (server, web) = server().await;
         let mut browser = Browser::of(&server);
-        let asked = browser.authorize(&[]).await;
-        let code = browser.log_in(&asked, ADA).await.sent_to(CALLBACK)["code"].clone();
+        let login = browser.authorize(&[]).await;
+        let code = browser.log_in(&login, ADA).await.sent_to(CALLBACK)["code"].clone();
         let hint = server.redeem(&web, &code).await.text("id_token");
         // The login differs from that of the ID token, so a confirmation is required.
         browser.log_in_alone(ADA).await;
@@ -417,8 +417,8 @@ async fn login_of_another_user_does_not_inherit_pending_requests() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     browser.log_in_alone(ADA).await;
-    let asked = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
-    let consent = asked.location();
+    let redirect = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
+    let consent = redirect.location();
     let old_cookie = browser.cookie.clone();
     let logout = browser.get("/logout").await;
     browser.submit("/logout", &logout, &[]).await.expect_status(303);

@@ -27,14 +27,14 @@ async fn duplicate_parameter_is_rejected() {
         ("response_mode", "query"),
     ] {
         for twice in [format!("{name}={value}"), format!("{name}=x"), format!("{name}=")] {
-            let asked = browser.get(&authorize_path(&[(name, value)], &twice)).await;
-            let sent = asked.sent_to(CALLBACK);
+            let answer = browser.get(&authorize_path(&[(name, value)], &twice)).await;
+            let sent = answer.sent_to(CALLBACK);
             assert_eq!(sent["error"], "invalid_request", "{twice}");
             // With two states, neither is returned.
             assert_eq!(sent.contains_key("state"), name != "state", "{twice}");
         }
     }
     let resource = "resource=https%3A%2F%2Fapi.example.test";
-    let asked = browser.get(&authorize_path(&[], &format!("{resource}&{resource}"))).await;
-    asked.expect_login_page();
+    let answer = browser.get(&authorize_path(&[], &format!("{resource}&{resource}"))).await;
+    answer.expect_login_page();
 }

@@ -11,8 +11,8 @@ async fn reset(server: &TestServer, token: &str, new_password: &str) -> Answer {
     server.post("/api/auth/password/reset", &body).await
 }
 
-/// ID-03: an attacker who signed up with somebody else's address loses access when the owner of the
-/// address resets the password.
+/// ID-03: an attacker who signed up with the address of another person loses access when the owner
+/// of the address resets the password.
 #[tokio::test]
 async fn reset_locks_out_an_attacker_who_signed_up_with_the_address() {
     let server = TestServer::start().await;

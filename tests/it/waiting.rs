@@ -82,11 +82,11 @@ async fn unauthenticated_requests_store_nothing() {
 async fn pending_request_survives_failed_logins_and_page_changes() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let asked = browser.authorize(&[("login_hint", ADA)]).await;
-    let sealed = flow(&asked);
+    let login = browser.authorize(&[("login_hint", ADA)]).await;
+    let sealed = flow(&login);
 
     let wrong = [("username", ADA), ("password", "Wrong-0000")];
-    let page = browser.submit("/login", &asked, &wrong).await;
+    let page = browser.submit("/login", &login, &wrong).await;
     page.expect_status(400);
     let signup = browser.open("/signup", &page).await;
     signup.expect_status(200);
@@ -111,10 +111,10 @@ async fn pending_request_survives_failed_logins_and_page_changes() {
 async fn pending_request_expires_after_half_an_hour() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let asked = browser.authorize(&[]).await;
+    let login = browser.authorize(&[]).await;
     server.advance_seconds(20 * 60);
     let wrong = [("username", ADA), ("password", "Wrong-0000")];
-    let page = browser.submit("/login", &asked, &wrong).await;
+    let page = browser.submit("/login", &login, &wrong).await;
     server.advance_seconds(10 * 60);
 
     expect_start_again(
@@ -122,8 +122,8 @@ async fn pending_request_expires_after_half_an_hour() {
     );
     expect_start_again(&browser.open("/signup", &page).await);
     assert_eq!(server.database.count("session WHERE cookie_digest IS NOT NULL").await, 0);
-    let asked = browser.authorize(&[]).await;
-    assert!(browser.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
+    let login = browser.authorize(&[]).await;
+    assert!(browser.log_in(&login, ADA).await.sent_to(CALLBACK).contains_key("code"));
 }
 
 /// SS-01: a sealed request is rejected if it is altered, if it comes from another browser, and in a
@@ -132,27 +132,29 @@ async fn pending_request_expires_after_half_an_hour() {
 async fn sealed_request_is_valid_unaltered_in_its_browser_only() {
     let server = server().await;
     let (mut mine, mut other) = (Browser::of(&server), Browser::of(&server));
-    let asked = mine.authorize(&[]).await;
-    let (sealed, own) = (flow(&asked), csrf(&asked));
-    let theirs = csrf(&other.authorize(&[]).await);
+    let login = mine.authorize(&[]).await;
+    let (sealed, own_csrf) = (flow(&login), csrf(&login));
+    let other_csrf = csrf(&other.authorize(&[]).await);
 
-    expect_start_again(&submit_login(&mut other, &theirs, &sealed).await);
+    expect_start_again(&submit_login(&mut other, &other_csrf, &sealed).await);
     for at in [3, 10, sealed.len() / 2, sealed.len() - 20] {
         let mut altered = sealed.clone().into_bytes();
         altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
         let altered = String::from_utf8(altered).unwrap();
-        expect_start_again(&submit_login(&mut mine, &own, &altered).await);
+        expect_start_again(&submit_login(&mut mine, &own_csrf, &altered).await);
     }
     for invalid in ["v1.", "v1.AAAA", "v2.AAAA", &sealed[3..], &format!("{sealed}A"), &sealed[..99]]
     {
-        expect_start_again(&submit_login(&mut mine, &own, invalid).await);
+        expect_start_again(&submit_login(&mut mine, &own_csrf, invalid).await);
     }
     // Browsers and proxies record URLs, so a sealed request is not accepted there.
     for page in ["login", "signup", "consent"] {
         expect_start_again(&mine.get(&format!("/{page}?flow={sealed}")).await);
     }
     assert_eq!(server.database.count("session WHERE cookie_digest IS NOT NULL").await, 0);
-    assert!(submit_login(&mut mine, &own, &sealed).await.sent_to(CALLBACK).contains_key("code"));
+    assert!(
+        submit_login(&mut mine, &own_csrf, &sealed).await.sent_to(CALLBACK).contains_key("code")
+    );
 }
 
 /// MUST-069: the consent page does not accept a request that waits for a login.
@@ -187,20 +189,20 @@ async fn sealed_requests_open_at_other_instances_and_after_key_rotation() {
 
     for (from, to) in [(&server, &beside), (&beside, &server), (&server, &rotated)] {
         let mut browser = Browser::of(from);
-        let asked = browser.authorize(&[]).await;
+        let login = browser.authorize(&[]).await;
         let mut same_browser = Browser::of(to);
         same_browser.cookie.clone_from(&browser.cookie);
-        assert!(same_browser.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
+        assert!(same_browser.log_in(&login, ADA).await.sent_to(CALLBACK).contains_key("code"));
         server.advance_seconds(61);
     }
     // At an instance without the new key, the user must start again. The other instances still
     // accept the request.
     let mut browser = Browser::of(&rotated);
-    let asked = browser.authorize(&[]).await;
+    let login = browser.authorize(&[]).await;
     let mut outdated = Browser::of(&server);
     outdated.cookie.clone_from(&browser.cookie);
-    expect_start_again(&outdated.log_in(&asked, ADA).await);
-    assert!(browser.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
+    expect_start_again(&outdated.log_in(&login, ADA).await);
+    assert!(browser.log_in(&login, ADA).await.sent_to(CALLBACK).contains_key("code"));
 }
 
 /// The second tab needs no login, whether it is reloaded or its login form is submitted.
@@ -224,8 +226,8 @@ async fn second_tab_continues_after_the_login_in_the_first() {
 async fn consent_page_survives_a_login_and_leads_to_another_account() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let asked = browser.authorize(&asking("openid")).await;
-    let consent = browser.log_in(&asked, ADA).await.location();
+    let login = browser.authorize(&asking("openid")).await;
+    let consent = browser.log_in(&login, ADA).await.location();
     assert!(consent.starts_with(&format!("{ISSUER}/consent?flow=")), "{consent}");
     let page = browser.get(&consent).await;
     assert_eq!(browser.get(&consent).await.html(), page.html());
@@ -255,15 +257,15 @@ async fn account_keeps_its_newest_pending_requests_only() {
     let bobs = bob.authorize(&asking("openid")).await;
     let mut ada = Browser::of(&server);
     ada.log_in_alone(ADA).await;
-    let mut asked = Vec::new();
+    let mut redirects = Vec::new();
     for _ in 0..17 {
         server.advance_millis(10);
-        asked.push(ada.authorize(&asking("openid")).await);
+        redirects.push(ada.authorize(&asking("openid")).await);
     }
     assert_eq!(server.database.count(PENDING_TABLE).await, 17);
-    expect_start_again(&ada.get(&asked[0].location()).await);
-    for page in [&asked[1], &asked[16]] {
-        ada.get(&page.location()).await.expect_status(200);
+    expect_start_again(&ada.get(&redirects[0].location()).await);
+    for redirect in [&redirects[1], &redirects[16]] {
+        ada.get(&redirect.location()).await.expect_status(200);
     }
 
     let cookie = ada.cookie.clone();
@@ -327,12 +329,12 @@ async fn longest_request_fits_into_its_forms() {
         let fields = request(&[("state", "-"), ("nonce", "-")]);
         // The values are not escaped, so the body does not exceed 16 KiB.
         let body = format!("{fields}&state={state}&nonce={nonce}");
-        let asked = browser.request(Method::POST, "/oauth2/authorize").body(body);
-        let asked = asked.header("content-type", "application/x-www-form-urlencoded");
-        let asked = browser.send(asked).await;
+        let request = browser.request(Method::POST, "/oauth2/authorize").body(body);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let login = browser.send(request).await;
         let long = format!("{}@example.test", "a".repeat(240));
         let wrong = [("username", long.as_str()), ("password", &"ü".repeat(500))];
-        let page = browser.submit("/login", &asked, &wrong).await;
+        let page = browser.submit("/login", &login, &wrong).await;
         page.expect_status(400);
 
         let page = browser.open("/signup", &page).await;

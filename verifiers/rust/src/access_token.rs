@@ -80,7 +80,7 @@ impl AccessToken {
         &self.subject
     }
 
-    /// `user_id`: the user of the token, equal to [`subject`](Self::subject); `None` for client
+    /// `user_id`: the user of the token, equal to [`subject`](Self::subject). `None` for client
     /// credentials.
     #[must_use]
     pub fn user_id(&self) -> Option<&str> {
@@ -105,7 +105,7 @@ impl AccessToken {
         self.session_id.as_deref()
     }
 
-    /// `scope`, values separated by spaces; empty if the claim is absent.
+    /// `scope`: values separated by spaces. Empty if the claim is absent.
     #[must_use]
     pub fn scope(&self) -> &str {
         &self.scope
@@ -123,7 +123,7 @@ impl AccessToken {
         self.issued_at
     }
 
-    /// `exp`, in seconds since the Unix epoch; the leeway is not added.
+    /// `exp`, in seconds since the Unix epoch. The leeway is not added.
     #[must_use]
     pub fn expires_at(&self) -> u64 {
         self.expires_at

@@ -33,7 +33,7 @@ impl<'a> Claims<'a> {
             .ok_or(VerifyError::MissingOrInvalidClaim(name))
     }
 
-    /// An optional string claim; `null` does not count as absent.
+    /// An optional string claim. `null` does not count as absent.
     pub(crate) fn optional_text(&self, name: &'static str) -> Result<Option<&str>, VerifyError> {
         match self.0.get(name) {
             None => Ok(None),
@@ -47,7 +47,7 @@ impl<'a> Claims<'a> {
         self.optional_seconds(name)?.ok_or(VerifyError::MissingOrInvalidClaim(name))
     }
 
-    /// An optional `NumericDate`; `null` does not count as absent.
+    /// An optional `NumericDate`. `null` does not count as absent.
     ///
     /// RFC 7519 §2 also allows fractions. Signet issues none, and parsers that round differently
     /// would read different times from one token, so they are refused.

@@ -87,7 +87,7 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
-    /// The name of this reason for logs and metrics; see [`VerifyError::code`].
+    /// The name of this reason for logs and metrics. See [`VerifyError::code`].
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

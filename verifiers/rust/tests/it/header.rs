@@ -17,7 +17,7 @@ use crate::harness::with;
 use crate::harness::with_raw;
 use crate::harness::without;
 
-/// RFC 9068 §4; JW-06 for verifiers.
+/// RFC 9068 §4, and JW-06 for verifiers.
 #[test]
 fn both_spellings_of_typ_are_accepted_in_any_case() {
     for typ in ["at+jwt", "AT+JWT", "At+Jwt", "application/at+jwt", "Application/AT+JWT"] {
