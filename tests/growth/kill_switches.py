@@ -39,7 +39,7 @@ SETTINGS = {
     "SIGNET_REQUESTS_PER_MINUTE": "1000000",
     "SIGNET_LOG": "warn",
 }
-FIRST_INDEX = 10_000
+FIRST_INDEX = 10_000  # in the status list, for the inserted sessions
 # Password hashes per request. Their duration is subtracted.
 HASHES = {"end the other sessions": 0, "change the password": 2, "reset": 1, "delete": 1}
 COMMANDS = {"account disable": "disable", "account end-sessions": "end-sessions"}

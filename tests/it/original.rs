@@ -41,7 +41,7 @@ async fn used_refresh_token_is_rejected_and_its_successor_stays_valid() {
     let third = beside.refresh(&second.refresh_token).await.tokens();
     server.me(&third.access_token).await.expect_status(200);
 
-    // Reuse of an older token, or after an outage, does not end the session either.
+    // Neither the reuse of an older token nor an outage ends the session.
     server.outage(-2, 5).await;
     for spent in [&first, &second] {
         server.refresh(&spent.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");

@@ -35,7 +35,10 @@ async fn password_change_ends_all_other_sessions() {
     server.refresh(&bob.refresh_token).await.expect_status(200);
     // Rows are updated after the sessions have ended.
     let ended = "session WHERE end_reason = 'password_changed'";
-    eventually("its row has the reason", async || server.database.count(ended).await == 1).await;
+    eventually("the row of the other session has the reason", async || {
+        server.database.count(ended).await == 1
+    })
+    .await;
     let events = server.database.events().await;
     assert_eq!(events.iter().filter(|event| *event == "password_changed").count(), 1);
 }

@@ -52,7 +52,7 @@ async fn documents_have_type_etag_and_configured_max_age() {
     }
 }
 
-/// RFC 9110 §13.1.2: a matching `If-None-Match` gets a 304, any other the document.
+/// RFC 9110 §13.1.2: with any other `If-None-Match`, the response contains the document.
 #[tokio::test]
 async fn matching_if_none_match_gets_a_304() {
     let server = TestServer::start().await;

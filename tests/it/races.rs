@@ -1,4 +1,4 @@
-//! Concurrent requests, at one or several instances, have the effect of one request.
+//! Concurrent refreshes, logouts and sign-ups, at one or several instances.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

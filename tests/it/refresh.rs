@@ -21,7 +21,7 @@ async fn reuse_events(server: &TestServer) -> i64 {
     server.database.count("auth_event WHERE type = 'token_reuse'").await
 }
 
-/// RF-01: only a second holder of the token can send one older than the predecessor.
+/// RF-01: a token that is older than the predecessor must come from a second holder.
 #[tokio::test]
 async fn token_older_than_the_predecessor_ends_the_session_and_logs_both_addresses() {
     let server = TestServer::start().await;
@@ -123,7 +123,7 @@ async fn predecessor_of_a_used_successor_ends_the_session() {
     }
 }
 
-/// RF-02, RF-03: the tenth second is not part of the window.
+/// RF-02, RF-03: exactly ten seconds after the rotation, the window has ended.
 #[tokio::test]
 async fn retry_window_ends_exactly_ten_seconds_after_the_rotation() {
     let server = TestServer::start().await;

@@ -36,7 +36,7 @@ async fn refresh_that_cannot_be_audited_changes_nothing() {
     assert_eq!(server.database.events().await, ["signup", "token_refreshed"]);
 }
 
-/// RF-05: reuse ends a session only if it is recorded.
+/// RF-05: reuse ends a session only if the reuse is recorded.
 #[tokio::test]
 async fn reuse_that_cannot_be_audited_ends_no_session() {
     let server = TestServer::start().await;

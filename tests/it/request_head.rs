@@ -12,8 +12,8 @@ async fn get(server: &TestServer, path: &str, fields: &str) -> Answer {
     server.raw(request.as_bytes()).await.answer
 }
 
-/// DS-02: larger targets get an error envelope. Targets beyond hyper's own limit get a response
-/// without a body.
+/// DS-02: larger targets get an error envelope. Targets beyond hyper's own limit get hyper's
+/// response without a body.
 #[tokio::test]
 async fn request_target_of_more_than_8_kib_is_rejected() {
     let server = TestServer::start().await;

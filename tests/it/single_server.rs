@@ -42,7 +42,7 @@ async fn second_server_on_one_sqlite_file_refuses_to_start() {
     assert_eq!(database.count("outage").await, 0, "the first server did not crash");
 }
 
-/// W17: this allows a server to be replaced.
+/// W17: so a new server can replace a running one.
 #[tokio::test]
 async fn second_server_takes_over_when_the_first_exits() {
     let database = TestDatabase::create().await;

@@ -331,7 +331,7 @@ async fn past_time_gets_a_501_and_unknown_list_a_404() {
     assert_eq!(posted.header("allow"), "GET, HEAD");
 }
 
-/// So verifiers still have a valid list in an outage of almost its whole lifetime, whenever the
+/// Verifiers then still have a valid list in an outage of almost its whole lifetime, whenever the
 /// outage begins.
 #[tokio::test]
 async fn status_list_is_re_signed_long_before_it_expires() {
@@ -348,7 +348,7 @@ async fn status_list_is_re_signed_long_before_it_expires() {
     eventually("the list is signed again", async || iat().await == before + 300).await;
 }
 
-/// So the list stays valid when the previous key is removed.
+/// A list signed with the current key stays valid when the previous key is removed.
 #[tokio::test]
 async fn status_list_is_signed_with_the_current_key() {
     let server = TestServer::with(|config| config.keys.key_reload_seconds = 1).await;

@@ -251,7 +251,7 @@ async fn secret_guesses_are_limited_without_affecting_others() {
     }
 }
 
-/// MUST-105..108, AZ-07, CO-12: legacy grants cannot be registered.
+/// MUST-105..108, AZ-07, CO-12: legacy grants are not supported, and other grants only if registered.
 #[tokio::test]
 async fn only_registered_grants_work() {
     let server = TestServer::start().await;
