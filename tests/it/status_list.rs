@@ -331,8 +331,8 @@ async fn past_time_gets_a_501_and_unknown_list_a_404() {
     assert_eq!(posted.header("allow"), "GET, HEAD");
 }
 
-/// Verifiers then still have a valid list in an outage of almost its whole lifetime, whenever the
-/// outage begins.
+/// Early re-signing leaves verifiers a valid list in an outage of almost its whole lifetime,
+/// whenever the outage begins.
 #[tokio::test]
 async fn status_list_is_re_signed_long_before_it_expires() {
     let server = TestServer::start().await;
