@@ -90,7 +90,7 @@ PERSON = 200  # the number of the account in all queries; it has one row of each
 
 
 def value(table: str, column: str, operator: str) -> Any:
-    """A value for a parameter that a statement compares a column with, or sets the column to."""
+    """A value for a parameter that is compared with a column or assigned to it."""
     if operator == "LIMIT":
         return 10
     if operator == "OFFSET":

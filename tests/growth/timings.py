@@ -186,7 +186,7 @@ OPERATIONS: list[tuple[str, Callable[[Installation], None]]] = [
 
 
 def cpu_milliseconds(pid: int) -> float:
-    """CPU time of a process in milliseconds. Other load on the machine affects it least."""
+    """CPU time of a process in milliseconds. Other load on the machine hardly affects it."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((it / "schedstat").read_text().split()[0]) for it in tasks) / 1e6
 

@@ -63,7 +63,7 @@ async fn cookie_of_the_previous_name_is_accepted_and_renamed() {
     browser.cookie = Some(old.clone());
     browser.get("/account").await.expect_status(200);
 
-    assert_eq!(browser.cookie.unwrap(), cookie, "the cookie was already set under the new name");
+    assert_eq!(browser.cookie.unwrap(), cookie, "the first response sets the new name");
     // A login at an instance of the previous version sets the old name only.
     let outdated = format!("{name}={}; {old}", "a".repeat(43));
     assert!(is_logged_in(&server, &outdated).await);

@@ -201,7 +201,7 @@ async fn restored_backup_is_refused_again() {
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// Commands do not increase the count of commits, by which the server detects an older backup.
+/// The server detects an older backup by its count of commits. Commands do not increase this count.
 #[tokio::test]
 async fn commands_do_not_make_an_older_backup_look_newer() {
     let (mut server, ada) = Box::pin(server_with_backup()).await;
