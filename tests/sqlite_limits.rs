@@ -1,7 +1,7 @@
-//! W1: SQLite runs out of pages, and of memory, inside a transaction of the writer. Writes
-//! acknowledged afterwards are stored. A separate program, because a memory limit of SQLite cannot be
-//! removed.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where it fails")]
+//! W1: after SQLite has run out of pages or memory inside a write transaction, later writes that
+//! are acknowledged are stored. This is a separate program, because a memory limit of SQLite cannot
+//! be removed.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ async fn store(db: &Db, id: u32, bytes: u64) -> Result<(), DbErr> {
     run(db, &format!("INSERT INTO filler VALUES ({id}, randomblob({bytes}))")).await
 }
 
-/// The rows that another connection reads.
+/// The ids of the rows that another connection reads.
 async fn stored(url: &str) -> Vec<u32> {
     let db = Database::connect(format!("{url}?mode=ro")).await.unwrap();
     let sql = "SELECT id FROM filler ORDER BY id";
@@ -65,21 +65,22 @@ async fn acknowledged_writes_after_a_failure_are_stored() {
     let mut acknowledged = vec![1];
     store(&db, 1, 1).await.unwrap();
 
-    // SQLITE_FULL, by a limit of the writer's connection, which is closed with it.
-    let most = pragma(&db, "page_count").await + 16;
-    run(&db, &format!("PRAGMA max_page_count = {most}")).await.unwrap();
+    // SQLITE_FULL, caused by a limit of the writer's connection. The limit ends when the connection
+    // is closed.
+    let max_pages = pragma(&db, "page_count").await + 16;
+    run(&db, &format!("PRAGMA max_page_count = {max_pages}")).await.unwrap();
     let full = store(&db, 2, MIB).await.unwrap_err();
     assert!(full.to_string().contains("full"), "{full}");
-    // Refused until the reserved space has been created again.
-    let begun = Instant::now();
+    // Writes are refused until the reserved space has been created again.
+    let started = Instant::now();
     while let Err(refused) = store(&db, 3, MIB).await {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{refused}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{refused}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     acknowledged.push(3);
     assert_eq!(stored(&url).await, acknowledged);
 
-    // SQLITE_NOMEM: one row needs more memory than is left; others do not.
+    // SQLITE_NOMEM: one row needs more memory than is left; the later rows do not.
     run(&db, &format!("PRAGMA hard_heap_limit = {}", 24 * MIB)).await.unwrap();
     let failed = store(&db, 7, 32 * MIB).await.unwrap_err();
     assert!(failed.to_string().contains("memory"), "{failed}");

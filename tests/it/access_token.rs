@@ -50,7 +50,7 @@ async fn access_token_contains_exactly_the_documented_claims() {
     claims["sid"].as_str().unwrap().parse::<Uuid>().unwrap();
 }
 
-/// JW-03: not even two responses to one refresh share a `jti`.
+/// JW-03: even two responses for the same refresh token have different `jti` values.
 #[tokio::test]
 async fn jti_is_unique() {
     let server = TestServer::start().await;
@@ -88,7 +88,7 @@ async fn sub_is_a_stable_id_and_not_the_email_address() {
     assert_eq!(subject, signed_up.user_id);
     assert_eq!([&second["sub"], &third["sub"]], [&first["sub"]; 2]);
     assert_ne!(bobs["sub"], first["sub"]);
-    // A refresh belongs to the same login; a second login is a different one.
+    // A refresh continues the session of its login. A second login starts another session.
     assert_eq!((&third["sid"], &third["auth_time"]), (&second["sid"], &second["auth_time"]));
     assert_ne!(second["sid"], first["sid"]);
     assert_ne!(second["auth_time"], first["auth_time"]);
@@ -98,7 +98,7 @@ async fn sub_is_a_stable_id_and_not_the_email_address() {
 #[tokio::test]
 async fn logout_invalidates_the_access_token_immediately() {
     let server = TestServer::start().await;
-    let other = server.beside().await;
+    let other = server.another_instance().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let second = server.refresh(&first.refresh_token).await.tokens();
     server.me(&first.access_token).await.expect_status(200);
@@ -163,21 +163,21 @@ async fn www_authenticate_names_an_error_only_if_a_token_was_sent() {
     let endpoints = [(Method::GET, "/api/auth/me"), (Method::POST, "/api/auth/logout")];
 
     for (method, path) in endpoints {
-        let ask = |value: &str| {
+        let send = |value: &str| {
             Answer::of(server.request(method.clone(), path).header("authorization", value))
         };
         let without = Answer::of(server.request(method.clone(), path)).await;
         without.expect_error(401, "UNAUTHORIZED");
         assert_eq!(without.header("www-authenticate"), "Bearer");
-        for nothing in ["", "Basic YTpi", "Digest username=a", &token] {
-            let answer = ask(nothing).await;
+        for without_token in ["", "Basic YTpi", "Digest username=a", &token] {
+            let answer = send(without_token).await;
 
             let envelope = answer.expect_error(401, "UNAUTHORIZED");
-            assert_eq!(answer.header("www-authenticate"), "Bearer", "{nothing}");
+            assert_eq!(answer.header("www-authenticate"), "Bearer", "{without_token}");
             assert_eq!(envelope["error"]["message"], "Authentication required");
         }
         for wrong in ["Bearer x", "Bearer a.b.c", &format!("Bearer {token}x")] {
-            let answer = ask(wrong).await;
+            let answer = send(wrong).await;
 
             answer.expect_error(401, "UNAUTHORIZED");
             assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"");

@@ -23,7 +23,7 @@ async fn account_disable_ends_sessions_and_enable_does_not_restore_them() {
     let printed = server.account_command(&["disable", "ADA@example.test"]).await;
 
     assert_eq!(printed, "disabled; 2 sessions ended\n");
-    let assert_out = async || {
+    let assert_logged_out = async || {
         for tokens in &tokens {
             server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
             server.sessions(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
@@ -31,17 +31,17 @@ async fn account_disable_ends_sessions_and_enable_does_not_restore_them() {
             refused.expect_error(401, "INVALID_REFRESH_TOKEN");
         }
     };
-    assert_out().await;
+    assert_logged_out().await;
     server.log_in(ADA, PASSWORD).await.expect_error(401, "AUTH_FAILED");
     server.refresh(&bob.refresh_token).await.expect_status(200);
 
     assert_eq!(server.account_command(&["enable", ADA]).await, "enabled\n");
 
-    assert_out().await;
+    assert_logged_out().await;
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// AU-01: each change is one event; repeating it adds none.
+/// AU-01: each change is one event. A repeated command adds none.
 #[tokio::test]
 async fn operator_actions_are_audited_once() {
     let server = TestServer::start().await;
@@ -66,22 +66,22 @@ async fn operator_actions_are_audited_once() {
         "no session was live\n",
     ];
     assert_eq!(printed, expected);
-    let told = "SELECT type FROM auth_event WHERE reason = 'by the operator' ORDER BY id";
+    let types = "SELECT type FROM auth_event WHERE reason = 'by the operator' ORDER BY id";
     assert_eq!(
-        server.database.column::<String>(told).await,
+        server.database.column::<String>(types).await,
         ["account_disabled", "account_enabled", "session_revoked", "account_deleted"]
     );
 }
 
 #[tokio::test]
-async fn account_logout_ends_sessions_and_the_owner_can_log_in_again() {
+async fn end_sessions_command_ends_sessions_and_permits_a_new_login() {
     let server = TestServer::start().await;
-    let mine = server.sign_up(ADA).await.tokens();
+    let ada = server.sign_up(ADA).await.tokens();
 
     server.account_command(&["end-sessions", ADA]).await;
 
-    server.me(&mine.access_token).await.expect_error(401, "UNAUTHORIZED");
-    server.refresh(&mine.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    server.me(&ada.access_token).await.expect_error(401, "UNAUTHORIZED");
+    server.refresh(&ada.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
@@ -114,7 +114,7 @@ async fn account_list_and_show_print_details_and_no_secret() {
     let begins = |line: &str, id, rest: &str| line.starts_with(&format!("{id}  {rest}"));
     assert!(begins(lines[0], ada.user_id, "ada@example.test  enabled  last login 2"), "{list}");
     assert!(begins(lines[1], bob.user_id, "bob@example.test  disabled  last login 2"), "{list}");
-    for part in [ada.user_id.to_string(), TestServer::session_of(&ada.access_token)] {
+    for part in [ada.user_id.to_string(), TestServer::session_id(&ada.access_token)] {
         assert!(view.contains(&part), "{view}");
     }
     for (name, value) in
@@ -129,7 +129,6 @@ async fn account_list_and_show_print_details_and_no_secret() {
     assert!(!view.contains("$argon2") && !list.contains("$argon2"));
 }
 
-/// A list of many accounts contains each of them once.
 #[tokio::test]
 async fn account_list_contains_every_account_once() {
     let server = TestServer::start().await;
@@ -163,14 +162,14 @@ async fn account_commands_reject_an_unknown_address() {
     let server = TestServer::start().await;
 
     for command in ["show", "disable", "enable", "delete", "end-sessions", "reset-password"] {
-        let said = run_rejected(&server, &[command, "nobody@example.test"]).await;
-        assert!(said.contains("there is no account with this address"), "{command}: {said}");
-        let said = run_rejected(&server, &[command, "nobody"]).await;
-        assert!(said.contains("the address must contain exactly one @"), "{command}: {said}");
+        let message = run_rejected(&server, &[command, "nobody@example.test"]).await;
+        assert!(message.contains("there is no account with this address"), "{command}: {message}");
+        let message = run_rejected(&server, &[command, "nobody"]).await;
+        assert!(message.contains("the address must contain exactly one @"), "{command}: {message}");
     }
 }
 
-/// SS-12, AT-10: a disabled account is granted nothing, even by requests under way.
+/// SS-12, AT-10: requests in flight give a disabled account no valid session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn account_disable_invalidates_requests_in_flight() {
     let server = TestServer::with(|config| {
@@ -178,12 +177,12 @@ async fn account_disable_invalidates_requests_in_flight() {
         config.passwords.hash_backlog_seconds = 60;
     })
     .await;
-    let mine = server.sign_up(ADA).await.tokens();
+    let ada = server.sign_up(ADA).await.tokens();
     server.database.delay_after_inserts_into("session").await;
 
     let racing = (0..20).map(async |n: u32| {
         if n.is_multiple_of(4) {
-            server.refresh(&mine.refresh_token).await
+            server.refresh(&ada.refresh_token).await
         } else {
             server.log_in(ADA, PASSWORD).await
         }
@@ -200,7 +199,8 @@ async fn account_disable_invalidates_requests_in_flight() {
     assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 0);
 }
 
-/// D2: answers "X cannot log in": what failed, why, from where, and whether a limit is reached.
+/// D2: the output explains why a user cannot log in: each failure with its reason and address, and
+/// whether a limit is reached.
 #[tokio::test]
 async fn account_show_lists_login_failures_and_reached_limits() {
     let server = TestServer::start().await;
@@ -228,14 +228,14 @@ async fn account_show_lists_login_failures_and_reached_limits() {
     let view = server.account_command(&["show", ADA]).await;
     assert!(view.contains("  login_failed  disabled  from "), "{view}");
 
-    // Also for an address without an account: the user may have mistyped it.
+    // Failures are also listed for an address without an account: the user may have mistyped it.
     let program = Program::new(&server.database);
     let output = program.run(&["account", "show", "nobody@example.test"]).await;
-    let said = String::from_utf8(output.stdout).unwrap();
+    let message = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("  login_failed  unknown_account  from "), "{said}");
+    assert!(message.contains("  login_failed  unknown_account  from "), "{message}");
     let stored = server.database.count("auth_event WHERE reason LIKE '%nobody%'").await;
-    assert_eq!(stored, 0, "the address itself is not kept");
+    assert_eq!(stored, 0, "the address itself is not stored");
 }
 
 #[tokio::test]
@@ -247,12 +247,12 @@ async fn account_commands_accept_an_account_id() {
     assert!(server.account_command(&["show", &id]).await.contains("address     ada@example.test"));
     assert_eq!(server.account_command(&["disable", &id]).await, "disabled; 1 session ended\n");
     assert_eq!(server.account_command(&["enable", &id]).await, "enabled\n");
-    let nobody = "01a22a16-66f7-70d0-932b-c5a1a930e68e";
-    let said = run_rejected(&server, &["show", nobody]).await;
-    assert!(said.contains("there is no account"), "{said}");
+    let unknown_id = "01a22a16-66f7-70d0-932b-c5a1a930e68e";
+    let message = run_rejected(&server, &["show", unknown_id]).await;
+    assert!(message.contains("there is no account"), "{message}");
     server.account_command(&["delete", &id]).await;
-    let said = run_rejected(&server, &["show", &id]).await;
-    assert!(said.contains("there is no account"), "{said}");
+    let message = run_rejected(&server, &["show", &id]).await;
+    assert!(message.contains("there is no account"), "{message}");
 }
 
 #[tokio::test]
@@ -290,14 +290,14 @@ async fn account_list_supports_filters_and_json() {
     assert_eq!(addresses(list(&["--address", "a_a@"]).await), ["a_a@example.test"]);
 }
 
-/// A script without `--yes` deletes no account.
+/// A script that does not pass `--yes` deletes no account.
 #[tokio::test]
 async fn account_delete_asks_for_confirmation() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
 
-    let said = run_rejected(&server, &["delete", ADA]).await;
+    let message = run_rejected(&server, &["delete", ADA]).await;
 
-    assert!(said.contains("--yes") && said.contains(&ada.user_id.to_string()), "{said}");
+    assert!(message.contains("--yes") && message.contains(&ada.user_id.to_string()), "{message}");
     server.me(&ada.access_token).await.expect_status(200);
 }

@@ -11,22 +11,22 @@ const ADA: &str = "ada@example.test";
 #[tokio::test]
 async fn account_deletion_ends_all_sessions() {
     let server = TestServer::start().await;
-    let mine = server.sign_up(ADA).await.tokens();
+    let ada = server.sign_up(ADA).await.tokens();
     let other = server.log_in(ADA, PASSWORD).await.tokens();
     let bob = server.sign_up("bob@example.test").await.tokens();
 
-    let answer = server.delete_me(&mine.access_token, PASSWORD).await;
+    let answer = server.delete_me(&ada.access_token, PASSWORD).await;
 
     answer.expect_status(204);
     assert!(answer.body.is_empty());
-    for tokens in [&mine, &other] {
+    for tokens in [&ada, &other] {
         server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
         server.sessions(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
         let refused = server.refresh(&tokens.refresh_token).await;
         refused.expect_error(401, "INVALID_REFRESH_TOKEN");
     }
     server.log_in(ADA, PASSWORD).await.expect_error(401, "AUTH_FAILED");
-    let again = server.delete_me(&mine.access_token, PASSWORD).await;
+    let again = server.delete_me(&ada.access_token, PASSWORD).await;
     again.expect_error(401, "UNAUTHORIZED");
     server.refresh(&bob.refresh_token).await.expect_status(200);
     eventually("all rows are deleted", async || server.database.count("account").await == 1).await;
@@ -53,17 +53,17 @@ async fn sign_up_with_a_deleted_accounts_address_creates_a_new_sub() {
     server.me(&after.access_token).await.expect_status(200);
 }
 
-/// AU-01, AU-07: the audit log keeps that the account was deleted, but not its address.
+/// AU-01, AU-07: the audit log records the deletion, but not the address of the account.
 #[tokio::test]
 async fn audit_log_keeps_the_id_but_not_the_address_of_a_deleted_account() {
     let server = TestServer::start().await;
-    let mine = server.sign_up(ADA).await.tokens();
+    let ada = server.sign_up(ADA).await.tokens();
 
-    server.delete_me(&mine.access_token, PASSWORD).await.expect_status(204);
+    server.delete_me(&ada.access_token, PASSWORD).await.expect_status(204);
 
     assert_eq!(server.database.events().await, ["signup", "account_deleted"]);
-    let told = "SELECT reason FROM auth_event WHERE type = 'account_deleted'";
-    assert_eq!(server.database.column::<String>(told).await, ["by its owner"]);
+    let reasons = "SELECT reason FROM auth_event WHERE type = 'account_deleted'";
+    assert_eq!(server.database.column::<String>(reasons).await, ["by its owner"]);
     let dump = format!("{:?}", server.database.dump().await);
     assert!(!dump.contains("ada@"), "{dump}");
 }
@@ -72,24 +72,24 @@ async fn audit_log_keeps_the_id_but_not_the_address_of_a_deleted_account() {
 #[tokio::test]
 async fn account_deletion_rejects_a_wrong_password() {
     let server = TestServer::start().await;
-    let mine = server.sign_up(ADA).await.tokens();
+    let ada = server.sign_up(ADA).await.tokens();
     server.sign_up("bob@example.test").await.expect_status(201);
 
     for wrong in ["", "wrong", "null"] {
-        let refused = server.delete_me(&mine.access_token, wrong).await;
+        let refused = server.delete_me(&ada.access_token, wrong).await;
         refused.expect_error(401, "AUTH_FAILED");
     }
 
-    let request = server.as_owner(reqwest::Method::DELETE, "/api/auth/me", &mine.access_token);
+    let request = server.as_user(reqwest::Method::DELETE, "/api/auth/me", &ada.access_token);
     Answer::of(request).await.expect_error(415, "UNSUPPORTED_MEDIA_TYPE");
-    server.refresh(&mine.refresh_token).await.expect_status(200);
+    server.refresh(&ada.refresh_token).await.expect_status(200);
     assert_eq!(server.database.count("account").await, 2);
     let recorded = "auth_event WHERE type = 'login_failed' \
                     AND reason = 'wrong_password_for_account_deletion'";
     assert_eq!(server.database.count(recorded).await, 3);
 }
 
-/// ID-06, AT-10: a deleted account is granted nothing, even by requests under way.
+/// ID-06, AT-10: requests in flight give a deleted account no valid session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn account_deletion_invalidates_requests_in_flight() {
     let server = TestServer::with(|config| {
@@ -97,29 +97,29 @@ async fn account_deletion_invalidates_requests_in_flight() {
         config.passwords.hash_backlog_seconds = 60;
     })
     .await;
-    let beside = server.beside().await;
-    let mine = server.sign_up(ADA).await.tokens();
+    let second_instance = server.another_instance().await;
+    let ada = server.sign_up(ADA).await.tokens();
     let other = server.log_in(ADA, PASSWORD).await.tokens();
     server.database.delay_after_inserts_into("session").await;
 
-    let racing = (0..20).map(async |n: u32| {
-        let instance = if n.is_multiple_of(2) { &server } else { &beside };
+    let requests = (0..20).map(async |n: u32| {
+        let instance = if n.is_multiple_of(2) { &server } else { &second_instance };
         if n.is_multiple_of(4) {
             instance.refresh(&other.refresh_token).await
         } else {
             instance.log_in(ADA, PASSWORD).await
         }
     });
-    let deleting = beside.delete_me(&mine.access_token, PASSWORD);
-    let (raced, deleted) = join(join_all(racing), deleting).await;
+    let deleting = second_instance.delete_me(&ada.access_token, PASSWORD);
+    let (answers, deleted) = join(join_all(requests), deleting).await;
 
     deleted.expect_status(204);
-    for answer in raced.iter().filter(|answer| answer.status != 200) {
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
         answer.expect_status(401);
     }
-    for tokens in raced.iter().filter(|answer| answer.status == 200).map(Answer::tokens) {
+    for tokens in answers.iter().filter(|answer| answer.status == 200).map(Answer::tokens) {
         server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
-        let refused = beside.refresh(&tokens.refresh_token).await;
+        let refused = second_instance.refresh(&tokens.refresh_token).await;
         refused.expect_error(401, "INVALID_REFRESH_TOKEN");
     }
     assert_eq!(server.database.count("account").await, 0);

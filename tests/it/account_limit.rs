@@ -1,4 +1,4 @@
-//! Password guesses at one account are limited, regardless of the number of addresses.
+//! Password guesses at one account are limited, regardless of the number of client addresses.
 
 use futures_util::future::join_all;
 
@@ -14,8 +14,8 @@ async fn guess(server: &TestServer, email: &str, times: usize) -> Vec<u16> {
     statuses
 }
 
-/// RL-06: ten attempts a minute across addresses and spellings; the limit applies to the owner,
-/// too, but not for long.
+/// RL-06: ten attempts per minute, across client addresses and spellings. The limit also blocks the
+/// owner, until the minute has passed.
 #[tokio::test]
 async fn account_limit_is_ten_logins_per_minute() {
     let server = TestServer::start().await;
@@ -35,8 +35,8 @@ async fn account_limit_is_ten_logins_per_minute() {
     later.expect_status(200);
 }
 
-/// RL-07: a correct password counts like a wrong one at its account and does not reset its window.
-/// Otherwise an attacker could clear another account's window with their own logins.
+/// RL-07: a correct password counts against the account limit like a wrong one, and does not reset
+/// the window. Otherwise an attacker could clear another account's window with their own logins.
 #[tokio::test]
 async fn correct_password_counts_against_the_account_limit() {
     let server = TestServer::start().await;
@@ -50,7 +50,7 @@ async fn correct_password_counts_against_the_account_limit() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// RL-08: a correct password gives its address no additional attempts.
+/// RL-08: a correct password gives its client address no additional attempts.
 #[tokio::test]
 async fn correct_password_does_not_count_against_the_address_limit() {
     let server = TestServer::start().await;
@@ -64,7 +64,7 @@ async fn correct_password_does_not_count_against_the_address_limit() {
     assert_eq!(statuses, [401, 401, 401, 401, 200, 200, 401, 429]);
 }
 
-/// RL-12: an attempt refused by one limit is not counted by the others.
+/// RL-12: an attempt that one limit rejects is not counted for other limits.
 #[tokio::test]
 async fn attempt_rejected_by_the_address_limit_is_not_counted_for_the_account() {
     let server = TestServer::start().await;
@@ -96,8 +96,8 @@ async fn account_limit_applies_equally_to_unknown_accounts() {
     }
 }
 
-/// RL-07: removing a successful attempt does not interfere with an attempt that is being counted in
-/// the same window.
+/// RL-07: removing a successful attempt from a window does not affect another attempt that is being
+/// counted in it.
 #[tokio::test]
 async fn concurrent_logins_of_the_owner_all_succeed() {
     let server = TestServer::with(|config| {
@@ -109,14 +109,14 @@ async fn concurrent_logins_of_the_owner_all_succeed() {
     // Long enough for one attempt to finish while another is between two statements.
     server.database.delay_after_inserts_into("attempt").await;
 
-    let tab = async |_| {
+    let log_in_three_times = async |_| {
         let mut statuses = Vec::new();
         for _ in 0..3 {
             statuses.push(server.log_in(ADA, PASSWORD).await.status);
         }
         statuses
     };
-    let statuses = join_all((0..6).map(tab)).await.concat();
+    let statuses = join_all((0..6).map(log_in_three_times)).await.concat();
 
     assert_eq!(statuses, [200; 18]);
 }

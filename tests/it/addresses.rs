@@ -1,11 +1,11 @@
-//! Two spellings of one email address are one account, in all scripts, and beside rows of earlier
-//! versions.
+//! All spellings of an email address belong to one account, in all scripts, even if earlier
+//! versions have created the rows.
 
 use reqwest::Method;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, WEB};
+use crate::harness::oauth::{Browser, WEB_CLIENT};
 use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
 /// Inserts an account as the previous version did, with the test password.
@@ -24,7 +24,8 @@ async fn insert_as_previous_version(server: &TestServer, email: &str, canonical:
         .await;
 }
 
-/// A stopped server: housekeeping of a running one could fold a row before the next is inserted.
+/// A stopped server. The background tasks of a running server could fold one row before the test
+/// has inserted the next.
 async fn stopped_server() -> TestServer {
     let mut server = TestServer::with(|config| config.service.issuer = None).await;
     server.sign_up("seed@example.test").await.expect_status(201);
@@ -36,7 +37,7 @@ async fn stopped_server() -> TestServer {
 #[tokio::test]
 async fn addresses_equal_after_case_folding_are_one_account() {
     let server = TestServer::start().await;
-    let other = server.beside().await;
+    let other = server.another_instance().await;
     for (typed, others) in [
         ("νίκος.p@example.test", ["ΝΊΚΟΣ.P@example.test", "Νίκοσ.P@Example.test"]),
         ("Straße@example.test", ["STRASSE@example.test", "straSSe@example.test"]),
@@ -66,11 +67,11 @@ async fn spellings_of_an_address_share_the_account_limit() {
     }
 }
 
-/// W11: invisible characters do not make a second account.
+/// W11: addresses that differ only in invisible characters cannot become different accounts.
 #[tokio::test]
 async fn addresses_with_invisible_characters_are_rejected() {
     let server = TestServer::start().await;
-    for hidden in [
+    for invisible in [
         '\u{3164}',
         '\u{115f}',
         '\u{1160}',
@@ -87,9 +88,9 @@ async fn addresses_with_invisible_characters_are_rejected() {
         '\u{feff}',
         '\u{e0041}',
     ] {
-        let email = format!("ali{hidden}ce@example.test");
+        let email = format!("ali{invisible}ce@example.test");
         let answer = server.sign_up(&email).await;
-        assert_eq!(answer.status, 400, "U+{:04X}", u32::from(hidden));
+        assert_eq!(answer.status, 400, "U+{:04X}", u32::from(invisible));
         answer.expect_error(400, "VALIDATION_ERROR");
     }
     assert_eq!(server.database.count("account").await, 0);
@@ -116,18 +117,18 @@ async fn addresses_in_any_script_can_sign_up() {
 #[tokio::test]
 async fn email_is_always_accompanied_by_email_verified() {
     let server = TestServer::start().await;
-    let web = server.apply(WEB).await.remove(0);
+    let web = server.register_clients(WEB_CLIENT).await.remove(0);
     let signed_up = server.sign_up("Ada@Example.Test").await;
     let tokens = signed_up.tokens();
     let me = server.me(&tokens.access_token).await;
     let refreshed = server.refresh(&tokens.refresh_token).await;
     let claims = json!({ "id_token": { "email": null } }).to_string();
     let more = [("scope", "openid email offline_access"), ("claims", claims.as_str())];
-    let code = Browser::of(&server).code("ada@example.test", &more).await;
+    let code = Browser::of(&server).log_in_for_code("ada@example.test", &more).await;
     let granted = server.redeem(&web, &code).await;
     let userinfo = server.userinfo(&granted.text("access_token")).await;
 
-    for said in [
+    for object in [
         signed_up.json(),
         refreshed.json(),
         me.json(),
@@ -137,8 +138,8 @@ async fn email_is_always_accompanied_by_email_verified() {
         TestServer::claims(&granted.text("id_token")),
         userinfo.json(),
     ] {
-        assert_eq!(said["email"], "ada@example.test", "{said}");
-        assert_eq!(said["email_verified"], false, "{said}");
+        assert_eq!(object["email"], "ada@example.test", "{object}");
+        assert_eq!(object["email_verified"], false, "{object}");
     }
     // Introspection does not return the email address.
     let state = server.introspect(&web, &granted.text("access_token")).await;
@@ -152,15 +153,16 @@ async fn email_is_always_accompanied_by_email_verified() {
     assert_eq!(TestServer::claims(&again)["email_verified"], true);
 }
 
-/// W11: rows of the previous version are found by all spellings once a start has folded them.
+/// W11: after a start has folded the addresses of the previous version, all spellings find their
+/// accounts.
 #[tokio::test]
 async fn account_of_an_earlier_version_is_found_by_its_folded_address() {
     let server = TestServer::start().await;
     insert_as_previous_version(&server, "Νίκος.P@example.test", "νίκος.p@example.test").await;
     insert_as_previous_version(&server, "Ёлка@example.test", "ёлка@example.test").await;
 
-    // An instance of this version beside one of the previous version finds them at once, by their
-    // own spelling.
+    // An instance of this version that runs beside the previous version finds the accounts by their
+    // own spelling before they are folded.
     server.log_in("νίκος.p@example.test", PASSWORD).await.expect_status(200);
     let server = server.restart().await;
 
@@ -194,9 +196,9 @@ async fn unique_index_rejects_folded_duplicates_from_the_previous_version() {
     assert!(taken.unwrap_err().to_string().to_lowercase().contains("unique"));
 }
 
-/// W11: old rows with the same folded form stay, each found by its own spelling alone, displayed as
-/// stored and never verified; `signet doctor` lists them; the last one left becomes an ordinary
-/// account.
+/// W11: old rows with the same folded address stay separate accounts. Each is found only by its own
+/// spelling, is displayed as stored, and is never verified. `signet doctor` lists them. The last
+/// remaining one becomes an ordinary account.
 #[tokio::test]
 async fn old_rows_with_equal_folded_addresses_stay_separate() {
     let server = stopped_server().await;
@@ -212,7 +214,7 @@ async fn old_rows_with_equal_folded_addresses_stay_separate() {
     let server = server.restart().await;
     assert_eq!(server.database.count("account WHERE email_ambiguous").await, 5);
 
-    let mut people = Vec::new();
+    let mut user_ids = Vec::new();
     for (typed, stored) in [
         ("straße@example.test", "Straße@example.test"),
         ("STRASSE@example.test", "Strasse@example.test"),
@@ -224,15 +226,15 @@ async fn old_rows_with_equal_folded_addresses_stay_separate() {
         answer.expect_status(200);
         let me = server.me(&answer.tokens().access_token).await.json();
         let refreshed = server.refresh(&answer.tokens().refresh_token).await;
-        for said in [answer.json(), me, refreshed.json()] {
-            assert_eq!(said["email"], stored);
-            assert_eq!(said["email_verified"], false);
+        for response in [answer.json(), me, refreshed.json()] {
+            assert_eq!(response["email"], stored);
+            assert_eq!(response["email_verified"], false);
         }
-        people.push(answer.tokens().user_id);
+        user_ids.push(answer.tokens().user_id);
     }
-    people.dedup();
-    assert_eq!(people.len(), 5);
-    // A third spelling matches no account, and nobody can sign up with it.
+    user_ids.dedup();
+    assert_eq!(user_ids.len(), 5);
+    // A third spelling matches no account and cannot sign up.
     for third in ["fiss@example.test", "FISS@example.test"] {
         server.log_in(third, PASSWORD).await.expect_error(401, "AUTH_FAILED");
         server.sign_up(third).await.expect_error(409, "EMAIL_EXISTS");
@@ -241,10 +243,10 @@ async fn old_rows_with_equal_folded_addresses_stay_separate() {
 
     let issuer = format!("http://localhost:{}", server.address.port());
     let program = Program::new(&server.database);
-    let said = program.run(&["doctor", &issuer]).await;
-    assert!(said.status.success(), "{said:?}");
-    let said = String::from_utf8(said.stdout).unwrap();
-    assert_eq!(said.matches("looks like another one").count(), 5, "{said}");
+    let output = program.run(&["doctor", &issuer]).await;
+    assert!(output.status.success(), "{output:?}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(report.matches("looks like another one").count(), 5, "{report}");
 
     // A password reset does not verify an ambiguous address.
     let token = server.reset_token("straße@example.test").await;
@@ -253,11 +255,11 @@ async fn old_rows_with_equal_folded_addresses_stay_separate() {
     let answer = server.log_in("straße@example.test", "Another-Engine-1844").await;
     assert_eq!(answer.json()["email_verified"], false);
 
-    // When one of two is deleted, the other becomes an ordinary account at the next start.
-    for (gone, password) in
+    // When one of two accounts is deleted, the other becomes ordinary at the next start.
+    for (deleted, password) in
         [("strasse@example.test", PASSWORD), ("\u{fb01}ß@example.test", PASSWORD)]
     {
-        let token = server.log_in(gone, password).await.tokens().access_token;
+        let token = server.log_in(deleted, password).await.tokens().access_token;
         let request = server.request(Method::DELETE, "/api/auth/me").bearer_auth(token);
         Answer::of(request.json(&json!({ "password": password }))).await.expect_status(204);
     }

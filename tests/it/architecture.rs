@@ -1,4 +1,4 @@
-//! The layering of ARCHITECTURE.md.
+//! The layers of modules that ARCHITECTURE.md describes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -75,8 +75,8 @@ const RESTRICTED_TO: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry/"]),
 ];
 
-/// Functions that pass text to the database as a statement. Only `database/` may use them, for what
-/// the query builder cannot express.
+/// Functions that pass text to the database as a statement. Only `database/` may use them, for
+/// statements that the query builder cannot express.
 const RAW_SQL: &[&str] = &[
     "execute_unprepared",
     "Statement::from_",
@@ -120,7 +120,7 @@ const DELETES_MANY: &[(&str, &str)] = &[
     ("domain/session/unfinished.rs", "a batch of the rows that refer to a deleted account"),
 ];
 
-/// W5: a statement that deletes an unbounded number of rows blocks others or times out.
+/// W5: a statement that deletes an unbounded number of rows blocks other statements or times out.
 #[test]
 fn bulk_deletes_are_batched() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -148,7 +148,7 @@ fn modules_import_only_what_their_layer_allows() {
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
-/// Black-box tests: a test that imports the domain proves nothing about HTTP.
+/// A test that imports the domain proves nothing about the behaviour through HTTP.
 #[test]
 fn integration_tests_do_not_import_internals() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
@@ -184,9 +184,9 @@ fn violations(source: &Path, file: &Path) -> Vec<String> {
                 report(format!("`{module}` may not import `{target}`"));
             }
         }
-        for (name, homes) in RESTRICTED_TO {
-            if names_crate(code, name) && !homes.iter().any(|home| path.starts_with(home)) {
-                report(format!("`{name}` may be named only in {homes:?}"));
+        for (name, paths) in RESTRICTED_TO {
+            if names_crate(code, name) && !paths.iter().any(|home| path.starts_with(home)) {
+                report(format!("`{name}` may be named only in {paths:?}"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The audit log: one event for each occurrence, with all known details and no secret.
+//! The audit log: one event for each action, with all known details and no secret.
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -10,7 +10,7 @@ use crate::harness::oauth::Rp;
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
-const CLIENT: &str = "203.0.113.9";
+const CLIENT_ADDRESS: &str = "203.0.113.9";
 
 /// All events, oldest first.
 async fn rows(server: &TestServer) -> Vec<QueryResult> {
@@ -20,7 +20,7 @@ async fn rows(server: &TestServer) -> Vec<QueryResult> {
 }
 
 /// The newest event.
-async fn newest(server: &TestServer) -> QueryResult {
+async fn newest_event(server: &TestServer) -> QueryResult {
     rows(server).await.pop().unwrap()
 }
 
@@ -35,11 +35,11 @@ fn uuid(row: &QueryResult, column: &str) -> Option<Uuid> {
 /// Type, outcome and reason of all events except those about keys.
 async fn event_summary(server: &TestServer) -> Vec<String> {
     let rows = rows(server).await;
-    let told = rows.iter().map(|row| {
+    let events = rows.iter().map(|row| {
         let [kind, outcome] = ["type", "outcome"].map(|column| text(row, column).unwrap());
         format!("{kind}, {outcome}, {}", text(row, "reason").unwrap_or_default())
     });
-    told.filter(|event| !event.starts_with("key_")).collect()
+    events.filter(|event| !event.starts_with("key_")).collect()
 }
 
 /// AU-01: each acknowledged action and each detected attack is one event.
@@ -59,7 +59,7 @@ async fn each_action_is_audited_once() {
     let again = server.log_in(ADA, PASSWORD).await.tokens();
     server.log_out(&again.access_token).await.expect_status(200);
     for _ in 0..7 {
-        server.log_in_from(CLIENT, ADA, "wrong").await;
+        server.log_in_from(CLIENT_ADDRESS, ADA, "wrong").await;
     }
 
     let expected = [
@@ -83,7 +83,7 @@ async fn each_action_is_audited_once() {
     assert_eq!(event_summary(&server).await, expected);
 }
 
-/// AU-01: requests without effect or threat are not events.
+/// AU-01: requests that have no effect and are no attack are not events.
 #[tokio::test]
 async fn requests_without_effect_are_not_audited() {
     let server = TestServer::start().await;
@@ -100,11 +100,11 @@ async fn requests_without_effect_are_not_audited() {
     assert_eq!(event_summary(&server).await, ["signup, success, ", "logout, success, "]);
 }
 
-/// D1, AU-01: harmless failures are events, too.
+/// D1, AU-01: harmless failures are also events.
 #[tokio::test]
 async fn rejected_requests_are_audited() {
     let server = TestServer::start().await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
 
     server.sign_up(ADA).await.expect_status(409);
@@ -127,13 +127,13 @@ async fn rejected_requests_are_audited() {
     assert_eq!(server.database.count(clients).await, 2);
 }
 
-/// The number of failure events is bounded, and no response waits for them.
+/// The rate of failure events is limited, and no response waits for them.
 #[tokio::test]
 async fn audited_failures_are_rate_limited() {
     let server = TestServer::start().await;
 
     for _ in 0..40 {
-        let refused = server.refresh_from(CLIENT, "sgr_forged").await;
+        let refused = server.refresh_from(CLIENT_ADDRESS, "sgr_forged").await;
         refused.expect_error(401, "INVALID_REFRESH_TOKEN");
     }
 
@@ -144,7 +144,7 @@ async fn audited_failures_are_rate_limited() {
     assert_eq!(
         server.database.count("auth_event WHERE type = 'refresh_failed'").await,
         recorded + 1,
-        "another client's is recorded"
+        "a failure of another client is recorded"
     );
 }
 
@@ -155,14 +155,14 @@ async fn key_creation_and_activation_are_audited_once() {
     let server = TestServer::start().await;
     let kid = server.jwks().await["keys"][0]["kid"].as_str().unwrap().to_owned();
 
-    let server = server.beside().await.restart().await;
+    let server = server.another_instance().await.restart().await;
 
     let reason = Some(format!("kid {kid}"));
     let rows = rows(&server).await;
-    let told: Vec<_> =
+    let types_and_reasons: Vec<_> =
         rows.iter().map(|row| (text(row, "type").unwrap(), text(row, "reason"))).collect();
     let expected = ["key_created", "key_activated"].map(|kind| (kind.to_owned(), reason.clone()));
-    assert_eq!(told, expected);
+    assert_eq!(types_and_reasons, expected);
 }
 
 /// AU-02: an event has time, account, session, client, address and user agent.
@@ -179,20 +179,20 @@ async fn audit_event_contains_account_time_and_origin() {
     let answer = Answer::of(request).await;
 
     let claims = TestServer::claims(&answer.tokens().access_token);
-    let row = newest(&server).await;
+    let row = newest_event(&server).await;
     assert_eq!(row.try_get::<i64>("", "at").unwrap(), server.clock.now().as_micros());
     assert_eq!(uuid(&row, "request_id").unwrap().to_string(), answer.header("x-request-id"));
     assert_eq!(uuid(&row, "account_id"), Some(answer.tokens().user_id));
     assert_eq!(uuid(&row, "session_id").unwrap().to_string(), claims["sid"].as_str().unwrap());
     assert_eq!(text(&row, "client_id").unwrap(), claims["client_id"].as_str().unwrap());
-    assert_eq!(text(&row, "address").unwrap(), CLIENT);
+    assert_eq!(text(&row, "address").unwrap(), CLIENT_ADDRESS);
     assert_eq!(text(&row, "forwarded").unwrap(), "198.51.100.1, ::ffff:203.0.113.9");
     assert_eq!(text(&row, "user_agent").unwrap(), "Engine/1.0 (Babbage)");
     assert_eq!(text(&row, "outcome").unwrap(), "success");
     assert_eq!(text(&row, "reason"), None);
 }
 
-/// AU-02: a failure names the account if it exists, and always the request.
+/// AU-02: a failure event names the request, and the account if it exists.
 #[tokio::test]
 async fn login_failure_event_names_an_existing_account() {
     let server = TestServer::start().await;
@@ -201,7 +201,7 @@ async fn login_failure_event_names_an_existing_account() {
     for (email, account) in [(ADA, Some(ada.user_id)), ("nobody@example.test", None)] {
         let refused = server.log_in_from("2001:DB8:0::1", email, "wrong").await;
 
-        let row = newest(&server).await;
+        let row = newest_event(&server).await;
         assert_eq!(uuid(&row, "account_id"), account);
         assert_eq!(uuid(&row, "session_id"), None);
         assert_eq!(text(&row, "client_id"), None);
@@ -210,13 +210,14 @@ async fn login_failure_event_names_an_existing_account() {
     }
 }
 
-/// AU-02, IJ-08: the user agent is truncated, and can neither forge a line nor break the text.
+/// AU-02, IJ-08: the user agent is truncated, and its control characters and invalid bytes are
+/// replaced.
 #[tokio::test]
 async fn user_agent_is_truncated_and_sanitized() {
     let server = TestServer::start().await;
     let sent =
         [b"tab\there, C1 \xc2\x85, no UTF-8 \xff, key \xf0\x9f\x94\x91 ", [b'x'; 700].as_slice()];
-    let chain = format!("{}{CLIENT}", "198.51.100.1, ".repeat(60));
+    let chain = format!("{}{CLIENT_ADDRESS}", "198.51.100.1, ".repeat(60));
     let request = server
         .request(Method::POST, "/api/auth/login")
         .header("x-forwarded-for", &chain)
@@ -225,27 +226,27 @@ async fn user_agent_is_truncated_and_sanitized() {
 
     Answer::of(request).await.expect_status(401);
 
-    let row = newest(&server).await;
+    let row = newest_event(&server).await;
     let user_agent = text(&row, "user_agent").unwrap();
     assert!(user_agent.starts_with("tab\u{fffd}here, C1 \u{fffd}, no UTF-8 \u{fffd}, key 🔑 xxx"));
     assert_eq!(user_agent.chars().count(), 500);
     assert_eq!(text(&row, "forwarded").unwrap(), chain[..500]);
-    assert_eq!(text(&row, "address").unwrap(), CLIENT);
+    assert_eq!(text(&row, "address").unwrap(), CLIENT_ADDRESS);
 }
 
-/// AU-02: a forwarding chain from an untrusted peer is not evidence, and is not recorded.
+/// AU-02: a forwarding chain from an untrusted peer may be forged, so it is not recorded.
 #[tokio::test]
 async fn forwarding_chain_of_an_untrusted_peer_is_not_recorded() {
     let server = TestServer::with(|config| config.service.trusted_proxies.clear()).await;
 
-    server.log_in_from(CLIENT, ADA, "wrong").await.expect_status(401);
+    server.log_in_from(CLIENT_ADDRESS, ADA, "wrong").await.expect_status(401);
 
-    let row = newest(&server).await;
+    let row = newest_event(&server).await;
     assert_eq!(text(&row, "address").unwrap(), "127.0.0.1");
     assert_eq!(text(&row, "forwarded"), None);
 }
 
-/// AU-04, AU-06: the log contains no credentials, nor passwords typed into a wrong field.
+/// AU-04, AU-06: the audit log contains no credentials, not even those typed into a wrong field.
 #[tokio::test]
 async fn audit_events_contain_no_secrets() {
     let server = TestServer::start().await;
@@ -274,7 +275,7 @@ async fn audit_events_contain_no_secrets() {
         "typed-as-a-name".to_owned(),
         ADA.to_owned(),
         "sgr_".to_owned(),
-        // A shorter prefix would sometimes occur in a key's id, which is random base64url.
+        // A shorter prefix could occur in a key id, which is random base64url.
         ada.access_token[..10].to_owned(),
         "$argon2".to_owned(),
         tail(&ada.refresh_token),

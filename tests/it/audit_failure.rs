@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens};
 
 const ADA: &str = "ada@example.test";
-const CLIENT: &str = "203.0.113.9";
+const CLIENT_ADDRESS: &str = "203.0.113.9";
 
 /// Makes the audit log unavailable during `work`.
 async fn without_audit_log<T>(server: &TestServer, work: impl Future<Output = T>) -> T {
     server.database.execute("ALTER TABLE auth_event RENAME TO away").await;
-    let done = work.await;
+    let result = work.await;
     server.database.execute("ALTER TABLE away RENAME TO auth_event").await;
-    done
+    result
 }
 
-/// AU-03, IJ-04: a 503 with `Retry-After` that discloses nothing of the cause.
+/// AU-03, IJ-04: asserts a 503 with `Retry-After` that does not disclose the cause.
 #[track_caller]
 fn assert_unavailable(answer: &Answer) {
     let envelope = answer.expect_error(503, "SERVICE_UNAVAILABLE");
@@ -37,7 +37,7 @@ async fn state(server: &TestServer) -> (i64, Vec<i64>, Vec<Option<i64>>, Vec<Opt
     )
 }
 
-async fn started() -> (TestServer, Tokens) {
+async fn server_with_account() -> (TestServer, Tokens) {
     let server = TestServer::start().await;
     let tokens = server.sign_up(ADA).await.tokens();
     server.advance_seconds(1);
@@ -47,7 +47,7 @@ async fn started() -> (TestServer, Tokens) {
 /// AU-03: no account is created, and the address stays available.
 #[tokio::test]
 async fn sign_up_fails_without_the_audit_log() {
-    let (server, _) = started().await;
+    let (server, _) = server_with_account().await;
     let before = state(&server).await;
 
     let answer = without_audit_log(&server, server.sign_up("bob@example.test")).await;
@@ -57,10 +57,11 @@ async fn sign_up_fails_without_the_audit_log() {
     server.sign_up("bob@example.test").await.expect_status(201);
 }
 
-/// AU-03: no session is created, and nothing tells whether the password was correct.
+/// AU-03: no session is created, and the response does not disclose whether the password was
+/// correct.
 #[tokio::test]
 async fn login_fails_without_the_audit_log() {
-    let (server, _) = started().await;
+    let (server, _) = server_with_account().await;
     let before = state(&server).await;
 
     let (right, wrong, unknown) = without_audit_log(&server, async {
@@ -80,7 +81,7 @@ async fn login_fails_without_the_audit_log() {
 /// AU-03: a failed login does not upgrade the hash.
 #[tokio::test]
 async fn hash_upgrade_is_skipped_without_the_audit_log() {
-    let (server, _) = started().await;
+    let (server, _) = server_with_account().await;
     let old = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
     server.database.execute(&format!("UPDATE account SET password_hash = '{old}'")).await;
 
@@ -94,7 +95,7 @@ async fn hash_upgrade_is_skipped_without_the_audit_log() {
 /// AU-03, RF-05: the refresh token stays valid.
 #[tokio::test]
 async fn refresh_fails_without_the_audit_log() {
-    let (server, tokens) = started().await;
+    let (server, tokens) = server_with_account().await;
     let before = state(&server).await;
 
     let answers = without_audit_log(&server, async {
@@ -107,10 +108,10 @@ async fn refresh_fails_without_the_audit_log() {
     server.refresh(&tokens.refresh_token).await.expect_status(200);
 }
 
-/// AU-03: reuse that cannot be recorded is detected the next time.
+/// AU-03: token reuse that cannot be recorded is detected at the next use.
 #[tokio::test]
 async fn reuse_ends_no_session_without_the_audit_log() {
-    let (server, first) = started().await;
+    let (server, first) = server_with_account().await;
     let second = server.refresh(&first.refresh_token).await.tokens();
     server.refresh(&second.refresh_token).await.expect_status(200);
     let before = state(&server).await;
@@ -126,7 +127,7 @@ async fn reuse_ends_no_session_without_the_audit_log() {
 /// AU-03: a failed logout is reported and can be retried.
 #[tokio::test]
 async fn logout_fails_without_the_audit_log() {
-    let (server, tokens) = started().await;
+    let (server, tokens) = server_with_account().await;
     let before = state(&server).await;
 
     let answer = without_audit_log(&server, server.log_out(&tokens.access_token)).await;
@@ -140,7 +141,7 @@ async fn logout_fails_without_the_audit_log() {
 /// AU-03: password, sessions and reset token stay valid.
 #[tokio::test]
 async fn password_reset_fails_without_the_audit_log() {
-    let (server, tokens) = started().await;
+    let (server, tokens) = server_with_account().await;
     let token = server.reset_token(ADA).await;
     let before = state(&server).await;
     let body = json!({ "token": token, "new_password": "Difference-Engine-1822" });
@@ -157,7 +158,7 @@ async fn password_reset_fails_without_the_audit_log() {
 /// AU-03: the old password and all sessions stay valid.
 #[tokio::test]
 async fn password_change_fails_without_the_audit_log() {
-    let (server, tokens) = started().await;
+    let (server, tokens) = server_with_account().await;
     let other = server.log_in(ADA, PASSWORD).await.tokens();
     let before = state(&server).await;
     let change =
@@ -174,10 +175,10 @@ async fn password_change_fails_without_the_audit_log() {
     change(PASSWORD).await.expect_status(204);
 }
 
-/// AU-03: an account whose deletion failed is complete.
+/// AU-03: if the deletion fails, the whole account is kept.
 #[tokio::test]
 async fn account_deletion_fails_without_the_audit_log() {
-    let (server, tokens) = started().await;
+    let (server, tokens) = server_with_account().await;
     let before = state(&server).await;
 
     let deleting = server.delete_me(&tokens.access_token, PASSWORD);
@@ -192,10 +193,10 @@ async fn account_deletion_fails_without_the_audit_log() {
 /// AU-03
 #[tokio::test]
 async fn session_revocation_fails_without_the_audit_log() {
-    let (server, tokens) = started().await;
+    let (server, tokens) = server_with_account().await;
     let other = server.log_in(ADA, PASSWORD).await.tokens();
     let before = state(&server).await;
-    let id = TestServer::session_of(&other.access_token);
+    let id = TestServer::session_id(&other.access_token);
 
     let (one, others) = without_audit_log(&server, async {
         let one = server.end_session(&tokens.access_token, &id).await;
@@ -212,7 +213,7 @@ async fn session_revocation_fails_without_the_audit_log() {
 /// AU-03
 #[tokio::test]
 async fn profile_update_fails_without_the_audit_log() {
-    let (server, tokens) = started().await;
+    let (server, tokens) = server_with_account().await;
     let before = server.me(&tokens.access_token).await.json();
     let patch = json!({ "name": "Ada Lovelace" });
 
@@ -224,10 +225,10 @@ async fn profile_update_fails_without_the_audit_log() {
     server.patch_me(&tokens.access_token, &patch).await.expect_status(200);
 }
 
-/// AU-03: administration fails if it cannot be recorded.
+/// AU-03: a command fails if it cannot be recorded.
 #[tokio::test]
 async fn account_disable_fails_without_the_audit_log() {
-    let (server, tokens) = started().await;
+    let (server, tokens) = server_with_account().await;
     let before = state(&server).await;
 
     let disabling = Program::new(&server.database);
@@ -241,22 +242,26 @@ async fn account_disable_fails_without_the_audit_log() {
 /// AU-03: a limit applies even if exceeding it cannot be recorded.
 #[tokio::test]
 async fn attempt_limits_apply_without_the_audit_log() {
-    let (server, _) = started().await;
+    let (server, _) = server_with_account().await;
     for _ in 0..5 {
-        server.log_in_from(CLIENT, ADA, "wrong").await.expect_status(401);
+        server.log_in_from(CLIENT_ADDRESS, ADA, "wrong").await.expect_status(401);
     }
 
-    let answer = without_audit_log(&server, server.log_in_from(CLIENT, ADA, PASSWORD)).await;
+    let answer =
+        without_audit_log(&server, server.log_in_from(CLIENT_ADDRESS, ADA, PASSWORD)).await;
 
     assert_unavailable(&answer);
-    server.log_in_from(CLIENT, ADA, PASSWORD).await.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    server
+        .log_in_from(CLIENT_ADDRESS, ADA, PASSWORD)
+        .await
+        .expect_error(429, "RATE_LIMIT_EXCEEDED");
     assert_eq!(server.database.count("auth_event WHERE type = 'rate_limited'").await, 1);
 }
 
 /// AU-03: requests that write nothing succeed.
 #[tokio::test]
 async fn read_requests_succeed_without_the_audit_log() {
-    let (server, tokens) = started().await;
+    let (server, tokens) = server_with_account().await;
 
     let (me, keys, ready) = without_audit_log(&server, async {
         let me = server.me(&tokens.access_token).await;

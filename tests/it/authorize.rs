@@ -6,11 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 
-use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, WEB, request};
+use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, WEB_CLIENT, authorization_query};
 use crate::harness::{Answer, TestServer};
 
-/// A native client, a confidential one without PKCE, and one that requires consent.
-const OTHERS: &str = r#"
+/// A native client, a confidential client without PKCE, and a client without the code flow.
+const OTHER_CLIENTS: &str = r#"
 [[client]]
 client_id = "native"
 application_type = "native"
@@ -95,7 +95,7 @@ const NOT_REGISTERED: &[&str] = &[
     "null",
 ];
 
-/// Parameters for which a value with forbidden characters is an error for the client.
+/// Parameters for which a value with forbidden characters is an error that is sent to the client.
 const REJECTED_WITH_PROBE: [&str; 14] = [
     "nonce",
     "scope",
@@ -115,13 +115,13 @@ const REJECTED_WITH_PROBE: [&str; 14] = [
 
 async fn server() -> TestServer {
     let server = TestServer::start().await;
-    server.apply(&[WEB, OTHERS].concat()).await;
+    server.register_clients(&[WEB_CLIENT, OTHER_CLIENTS].concat()).await;
     server
 }
 
 /// Asserts an error page without links to other sites.
 #[track_caller]
-fn expect_page(answer: &Answer, what: &str) {
+fn expect_error_page(answer: &Answer, what: &str) {
     answer.expect_status(400);
     assert!(!answer.headers.contains_key("location"), "{what}: {answer:?}");
     assert!(answer.header("content-type").starts_with("text/html"), "{what}");
@@ -131,7 +131,7 @@ fn expect_page(answer: &Answer, what: &str) {
 }
 
 /// RU-01, RU-02, MUST-033, MUST-034, MUST-040, MUST-058: redirect URIs are compared exactly.
-/// Nothing is sent to others, whatever else is wrong with the request.
+/// Nothing is sent to an unregistered URI, even if the request has further errors.
 #[tokio::test]
 async fn unregistered_redirect_uri_never_gets_a_redirect() {
     let server = server().await;
@@ -142,30 +142,31 @@ async fn unregistered_redirect_uri_never_gets_a_redirect() {
             [&[][..], &[("response_type", "token")], &[("scope", "\"")], &[("prompt", "none")]]
         {
             let more = [&[("redirect_uri", uri)], more].concat();
-            expect_page(&browser.authorize(&more).await, uri);
+            expect_error_page(&browser.authorize(&more).await, uri);
         }
     }
     for client_id in ["-", "", "nobody", "web ", "WEB", "<script>"] {
-        expect_page(&browser.authorize(&[("client_id", client_id)]).await, client_id);
+        expect_error_page(&browser.authorize(&[("client_id", client_id)]).await, client_id);
     }
-    for twice in
-        [format!("client_id=web&{}", request(&[])), format!("redirect_uri=x&{}", request(&[]))]
-    {
-        expect_page(&browser.get(&format!("/oauth2/authorize?{twice}")).await, &twice);
+    for twice in [
+        format!("client_id=web&{}", authorization_query(&[])),
+        format!("redirect_uri=x&{}", authorization_query(&[])),
+    ] {
+        expect_error_page(&browser.get(&format!("/oauth2/authorize?{twice}")).await, &twice);
     }
     assert_eq!(server.database.count("pending_authorization").await, 0);
 }
 
-/// MUST-035, MUST-036: a native client's loopback redirect URI may have any port; nothing else may
-/// differ.
+/// MUST-035, MUST-036: a native client's loopback redirect URI may have any port. Its other parts
+/// must not differ.
 #[tokio::test]
 async fn loopback_redirect_uri_of_a_native_client_may_have_any_port() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let asked = [("client_id", "native"), ("scope", "openid")];
+    let parameters = [("client_id", "native"), ("scope", "openid")];
 
     for uri in ["http://127.0.0.1/cb", "http://127.0.0.1:51004/cb", "com.example.app:/cb"] {
-        let answer = browser.authorize(&[&asked[..], &[("redirect_uri", uri)]].concat()).await;
+        let answer = browser.authorize(&[&parameters[..], &[("redirect_uri", uri)]].concat()).await;
         answer.expect_login_page();
     }
     for uri in [
@@ -176,21 +177,21 @@ async fn loopback_redirect_uri_of_a_native_client_may_have_any_port() {
         "http://127.0.0.1:51004/cb?x=y",
         "com.example.app:/CB",
     ] {
-        let answer = browser.authorize(&[&asked[..], &[("redirect_uri", uri)]].concat()).await;
-        expect_page(&answer, uri);
+        let answer = browser.authorize(&[&parameters[..], &[("redirect_uri", uri)]].concat()).await;
+        expect_error_page(&answer, uri);
     }
 }
 
 /// MUST-030..032, MUST-041, MUST-044..049, MUST-061, MUST-084, MUST-085, MUST-111, CO-01, CO-08,
-/// CO-09, RU-08: errors are sent to the client with `state` and `iss`, and no page is shown. (A
-/// client with a redirect URI that may not use this flow cannot exist: see
-/// `unsafe_registrations_are_rejected`.)
+/// CO-09, RU-08: errors are sent to the client with `state` and `iss`, and no page is shown. A
+/// client that has a redirect URI but may not use this flow is not tested: it cannot be registered
+/// (`unsafe_registrations_are_rejected`).
 #[tokio::test]
 async fn request_errors_are_sent_to_the_client() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let fetched = format!("http://{}/request.jwt", listener.local_addr().unwrap());
+    let request_uri = format!("http://{}/request.jwt", listener.local_addr().unwrap());
 
     for (error, more) in [
         ("invalid_request", vec![("response_type", "-")]),
@@ -222,7 +223,7 @@ async fn request_errors_are_sent_to_the_client() {
         ("invalid_request", vec![("max_age", "-1")]),
         ("invalid_request", vec![("id_token_hint", "a.b.c")]),
         ("request_not_supported", vec![("request", "eyJhbGciOiJub25lIn0.e30.")]),
-        ("request_uri_not_supported", vec![("request_uri", fetched.as_str())]),
+        ("request_uri_not_supported", vec![("request_uri", request_uri.as_str())]),
         ("registration_not_supported", vec![("registration", "{}")]),
         ("login_required", vec![("prompt", "none")]),
     ] {
@@ -236,17 +237,17 @@ async fn request_errors_are_sent_to_the_client() {
         let known = ["error", "error_description", "state", "iss"];
         assert!(sent.keys().all(|name| known.contains(&name.as_str())), "{sent:?}");
     }
-    let twice = format!("/oauth2/authorize?{}&scope=openid", request(&[]));
+    let twice = format!("/oauth2/authorize?{}&scope=openid", authorization_query(&[]));
     assert_eq!(browser.get(&twice).await.sent_to(CALLBACK)["error"], "invalid_request");
-    // MUST-049: nothing has been fetched.
+    // MUST-049: the request URI has not been fetched.
     let fetch = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
     assert!(fetch.is_err());
     // RU-08: no client has been registered.
     assert_eq!(server.database.count("client").await, 4);
 }
 
-/// G5: a client that sends all parameters in an unsigned request object gets its error with the
-/// state and in the response mode of that object.
+/// G5: if an unsigned request object contains all parameters, the error is sent with the state and
+/// the response mode of the object.
 #[tokio::test]
 async fn request_object_error_uses_its_state_and_response_mode() {
     let server = server().await;
@@ -277,7 +278,7 @@ async fn request_object_error_uses_its_state_and_response_mode() {
     );
 }
 
-/// MUST-041, MUST-042, CO-10: state is returned unchanged, and no other parameter is.
+/// MUST-041, MUST-042, CO-10: the state is returned unchanged, and no other parameter is returned.
 #[tokio::test]
 async fn state_is_returned_byte_for_byte_and_no_other_parameter_is() {
     let server = server().await;
@@ -293,12 +294,12 @@ async fn state_is_returned_byte_for_byte_and_no_other_parameter_is() {
         let answer = browser.authorize(&[("prompt", "none"), ("state", absent)]).await;
         assert!(!answer.sent_to(CALLBACK).contains_key("state"));
     }
-    // One parameter at a time, so that each is read. `sent_to` checks errors for the RFC's
-    // characters.
+    // Each request has one invalid parameter, so that each parameter is evaluated. `sent_to` checks
+    // that errors have only permitted characters.
     let probe = "\"\\\r\n\tü<script>alert(1)</script>";
     for name in REJECTED_WITH_PROBE {
         let answer = browser.authorize(&[("state", "-"), (name, probe)]).await;
-        // An unknown response mode is answered in the default mode.
+        // The error for an unknown response mode is sent in the default mode.
         assert!(answer.sent_to(CALLBACK).contains_key("error"), "{name}");
         let location = answer.location();
         assert!(!location.contains("alert") && !location.contains("%22"), "{name}: {location}");
@@ -311,7 +312,7 @@ async fn state_is_returned_byte_for_byte_and_no_other_parameter_is() {
     }
     let page = browser.authorize(&[("client_id", probe)]).await;
     assert!(!page.html().contains("alert"), "{page:?}");
-    expect_page(&page, "client_id");
+    expect_error_page(&page, "client_id");
 }
 
 /// MUST-027, MUST-028, MUST-029, MUST-046, MUST-047, MUST-050, MUST-051: parameters and values that
@@ -338,29 +339,29 @@ async fn unknown_parameters_and_values_are_ignored() {
         answer.expect_login_page();
     }
     let fields: Vec<(String, String)> =
-        url::form_urlencoded::parse(request(&[]).as_bytes()).into_owned().collect();
+        url::form_urlencoded::parse(authorization_query(&[]).as_bytes()).into_owned().collect();
     let fields: Vec<_> =
         fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    // With a cookie, directly; without one, after a redirect to a GET, which browsers send with the
-    // cookie.
+    // A form with the cookie gets the page directly. A form without it is redirected to a GET,
+    // which browsers send with the cookie.
     let answer = browser.post("/oauth2/authorize", &fields).await;
     answer.expect_login_page();
-    let mut fresh = Browser::of(&server);
-    let moved = fresh.post("/oauth2/authorize", &fields).await.location();
-    fresh.get(&moved).await.expect_login_page();
+    let mut without_cookie = Browser::of(&server);
+    let redirect = without_cookie.post("/oauth2/authorize", &fields).await.location();
+    without_cookie.get(&redirect).await.expect_login_page();
     let mixed = browser.post("/oauth2/authorize?scope=openid", &fields).await;
-    expect_page(&mixed, "query and body");
+    expect_error_page(&mixed, "query and body");
 }
 
-/// MUST-039: a registered query is preserved, and parameters are appended.
+/// MUST-039: the query of a registered URI is preserved, and parameters are appended.
 #[tokio::test]
 async fn query_of_a_registered_redirect_uri_is_preserved() {
     let server = server().await;
     let uri = "https://rp.example/other?a=b";
 
-    let asked =
+    let parameters =
         [("client_id", "lax"), ("redirect_uri", uri), ("prompt", "none"), ("scope", "openid")];
-    let answer = Browser::of(&server).authorize(&asked).await;
+    let answer = Browser::of(&server).authorize(&parameters).await;
 
     let sent = answer.sent_to("https://rp.example/other?a=b&");
     assert_eq!((sent["a"].as_str(), sent["error"].as_str()), ("b", "login_required"));
@@ -386,7 +387,7 @@ async fn pkce_is_optional_for_confidential_clients_only() {
 async fn pages_cannot_be_framed_cached_or_scripted() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let login = format!("/oauth2/authorize?{}", request(&[]));
+    let login = format!("/oauth2/authorize?{}", authorization_query(&[]));
 
     for path in [
         login.as_str(),
@@ -414,7 +415,7 @@ async fn pages_cannot_be_framed_cached_or_scripted() {
         assert!(!html.contains("<style") && !html.contains(" style="));
         assert_eq!(html.matches("<script").count(), html.matches("assets/page.js").count());
     }
-    // Chromium applies `form-action` to redirects after the form, too.
+    // Chromium also applies `form-action` to redirects after the form.
     let page = browser.get(&login).await;
     assert!(
         page.header("content-security-policy").contains("form-action 'self' https://rp.example;")
@@ -422,13 +423,13 @@ async fn pages_cannot_be_framed_cached_or_scripted() {
     for method in [Method::PUT, Method::DELETE, Method::TRACE] {
         Answer::of(server.request(method, "/oauth2/authorize")).await.expect_status(405);
     }
-    // MUST-052: no CORS, not even for the origins allowed elsewhere.
-    let path = format!("/oauth2/authorize?{}", request(&[]));
+    // MUST-052: no CORS headers, not even for origins that other endpoints allow.
+    let path = format!("/oauth2/authorize?{}", authorization_query(&[]));
     for origin in ["http://localhost:3000", "https://evil.example", "null"] {
         for (method, status) in [(Method::GET, 200), (Method::POST, 400), (Method::OPTIONS, 405)] {
-            let asked = browser.request(method, &path).header("origin", origin);
-            let asked = asked.header("access-control-request-method", "GET");
-            let answer = browser.send(asked).await;
+            let cors_request = browser.request(method, &path).header("origin", origin);
+            let cors_request = cors_request.header("access-control-request-method", "GET");
+            let answer = browser.send(cors_request).await;
             let mut names = answer.headers.keys().map(reqwest::header::HeaderName::as_str);
             assert!(!names.any(|name| name.starts_with("access-control-")), "{answer:?}");
             answer.expect_status(status);

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB_CLIENT};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -11,22 +11,25 @@ const BOB: &str = "bob@example.test";
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// An idle timeout of one hour, a lifetime of four, and a client whose tokens outlive the idle
-/// timeout.
+/// A server with an idle timeout of one hour and a session lifetime of four hours, and a client
+/// whose access tokens outlive the idle timeout.
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::with(|config| {
         config.tokens.browser_idle_seconds = HOUR;
         config.tokens.session_seconds = 4 * HOUR;
     })
     .await;
-    let web = server.apply(&format!("{WEB}access_token_seconds = 10800\n")).await.remove(0);
+    let web = server
+        .register_clients(&format!("{WEB_CLIENT}access_token_seconds = 10800\n"))
+        .await
+        .remove(0);
     for email in [ADA, BOB] {
         server.sign_up(email).await.expect_status(201);
     }
     (server, web)
 }
 
-/// Whether the browser is logged in, as a client finds out.
+/// Whether a request with `prompt=none` succeeds in the browser.
 async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
     let sent = browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK);
     assert!(sent.get("error").is_none_or(|error| error == "login_required"), "{sent:?}");
@@ -35,10 +38,11 @@ async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
 
 /// The idle expiry of the browser login, in seconds since its start.
 async fn idle_expiry(server: &TestServer) -> i64 {
-    let ends = "SELECT idle_expires_at - auth_time FROM session WHERE cookie_digest IS NOT NULL";
-    let ends: Vec<i64> = server.database.column(ends).await;
-    assert_eq!(ends.len(), 1);
-    ends[0] / 1_000_000
+    let expiries =
+        "SELECT idle_expires_at - auth_time FROM session WHERE cookie_digest IS NOT NULL";
+    let expiries: Vec<i64> = server.database.column(expiries).await;
+    assert_eq!(expiries.len(), 1);
+    expiries[0] / 1_000_000
 }
 
 /// SS-09: the server enforces the timeout, even if the browser still has the cookie.
@@ -46,7 +50,7 @@ async fn idle_expiry(server: &TestServer) -> i64 {
 async fn browser_login_ends_after_the_idle_timeout() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    browser.code(ADA, &[]).await;
+    browser.log_in_for_code(ADA, &[]).await;
     server.advance_seconds(HOUR - 1);
     assert!(is_logged_in(&mut browser).await);
     let cookie = browser.cookie.clone();
@@ -56,7 +60,7 @@ async fn browser_login_ends_after_the_idle_timeout() {
     assert!(!is_logged_in(&mut browser).await);
     assert!(browser.get("/account").await.location().ends_with("/login"));
     assert_eq!(browser.cookie, cookie);
-    // Further use does not revive it.
+    // Further use does not restore the login.
     assert!(!is_logged_in(&mut browser).await);
 }
 
@@ -66,8 +70,8 @@ async fn idle_timeout_starts_at_the_login() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let page = browser.get("/login").await;
-    let typed = [("username", ADA), ("password", PASSWORD)];
-    browser.submit("/login", &page, &typed).await.expect_status(303);
+    let credentials = [("username", ADA), ("password", PASSWORD)];
+    browser.submit("/login", &page, &credentials).await.expect_status(303);
     assert_eq!(idle_expiry(&server).await, 3600);
 
     server.advance_seconds(HOUR);
@@ -75,12 +79,12 @@ async fn idle_timeout_starts_at_the_login() {
     assert!(browser.get("/account").await.location().ends_with("/login"));
 }
 
-/// SS-09: regardless of use.
+/// SS-09: use does not extend a login beyond its absolute expiry.
 #[tokio::test]
 async fn browser_login_in_use_ends_at_its_absolute_expiry() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    browser.code(ADA, &[]).await;
+    browser.log_in_for_code(ADA, &[]).await;
 
     for _ in 0..5 {
         server.advance_seconds(45 * MINUTE);
@@ -101,16 +105,16 @@ async fn browser_login_in_use_ends_at_its_absolute_expiry() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn idle_expiry_is_updated_at_most_every_five_minutes() {
     let (server, _) = server().await;
-    let beside = server.beside().await;
+    let second_instance = server.another_instance().await;
     let mut browser = Browser::of(&server);
-    browser.code(ADA, &[]).await;
+    browser.log_in_for_code(ADA, &[]).await;
     assert_eq!(idle_expiry(&server).await, 3600);
 
     for (minutes, end) in [(2, 3600), (3, 3600), (1, 3600 + 360), (5, 3600 + 360), (1, 3600 + 720)]
     {
         server.advance_seconds(minutes * MINUTE);
         let cookie = browser.cookie.clone().unwrap();
-        let visits = [&server, &beside].into_iter().cycle().take(16).map(|server| {
+        let visits = [&server, &second_instance].into_iter().cycle().take(16).map(|server| {
             let request = server.request(reqwest::Method::GET, "/account");
             Answer::of(request.header("cookie", &cookie))
         });
@@ -119,31 +123,31 @@ async fn idle_expiry_is_updated_at_most_every_five_minutes() {
     }
 }
 
-/// A shorter setting applies from the next use on.
+/// An existing login gets a shorter timeout at its next use.
 #[tokio::test]
 async fn shorter_idle_timeout_applies_from_the_next_use() {
     let (server, _) = server().await;
     let mut config = server.config.clone();
     config.tokens.browser_idle_seconds = 10 * MINUTE;
-    let strict = server.beside_with(config).await;
+    let strict = server.another_instance_with(config).await;
     let mut browser = Browser::of(&server);
-    browser.code(ADA, &[]).await;
-    let mut same = Browser::of(&strict);
-    same.cookie.clone_from(&browser.cookie);
+    browser.log_in_for_code(ADA, &[]).await;
+    let mut same_browser = Browser::of(&strict);
+    same_browser.cookie.clone_from(&browser.cookie);
 
-    same.get("/account").await.expect_status(200);
+    same_browser.get("/account").await.expect_status(200);
     server.advance_seconds(10 * MINUTE);
 
-    assert!(!is_logged_in(&mut same).await);
+    assert!(!is_logged_in(&mut same_browser).await);
     assert!(!is_logged_in(&mut browser).await);
 }
 
-/// The user works at the client meanwhile: an idle timeout is not a logout.
+/// An idle timeout is not a logout: the user may still work with the client.
 #[tokio::test]
 async fn client_sessions_outlive_an_idle_login_and_end_at_logout() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
-    let code = browser.code(ADA, &[]).await;
+    let code = browser.log_in_for_code(ADA, &[]).await;
     let tokens = server.redeem(&web, &code).await;
     let (access, hint) = (tokens.text("access_token"), tokens.text("id_token"));
     server.advance_seconds(2 * HOUR);
@@ -158,27 +162,27 @@ async fn client_sessions_outlive_an_idle_login_and_end_at_logout() {
     other.get(&format!("/oauth2/logout?id_token_hint={hint}")).await.expect_status(303);
     server.userinfo(&access).await.expect_status(200);
 
-    let bye = browser.get(&format!("/oauth2/logout?id_token_hint={hint}")).await;
-    assert_eq!(bye.location(), format!("{ISSUER}/logout"));
+    let redirect = browser.get(&format!("/oauth2/logout?id_token_hint={hint}")).await;
+    assert_eq!(redirect.location(), format!("{ISSUER}/logout"));
     assert_eq!(browser.cookie, None);
     server.userinfo(&access).await.expect_oauth_error(401, "invalid_token");
 }
 
-/// SS-11: as if the previous login had not timed out.
+/// SS-11: the previous login is replaced as if it had not timed out.
 #[tokio::test]
-async fn next_login_replaces_an_idle_one() {
+async fn next_login_replaces_a_timed_out_login() {
     let (server, web) = server().await;
     for (next, status) in [(ADA, 200), (BOB, 401)] {
         let mut browser = Browser::of(&server);
-        let code = browser.code(ADA, &[]).await;
+        let code = browser.log_in_for_code(ADA, &[]).await;
         let tokens = server.redeem(&web, &code).await;
         let (access, hint) = (tokens.text("access_token"), tokens.text("id_token"));
         server.advance_seconds(HOUR);
 
         let page = browser.get("/login").await;
-        let done =
+        let redirect =
             browser.submit("/login", &page, &[("username", next), ("password", PASSWORD)]).await;
-        assert!(done.location().ends_with("/account"));
+        assert!(redirect.location().ends_with("/account"));
 
         assert_eq!(server.userinfo(&access).await.status, status, "{next}");
         if next == ADA {

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 /// The directories that are searched for references.
 const FOLDERS: [&str; 4] = ["src", "tests", "verifiers/rust", "docs"];
 
-/// The files that contain references; others, such as fixtures, contain text that looks like ids.
+/// The types of files that contain references. Other files, such as fixtures, contain text that
+/// resembles ids.
 const EXTENSIONS: [&str; 3] = ["md", "py", "rs"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The first column of all rows of the page's tables.
+/// The ids in the first columns of the page's tables.
 fn definitions() -> Vec<String> {
     let page = fs::read_to_string(root().join("docs/checks.md")).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
@@ -38,7 +39,7 @@ fn parse(id: &str) -> Option<(&str, &str)> {
     is_id.then_some((letters, digits))
 }
 
-/// The words of a line that may be ids, including ends of ranges (`CO-02..04`).
+/// The words of a line that may be ids, including the last id of a range (`CO-02..04`).
 fn candidates(line: &str) -> BTreeSet<String> {
     let is_separator = |c: char| !(c.is_alphanumeric() || "-_.%".contains(c));
     let mut found = BTreeSet::new();
@@ -56,12 +57,12 @@ fn candidates(line: &str) -> BTreeSet<String> {
     found
 }
 
-/// Whether ids without a hyphen are references in this line: in code they usually are not.
+/// Whether the line is a comment. Ids without a hyphen count as references only in comments.
 fn is_comment(line: &str) -> bool {
     ["//", "\"\"\"", "#"].iter().any(|start| line.trim_start().starts_with(start))
 }
 
-/// The ids of the families `known` in a text.
+/// The ids in a text whose families are in `known`.
 fn references(text: &str, known: &BTreeSet<&str>) -> BTreeSet<String> {
     let in_line = |line: &str| {
         let is_comment = is_comment(line);
@@ -75,15 +76,15 @@ fn references(text: &str, known: &BTreeSet<&str>) -> BTreeSet<String> {
     text.lines().flat_map(in_line).collect()
 }
 
-/// The files below a directory, except those that tools install or build there.
+/// The files below a directory, except installed and generated ones.
 fn files(directory: &Path) -> Vec<PathBuf> {
-    let is_ours = |path: &PathBuf| {
+    let is_source = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap();
         !name.starts_with('.') && !["node_modules", "target"].contains(&name)
     };
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries
-        .filter(is_ours)
+        .filter(is_source)
         .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
         .filter(|path| EXTENSIONS.iter().any(|it| path.extension().is_some_and(|is| is == *it)))
         .collect()
@@ -114,13 +115,13 @@ fn every_referenced_check_is_defined() {
 fn no_check_is_defined_twice() {
     let defined = definitions();
 
-    let twice: Vec<_> = defined
+    let duplicates: Vec<_> = defined
         .iter()
         .enumerate()
         .filter(|(at, id)| defined.iter().take(*at).any(|before| before == *id))
         .collect();
 
-    assert!(twice.is_empty(), "{twice:?}");
+    assert!(duplicates.is_empty(), "{duplicates:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::oauth::{Browser, CALLBACK, Rp, hidden};
+use crate::harness::oauth::{Browser, CALLBACK, Rp, hidden_fields};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -32,14 +32,14 @@ scope = "openid profile email offline_access"
 audiences = ["https://tasks.example/v1", "https://files.example"]
 "#;
 
-/// The clients, and an account with a profile that lacks `gender`.
+/// A server with the clients, and with an account whose profile lacks `gender`.
 async fn server() -> (TestServer, Rp, Rp) {
     let server = TestServer::start().await;
-    let mut clients = server.apply(CLIENTS).await;
-    let mine = server.sign_up(ADA).await.tokens();
+    let mut clients = server.register_clients(CLIENTS).await;
+    let api_login = server.sign_up(ADA).await.tokens();
     let mut profile = crate::profile::all_claims();
     profile.as_object_mut().unwrap().remove("gender").unwrap();
-    server.patch_me(&mine.access_token, &profile).await.expect_status(200);
+    server.patch_me(&api_login.access_token, &profile).await.expect_status(200);
     let asking = clients.remove(1);
     (server, clients.remove(0), asking)
 }
@@ -81,14 +81,14 @@ const CLAIMS: &str = r#"{
                   "auth_time": {"essential": true} }
 }"#;
 
-/// Known claims are returned where they were requested, for this session alone, with their current
-/// values.
+/// Known claims are returned where they were requested, only for the session of the request, and
+/// with their current values.
 #[tokio::test]
 async fn requested_claims_are_returned_where_requested() {
     let (server, web, _) = server().await;
     let mut browser = Browser::of(&server);
     let more = [("scope", SCOPE), ("claims", CLAIMS)];
-    let first = server.redeem(&web, &browser.code(ADA, &more).await).await;
+    let first = server.redeem(&web, &browser.log_in_for_code(ADA, &more).await).await;
     let other = browser.authorize(&more[..1]).await.sent_to(CALLBACK)["code"].clone();
     let other = server.redeem(&web, &other).await;
 
@@ -110,9 +110,9 @@ async fn requested_claims_are_returned_where_requested() {
         assert_eq!(id_token_claims(tokens), json!({}));
     }
 
-    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+    let api_login = server.log_in(ADA, PASSWORD).await.tokens();
     let patch = json!({ "name": "Ada", "birthdate": null, "phone_number": null, "gender": "f" });
-    server.patch_me(&mine.access_token, &patch).await.expect_status(200);
+    server.patch_me(&api_login.access_token, &patch).await.expect_status(200);
     let next = refresh(&server, &web, &first).await;
     assert_eq!(id_token_claims(&next), json!({ "gender": "f" }));
     for tokens in [&first, &next] {
@@ -129,16 +129,17 @@ async fn claims_of_a_scope_can_be_requested_in_the_id_token() {
     let claims = r#"{"userinfo":{"email":null,"name":null},"id_token":{"email":null,"name":null}}"#;
     let mut browser = Browser::of(&server);
 
-    let code = browser.code(ADA, &[("scope", "openid profile"), ("claims", claims)]).await;
+    let code =
+        browser.log_in_for_code(ADA, &[("scope", "openid profile"), ("claims", claims)]).await;
     let as_text = if server.database.is_postgres() { "claims::text" } else { "claims" };
-    let kept = format!("SELECT {as_text} FROM authorization_code");
-    let kept: Vec<String> = server.database.column(&kept).await;
+    let stored = format!("SELECT {as_text} FROM authorization_code");
+    let stored: Vec<String> = server.database.column(&stored).await;
     let tokens = server.redeem(&web, &code).await;
     let plain = browser.authorize(&[("scope", "openid profile")]).await.sent_to(CALLBACK);
     let plain = server.redeem(&web, &plain["code"]).await;
 
-    let kept: Value = serde_json::from_str(&kept[0]).unwrap();
-    assert_eq!(kept, json!({ "userinfo": ["email"], "id_token": ["email", "name"] }));
+    let stored: Value = serde_json::from_str(&stored[0]).unwrap();
+    assert_eq!(stored, json!({ "userinfo": ["email"], "id_token": ["email", "name"] }));
     let in_id_token = json!({ "name": "Augusta Ada King", "email": ADA, "email_verified": false });
     assert_eq!(id_token_claims(&tokens), in_id_token);
     let userinfo = userinfo_claims(&server, &tokens).await;
@@ -153,7 +154,7 @@ async fn requested_claims_need_openid() {
     let (server, web, _) = server().await;
     let more = [("scope", "tasks:read offline_access"), ("claims", CLAIMS)];
 
-    let code = Browser::of(&server).code(ADA, &more).await;
+    let code = Browser::of(&server).log_in_for_code(ADA, &more).await;
     let tokens = server.redeem(&web, &code).await;
 
     assert!(tokens.json().get("id_token").is_none());
@@ -164,7 +165,7 @@ async fn requested_claims_need_openid() {
     }
 }
 
-/// MUST-051, §5.5.1.1: a malformed parameter, and an essential `acr` that no login reaches.
+/// MUST-051, §5.5.1.1: a malformed parameter, and an essential `acr` that no login provides.
 #[tokio::test]
 async fn claims_parameter_errors_are_sent_to_the_client() {
     let (server, ..) = server().await;
@@ -206,9 +207,9 @@ async fn requested_sub_must_match_the_user() {
     let (server, web, _) = server().await;
     server.sign_up(BOB).await.expect_status(201);
     let (mut ada, mut bob) = (Browser::of(&server), Browser::of(&server));
-    let hers = server.redeem(&web, &ada.code(ADA, &[]).await).await.text("id_token");
-    let his = server.redeem(&web, &bob.code(BOB, &[]).await).await.text("id_token");
-    let sub = TestServer::claims(&hers)["sub"].as_str().unwrap().to_owned();
+    let ada_hint = server.redeem(&web, &ada.log_in_for_code(ADA, &[]).await).await.text("id_token");
+    let bob_hint = server.redeem(&web, &bob.log_in_for_code(BOB, &[]).await).await.text("id_token");
+    let sub = TestServer::claims(&ada_hint)["sub"].as_str().unwrap().to_owned();
 
     for place in ["id_token", "userinfo"] {
         server.clock.advance(Duration::from_secs(5));
@@ -216,47 +217,47 @@ async fn requested_sub_must_match_the_user() {
         let silent = [("prompt", "none"), ("claims", claims.as_str())];
         assert!(ada.authorize(&silent).await.sent_to(CALLBACK).contains_key("code"), "{place}");
         assert_eq!(bob.authorize(&silent).await.sent_to(CALLBACK)["error"], "login_required");
-        let two = [("id_token_hint", his.as_str()), ("claims", claims.as_str())];
-        assert_eq!(ada.authorize(&two).await.sent_to(CALLBACK)["error"], "login_required");
+        let conflicting = [("id_token_hint", bob_hint.as_str()), ("claims", claims.as_str())];
+        assert_eq!(ada.authorize(&conflicting).await.sent_to(CALLBACK)["error"], "login_required");
 
-        let asked = bob.authorize(&silent[1..]).await;
-        let still = bob.log_in(&asked, BOB).await.sent_to(CALLBACK);
-        assert_eq!(still["error"], "login_required");
-        let mut fresh = Browser::of(&server);
-        let code = fresh.code(ADA, &silent[1..]).await;
+        let redirect = bob.authorize(&silent[1..]).await;
+        let parameters = bob.log_in(&redirect, BOB).await.sent_to(CALLBACK);
+        assert_eq!(parameters["error"], "login_required");
+        let mut fresh_browser = Browser::of(&server);
+        let code = fresh_browser.log_in_for_code(ADA, &silent[1..]).await;
         let tokens = server.redeem(&web, &code).await;
         assert_eq!(TestServer::claims(&tokens.text("id_token"))["sub"], sub);
     }
 }
 
-/// A narrower registration applies at once; a wider one restores what was granted.
+/// A narrower registration takes effect at once. A wider registration restores granted claims.
 #[tokio::test]
 async fn narrower_registration_removes_claims() {
     let (server, web, _) = server().await;
     let mut browser = Browser::of(&server);
     let claims = r#"{"userinfo":{"name":null,"email":null},"id_token":{"email":null,"name":null}}"#;
     let more = [("scope", SCOPE), ("claims", claims)];
-    let first = server.redeem(&web, &browser.code(ADA, &more).await).await;
+    let first = server.redeem(&web, &browser.log_in_for_code(ADA, &more).await).await;
     let code = browser.authorize(&more).await.sent_to(CALLBACK)["code"].clone();
-    let mut late = Browser::of(&server);
-    let waiting = late.authorize(&more).await;
+    let mut late_browser = Browser::of(&server);
+    let login_page = late_browser.authorize(&more).await;
     let (all, mail) = (
         json!({ "name": "Augusta Ada King", "email": ADA, "email_verified": false }),
         json!({ "email": ADA, "email_verified": false }),
     );
     assert_eq!(userinfo_claims(&server, &first).await, all);
 
-    server.apply(&CLIENTS.replace("openid profile email phone", "openid email")).await;
+    server.register_clients(&CLIENTS.replace("openid profile email phone", "openid email")).await;
     let narrow = refresh(&server, &web, &first).await;
     let redeemed = server.redeem(&web, &code).await;
-    let answered = late.log_in(&waiting, ADA).await.sent_to(CALLBACK)["code"].clone();
+    let answered = late_browser.log_in(&login_page, ADA).await.sent_to(CALLBACK)["code"].clone();
     let answered = server.redeem(&web, &answered).await;
     assert_eq!(userinfo_claims(&server, &first).await, mail);
     for tokens in [&narrow, &redeemed, &answered] {
         assert_eq!(userinfo_claims(&server, tokens).await, mail);
         assert_eq!(id_token_claims(tokens), mail);
     }
-    server.apply(CLIENTS).await;
+    server.register_clients(CLIENTS).await;
 
     let wide = refresh(&server, &web, &narrow).await;
     assert_eq!((userinfo_claims(&server, &wide).await, id_token_claims(&wide)), (all.clone(), all));
@@ -277,39 +278,48 @@ fn parameters<'a>(scope: &'a str, claims: &'a str) -> Vec<(&'a str, &'a str)> {
 const BIRTHDATE: &str = r#"{"userinfo":{"birthdate":null}}"#;
 const NAME: &str = r#"{"id_token":{"name":{"essential":true}},"userinfo":{"birthdate":null}}"#;
 
-/// MUST-069: the consent page asks, in words, for claims that no requested scope covers.
+/// MUST-069: the consent page describes the requested claims that no requested scope covers.
 #[tokio::test]
 async fn requested_claim_needs_consent() {
     let (server, _, app) = server().await;
     let mut ada = Browser::of(&server);
-    ada.log_in_alone(ADA).await;
+    ada.log_in_without_request(ADA).await;
     let scope = "openid offline_access";
-    let asked = ada.authorize(&parameters(scope, "-")).await;
-    ada.allow(&asked).await;
-    assert_eq!(ada.silently(&parameters(scope, "-"), &[]).await, "code");
-    assert_eq!(ada.silently(&parameters(scope, BIRTHDATE), &[]).await, "consent_required");
+    let redirect = ada.authorize(&parameters(scope, "-")).await;
+    ada.grant_consent(&redirect).await;
+    assert_eq!(ada.authorize_silently(&parameters(scope, "-"), &[]).await, "code");
+    assert_eq!(
+        ada.authorize_silently(&parameters(scope, BIRTHDATE), &[]).await,
+        "consent_required"
+    );
 
-    let asked = ada.authorize(&parameters(scope, BIRTHDATE)).await;
-    let page = html(&ada.asked(&asked).await);
-    let code = ada.allow(&asked).await;
+    let redirect = ada.authorize(&parameters(scope, BIRTHDATE)).await;
+    let page = html(&ada.open_consent_page(&redirect).await);
+    let code = ada.grant_consent(&redirect).await;
     let tokens = server.redeem(&app, &code).await;
 
     assert!(page.contains("<li>see your date of birth</li>"), "{page}");
     assert!(!page.contains("see your name"), "{page}");
     assert_eq!(userinfo_claims(&server, &tokens).await, json!({ "birthdate": "1815-12-10" }));
-    assert_eq!(ada.silently(&parameters(scope, BIRTHDATE), &[]).await, "code");
-    assert_eq!(ada.silently(&parameters(scope, NAME), &[]).await, "consent_required");
+    assert_eq!(ada.authorize_silently(&parameters(scope, BIRTHDATE), &[]).await, "code");
+    assert_eq!(ada.authorize_silently(&parameters(scope, NAME), &[]).await, "consent_required");
     // Consent was given for the claim, not for the scope at another audience.
-    assert_eq!(ada.silently(&parameters(scope, BIRTHDATE), &[FILES]).await, "consent_required");
-    let whole = parameters("openid profile", "-");
-    assert_eq!(ada.silently(&whole, &[]).await, "consent_required");
+    assert_eq!(
+        ada.authorize_silently(&parameters(scope, BIRTHDATE), &[FILES]).await,
+        "consent_required"
+    );
+    let whole_scope = parameters("openid profile", "-");
+    assert_eq!(ada.authorize_silently(&whole_scope, &[]).await, "consent_required");
 
     // Consent to a scope, at any audience, covers its claims.
-    let asked = ada.authorize_at(&whole, &[FILES]).await;
-    ada.allow(&asked).await;
-    assert_eq!(ada.silently(&parameters(scope, NAME), &[TASKS]).await, "code");
+    let redirect = ada.authorize_for_audiences(&whole_scope, &[FILES]).await;
+    ada.grant_consent(&redirect).await;
+    assert_eq!(ada.authorize_silently(&parameters(scope, NAME), &[TASKS]).await, "code");
     let mail = r#"{"id_token":{"email":null}}"#;
-    assert_eq!(ada.silently(&parameters(scope, mail), &[TASKS]).await, "consent_required");
+    assert_eq!(
+        ada.authorize_silently(&parameters(scope, mail), &[TASKS]).await,
+        "consent_required"
+    );
 }
 
 /// Consent to a claim is listed with the scopes, and withdrawn with them.
@@ -317,18 +327,18 @@ async fn requested_claim_needs_consent() {
 async fn consent_to_a_claim_is_listed_and_can_be_withdrawn() {
     let (server, _, app) = server().await;
     let mut ada = Browser::of(&server);
-    ada.log_in_alone(ADA).await;
+    ada.log_in_without_request(ADA).await;
     for claims in [BIRTHDATE, r#"{"userinfo":{"name":null}}"#] {
-        let asked = ada.authorize(&parameters("openid", claims)).await;
-        let code = ada.allow(&asked).await;
+        let redirect = ada.authorize(&parameters("openid", claims)).await;
+        let code = ada.grant_consent(&redirect).await;
         server.redeem(&app, &code).await.expect_status(200);
     }
-    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+    let api_login = server.log_in(ADA, PASSWORD).await.tokens();
 
     let page = html(&ada.get("/account").await);
-    let listed = server.consents(&mine.access_token).await.json();
+    let listed = server.consents(&api_login.access_token).await.json();
     let view = server.account_command(&["show", ADA]).await;
-    ada.take_back("asking").await.expect_status(303);
+    ada.withdraw_consent("asking").await.expect_status(303);
 
     let claims = "<p class=\"where\">It may</p>\n<ul class=\"may\">\n<li>see your date of birth</li>\n\
                   <li>see your name</li>\n</ul>";
@@ -338,29 +348,34 @@ async fn consent_to_a_claim_is_listed_and_can_be_withdrawn() {
     assert_eq!(consent["access"], json!([{ "audience": TASKS, "scope": "openid" }]));
     assert_eq!(consent["claims"], json!(["birthdate", "name"]));
     assert!(view.contains("  asking  claims birthdate name  allowed 2"), "{view}");
-    let told = "SELECT reason FROM auth_event WHERE type LIKE 'consent_%' ORDER BY id";
+    let reasons = "SELECT reason FROM auth_event WHERE type LIKE 'consent_%' ORDER BY id";
     let at = |claims| format!("openid at {TASKS}, claims {claims}");
     let expected = [at("birthdate"), at("name"), "openid, claims birthdate name".to_owned()];
-    assert_eq!(server.database.column::<String>(told).await, expected);
-    assert_eq!(ada.silently(&parameters("openid", "-"), &[]).await, "consent_required");
+    assert_eq!(server.database.column::<String>(reasons).await, expected);
+    assert_eq!(ada.authorize_silently(&parameters("openid", "-"), &[]).await, "consent_required");
     let again = ada.authorize(&parameters("openid", "-")).await;
-    ada.allow(&again).await;
-    assert_eq!(ada.silently(&parameters("openid", BIRTHDATE), &[]).await, "consent_required");
+    ada.grant_consent(&again).await;
+    assert_eq!(
+        ada.authorize_silently(&parameters("openid", BIRTHDATE), &[]).await,
+        "consent_required"
+    );
 }
 
-/// Consent covers what the client gets now, not what it requested earlier.
+/// Consent covers the claims that the client gets now, not those that it requested earlier.
 #[tokio::test]
 async fn consent_page_asks_for_currently_registered_claims() {
     let (server, _, app) = server().await;
     let mut ada = Browser::of(&server);
-    ada.log_in_alone(ADA).await;
+    ada.log_in_without_request(ADA).await;
     let mail = r#"{"userinfo":{"email":null,"name":null}}"#;
-    let asked = ada.authorize(&parameters("openid", mail)).await;
+    let redirect = ada.authorize(&parameters("openid", mail)).await;
 
-    server.apply(&CLIENTS.replace("openid profile email offline", "openid email offline")).await;
-    let page = html(&ada.asked(&asked).await);
-    let code = ada.allow(&asked).await;
-    server.apply(CLIENTS).await;
+    server
+        .register_clients(&CLIENTS.replace("openid profile email offline", "openid email offline"))
+        .await;
+    let page = html(&ada.open_consent_page(&redirect).await);
+    let code = ada.grant_consent(&redirect).await;
+    server.register_clients(CLIENTS).await;
     let tokens = server.redeem(&app, &code).await;
 
     assert!(page.contains("see your email address") && !page.contains("see your name"), "{page}");
@@ -369,7 +384,7 @@ async fn consent_page_asks_for_currently_registered_claims() {
         json!({ "email": ADA, "email_verified": false })
     );
     let name = r#"{"userinfo":{"name":null}}"#;
-    assert_eq!(ada.silently(&parameters("openid", name), &[]).await, "consent_required");
+    assert_eq!(ada.authorize_silently(&parameters("openid", name), &[]).await, "consent_required");
 }
 
 /// Consent covers only what the page displayed: the page may come from an older instance, or from
@@ -378,10 +393,10 @@ async fn consent_page_asks_for_currently_registered_claims() {
 async fn consent_covers_only_what_the_page_displayed() {
     let (server, _, app) = server().await;
     let mut ada = Browser::of(&server);
-    ada.log_in_alone(ADA).await;
-    let asked = ada.authorize(&parameters("openid email", NAME)).await;
-    let page = ada.asked(&asked).await;
-    let fields = hidden(&page);
+    ada.log_in_without_request(ADA).await;
+    let redirect = ada.authorize(&parameters("openid email", NAME)).await;
+    let page = ada.open_consent_page(&redirect).await;
+    let fields = hidden_fields(&page);
     assert_eq!(fields[2], ("claims".to_owned(), "birthdate name".to_owned()));
 
     let mut sent: Vec<_> =
@@ -394,8 +409,11 @@ async fn consent_covers_only_what_the_page_displayed() {
     assert_eq!(userinfo_claims(&server, &tokens).await, mail);
     assert_eq!(id_token_claims(&tokens), json!({ "name": "Augusta Ada King" }));
     let name = r#"{"userinfo":{"name":null}}"#;
-    assert_eq!(ada.silently(&parameters("openid", name), &[]).await, "code");
-    assert_eq!(ada.silently(&parameters("openid", BIRTHDATE), &[]).await, "consent_required");
+    assert_eq!(ada.authorize_silently(&parameters("openid", name), &[]).await, "code");
+    assert_eq!(
+        ada.authorize_silently(&parameters("openid", BIRTHDATE), &[]).await,
+        "consent_required"
+    );
 }
 
 /// Rolling upgrade: requests stored by an instance of the previous version have no claims.
@@ -403,8 +421,8 @@ async fn consent_covers_only_what_the_page_displayed() {
 async fn pending_request_of_the_previous_version_is_completed() {
     let (server, web, _) = server().await;
     let mut browser = Browser::of(&server);
-    browser.log_in_alone(ADA).await;
-    let asked = browser.authorize(&[("claims", CLAIMS), ("prompt", "consent")]).await;
+    browser.log_in_without_request(ADA).await;
+    let redirect = browser.authorize(&[("claims", CLAIMS), ("prompt", "consent")]).await;
     let without = if server.database.is_postgres() {
         "request - 'claims'"
     } else {
@@ -412,7 +430,7 @@ async fn pending_request_of_the_previous_version_is_completed() {
     };
     server.database.execute(&format!("UPDATE pending_authorization SET request = {without}")).await;
 
-    let code = browser.allow(&asked).await;
+    let code = browser.grant_consent(&redirect).await;
     let tokens = server.redeem(&web, &code).await;
 
     assert_eq!(
@@ -421,11 +439,10 @@ async fn pending_request_of_the_previous_version_is_completed() {
     );
 }
 
-/// However long the claims, the ID token still works as a hint.
 #[tokio::test]
 async fn id_token_with_long_claims_still_works_as_a_hint() {
     let (server, web, _) = server().await;
-    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+    let api_login = server.log_in(ADA, PASSWORD).await.tokens();
     let long = "𝔄".repeat(255);
     let mut profile = crate::profile::all_claims();
     let names =
@@ -433,14 +450,15 @@ async fn id_token_with_long_claims_still_works_as_a_hint() {
     for name in names {
         profile[name] = json!(long);
     }
-    server.patch_me(&mine.access_token, &profile).await.expect_status(200);
-    let every: Vec<_> =
+    server.patch_me(&api_login.access_token, &profile).await.expect_status(200);
+    let members: Vec<_> =
         profile.as_object().unwrap().keys().map(|name| format!("\"{name}\":null")).collect();
     let claims =
-        format!(r#"{{"id_token":{{{}}},"userinfo":{{{}}}}}"#, every.join(","), every.join(","));
+        format!(r#"{{"id_token":{{{}}},"userinfo":{{{}}}}}"#, members.join(","), members.join(","));
     let mut browser = Browser::of(&server);
 
-    let tokens = server.redeem(&web, &browser.code(ADA, &[("claims", &claims)]).await).await;
+    let tokens =
+        server.redeem(&web, &browser.log_in_for_code(ADA, &[("claims", &claims)]).await).await;
     let hint = tokens.text("id_token");
     let again = browser.authorize(&[("prompt", "none"), ("id_token_hint", &hint)]).await;
 

@@ -1,11 +1,11 @@
-//! The client address that rate limits use: the client cannot choose it.
+//! Rate limits use a client address that the client cannot choose.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::{Answer, TestServer};
 
-/// A server that admits `attempts` per minute and address.
+/// A server that permits `attempts` per minute and address.
 async fn server(attempts: u32) -> TestServer {
     TestServer::with(|config| {
         config.limits.attempts_per_minute = attempts;
@@ -14,8 +14,8 @@ async fn server(attempts: u32) -> TestServer {
     .await
 }
 
-/// HP-02: no proxy is trusted by default. (A setting that would trust everybody is refused: see
-/// `startup::invalid_setting_is_rejected_and_named`.)
+/// HP-02: no proxy is trusted by default. `startup::invalid_setting_is_rejected_and_named` tests
+/// that a setting that trusts all addresses is rejected.
 #[test]
 fn no_proxy_is_trusted_by_default() {
     #[derive(clap::Parser)]
@@ -29,8 +29,8 @@ fn no_proxy_is_trusted_by_default() {
     assert!(settings.config.service.trusted_proxies.is_empty());
 }
 
-/// A wrong login with these header fields.
-async fn try_with(server: &TestServer, fields: &[(&str, &str)]) -> u16 {
+/// The status of a login with a wrong password and these header fields.
+async fn log_in_with_headers(server: &TestServer, fields: &[(&str, &str)]) -> u16 {
     let body = json!({ "email": "nobody@example.test", "password": "wrong" });
     let mut request = server.request(Method::POST, "/api/auth/login").json(&body);
     for (name, value) in fields {
@@ -39,8 +39,8 @@ async fn try_with(server: &TestServer, fields: &[(&str, &str)]) -> u16 {
     Answer::of(request).await.status
 }
 
-async fn try_from(server: &TestServer, chain: &str) -> u16 {
-    try_with(server, &[("x-forwarded-for", chain)]).await
+async fn log_in_with_chain(server: &TestServer, chain: &str) -> u16 {
+    log_in_with_headers(server, &[("x-forwarded-for", chain)]).await
 }
 
 /// RL-03: only a trusted proxy can forward a client address.
@@ -64,16 +64,17 @@ async fn forwarding_headers_of_untrusted_peers_are_ignored() {
 
     let mut statuses = Vec::new();
     for spoof in spoofs {
-        statuses.push(try_with(&server, spoof).await);
+        statuses.push(log_in_with_headers(&server, spoof).await);
     }
 
     assert_eq!(statuses, [401, 401, 401, 401, 401, 429, 429, 429]);
-    let kept = "auth_event WHERE type = 'login_failed' AND address = '127.0.0.1' \
+    let recorded = "auth_event WHERE type = 'login_failed' AND address = '127.0.0.1' \
                 AND forwarded IS NULL";
-    assert_eq!(server.database.count(kept).await, 5);
+    assert_eq!(server.database.count(recorded).await, 5);
 }
 
-/// RL-03: a proxy appends the address it saw; entries left of it may be forged by the client.
+/// RL-03: a proxy appends the address of its peer. The client may have forged the entries to the
+/// left of it.
 #[tokio::test]
 async fn trusted_proxy_chain_is_read_from_the_right() {
     let server = server(3).await;
@@ -86,25 +87,29 @@ async fn trusted_proxy_chain_is_read_from_the_right() {
 
     let mut statuses = Vec::new();
     for fields in of_one_client {
-        statuses.push(try_with(&server, fields).await);
+        statuses.push(log_in_with_headers(&server, fields).await);
     }
 
     assert_eq!(statuses, [401, 401, 401, 429]);
-    assert_eq!(try_from(&server, "203.0.113.9, 198.51.100.1").await, 401, "another client");
+    assert_eq!(
+        log_in_with_chain(&server, "203.0.113.9, 198.51.100.1").await,
+        401,
+        "another client"
+    );
 }
 
-/// RL-03, HP-06: only the one header that proxies are documented to set is read, not even a variant
-/// of its name.
+/// RL-03, HP-06: only the documented header of proxies is read. Variants of its name are ignored
+/// like all other headers.
 #[tokio::test]
 async fn other_headers_are_ignored_even_from_a_trusted_proxy() {
     let server = server(1).await;
     let with = |name| [("x-forwarded-for", "203.0.113.9"), (name, "198.51.100.1")];
 
-    let first = try_from(&server, "203.0.113.9").await;
+    let first = log_in_with_chain(&server, "203.0.113.9").await;
     let mut others = Vec::new();
-    let twins = ["x_forwarded_for", "x-forwarded_for", "x_forwarded-for"];
-    for name in ["forwarded", "x-real-ip", "cf-connecting-ip"].into_iter().chain(twins) {
-        others.push(try_with(&server, &with(name)).await);
+    let variants = ["x_forwarded_for", "x-forwarded_for", "x_forwarded-for"];
+    for name in ["forwarded", "x-real-ip", "cf-connecting-ip"].into_iter().chain(variants) {
+        others.push(log_in_with_headers(&server, &with(name)).await);
     }
 
     assert_eq!((first, &others[..]), (401, &[429; 6][..]));
@@ -119,22 +124,26 @@ async fn clients_without_a_readable_address_share_one_limit() {
 
     let mut statuses = Vec::new();
     for chain in unreadable {
-        statuses.push(try_from(&server, chain).await);
+        statuses.push(log_in_with_chain(&server, chain).await);
     }
 
     assert_eq!(statuses, [401, 401, 401, 429, 429, 429]);
     assert_eq!(server.database.count("auth_event WHERE address IS NOT NULL").await, 0);
-    assert_eq!(try_from(&server, "203.0.113.9").await, 401, "a readable address is accepted");
+    assert_eq!(
+        log_in_with_chain(&server, "203.0.113.9").await,
+        401,
+        "a readable address is accepted"
+    );
 }
 
 /// RL-04: without a forwarded address, the proxy's own address is limited.
 #[tokio::test]
-async fn proxy_without_a_forwarded_address_is_limited_itself() {
+async fn proxy_address_is_limited_if_no_address_is_forwarded() {
     let server = server(1).await;
 
-    assert_eq!(try_with(&server, &[]).await, 401);
-    assert_eq!(try_with(&server, &[]).await, 429);
-    assert_eq!(try_from(&server, "127.0.0.1").await, 429, "the same address");
+    assert_eq!(log_in_with_headers(&server, &[]).await, 401);
+    assert_eq!(log_in_with_headers(&server, &[]).await, 429);
+    assert_eq!(log_in_with_chain(&server, "127.0.0.1").await, 429, "the same address");
 }
 
 /// RL-05: the limit's key is the address, not its spelling.
@@ -148,9 +157,9 @@ async fn spellings_of_an_address_share_one_limit() {
     ];
 
     for [first, second, third] in clients {
-        assert_eq!(try_from(&server, first).await, 401, "{first}");
-        assert_eq!(try_from(&server, second).await, 429, "{second}");
-        assert_eq!(try_from(&server, third).await, 429, "{third}");
+        assert_eq!(log_in_with_chain(&server, first).await, 401, "{first}");
+        assert_eq!(log_in_with_chain(&server, second).await, 429, "{second}");
+        assert_eq!(log_in_with_chain(&server, third).await, 429, "{third}");
     }
 }
 
@@ -159,22 +168,23 @@ async fn spellings_of_an_address_share_one_limit() {
 async fn addresses_of_an_ipv6_64_share_one_limit() {
     let server = server(1).await;
 
-    assert_eq!(try_from(&server, "2001:db8:0:1::1").await, 401);
-    assert_eq!(try_from(&server, "2001:db8:0:1:ffff:ffff:ffff:ffff").await, 429);
-    assert_eq!(try_from(&server, "2001:db8:0:2::1").await, 401, "the next /64");
+    assert_eq!(log_in_with_chain(&server, "2001:db8:0:1::1").await, 401);
+    assert_eq!(log_in_with_chain(&server, "2001:db8:0:1:ffff:ffff:ffff:ffff").await, 429);
+    assert_eq!(log_in_with_chain(&server, "2001:db8:0:2::1").await, 401, "the next /64");
 }
 
-/// RL-05: a provider's customer may have a whole /48; it gets ten times the limit of one address.
+/// RL-05: a customer of a provider may have a whole /48, which has ten times the limit of one
+/// address.
 #[tokio::test]
-async fn ipv6_48_has_a_limit_of_ten_times_one_address() {
+async fn ipv6_48_has_ten_times_the_limit_of_one_address() {
     let server = server(1).await;
 
     let mut statuses = Vec::new();
     for network in 0..12 {
-        statuses.push(try_from(&server, &format!("2001:db8:7:{network:x}::1")).await);
+        statuses.push(log_in_with_chain(&server, &format!("2001:db8:7:{network:x}::1")).await);
     }
 
     assert_eq!(statuses[..10], [401; 10]);
     assert_eq!(statuses[10..], [429; 2]);
-    assert_eq!(try_from(&server, "2001:db8:8::1").await, 401, "the next /48");
+    assert_eq!(log_in_with_chain(&server, "2001:db8:8::1").await, 401, "the next /48");
 }

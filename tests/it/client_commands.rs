@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Program, TestDatabase};
 
-async fn ok(program: &Program, arguments: &[&str]) -> String {
+async fn run_successfully(program: &Program, arguments: &[&str]) -> String {
     let output = program.run(&[&["client"], arguments].concat()).await;
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -14,13 +14,13 @@ async fn ok(program: &Program, arguments: &[&str]) -> String {
 
 async fn run_rejected(program: &Program, arguments: &[&str]) -> String {
     let Output { status, stderr, .. } = program.run(&[&["client"], arguments].concat()).await;
-    let said = String::from_utf8(stderr).unwrap();
-    assert!(!status.success(), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
-    said
+    let message = String::from_utf8(stderr).unwrap();
+    assert!(!status.success(), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    message
 }
 
-/// A migrated database, and the command.
+/// A migrated database, and the program.
 async fn client_cli() -> (TestDatabase, Program) {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
@@ -29,7 +29,7 @@ async fn client_cli() -> (TestDatabase, Program) {
 }
 
 /// Parses the registration that `show` prints.
-fn read(shown: &str) -> Value {
+fn parse_registration(shown: &str) -> Value {
     serde_json::from_str::<Value>(shown).unwrap()["client"][0].take()
 }
 
@@ -40,17 +40,17 @@ const CALLBACK: [&str; 2] = ["--redirect-uri", "https://rp.example/cb"];
 async fn client_secret_is_printed_once_and_stored_as_a_digest() {
     let (database, program) = client_cli().await;
 
-    let secret = ok(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
-    let shown = ok(&program, &["show", "web"]).await;
-    let listed = ok(&program, &["list"]).await;
+    let secret = run_successfully(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
+    let shown = run_successfully(&program, &["show", "web"]).await;
+    let listed = run_successfully(&program, &["list"]).await;
 
     assert!(secret.starts_with("sgs_") && secret.len() == 4 + 43, "{secret}");
     assert!(!shown.contains(&secret) && !listed.contains(&secret));
-    // As registered: either of two methods.
+    // The default registration permits either of two methods.
     assert!(listed.starts_with("web  client_secret  authorization_code"), "{listed}");
     let stored: Vec<Vec<u8>> = database.column("SELECT secret_digest FROM client").await;
     assert_eq!(stored[0], openssl::sha::sha256(secret.as_bytes()));
-    let shown = read(&shown);
+    let shown = parse_registration(&shown);
     assert_eq!(shown["redirect_uris"], json!(["https://rp.example/cb"]));
     assert_eq!(
         (&shown["pkce"], &shown["id_token_claims"]),
@@ -72,20 +72,20 @@ async fn secret_rotation_keeps_the_previous_secret_valid() {
     };
     let digest = |secret: &str| Some(openssl::sha::sha256(secret.as_bytes()).to_vec());
 
-    let first = ok(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
-    let second = ok(&program, &["rotate-secret", "web"]).await;
+    let first = run_successfully(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
+    let second = run_successfully(&program, &["rotate-secret", "web"]).await;
     assert_eq!(digests().await, [digest(&second), digest(&first)]);
-    let third = ok(&program, &["rotate-secret", "web"]).await;
+    let third = run_successfully(&program, &["rotate-secret", "web"]).await;
     assert_eq!(digests().await, [digest(&third), digest(&second)]);
     for _ in 0..2 {
-        ok(&program, &["rotate-secret", "web", "--drop-previous"]).await;
+        run_successfully(&program, &["rotate-secret", "web", "--drop-previous"]).await;
         assert_eq!(digests().await, [digest(&third), None]);
     }
-    ok(&program, &["rotate-secret", "web"]).await;
-    let fifth = ok(&program, &["rotate-secret", "web", "--now"]).await;
+    run_successfully(&program, &["rotate-secret", "web"]).await;
+    let fifth = run_successfully(&program, &["rotate-secret", "web", "--now"]).await;
     assert_eq!(digests().await, [digest(&fifth), None]);
 
-    ok(&program, &["delete", "web"]).await;
+    run_successfully(&program, &["delete", "web"]).await;
     assert_eq!(database.count("client").await, 0);
     run_rejected(&program, &["rotate-secret", "web"]).await;
     let events = database.events().await;
@@ -93,7 +93,7 @@ async fn secret_rotation_keeps_the_previous_secret_valid() {
     assert_eq!(events, [&["client_created"], &changed[..], &["client_deleted"]].concat());
 }
 
-/// An update changes only what it names.
+/// An update changes only the fields that it names.
 #[tokio::test]
 async fn client_update_leaves_other_fields_unchanged() {
     let (_database, program) = client_cli().await;
@@ -102,18 +102,21 @@ async fn client_update_leaves_other_fields_unchanged() {
                   --grant refresh_token --scope openid --audience https://api.example --no-pkce \
                   --backchannel-logout-uri https://rp.example/out --access-token-seconds 60 \
                   --consent skip --auth-method client_secret_post";
-    ok(&program, &create.split_whitespace().collect::<Vec<_>>()).await;
-    let shown = async || read(&ok(&program, &["show", "shop"]).await);
+    run_successfully(&program, &create.split_whitespace().collect::<Vec<_>>()).await;
+    let shown = async || parse_registration(&run_successfully(&program, &["show", "shop"]).await);
     let before = shown().await;
 
-    assert_eq!(ok(&program, &["update", "shop"]).await, "shop unchanged");
-    assert_eq!(ok(&program, &["update", "shop", "--name", "The shop"]).await, "shop changed");
+    assert_eq!(run_successfully(&program, &["update", "shop"]).await, "shop unchanged");
+    assert_eq!(
+        run_successfully(&program, &["update", "shop", "--name", "The shop"]).await,
+        "shop changed"
+    );
     let mut expected = before.clone();
     expected["client_name"] = json!("The shop");
     assert_eq!(shown().await, expected);
     let more = "update shop --redirect-uri https://rp.example/new --audience= --pkce \
                 --backchannel-logout-uri= --scope tasks:read";
-    ok(&program, &more.split_whitespace().collect::<Vec<_>>()).await;
+    run_successfully(&program, &more.split_whitespace().collect::<Vec<_>>()).await;
     expected["redirect_uris"] = json!(["https://rp.example/new"]);
     expected["audiences"] = json!([]);
     expected["backchannel_logout_uri"] = json!(null);
@@ -130,22 +133,25 @@ async fn client_update_leaves_other_fields_unchanged() {
 #[tokio::test]
 async fn output_of_show_can_be_applied() {
     let (database, program) = client_cli().await;
-    ok(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
+    run_successfully(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
     let file = database.directory().join("web.json");
-    std::fs::write(&file, ok(&program, &["show", "web"]).await).unwrap();
+    std::fs::write(&file, run_successfully(&program, &["show", "web"]).await).unwrap();
 
-    assert_eq!(ok(&program, &["apply", file.to_str().unwrap()]).await, "web unchanged");
+    assert_eq!(
+        run_successfully(&program, &["apply", file.to_str().unwrap()]).await,
+        "web unchanged"
+    );
 }
 
 /// In the wrong directory, commands do not create a database that no server uses.
 #[tokio::test]
 async fn client_commands_create_no_database() {
     let directory = tempfile::TempDir::new().unwrap();
-    let program = Program::bare(directory.path());
+    let program = Program::without_settings(directory.path());
 
     for arguments in [&["list"][..], &["show", "x"], &["create", "x"], &["delete", "x"]] {
-        let said = run_rejected(&program, &[arguments, &[][..]].concat()).await;
-        assert!(said.contains("signet.db"), "{said}");
+        let message = run_rejected(&program, &[arguments, &[][..]].concat()).await;
+        assert!(message.contains("signet.db"), "{message}");
     }
 
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
@@ -162,10 +168,10 @@ async fn client_apply_is_idempotent_and_atomic() {
                scope = \"tasks:read\"\n";
 
     std::fs::write(file, [web, job].concat()).unwrap();
-    let first = ok(&program, &["apply", file]).await;
-    let second = ok(&program, &["apply", file]).await;
+    let first = run_successfully(&program, &["apply", file]).await;
+    let second = run_successfully(&program, &["apply", file]).await;
     std::fs::write(file, [web, &job.replace("read", "write")].concat()).unwrap();
-    let third = ok(&program, &["apply", file]).await;
+    let third = run_successfully(&program, &["apply", file]).await;
     std::fs::write(file, [job.replace("read", "all"), web.replace("https", "http")].concat())
         .unwrap();
     let broken = run_rejected(&program, &["apply", file]).await;
@@ -178,12 +184,12 @@ async fn client_apply_is_idempotent_and_atomic() {
     assert_eq!(third, "web unchanged\njob changed");
     assert!(broken.contains("web: redirect_uris"), "{broken}");
     assert!(misspelt.contains("redirect_uri"), "{misspelt}");
-    let job = read(&ok(&program, &["show", "job"]).await);
+    let job = parse_registration(&run_successfully(&program, &["show", "job"]).await);
     assert_eq!(job["scope"], "tasks:write");
 }
 
-/// Registered values appear in headers, rows and pages: their sizes are limited, and the error
-/// names the limit.
+/// Registered values appear in headers, rows and pages, so their sizes are limited. The error names
+/// the limit.
 #[tokio::test]
 async fn registered_values_have_size_limits() {
     let (database, program) = client_cli().await;
@@ -206,33 +212,36 @@ async fn registered_values_have_size_limits() {
     };
 
     for member in ["redirect_uris", "post_logout_redirect_uris", "audiences", "introspects"] {
-        let (is_applied, said) = apply(&json!({ member: uris(50) })).await;
-        assert!(is_applied, "{said}");
+        let (is_applied, message) = apply(&json!({ member: uris(50) })).await;
+        assert!(is_applied, "{message}");
         for (value, rule) in [
             (uris(51), "50 entries"),
             (uris(20_000), "50 entries"),
             (vec![long(2001)], "2000 bytes"),
         ] {
-            let (is_applied, said) = apply(&json!({ member: value })).await;
-            assert!(!is_applied && said.contains(&format!("web: {member} ")), "{said}");
-            assert!(said.contains(rule) && said.len() < 500, "{said}");
+            let (is_applied, message) = apply(&json!({ member: value })).await;
+            assert!(!is_applied && message.contains(&format!("web: {member} ")), "{message}");
+            assert!(message.contains(rule) && message.len() < 500, "{message}");
         }
     }
     assert!(apply(&json!({ "redirect_uris": [long(2000)] })).await.0);
-    let (is_applied, said) = apply(&json!({ "backchannel_logout_uri": long(2001) })).await;
-    assert!(!is_applied && said.contains("longer than 2000 bytes"), "{said}");
+    let (is_applied, message) = apply(&json!({ "backchannel_logout_uri": long(2001) })).await;
+    assert!(!is_applied && message.contains("longer than 2000 bytes"), "{message}");
     let with =
         |jwks: Value| json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks });
     assert!(apply(&with(keys(50))).await.0);
-    let mut fat = key.clone();
-    fat["x5u"] = "a".repeat(65_536).into();
-    for (jwks, rule) in [(keys(51), "50 keys"), (json!({ "keys": [fat] }), "64 KiB")] {
-        let (is_applied, said) = apply(&with(jwks)).await;
-        assert!(!is_applied && said.contains("web: jwks ") && said.contains(rule), "{said}");
+    let mut oversized = key.clone();
+    oversized["x5u"] = "a".repeat(65_536).into();
+    for (jwks, rule) in [(keys(51), "50 keys"), (json!({ "keys": [oversized] }), "64 KiB")] {
+        let (is_applied, message) = apply(&with(jwks)).await;
+        assert!(
+            !is_applied && message.contains("web: jwks ") && message.contains(rule),
+            "{message}"
+        );
     }
 }
 
-/// Users decide by the name: it must not contain invisible characters.
+/// Users decide on consent by the name, so it must not contain invisible characters.
 #[tokio::test]
 async fn client_name_must_not_contain_invisible_characters() {
     let (database, program) = client_cli().await;
@@ -252,18 +261,19 @@ async fn client_name_must_not_contain_invisible_characters() {
         "Sh\nop",
         " ",
     ] {
-        let said = run_rejected(&program, &create(name)).await;
-        assert!(said.contains("web: client_name "), "{name:?}: {said}");
-        assert!(!said.contains(name.trim()) || name == " ", "{name:?}");
+        let message = run_rejected(&program, &create(name)).await;
+        assert!(message.contains("web: client_name "), "{name:?}: {message}");
+        assert!(!message.contains(name.trim()) || name == " ", "{name:?}");
     }
-    ok(&program, &create("Łódź & Söhne – 東京 🛒")).await;
+    run_successfully(&program, &create("Łódź & Söhne – 東京 🛒")).await;
     for name in ["Sig\u{200b}net", "\u{202e}tengiS"] {
-        let refusal = Program::new(&database).with("SIGNET_SERVICE_NAME", name).refusal().await;
+        let refusal =
+            Program::new(&database).with("SIGNET_SERVICE_NAME", name).startup_error().await;
         assert!(refusal.contains("all of them visible"), "{refusal}");
     }
 }
 
-/// RU-03, MUST-037, MUST-038, MUST-139 and other registrations that must be refused.
+/// RU-03, MUST-037, MUST-038, MUST-139, and other registrations that must be rejected.
 #[tokio::test]
 async fn unsafe_registrations_are_rejected() {
     let (database, program) = client_cli().await;
@@ -304,8 +314,8 @@ async fn unsafe_registrations_are_rejected() {
             vec!["x", CALLBACK[0], CALLBACK[1], "--post-logout-redirect-uri", "//evil.example"],
         ),
     ] {
-        let said = run_rejected(&program, &[&["create"], &arguments[..]].concat()).await;
-        assert!(said.contains(&format!(": {member} ")), "{arguments:?}: {said}");
+        let message = run_rejected(&program, &[&["create"], &arguments[..]].concat()).await;
+        assert!(message.contains(&format!(": {member} ")), "{arguments:?}: {message}");
     }
     assert_eq!(database.count("client").await, 0);
 }

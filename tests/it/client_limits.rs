@@ -1,5 +1,5 @@
-//! Rate limits of endpoints with client authentication: per client if it succeeds, per address if
-//! it fails.
+//! Rate limits of endpoints with client authentication: per client if the authentication succeeds,
+//! per address if it fails.
 
 use std::time::Instant;
 
@@ -28,26 +28,26 @@ redirect_uris = ["http://127.0.0.1/cb"]
 
 const ADDRESS: &str = "203.0.113.9";
 
-/// A form of a client, from one client address.
-async fn ask(server: &TestServer, rp: &Rp, path: &str, fields: &[(&str, &str)]) -> Answer {
+/// POSTs a form of a client from [`ADDRESS`].
+async fn post_form(server: &TestServer, rp: &Rp, path: &str, fields: &[(&str, &str)]) -> Answer {
     let request = server.form(path, fields).header("x-forwarded-for", ADDRESS);
     Answer::of(request.basic_auth(&rp.id, rp.secret.as_ref())).await
 }
 
 async fn introspect(server: &TestServer, rp: &Rp) -> Answer {
-    ask(server, rp, "/oauth2/introspect", &[("token", "x")]).await
+    post_form(server, rp, "/oauth2/introspect", &[("token", "x")]).await
 }
 
 async fn token(server: &TestServer, rp: &Rp) -> Answer {
-    ask(server, rp, "/oauth2/token", &[("grant_type", "client_credentials")]).await
+    post_form(server, rp, "/oauth2/token", &[("grant_type", "client_credentials")]).await
 }
 
-/// W13: with the correct secret, more than a hundred introspections per second from one address
-/// succeed, beside failing guesses from it.
+/// W13: a client with the correct secret can send more than a hundred introspections per second
+/// from one address, even if guesses from the same address fail.
 #[tokio::test]
 async fn authenticated_client_is_not_limited_by_address() {
     let server = TestServer::start().await;
-    let clients = server.apply(CLIENTS).await;
+    let clients = server.register_clients(CLIENTS).await;
     let api = &clients[0];
     let wrong = Rp { secret: Some("sgs_wrong".to_owned()), ..api.clone() };
     for _ in 0..25 {
@@ -55,21 +55,21 @@ async fn authenticated_client_is_not_limited_by_address() {
     }
     introspect(&server, &wrong).await.expect_status(429);
 
-    let began = Instant::now();
+    let started = Instant::now();
     for _ in 0..30 {
         let answers = join_all((0..50).map(|_| introspect(&server, api))).await;
         assert!(answers.iter().all(|answer| answer.status == 200));
     }
-    // 1,500 exceed the 600 per minute of an address, regardless of how long this took.
-    assert!(began.elapsed().as_secs() < 60);
+    // 1,500 requests within a minute exceed the limit of an address, which is 600.
+    assert!(started.elapsed().as_secs() < 60);
     token(&server, &clients[1]).await.expect_status(200);
 }
 
-/// W13, C15: each client has its own limits, with a separate one for introspection.
+/// W13, C15: each client has its own limits, and a separate limit for introspection.
 #[tokio::test]
 async fn rate_limits_are_per_client_and_separate_for_introspection() {
     let server = TestServer::with(|config| config.limits.client_requests_per_minute = 3).await;
-    let clients = server.apply(CLIENTS).await;
+    let clients = server.register_clients(CLIENTS).await;
     let (api, job) = (&clients[0], &clients[1]);
     for _ in 0..3 {
         introspect(&server, api).await.expect_status(200);
@@ -83,7 +83,7 @@ async fn rate_limits_are_per_client_and_separate_for_introspection() {
         assert!((1..=20).contains(&seconds), "three a minute: one every 20 s, not {seconds}");
     }
     token(&server, job).await.expect_status(429);
-    ask(&server, job, "/oauth2/revoke", &[("token", "x")]).await.expect_status(429);
+    post_form(&server, job, "/oauth2/revoke", &[("token", "x")]).await.expect_status(429);
     // A wrong secret does not count against the client.
     let wrong = Rp { secret: Some("sgs_wrong".to_owned()), ..job.clone() };
     token(&server, &wrong).await.expect_status(401);
@@ -93,7 +93,7 @@ async fn rate_limits_are_per_client_and_separate_for_introspection() {
 #[tokio::test]
 async fn public_client_is_limited_by_address() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 3).await;
-    server.apply(CLIENTS).await;
+    server.register_clients(CLIENTS).await;
     let fields = [("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", "app")];
     let from = async |address: &str| {
         Answer::of(server.form("/oauth2/token", &fields).header("x-forwarded-for", address)).await

@@ -1,27 +1,27 @@
-//! Clients are changed and removed concurrently with each other, and with logins and logouts: all
-//! transactions take their locks in the same order.
+//! Changes and removals of clients run concurrently with each other and with logins and logouts.
+//! All transactions take their locks in the same order.
 //!
 //! PostgreSQL only: SQLite runs one transaction at a time.
 
 use futures_util::future::join;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
-use crate::harness::oauth::{Browser, CALLBACK, Rp, WEB};
+use crate::harness::oauth::{Browser, CALLBACK, Rp, WEB_CLIENT};
 use crate::harness::{Program, TestServer};
 
-/// The condition that a connection waits for a lock.
+/// The SQL condition for a connection that waits for a lock.
 const LOCKED: &str = "wait_event_type = 'Lock'";
 
-/// A client with back-channel logout, and a user who is logged in.
+/// A client with back-channel logout, and an account.
 async fn client_with_backchannel_logout(server: &TestServer) -> Rp {
     let receiver = "backchannel_logout_uri = \"https://web.example/logged-out\"\n";
-    let web = server.apply(&format!("{WEB}{receiver}")).await.remove(0);
+    let web = server.register_clients(&format!("{WEB_CLIENT}{receiver}")).await.remove(0);
     server.sign_up("ada@example.test").await.expect_status(201);
     web
 }
 
-/// A logout locks its session, then writes a notice for the client; the removal locks the client,
-/// then its sessions. The logout is under way when the removal locks the client.
+/// A logout locks its session and writes a notice for the client. A removal locks the client and
+/// then its sessions. Here the removal locks the client while the logout is in progress.
 #[tokio::test]
 async fn logout_and_client_removal_lock_the_client_first() {
     let server = TestServer::start().await;
@@ -30,27 +30,30 @@ async fn logout_and_client_removal_lock_the_client_first() {
     }
     let web = client_with_backchannel_logout(&server).await;
     let mut browser = Browser::of(&server);
-    let first = browser.code("ada@example.test", &[]).await;
+    let first = browser.log_in_for_code("ada@example.test", &[]).await;
     server.redeem(&web, &first).await.expect_status(200);
-    let slowly = "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql \
+    let delay = "CREATE FUNCTION slow_down() RETURNS trigger LANGUAGE plpgsql \
                   AS 'BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END'; \
-                  CREATE TRIGGER slowly BEFORE INSERT ON outbox \
-                  FOR EACH STATEMENT EXECUTE FUNCTION slowly()";
-    server.database.execute(slowly).await;
-    let gate = server.database.connect().await.begin().await.unwrap();
-    gate.execute_unprepared("SELECT 1 FROM client WHERE id = 'web' FOR KEY SHARE").await.unwrap();
+                  CREATE TRIGGER slow_down BEFORE INSERT ON outbox \
+                  FOR EACH STATEMENT EXECUTE FUNCTION slow_down()";
+    server.database.execute(delay).await;
+    let blocker = server.database.connect().await.begin().await.unwrap();
+    blocker
+        .execute_unprepared("SELECT 1 FROM client WHERE id = 'web' FOR KEY SHARE")
+        .await
+        .unwrap();
 
     let program = Program::new(&server.database);
     let removal = program.run(&["client", "delete", "web"]);
     let logout = async {
-        server.database.has_waiting(1, LOCKED).await;
+        server.database.wait_for_connections(1, LOCKED).await;
         let code = browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK)["code"].clone();
         let token = server.redeem(&web, &code).await.text("access_token");
-        let open = async {
-            server.database.has_waiting(1, "wait_event = 'PgSleep'").await;
-            gate.commit().await.unwrap();
+        let release = async {
+            server.database.wait_for_connections(1, "wait_event = 'PgSleep'").await;
+            blocker.commit().await.unwrap();
         };
-        join(server.as_client(&web, "/oauth2/revoke", &[("token", &token)]), open).await.0
+        join(server.as_client(&web, "/oauth2/revoke", &[("token", &token)]), release).await.0
     };
     let (output, answer) = join(removal, logout).await;
 
@@ -85,11 +88,11 @@ async fn concurrent_applies_lock_clients_in_the_same_order() {
     let program = Program::new(&server.database);
     let output = program.run(&["client", "apply", &first]).await;
     assert!(output.status.success(), "{output:?}");
-    let slowly = "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql \
+    let delay = "CREATE FUNCTION slow_down() RETURNS trigger LANGUAGE plpgsql \
                   AS 'BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END'; \
-                  CREATE TRIGGER slowly AFTER UPDATE ON client \
-                  FOR EACH STATEMENT EXECUTE FUNCTION slowly()";
-    server.database.execute(slowly).await;
+                  CREATE TRIGGER slow_down AFTER UPDATE ON client \
+                  FOR EACH STATEMENT EXECUTE FUNCTION slow_down()";
+    server.database.execute(delay).await;
 
     let (one, other) =
         join(program.run(&["client", "apply", &one]), program.run(&["client", "apply", &other]))
@@ -100,7 +103,7 @@ async fn concurrent_applies_lock_clients_in_the_same_order() {
     }
     let printed = String::from_utf8(other.stdout).unwrap();
     let ids: Vec<_> = printed.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(ids, ["z", "a"], "in the order of the file");
+    assert_eq!(ids, ["z", "a"], "the output has the order of the file");
 }
 
 /// Refresh token reuse ends the session and notifies the client: the client is locked first.
@@ -112,7 +115,8 @@ async fn reuse_detection_locks_the_client_first() {
     }
     let web = client_with_backchannel_logout(&server).await;
     let mut browser = Browser::of(&server);
-    let code = browser.code("ada@example.test", &[("scope", "openid offline_access")]).await;
+    let code =
+        browser.log_in_for_code("ada@example.test", &[("scope", "openid offline_access")]).await;
     let stolen = server.redeem(&web, &code).await.text("refresh_token");
     let fields = [("grant_type", "refresh_token"), ("refresh_token", &stolen)];
     let next = server.token(&web, &fields).await.text("refresh_token");
@@ -121,37 +125,37 @@ async fn reuse_detection_locks_the_client_first() {
     let removal = server.database.connect().await.begin().await.unwrap();
     removal.execute_unprepared("SELECT 1 FROM client WHERE id = 'web' FOR UPDATE").await.unwrap();
 
-    let theft = server.token(&web, &fields);
-    let look = async {
-        server.database.has_waiting(1, LOCKED).await;
+    let reuse = server.token(&web, &fields);
+    let try_lock = async {
+        server.database.wait_for_connections(1, LOCKED).await;
         let sessions = "SELECT 1 FROM session WHERE client_id = 'web' FOR UPDATE NOWAIT";
-        let held = removal.execute_unprepared(sessions).await;
+        let session_lock = removal.execute_unprepared(sessions).await;
         removal.rollback().await.unwrap();
-        held
+        session_lock
     };
-    let (theft, held) = join(theft, look).await;
+    let (reuse, session_lock) = join(reuse, try_lock).await;
 
-    held.expect("the session is not locked while the transaction waits for the client");
-    theft.expect_oauth_error(400, "invalid_grant");
+    session_lock.expect("the session is not locked while the transaction waits for the client");
+    reuse.expect_oauth_error(400, "invalid_grant");
     assert_eq!(server.database.count("session WHERE end_reason = 'token_reuse'").await, 1);
 }
 
 /// A client that is removed just before its pending authorization is stored is reported as unknown.
 #[tokio::test]
-async fn request_of_a_client_just_removed_is_rejected() {
+async fn request_of_a_concurrently_removed_client_is_rejected() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return;
     }
-    server.web().await;
+    server.register_web_client().await;
     server.sign_up("ada@example.test").await.expect_status(201);
     let mut browser = Browser::of(&server);
-    browser.log_in_alone("ada@example.test").await;
+    browser.log_in_without_request("ada@example.test").await;
     let removal = server.database.connect().await.begin().await.unwrap();
     removal.execute_unprepared("SELECT 1 FROM client WHERE id = 'web' FOR UPDATE").await.unwrap();
 
     let remove = async {
-        server.database.has_waiting(1, LOCKED).await;
+        server.database.wait_for_connections(1, LOCKED).await;
         removal.execute_unprepared("DELETE FROM client WHERE id = 'web'").await.unwrap();
         removal.commit().await.unwrap();
     };

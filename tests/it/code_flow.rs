@@ -1,16 +1,19 @@
-//! The complete code flow, from the authorization request to tokens, and what must fail.
+//! The complete code flow, from the authorization request to the tokens, and requests that must
+//! fail.
 
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, ISSUER, Rp, VERIFIER, WEB, hidden};
+use crate::harness::oauth::{
+    Browser, CALLBACK, CHALLENGE, ISSUER, Rp, VERIFIER, WEB_CLIENT, hidden_fields,
+};
 use crate::harness::{Answer, TestServer, eventually, forge};
 
 const ADA: &str = "ada@example.test";
 
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     (server, web)
 }
@@ -21,7 +24,7 @@ async fn server() -> (TestServer, Rp) {
 async fn code_flow_returns_tokens_for_the_user() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
-    let code = browser.code(ADA, &[]).await;
+    let code = browser.log_in_for_code(ADA, &[]).await;
 
     let answer = server.redeem(&web, &code).await;
 
@@ -41,10 +44,10 @@ async fn code_flow_returns_tokens_for_the_user() {
     assert_eq!((&id["iss"], &id["aud"]), (&json!(ISSUER), &json!("web")));
     assert_eq!(id["nonce"], "n-0S6_WzA2Mj");
     assert_eq!((&id["acr"], &id["amr"]), (&json!("1"), &json!(["pwd"])));
-    let left = &openssl::sha::sha256(access_token.as_bytes())[..16];
-    assert_eq!(id["at_hash"], forge::encode(left));
-    for same in ["sub", "sid", "auth_time", "iat", "exp"] {
-        assert_eq!(id[same], access[same], "{same}");
+    let left_half = &openssl::sha::sha256(access_token.as_bytes())[..16];
+    assert_eq!(id["at_hash"], forge::encode(left_half));
+    for claim in ["sub", "sid", "auth_time", "iat", "exp"] {
+        assert_eq!(id[claim], access[claim], "{claim}");
     }
     assert_eq!(access["user_id"], access["sub"]);
     assert_eq!((&access["client_id"], &access["email"]), (&json!("web"), &json!(ADA)));
@@ -58,12 +61,14 @@ async fn code_flow_returns_tokens_for_the_user() {
     assert_eq!(names, expected);
 }
 
-/// MUST-124, MUST-137: neither nonce nor email unless requested.
+/// MUST-124, MUST-137: tokens contain neither a nonce nor the email address unless requested.
 #[tokio::test]
 async fn id_token_has_nonce_and_email_only_if_requested() {
     let (server, web) = server().await;
 
-    let code = Browser::of(&server).code(ADA, &[("nonce", "-"), ("scope", "openid unknown")]).await;
+    let code = Browser::of(&server)
+        .log_in_for_code(ADA, &[("nonce", "-"), ("scope", "openid unknown")])
+        .await;
 
     let answer = server.redeem(&web, &code).await;
     assert_eq!(answer.json()["scope"], "openid");
@@ -79,12 +84,12 @@ async fn id_token_has_nonce_and_email_only_if_requested() {
 async fn nonce_is_returned_byte_for_byte() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
-    browser.code(ADA, &[]).await;
+    browser.log_in_for_code(ADA, &[]).await;
 
     for nonce in ["~!@#$%^&*()_+`-={}|[]\\:\";'<>?,./ 0123456789ABCD", &"ż\u{1f600} \"".repeat(50)]
     {
-        let asked = browser.authorize(&[("nonce", nonce)]).await;
-        let answer = server.redeem(&web, &asked.sent_to(CALLBACK)["code"]).await;
+        let redirect = browser.authorize(&[("nonce", nonce)]).await;
+        let answer = server.redeem(&web, &redirect.sent_to(CALLBACK)["code"]).await;
         assert_eq!(TestServer::claims(&answer.text("id_token"))["nonce"], nonce);
     }
 }
@@ -94,7 +99,7 @@ async fn nonce_is_returned_byte_for_byte() {
 async fn default_scope_is_the_registered_one_without_offline_access() {
     let (server, web) = server().await;
 
-    let code = Browser::of(&server).code(ADA, &[("scope", "-")]).await;
+    let code = Browser::of(&server).log_in_for_code(ADA, &[("scope", "-")]).await;
 
     let answer = server.redeem(&web, &code).await;
     assert_eq!(answer.json()["scope"], "openid email tasks:read");
@@ -106,7 +111,7 @@ async fn default_scope_is_the_registered_one_without_offline_access() {
 async fn flow_without_openid_returns_no_id_token() {
     let (server, web) = server().await;
 
-    let code = Browser::of(&server).code(ADA, &[("scope", "tasks:read")]).await;
+    let code = Browser::of(&server).log_in_for_code(ADA, &[("scope", "tasks:read")]).await;
 
     let answer = server.redeem(&web, &code).await;
     assert!(answer.json().get("id_token").is_none());
@@ -119,41 +124,44 @@ async fn flow_without_openid_returns_no_id_token() {
 /// succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_exchanges_of_a_code_succeed_once() {
-    // No retry window: a busy machine has outages, in which the other uses could count as retries.
+    // Without a retry window: a busy machine may record an outage, and other uses of the code would
+    // then count as retries.
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
-    let beside = server.beside().await;
-    let code = Browser::of(&server).code(ADA, &[]).await;
+    let second_instance = server.another_instance().await;
+    let code = Browser::of(&server).log_in_for_code(ADA, &[]).await;
 
-    let uses = (0..64).map(|n| if n % 2 == 0 { &server } else { &beside }.redeem(&web, &code));
-    let answers = join_all(uses).await;
+    let exchanges =
+        (0..64).map(|n| if n % 2 == 0 { &server } else { &second_instance }.redeem(&web, &code));
+    let answers = join_all(exchanges).await;
 
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert_eq!(won.len(), 1);
     for answer in lost {
-        // A busy machine may respond with 503: nothing was done, and a retry gives the result.
+        // On a busy machine the server may respond with 503 and change nothing. A retry gives the
+        // result.
         let answer = if answer.status == 503 { &server.redeem(&web, &code).await } else { answer };
         answer.expect_oauth_error(400, "invalid_grant");
     }
     assert_eq!(server.database.count("session WHERE client_id = 'web'").await, 1);
-    // CO-06: either use may be the attacker's, so the session ends.
+    // CO-06: each use may be the attacker's, so the session ends.
     server.userinfo(&won[0].text("access_token")).await.expect_oauth_error(401, "invalid_token");
 }
 
-/// AT-09: logging out everywhere while clients exchange codes succeeds, and no session remains.
+/// AT-09: a logout everywhere succeeds while clients exchange codes, and no session stays live.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sessions_opened_during_a_logout_everywhere_end() {
     let (server, web) = server().await;
     server.database.delay_after_inserts_into("session").await;
     let mut browser = Browser::of(&server);
     let more = [("scope", "openid offline_access")];
-    let mut codes = vec![browser.code(ADA, &more).await];
+    let mut codes = vec![browser.log_in_for_code(ADA, &more).await];
     for _ in 0..7 {
         codes.push(browser.authorize(&more).await.sent_to(CALLBACK)["code"].clone());
     }
     let account = browser.get("/account").await;
-    let csrf = hidden(&account).into_iter().find(|(name, _)| name == "csrf").unwrap().1;
+    let csrf = hidden_fields(&account).into_iter().find(|(name, _)| name == "csrf").unwrap().1;
 
     let redemptions = join_all(codes.iter().map(|code| server.redeem(&web, code)));
     let ending = async {
@@ -172,12 +180,12 @@ async fn sessions_opened_during_a_logout_everywhere_end() {
         .await;
 }
 
-/// CO-06, MUST-075: reuse of a code ends the session it opened, even half a minute later.
+/// CO-06, MUST-075: reuse of a code ends the session it opened, even after the code has expired.
 #[tokio::test]
 async fn code_reuse_ends_the_session_it_opened() {
     let (server, web) = server().await;
     let more = [("scope", "openid offline_access")];
-    let code = Browser::of(&server).code(ADA, &more).await;
+    let code = Browser::of(&server).log_in_for_code(ADA, &more).await;
     let first = server.redeem(&web, &code).await;
     server.userinfo(&first.text("access_token")).await.expect_status(200);
     server.advance_seconds(90);
@@ -200,8 +208,8 @@ async fn code_reuse_ends_the_session_it_opened() {
 #[tokio::test]
 async fn code_is_bound_to_client_redirect_uri_and_verifier() {
     let (server, web) = server().await;
-    let other = WEB.replace("\"web\"", "\"other\"");
-    let other = server.apply(&other).await.remove(0);
+    let other = WEB_CLIENT.replace("\"web\"", "\"other\"");
+    let other = server.register_clients(&other).await.remove(0);
     let other_verifier = "a".repeat(43);
     let fields = |code: &str, more: &[(&'static str, &str)]| -> Vec<(String, String)> {
         let mut fields = vec![
@@ -229,22 +237,22 @@ async fn code_is_bound_to_client_redirect_uri_and_verifier() {
         [("code_verifier", "")],
         [("code_verifier", "short")],
     ] {
-        let code = Browser::of(&server).code(ADA, &[]).await;
+        let code = Browser::of(&server).log_in_for_code(ADA, &[]).await;
         redeem(&web, &code, &wrong).await.expect_oauth_error(400, "invalid_grant");
-        // The failed attempt has used the code up: there is no second guess.
+        // The failed attempt has consumed the code.
         redeem(&web, &code, &[]).await.expect_oauth_error(400, "invalid_grant");
         server.advance_seconds(61);
     }
-    let code = Browser::of(&server).code(ADA, &[]).await;
+    let code = Browser::of(&server).log_in_for_code(ADA, &[]).await;
     redeem(&other, &code, &[]).await.expect_oauth_error(400, "invalid_grant");
     redeem(&web, &code, &[("code_challenge_method", "plain")]).await.expect_status(200);
 
     server.advance_seconds(61);
-    let code = Browser::of(&server).code(ADA, &[]).await;
+    let code = Browser::of(&server).log_in_for_code(ADA, &[]).await;
     server.advance_seconds(60);
     redeem(&web, &code, &[]).await.expect_oauth_error(400, "invalid_grant");
-    for nothing in ["sgc_", "x", &"a".repeat(5000)] {
-        redeem(&web, nothing, &[]).await.expect_oauth_error(400, "invalid_grant");
+    for invalid in ["sgc_", "x", &"a".repeat(5000)] {
+        redeem(&web, invalid, &[]).await.expect_oauth_error(400, "invalid_grant");
     }
     redeem(&web, "", &[]).await.expect_oauth_error(400, "invalid_request");
 }
@@ -254,7 +262,7 @@ async fn code_is_bound_to_client_redirect_uri_and_verifier() {
 async fn codes_are_random_and_stored_as_digests() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    let mut codes = vec![browser.code(ADA, &[]).await];
+    let mut codes = vec![browser.log_in_for_code(ADA, &[]).await];
     for _ in 0..20 {
         let answer = browser.authorize(&[]).await;
         assert!(!answer.location().contains(CHALLENGE), "{answer:?}");
@@ -271,14 +279,15 @@ async fn codes_are_random_and_stored_as_digests() {
     }
 }
 
-/// RF-09, MUST-112..118, MUST-131, MUST-138: refreshes, as at the JSON API, bound to client and
-/// scope.
+/// RF-09, MUST-112..118, MUST-131, MUST-138: refreshes work as at the JSON API, and are bound to
+/// the client and the scope.
 #[tokio::test]
 async fn refresh_is_bound_to_the_client_and_cannot_widen_the_scope() {
     let (server, web) = server().await;
-    let other = server.apply(&WEB.replace("\"web\"", "\"other\"")).await.remove(0);
+    let other =
+        server.register_clients(&WEB_CLIENT.replace("\"web\"", "\"other\"")).await.remove(0);
     let more = [("scope", "openid email offline_access")];
-    let code = Browser::of(&server).code(ADA, &more).await;
+    let code = Browser::of(&server).log_in_for_code(ADA, &more).await;
     let first = server.redeem(&web, &code).await;
     let token = first.text("refresh_token");
     assert!(token.starts_with("sgr_"));
@@ -298,10 +307,10 @@ async fn refresh_is_bound_to_the_client_and_cannot_widen_the_scope() {
     let json = server.refresh(&token).await;
     json.expect_error(401, "INVALID_REFRESH_TOKEN");
     // MUST-113: a client id alone does not authenticate.
-    let named =
+    let unauthenticated =
         [("grant_type", "refresh_token"), ("refresh_token", &*token), ("client_id", &*web.id)];
-    let named = Answer::of(server.form("/oauth2/token", &named)).await;
-    named.expect_oauth_error(401, "invalid_client");
+    let unauthenticated = Answer::of(server.form("/oauth2/token", &unauthenticated)).await;
+    unauthenticated.expect_oauth_error(401, "invalid_client");
 
     let narrow = refresh(&web, &token, &[("scope", "openid")]).await;
     narrow.expect_status(200);
@@ -310,14 +319,14 @@ async fn refresh_is_bound_to_the_client_and_cannot_widen_the_scope() {
     assert_eq!(wide_again.json()["scope"], "openid email offline_access");
     let before = TestServer::claims(&first.text("id_token"));
     let after = TestServer::claims(&wide_again.text("id_token"));
-    for same in ["iss", "sub", "aud", "auth_time", "sid"] {
-        assert_eq!(before[same], after[same], "{same}");
+    for claim in ["iss", "sub", "aud", "auth_time", "sid"] {
+        assert_eq!(before[claim], after[claim], "{claim}");
     }
     assert!(after["iat"].as_u64() > before["iat"].as_u64());
     let [before, after] =
         [&first, &wide_again].map(|it| TestServer::claims(&it.text("access_token")));
-    for same in ["sub", "aud", "auth_time", "sid", "scope", "client_id"] {
-        assert_eq!(before[same], after[same], "{same}");
+    for claim in ["sub", "aud", "auth_time", "sid", "scope", "client_id"] {
+        assert_eq!(before[claim], after[claim], "{claim}");
     }
     let narrow = TestServer::claims(&narrow.text("access_token"));
     assert_eq!((&narrow["scope"], &narrow["auth_time"]), (&json!("openid"), &before["auth_time"]));
@@ -327,8 +336,8 @@ async fn refresh_is_bound_to_the_client_and_cannot_widen_the_scope() {
     server.advance_seconds(11);
     // MUST-117, MUST-119: reuse ends the session.
     refresh(&web, &token, &[]).await.expect_oauth_error(400, "invalid_grant");
-    let dead = refresh(&web, &wide_again.text("refresh_token"), &[]).await;
-    dead.expect_oauth_error(400, "invalid_grant");
+    let after_reuse = refresh(&web, &wide_again.text("refresh_token"), &[]).await;
+    after_reuse.expect_oauth_error(400, "invalid_grant");
 }
 
 /// MUST-209: the token endpoint rejects refresh tokens of the JSON API.
@@ -347,7 +356,8 @@ async fn token_endpoint_rejects_refresh_tokens_of_the_json_api() {
 #[tokio::test]
 async fn credentials_of_a_removed_client_are_invalid() {
     let (server, web) = server().await;
-    let code = Browser::of(&server).code(ADA, &[("scope", "openid offline_access")]).await;
+    let code =
+        Browser::of(&server).log_in_for_code(ADA, &[("scope", "openid offline_access")]).await;
     let tokens = server.redeem(&web, &code).await;
 
     let program = crate::harness::Program::new(&server.database);
@@ -359,11 +369,11 @@ async fn credentials_of_a_removed_client_are_invalid() {
     server.token(&web, &fields).await.expect_oauth_error(401, "invalid_client");
 }
 
-/// Account endpoints require a token from a login at Signet's own API, not one of a client.
+/// Account endpoints require a token from a login at Signet's own API, not a token of a client.
 #[tokio::test]
 async fn client_token_is_rejected_at_account_endpoints() {
     let (server, web) = server().await;
-    let code = Browser::of(&server).code(ADA, &[]).await;
+    let code = Browser::of(&server).log_in_for_code(ADA, &[]).await;
     let tokens = server.redeem(&web, &code).await;
 
     server.me(&tokens.text("access_token")).await.expect_error(401, "UNAUTHORIZED");

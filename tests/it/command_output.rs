@@ -53,13 +53,13 @@ async fn command_exits_silently_when_its_reader_closes_the_pipe() {
     for command in COMMANDS.iter().copied().chain([doctor]) {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let output = program.run_into(writer, command).await;
+        let output = program.run_with_stdout(writer, command).await;
 
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{command:?}");
         // The exit code that a shell reports for a program killed by SIGPIPE.
         assert_eq!(output.status.code(), Some(141), "{command:?}");
     }
-    let output = program.run_by("\"$0\" openapi | head -1").await;
+    let output = program.run_script("\"$0\" openapi | head -1").await;
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1);
     assert_eq!(output.stderr, b"");
 }
@@ -70,18 +70,22 @@ async fn command_reports_a_full_disk() {
 
     for command in COMMANDS {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let output = program.run_into(full, command).await;
+        let output = program.run_with_stdout(full, command).await;
 
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.starts_with("error: cannot write to standard output"), "{command:?}: {said}");
-        assert!(said.contains("No space left on device"), "{command:?}: {said}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            message.starts_with("error: cannot write to standard output"),
+            "{command:?}: {message}"
+        );
+        assert!(message.contains("No space left on device"), "{command:?}: {message}");
         assert_eq!(output.status.code(), Some(1), "{command:?}");
     }
 }
 
-/// Without a standard error, a refused command line and a failed start still set their exit code.
+/// If standard error cannot be written, a rejected command line and a failed start still set their
+/// exit code.
 #[tokio::test]
-async fn exit_code_is_set_without_a_standard_error() {
+async fn exit_code_is_set_if_standard_error_cannot_be_written() {
     let (_server, program) = server().await;
 
     for (script, code) in [
@@ -89,7 +93,7 @@ async fn exit_code_is_set_without_a_standard_error() {
         ("\"$0\" account shew 2>/dev/full", 2),
         ("SIGNET_LOG=a=b=c \"$0\" serve >/dev/full 2>&1", 1),
     ] {
-        let output = program.run_by(script).await;
+        let output = program.run_script(script).await;
 
         assert_eq!(output.status.code(), Some(code), "{script}: {output:?}");
     }

@@ -1,4 +1,4 @@
-//! `docs/conformance.md` says where each statement is tested: the names must exist.
+//! `docs/conformance.md` names the tests of each statement. The named tests and files must exist.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ fn rows() -> Vec<(String, String)> {
     let (_, tables) = page.split_once("## Statements and their tests").unwrap();
     let rows = tables.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     let rows = rows.map(|row| row.split_once(" | ").unwrap());
-    rows.map(|(id, where_)| (id.to_owned(), where_.to_owned()))
+    rows.map(|(id, tests)| (id.to_owned(), tests.to_owned()))
         .filter(|(id, _)| id.contains(|c: char| c.is_ascii_digit()))
         .collect()
 }
@@ -23,7 +23,7 @@ fn names_in(row: &str) -> impl Iterator<Item = &str> {
     row.split('`').skip(1).step_by(2)
 }
 
-/// Why a name cannot be resolved, if so.
+/// The error if a name cannot be resolved.
 fn unresolved(name: &str) -> Option<String> {
     let tests = root().join("tests/it");
     if let Some((module, test)) = name.split_once("::") {
@@ -31,8 +31,8 @@ fn unresolved(name: &str) -> Option<String> {
         return (!text.contains(&format!("fn {test}("))).then(|| format!("no test {name}"));
     }
     if name.contains('/') {
-        let places = [root(), root().join("src")];
-        let is_there = places.iter().any(|place| place.join(name).exists());
+        let roots = [root(), root().join("src")];
+        let is_there = roots.iter().any(|place| place.join(name).exists());
         return (!is_there).then(|| format!("no file {name}"));
     }
     let is_module = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
@@ -40,7 +40,7 @@ fn unresolved(name: &str) -> Option<String> {
     (is_module && !is_there).then(|| format!("no module {name}"))
 }
 
-/// Texts in backticks that are no modules: protocol terms, and helpers of the harness.
+/// Texts in backticks that are not modules: protocol terms, and functions of the harness.
 const WORDS: [&str; 12] = [
     "client_id",
     "expect_oauth_error",

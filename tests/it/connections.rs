@@ -23,7 +23,7 @@ async fn connect_from(address: &str, server: &TestServer) -> TcpStream {
 }
 
 /// The response to a request; empty if the connection was closed instead.
-async fn ask(connection: &mut TcpStream) -> String {
+async fn send_request(connection: &mut TcpStream) -> String {
     let _ = connection.write_all(REQUEST).await;
     let mut answer = vec![0; 1024];
     let read = tokio::time::timeout(Duration::from_secs(20), connection.read(&mut answer)).await;
@@ -40,29 +40,34 @@ async fn server_with_few_connections() -> TestServer {
     .await
 }
 
-/// DS-04: a client at its connection limit gets no more; other clients do.
+/// DS-04: a client at its connection limit gets no further connection, but other clients do.
 #[tokio::test]
 async fn connections_are_limited_per_client() {
     let server = server_with_few_connections().await;
-    let mut held = Vec::new();
+    let mut open = Vec::new();
     for _ in 0..3 {
         let mut connection = connect_from("127.0.0.2", &server).await;
-        assert!(ask(&mut connection).await.starts_with("HTTP/1.1 200"));
-        held.push(connection);
+        assert!(send_request(&mut connection).await.starts_with("HTTP/1.1 200"));
+        open.push(connection);
     }
 
     for _ in 0..5 {
-        assert_eq!(ask(&mut connect_from("127.0.0.2", &server).await).await, "");
+        assert_eq!(send_request(&mut connect_from("127.0.0.2", &server).await).await, "");
     }
 
-    let other = ask(&mut connect_from("127.0.0.3", &server).await).await;
+    let other = send_request(&mut connect_from("127.0.0.3", &server).await).await;
     assert!(other.starts_with("HTTP/1.1 200"), "{other}");
-    for connection in &mut held {
-        assert!(ask(connection).await.starts_with("HTTP/1.1 200"), "it keeps what it has");
+    for connection in &mut open {
+        assert!(
+            send_request(connection).await.starts_with("HTTP/1.1 200"),
+            "open connections are kept"
+        );
     }
-    drop(held.pop());
+    drop(open.pop());
     eventually("a connection is accepted again", async || {
-        ask(&mut connect_from("127.0.0.2", &server).await).await.starts_with("HTTP/1.1 200")
+        send_request(&mut connect_from("127.0.0.2", &server).await)
+            .await
+            .starts_with("HTTP/1.1 200")
     })
     .await;
 }
@@ -75,11 +80,12 @@ async fn trusted_proxy_is_exempt_from_the_connection_limit() {
     let mut connections = join_all((0..20).map(|_| connect_from("127.0.0.1", &server))).await;
 
     for connection in &mut connections {
-        assert!(ask(connection).await.starts_with("HTTP/1.1 200"));
+        assert!(send_request(connection).await.starts_with("HTTP/1.1 200"));
     }
 }
 
-/// DS-05: HTTP/2 is for the proxy: many requests on one connection would evade its timeouts.
+/// DS-05: HTTP/2 is left to the proxy, because many requests on one connection would evade the
+/// timeouts.
 #[tokio::test]
 async fn http_2_preface_is_rejected_whole_and_in_pieces() {
     let server = TestServer::start().await;
@@ -125,18 +131,18 @@ async fn concurrent_readiness_probes_use_one_pool_connection() {
     let lock = "LOCK TABLE seaql_migrations IN ACCESS EXCLUSIVE MODE";
     blocker.execute_unprepared(lock).await.unwrap();
 
-    let crowd = join_all((0..200).map(|_| server.get("/readyz")));
+    let probing = join_all((0..200).map(|_| server.get("/readyz")));
     let waiting =
         "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let looking = async {
+    let inspecting = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let looks = server.database.count(waiting).await;
-        (looks, server.refresh(&tokens.refresh_token).await)
+        let lock_waits = server.database.count(waiting).await;
+        (lock_waits, server.refresh(&tokens.refresh_token).await)
     };
-    let (probes, (looks, refreshed)) = futures_util::future::join(crowd, looking).await;
+    let (probes, (lock_waits, refreshed)) = futures_util::future::join(probing, inspecting).await;
     blocker.rollback().await.unwrap();
 
-    assert_eq!(looks, 1);
+    assert_eq!(lock_waits, 1);
     refreshed.expect_status(200);
     assert!(probes.iter().all(|probe| probe.status == 503));
     assert!(probes.iter().all(|probe| probe.took < Duration::from_secs(5)));

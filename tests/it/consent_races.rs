@@ -5,37 +5,39 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::harness::TestServer;
-use crate::harness::consents::{ASKING, asking};
-use crate::harness::oauth::{Browser, CALLBACK, hidden};
+use crate::harness::consents::{CONSENT_CLIENTS, consent_request};
+use crate::harness::oauth::{Browser, CALLBACK, hidden_fields};
 
 const ADA: &str = "ada@example.test";
 const SCOPE: &str = "openid offline_access";
 
-/// AT-09: sessions from codes exchanged meanwhile end.
+/// AT-09: sessions from codes that are exchanged during the withdrawal end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sessions_opened_during_a_consent_withdrawal_end() {
     let server = TestServer::start().await;
-    let app = server.apply(ASKING).await.remove(0);
-    let beside = server.beside().await;
+    let app = server.register_clients(CONSENT_CLIENTS).await.remove(0);
+    let second_instance = server.another_instance().await;
     server.sign_up(ADA).await.expect_status(201);
-    // In the middle of an exchange, and in the middle of the withdrawal.
+    // Delays in the middle of each exchange and of the withdrawal.
     for table in ["session", "invalid_status"] {
         server.database.delay_after_inserts_into(table).await;
     }
     let mut ada = Browser::of(&server);
-    ada.log_in_alone(ADA).await;
+    ada.log_in_without_request(ADA).await;
 
     for round in 0..8_u64 {
-        let asked = ada.authorize(&asking(SCOPE)).await;
-        let mut codes = vec![ada.allow(&asked).await];
+        let redirect = ada.authorize(&consent_request(SCOPE)).await;
+        let mut codes = vec![ada.grant_consent(&redirect).await];
         for _ in 0..9 {
-            codes.push(ada.authorize(&asking(SCOPE)).await.sent_to(CALLBACK)["code"].clone());
+            codes.push(
+                ada.authorize(&consent_request(SCOPE)).await.sent_to(CALLBACK)["code"].clone(),
+            );
         }
-        let csrf = hidden(&ada.get("/account").await)[0].1.clone();
+        let csrf = hidden_fields(&ada.get("/account").await)[0].1.clone();
 
         let redemptions = join_all(codes.iter().zip(0..).map(async |(code, n)| {
             tokio::time::sleep(Duration::from_millis(3 * n)).await;
-            beside.redeem(&app, code).await
+            second_instance.redeem(&app, code).await
         }));
         let withdrawal = async {
             tokio::time::sleep(Duration::from_millis(2 + 3 * round)).await;
@@ -56,29 +58,30 @@ async fn sessions_opened_during_a_consent_withdrawal_end() {
     }
 }
 
-/// No code is issued on a withdrawn consent: a request that had read it reads it again.
+/// No valid code is issued for a withdrawn consent: a request that has read the consent before
+/// reads it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_code_is_issued_on_a_withdrawn_consent() {
     let server = TestServer::start().await;
-    let app = server.apply(ASKING).await.remove(0);
-    let beside = server.beside().await;
+    let app = server.register_clients(CONSENT_CLIENTS).await.remove(0);
+    let second_instance = server.another_instance().await;
     server.sign_up(ADA).await.expect_status(201);
     server.database.delay_after_inserts_into("auth_event").await;
     let mut ada = Browser::of(&server);
-    ada.log_in_alone(ADA).await;
-    let silent = [&asking(SCOPE)[..], &[("prompt", "none")]].concat();
+    ada.log_in_without_request(ADA).await;
+    let silent = [&consent_request(SCOPE)[..], &[("prompt", "none")]].concat();
 
     for round in 0..8_u64 {
-        let asked = ada.authorize(&asking(SCOPE)).await;
-        ada.allow(&asked).await;
-        let csrf = hidden(&ada.get("/account").await)[0].1.clone();
+        let redirect = ada.authorize(&consent_request(SCOPE)).await;
+        ada.grant_consent(&redirect).await;
+        let csrf = hidden_fields(&ada.get("/account").await)[0].1.clone();
         let cookie = ada.cookie.clone();
 
         let requests = (0..12_u64).map(async |n| {
-            let mut same = Browser::of(&beside);
-            same.cookie.clone_from(&cookie);
+            let mut same_browser = Browser::of(&second_instance);
+            same_browser.cookie.clone_from(&cookie);
             tokio::time::sleep(Duration::from_millis(8 * n)).await;
-            same.authorize(&silent).await
+            same_browser.authorize(&silent).await
         });
         let withdrawal = async {
             tokio::time::sleep(Duration::from_millis(3 * round)).await;

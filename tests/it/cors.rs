@@ -26,12 +26,12 @@ fn allowed_origin(answer: &Answer) -> Option<&str> {
     assert!(fields.len() <= 1, "{fields:?}");
     assert!(answer.headers.get("access-control-allow-credentials").is_none());
     let varies = answer.headers.get_all("vary").iter().any(|it| it == "Origin");
-    assert!(varies, "a cache must not answer one origin with another's headers: {answer:?}");
+    assert!(varies, "a cache must not serve the headers of another origin: {answer:?}");
     fields.first().map(|origin| origin.to_str().unwrap())
 }
 
-/// Origins that resemble the allowed `https://app.example.test`, but differ.
-const OTHERS: [&str; 14] = [
+/// Origins other than the allowed `https://app.example.test`, most of them similar to it.
+const OTHER_ORIGINS: [&str; 14] = [
     "null",
     "*",
     "",
@@ -48,7 +48,7 @@ const OTHERS: [&str; 14] = [
     "https://app.example.test https://evil.example",
 ];
 
-/// SS-07: the same default as in the original application, whose front end has this origin.
+/// SS-07: the default is the origin of the original application's front end.
 #[tokio::test]
 async fn default_allowed_origin_is_the_original_front_end() {
     let server = TestServer::start().await;
@@ -63,7 +63,7 @@ async fn default_allowed_origin_is_the_original_front_end() {
     }
 }
 
-/// SS-07: a fixed list, compared exactly; credentials are never allowed.
+/// SS-07: origins are compared exactly with a fixed list. Credentials are never allowed.
 #[tokio::test]
 async fn only_listed_origins_are_allowed() {
     let listed = ["https://app.example.test", "http://127.0.0.1:8081", "https://b.example.test"];
@@ -81,7 +81,7 @@ async fn only_listed_origins_are_allowed() {
             assert!(exposed.contains(name), "{exposed}");
         }
     }
-    for origin in OTHERS.into_iter().chain(["http://localhost:3000"]) {
+    for origin in OTHER_ORIGINS.into_iter().chain(["http://localhost:3000"]) {
         for answer in [
             preflight(&server, LOG_IN, origin).await,
             with_origin(&server, Method::GET, ME, origin).await,
@@ -150,7 +150,7 @@ async fn public_documents_allow_any_origin() {
         "/.well-known/oauth-authorization-server",
         "/openapi.json",
     ] {
-        for origin in OTHERS {
+        for origin in OTHER_ORIGINS {
             let answer = with_origin(&server, Method::GET, path, origin).await;
 
             assert_eq!(answer.header("access-control-allow-origin"), "*");

@@ -1,5 +1,5 @@
-//! A link to PostgreSQL that drops packets, like a firewall that lost its state: connections stay
-//! open but deliver nothing.
+//! A network link to PostgreSQL that drops packets, like a firewall that has lost its state.
+//! Connections stay open but deliver nothing.
 
 use std::time::Duration;
 
@@ -12,44 +12,44 @@ use tokio::sync::watch;
 
 use crate::harness::{Answer, PASSWORD, Program, TestDatabase, eventually};
 
-/// Forwards a port to the socket of the PostgreSQL under test.
+/// Forwards a port to the socket of the PostgreSQL server under test.
 struct Link {
     port: u16,
-    /// Connections of an earlier generation are dead.
-    age: watch::Sender<usize>,
+    /// Connections of an earlier generation deliver nothing.
+    generation: watch::Sender<usize>,
 }
 
 impl Link {
     async fn forward_to(socket: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (age, current) = watch::channel(0);
+        let (generation, current) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (from_client, to_client) = client.into_split();
                 let server = UnixStream::connect(&socket).await.unwrap();
                 let (from_server, to_server) = server.into_split();
-                tokio::spawn(pump(from_client, to_server, current.clone()));
-                tokio::spawn(pump(from_server, to_client, current.clone()));
+                tokio::spawn(forward(from_client, to_server, current.clone()));
+                tokio::spawn(forward(from_server, to_client, current.clone()));
             }
         });
-        Self { port, age }
+        Self { port, generation }
     }
 
-    fn kill_connections(&self) {
-        self.age.send_modify(|age| *age += 1);
+    fn stall_connections(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
     }
 }
 
-async fn pump(
+async fn forward(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    age: watch::Receiver<usize>,
+    generation: watch::Receiver<usize>,
 ) {
-    let born = *age.borrow();
+    let own_generation = *generation.borrow();
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if *age.borrow() != born {
+        if *generation.borrow() != own_generation {
             std::future::pending::<()>().await;
         }
         if to.write_all(&buffer[..length]).await.is_err() {
@@ -69,16 +69,16 @@ async fn server_recovers_from_dead_database_connections() {
     let directory = url.query_pairs().find(|(name, _)| name == "host").unwrap().1.into_owned();
     let link =
         Link::forward_to(format!("{directory}/.s.PGSQL.{}", url.port().unwrap_or(5432))).await;
-    let through = format!("postgres://postgres@127.0.0.1:{}{}", link.port, url.path());
+    let link_url = format!("postgres://postgres@127.0.0.1:{}{}", link.port, url.path());
     let serving = Program::new(&database)
-        .with("SIGNET_DATABASE_URL", &through)
+        .with("SIGNET_DATABASE_URL", &link_url)
         .with("SIGNET_REFRESH_RETRY_SECONDS", "60")
         .serve()
         .await;
     let http = Client::builder().no_proxy().build().unwrap();
     let body = json!({ "email": "ada@example.test", "password": PASSWORD });
     let signed_up = Answer::of(http.post(serving.url("/api/auth/signup")).json(&body)).await;
-    // Each is a retry: the retry window is a minute.
+    // Each refresh is a retry, because the retry window is a minute.
     let refresh = async || {
         let body = json!({ "refresh_token": signed_up.tokens().refresh_token });
         Answer::of(http.post(serving.url("/api/auth/refresh")).json(&body)).await.status
@@ -86,15 +86,15 @@ async fn server_recovers_from_dead_database_connections() {
     assert_eq!(refresh().await, 200);
 
     for _ in 0..2 {
-        link.kill_connections();
+        link.stall_connections();
         eventually("writes succeed again", async || refresh().await == 200).await;
-        // Longer than the timeout of a commit.
+        // Wait for longer than the timeout of a commit.
         tokio::time::sleep(Duration::from_secs(7)).await;
         let ready = Answer::of(http.get(serving.url("/readyz"))).await;
         ready.expect_status(200);
     }
 
-    let (status, printed) = serving.end(Signal::TERM).await;
+    let (status, printed) = serving.stop_with(Signal::TERM).await;
     assert_eq!(status.code(), Some(0), "{printed}");
     assert_eq!(database.count("auth_event WHERE type = 'token_reuse'").await, 0);
 }

@@ -10,21 +10,21 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::harness::{Answer, Program, TestDatabase, TestServer};
 
 /// A response in transit through the proxy: headers by lower-case name, and the body.
-struct Passing {
+struct ProxiedResponse {
     status: u16,
     headers: BTreeMap<String, String>,
     body: String,
 }
 
-/// What a proxy changes in the response for a path.
-type Change = fn(&str, &mut Passing);
+/// Changes the response for a path, as a proxy could.
+type Change = fn(&str, &mut ProxiedResponse);
 
 /// Starts a server behind a proxy whose URL is the issuer; returns the issuer.
 async fn behind_proxy(change: Change) -> (TestServer, String) {
     behind_proxy_with(change, |_| {}).await
 }
 
-/// The same, with other settings.
+/// Like [`behind_proxy`], with changed settings.
 async fn behind_proxy_with(change: Change, settings: fn(&mut Config)) -> (TestServer, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
@@ -43,7 +43,7 @@ async fn behind_proxy_with(change: Change, settings: fn(&mut Config)) -> (TestSe
     (server, issuer)
 }
 
-/// Forwards one request, with few of its headers and the client's address, and returns the
+/// Forwards one request with some of its headers and a client address, and returns the changed
 /// response.
 async fn forward(stream: TcpStream, http: reqwest::Client, upstream: String, change: Change) {
     let mut stream = BufReader::new(stream);
@@ -71,51 +71,51 @@ async fn forward(stream: TcpStream, http: reqwest::Client, upstream: String, cha
     let headers = answer.headers.iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()));
     let body = String::from_utf8(answer.body.clone()).unwrap();
-    let mut passing = Passing { status: answer.status, headers: headers.collect(), body };
-    change(&path, &mut passing);
+    let mut response = ProxiedResponse { status: answer.status, headers: headers.collect(), body };
+    change(&path, &mut response);
 
-    passing.headers.remove("transfer-encoding");
-    passing.headers.insert("content-length".to_owned(), passing.body.len().to_string());
-    passing.headers.insert("connection".to_owned(), "close".to_owned());
-    let lines = passing.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
-    let head = format!("HTTP/1.1 {} x\r\n{}\r\n", passing.status, lines.collect::<String>());
-    let body = if passing.status == 304 { "" } else { &passing.body };
+    response.headers.remove("transfer-encoding");
+    response.headers.insert("content-length".to_owned(), response.body.len().to_string());
+    response.headers.insert("connection".to_owned(), "close".to_owned());
+    let lines = response.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+    let head = format!("HTTP/1.1 {} x\r\n{}\r\n", response.status, lines.collect::<String>());
+    let body = if response.status == 304 { "" } else { &response.body };
     stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
 }
 
 /// The output and the exit status of the doctor.
-struct Finding {
-    is_content: bool,
-    said: String,
+struct Report {
+    has_passed: bool,
+    text: String,
 }
 
 /// Runs the doctor without access to the database.
-async fn run_doctor_without_database(database: &TestDatabase, issuer: &str) -> Finding {
-    finding(&Program::bare(database.directory()), issuer).await
+async fn run_doctor_without_database(database: &TestDatabase, issuer: &str) -> Report {
+    run_program(&Program::without_settings(database.directory()), issuer).await
 }
 
 /// Runs the doctor with access to the database.
-async fn run_doctor(database: &TestDatabase, issuer: &str) -> Finding {
-    finding(&Program::new(database), issuer).await
+async fn run_doctor(database: &TestDatabase, issuer: &str) -> Report {
+    run_program(&Program::new(database), issuer).await
 }
 
-async fn finding(program: &Program, issuer: &str) -> Finding {
+async fn run_program(program: &Program, issuer: &str) -> Report {
     let output = program.run(&["doctor", issuer]).await;
-    let is_content = output.status.success();
-    assert_eq!(output.status.code(), Some(i32::from(!is_content)));
-    Finding { is_content, said: String::from_utf8(output.stdout).unwrap() }
+    let has_passed = output.status.success();
+    assert_eq!(output.status.code(), Some(i32::from(!has_passed)));
+    Report { has_passed, text: String::from_utf8(output.stdout).unwrap() }
 }
 
-impl Finding {
-    /// Asserts exactly one fault: it contains `what`, and the next line contains `remedy`.
+impl Report {
+    /// Asserts exactly one fault. Its line contains `fault`, and the next line contains `remedy`.
     #[track_caller]
-    fn assert_one_fault(&self, what: &str, remedy: &str) {
-        let lines: Vec<_> = self.said.lines().collect();
+    fn assert_one_fault(&self, fault: &str, remedy: &str) {
+        let lines: Vec<_> = self.text.lines().collect();
         let at: Vec<_> = (0..lines.len()).filter(|at| lines[*at].contains("FAULT")).collect();
-        assert_eq!(at.len(), 1, "{}", self.said);
-        assert!(lines[at[0]].contains(what), "{}", self.said);
-        assert!(lines[at[0] + 1].contains(remedy), "{}", self.said);
-        assert!(!self.is_content);
+        assert_eq!(at.len(), 1, "{}", self.text);
+        assert!(lines[at[0]].contains(fault), "{}", self.text);
+        assert!(lines[at[0] + 1].contains(remedy), "{}", self.text);
+        assert!(!self.has_passed);
     }
 }
 
@@ -124,28 +124,28 @@ async fn doctor_passes_a_working_service() {
     let server = TestServer::with(|config| config.service.issuer = None).await;
     let issuer = format!("http://localhost:{}", server.address.port());
 
-    let outside = run_doctor_without_database(&server.database, &issuer).await;
-    let within = run_doctor(&server.database, &issuer).await;
+    let without_database = run_doctor_without_database(&server.database, &issuer).await;
+    let with_database = run_doctor(&server.database, &issuer).await;
 
-    for Finding { is_content, said } in [&outside, &within] {
-        assert!(*is_content && !said.contains("FAULT"), "{said}");
+    for Report { has_passed, text } in [&without_database, &with_database] {
+        assert!(*has_passed && !text.contains("FAULT"), "{text}");
         for part in ["byte for byte", "max-age=300", "304", "it is ready", "127.0.0.1"] {
-            assert!(said.contains(part), "{part}: {said}");
+            assert!(text.contains(part), "{part}: {text}");
         }
     }
-    assert!(within.said.contains("exactly one key signs"), "{}", within.said);
-    assert!(!outside.said.contains("exactly one key signs"), "{}", outside.said);
+    assert!(with_database.text.contains("exactly one key signs"), "{}", with_database.text);
+    assert!(!without_database.text.contains("exactly one key signs"), "{}", without_database.text);
 }
 
-/// The unmodified proxy is no fault; otherwise the tests below would prove nothing.
+/// An unmodified proxy causes no fault, so the faults in the tests below are caused by its changes.
 #[tokio::test]
 async fn doctor_passes_a_working_service_behind_a_proxy() {
     let (server, issuer) = behind_proxy(|_, _| {}).await;
 
-    let Finding { is_content, said } =
+    let Report { has_passed, text } =
         run_doctor_without_database(&server.database, &format!("{issuer}/")).await;
 
-    assert!(is_content && !said.contains("FAULT"), "{said}");
+    assert!(has_passed && !text.contains("FAULT"), "{text}");
 }
 
 #[tokio::test]
@@ -193,11 +193,11 @@ async fn doctor_reports_proxy_faults_with_a_remedy() {
     assert_faults(&cases).await;
 }
 
-/// A4: clients may send a long state, which proxies have to return.
+/// A4: clients may send a long state, which proxies must return.
 #[tokio::test]
 async fn doctor_reports_a_proxy_that_rejects_long_responses() {
     let cases: [(Change, &str, &str); 2] = [
-        // As nginx does with its default buffers.
+        // nginx rejects such responses with its default buffers.
         (
             |_, it| {
                 if it.headers.get("location").is_some_and(|it| it.len() > 4_000) {
@@ -221,29 +221,29 @@ async fn doctor_reports_a_proxy_that_rejects_long_responses() {
 }
 
 async fn assert_faults(cases: &[(Change, &str, &str)]) {
-    for (change, what, remedy) in cases {
+    for (change, fault, remedy) in cases {
         let (server, issuer) = behind_proxy(*change).await;
 
-        let finding = run_doctor_without_database(&server.database, &issuer).await;
+        let report = run_doctor_without_database(&server.database, &issuer).await;
 
-        assert!(!finding.is_content, "{what}: {}", finding.said);
-        assert!(finding.said.contains(what) && finding.said.contains(remedy), "{}", finding.said);
+        assert!(!report.has_passed, "{fault}: {}", report.text);
+        assert!(report.text.contains(fault) && report.text.contains(remedy), "{}", report.text);
     }
 }
 
-/// D11: the proxy forwards the client address, and the server ignores it.
+/// D11: the proxy forwards the client address, but the server ignores it.
 #[tokio::test]
 async fn doctor_reports_an_untrusted_proxy() {
     let none = |config: &mut Config| config.service.trusted_proxies = List::default();
     let (server, issuer) = behind_proxy_with(|_, _| {}, none).await;
 
-    let finding = run_doctor_without_database(&server.database, &issuer).await;
+    let report = run_doctor_without_database(&server.database, &issuer).await;
 
-    finding.assert_one_fault("ignores X-Forwarded-For", "SIGNET_TRUSTED_PROXIES");
+    report.assert_one_fault("ignores X-Forwarded-For", "SIGNET_TRUSTED_PROXIES");
 }
 
 #[tokio::test]
-async fn doctor_reports_each_missing_part_once() {
+async fn doctor_reports_one_cause_as_one_fault() {
     let (server, issuer) = behind_proxy(|path, it| {
         if path.contains("jwks") {
             it.headers.remove("etag");
@@ -261,25 +261,25 @@ async fn doctor_reports_each_missing_part_once() {
     run_doctor_without_database(&server.database, &issuer).await.assert_one_fault("404", "proxy");
 }
 
-/// The issuer is compared exactly, as verifiers do.
+/// The issuer is compared exactly, as in verifiers.
 #[tokio::test]
 async fn doctor_reports_an_issuer_mismatch() {
     let server = TestServer::with(|config| config.service.issuer = None).await;
     let other_name = format!("http://127.0.0.1:{}", server.address.port());
 
-    let finding = run_doctor_without_database(&server.database, &other_name).await;
+    let report = run_doctor_without_database(&server.database, &other_name).await;
 
-    finding.assert_one_fault("byte for byte", "SIGNET_ISSUER");
+    report.assert_one_fault("byte for byte", "SIGNET_ISSUER");
 }
 
 #[tokio::test]
 async fn doctor_reports_an_unreachable_service() {
     let database = TestDatabase::create().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    let unreachable = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
 
-    run_doctor_without_database(&database, &nobody)
+    run_doctor_without_database(&database, &unreachable)
         .await
         .assert_one_fault("does not answer", "is Signet running");
     let no_url = run_doctor_without_database(&database, "nowhere").await;
@@ -294,9 +294,9 @@ async fn doctor_reports_a_newer_schema() {
                  VALUES ('m20991231_000001_from_the_future', 1)";
     server.database.execute(newer).await;
 
-    let finding = run_doctor(&server.database, &issuer).await;
+    let report = run_doctor(&server.database, &issuer).await;
 
-    finding.assert_one_fault("from_the_future", "the version that runs");
+    report.assert_one_fault("from_the_future", "the version that runs");
 }
 
 #[tokio::test]
@@ -305,46 +305,47 @@ async fn doctor_reports_a_missing_database_and_creates_none() {
     let issuer = format!("http://localhost:{}", server.address.port());
     let empty = server.database.directory().join("empty.db");
     let url = format!("sqlite:{}", empty.display());
-    let program = Program::bare(server.database.directory()).with("SIGNET_DATABASE_URL", &url);
+    let program =
+        Program::without_settings(server.database.directory()).with("SIGNET_DATABASE_URL", &url);
 
-    let finding = finding(&program, &issuer).await;
+    let report = run_program(&program, &issuer).await;
 
-    finding.assert_one_fault("empty.db", "SIGNET_DATABASE_URL");
+    report.assert_one_fault("empty.db", "SIGNET_DATABASE_URL");
     assert!(!empty.exists(), "the doctor creates no database");
 }
 
-/// No instance performs the due steps: a key that should sign does not.
+/// No instance performs the due steps, so a key that should sign does not.
 #[tokio::test]
 async fn doctor_reports_keys_behind_schedule() {
     let mut server = TestServer::with(|config| config.service.issuer = None).await;
     let output = Program::new(&server.database).run(&["keys", "rotate"]).await;
     assert!(output.status.success());
     let issuer = format!("http://localhost:{}", server.address.port());
-    let note = run_doctor(&server.database, &issuer).await;
-    assert!(note.is_content && note.said.contains("signs from"), "{}", note.said);
+    let notice = run_doctor(&server.database, &issuer).await;
+    assert!(notice.has_passed && notice.text.contains("signs from"), "{}", notice.text);
 
     server.stop();
     server.database.execute("UPDATE signing_key SET activate_at = 1 WHERE state = 'pending'").await;
-    let finding = run_doctor(&server.database, &issuer).await;
+    let report = run_doctor(&server.database, &issuer).await;
 
-    assert!(finding.said.contains("not so: the keys keep to their schedule"), "{}", finding.said);
-    assert!(finding.said.contains("no instance takes the steps"), "{}", finding.said);
+    assert!(report.text.contains("not so: the keys keep to their schedule"), "{}", report.text);
+    assert!(report.text.contains("no instance takes the steps"), "{}", report.text);
 }
 
-/// W10: detects the traces of a clock that was ahead, and one that is ahead now.
+/// W10: the doctor detects a clock that is ahead, and stored times of a clock that was ahead.
 #[tokio::test]
 async fn doctor_reports_a_clock_that_is_or_was_ahead() {
     let mut server = TestServer::with(|config| config.service.issuer = None).await;
     let issuer = format!("http://localhost:{}", server.address.port());
     let now = server.clock.now().as_micros();
     let day: i64 = 24 * 60 * 60 * 1_000_000;
-    let sound = run_doctor(&server.database, &issuer).await;
-    assert!(sound.is_content && sound.said.contains("the clock agrees"), "{}", sound.said);
-    assert!(sound.said.contains("no key has a time in the future"), "{}", sound.said);
+    let healthy = run_doctor(&server.database, &issuer).await;
+    assert!(healthy.has_passed && healthy.text.contains("the clock agrees"), "{}", healthy.text);
+    assert!(healthy.text.contains("no key has a time in the future"), "{}", healthy.text);
 
-    // The server continues to record retention time.
+    // A running server would continue to record the retention time.
     server.stop_cleanly().await;
-    for (change, what, remedy) in [
+    for (change, fault, remedy) in [
         (
             format!("database_state SET retention_at = {}", now - 40 * day),
             "40 days ahead",
@@ -367,9 +368,9 @@ async fn doctor_reports_a_clock_that_is_or_was_ahead() {
         ),
     ] {
         server.database.execute(&format!("UPDATE {change}")).await;
-        let said = run_doctor(&server.database, &issuer).await.said;
-        let lines: Vec<_> = said.lines().collect();
-        let at = lines.iter().position(|line| line.contains(what)).expect(&said);
-        assert!(lines[at].contains("FAULT") && lines[at + 1].contains(remedy), "{said}");
+        let text = run_doctor(&server.database, &issuer).await.text;
+        let lines: Vec<_> = text.lines().collect();
+        let at = lines.iter().position(|line| line.contains(fault)).expect(&text);
+        assert!(lines[at].contains("FAULT") && lines[at + 1].contains(remedy), "{text}");
     }
 }

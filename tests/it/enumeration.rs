@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::harness::oauth::{Browser, WEB, flow};
+use crate::harness::oauth::{Browser, WEB_CLIENT, flow};
 use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
 const ADA: &str = "ada@example.test";
 
-/// The complete response to a request with a fixed id, at a stopped clock: all random parts are
-/// fixed, so equal responses are equal bytes. Only the seconds of `date` are removed.
-async fn answer(server: &TestServer, path: &str, body: &str) -> (u16, Vec<String>, String) {
-    let client = server.fresh_client();
+/// The complete response to a request with a fixed request id, while the clock is stopped. Equal
+/// responses have equal bytes, because no part is random. Only the value of `date` is removed.
+async fn raw_response(server: &TestServer, path: &str, body: &str) -> (u16, Vec<String>, String) {
+    let client = server.new_client_address();
     let length = body.len();
     let request = format!(
         "POST {path} HTTP/1.1\r\nhost: id.example.test\r\nconnection: close\r\n\
@@ -29,7 +29,7 @@ async fn answer(server: &TestServer, path: &str, body: &str) -> (u16, Vec<String
 
 async fn log_in(server: &TestServer, email: &str, password: &str) -> (u16, Vec<String>, String) {
     let body = serde_json::json!({ "email": email, "password": password }).to_string();
-    answer(server, "/api/auth/login", &body).await
+    raw_response(server, "/api/auth/login", &body).await
 }
 
 /// EN-01: status, header order and body are identical.
@@ -66,7 +66,7 @@ async fn rejected_logins_get_identical_responses() {
     }
 }
 
-/// EN-07: a rejected refresh token gets no reason.
+/// EN-07: the response to a rejected refresh token gives no reason.
 #[tokio::test]
 async fn rejected_refreshes_get_identical_responses() {
     let server = TestServer::start().await;
@@ -78,7 +78,8 @@ async fn rejected_refreshes_get_identical_responses() {
         .execute("UPDATE account SET disabled_at = 1 WHERE email = 'bob@example.test'")
         .await;
     let refresh = async |token: &str| {
-        answer(&server, "/api/auth/refresh", &format!(r#"{{"refresh_token":"{token}"}}"#)).await
+        raw_response(&server, "/api/auth/refresh", &format!(r#"{{"refresh_token":"{token}"}}"#))
+            .await
     };
 
     let forged = refresh("sgr_none").await;
@@ -87,10 +88,11 @@ async fn rejected_refreshes_get_identical_responses() {
     assert_eq!(refresh(&ada.refresh_token).await, forged, "logged out");
     assert_eq!(refresh(&bob.refresh_token).await, forged, "disabled");
     assert_eq!(refresh(&ada.access_token[..200]).await, forged, "an access token");
-    assert_eq!(refresh("").await, forged, "nothing");
+    assert_eq!(refresh("").await, forged, "an empty token");
 }
 
-/// EN-07: a rejected reset does not tell whether the token was ever valid, or for which account.
+/// EN-07: a rejected reset does not disclose whether the token was ever valid, or for which
+/// account.
 #[tokio::test]
 async fn rejected_resets_get_identical_responses() {
     let server = TestServer::start().await;
@@ -99,37 +101,36 @@ async fn rejected_resets_get_identical_responses() {
     }
     let reset = async |token: &str| {
         let body = format!(r#"{{"token":"{token}","new_password":"Difference-Engine-1822"}}"#);
-        answer(&server, "/api/auth/password/reset", &body).await
+        raw_response(&server, "/api/auth/password/reset", &body).await
     };
     let forged = reset("sgp_none").await;
     assert_eq!(forged.0, 400);
-    let older = server.reset_token(ADA).await;
+    let replaced = server.reset_token(ADA).await;
     let used = server.reset_token(ADA).await;
-    let of_the_deleted = server.reset_token("bob@example.test").await;
+    let of_a_deleted_account = server.reset_token("bob@example.test").await;
     let expired = server.reset_token("eve@example.test").await;
     assert_eq!(reset(&used).await.0, 204);
     server.account_command(&["delete", "bob@example.test"]).await;
-    assert_eq!(reset(&older).await, forged, "older");
+    assert_eq!(reset(&replaced).await, forged, "older");
     assert_eq!(reset(&used).await, forged, "used");
-    assert_eq!(reset(&of_the_deleted).await, forged, "of a deleted account");
-    assert_eq!(reset("").await, forged, "nothing");
+    assert_eq!(reset(&of_a_deleted_account).await, forged, "of a deleted account");
+    assert_eq!(reset("").await, forged, "an empty token");
 
-    // The command uses the real clock, which advanced meanwhile.
+    // The command used the real clock, which has advanced meanwhile.
     server.advance_seconds(30 * 60 + 300);
 
-    // Responses contain times, which must be of the same second.
+    // Responses contain the time, so both must be from the same second.
     let forged = reset("sgp_none").await;
     assert_eq!(reset(&expired).await, forged, "expired");
-    assert_eq!(reset(&older).await, forged, "older, expired");
+    assert_eq!(reset(&replaced).await, forged, "older, expired");
 }
 
-/// The minimum time of a hash at the cost of the test below: a third of what it took where the test
-/// was written. Without a hash, a response takes 3 ms.
+/// The minimum time of a hash with the cost of the test below. It is a third of the time measured
+/// on the machine on which the test was written. A response without a hash takes 3 ms.
 const MIN_HASH_TIME: Duration = Duration::from_millis(15);
 
-/// EN-04, MUST-205: each rejected login took the time of a hash. (A busy machine only delays
-/// responses, so there is no upper limit. `domain/password/hasher/` tests that the work is
-/// equal.)
+/// EN-04, MUST-205: each rejected login takes the time of a hash. There is no upper limit, because
+/// a busy machine delays responses. `domain/password/hasher/` tests that the work is equal.
 #[tokio::test]
 async fn rejected_logins_take_the_time_of_a_hash() {
     let server = TestServer::with(|config| config.passwords.argon2_iterations = 6).await;
@@ -151,20 +152,22 @@ async fn rejected_logins_take_the_time_of_a_hash() {
         let email = format!("{account}@example.test");
         let refused = server.log_in(&email, "wrong").await;
         refused.expect_error(401, "AUTH_FAILED");
-        let typed = [("username", email.as_str()), ("password", "wrong")];
-        let on_the_page = browser.submit("/login", &page, &typed).await;
+        let credentials = [("username", email.as_str()), ("password", "wrong")];
+        let on_the_page = browser.submit("/login", &page, &credentials).await;
         on_the_page.expect_status(400);
         let took = [refused.took, on_the_page.took];
         assert!(took.iter().all(|took| *took > MIN_HASH_TIME), "{account}: {took:?}");
     }
 }
 
-/// EN-09: the authorization endpoint discloses no accounts, whatever the hint, and does not
-/// distinguish a deleted client from one that never existed.
+/// EN-09: the authorization endpoint does not disclose whether the account of a hint exists, and
+/// does not distinguish a deleted client from an unknown client.
 #[tokio::test]
 async fn authorization_endpoint_does_not_disclose_accounts() {
     let server = TestServer::start().await;
-    server.apply(&[WEB, &WEB.replace("\"web\"", "\"gone\"")].concat()).await;
+    server
+        .register_clients(&[WEB_CLIENT, &WEB_CLIENT.replace("\"web\"", "\"gone\"")].concat())
+        .await;
     let program = Program::new(&server.database);
     assert!(program.run(&["client", "delete", "gone"]).await.status.success());
     for account in ["ada", "off"] {
@@ -178,10 +181,10 @@ async fn authorization_endpoint_does_not_disclose_accounts() {
     // Addresses of equal length, so that the pages have equal length.
     for email in [ADA, "off@example.test", "xyz@example.test"] {
         let silent = browser.authorize(&[("prompt", "none"), ("login_hint", email)]).await;
-        let asked = browser.authorize(&[("login_hint", email)]).await;
-        let html = asked.expect_login_page().html().replace(email, "?");
-        let html = html.replace(&flow(&asked), "?");
-        shown.push((silent.location(), html, heads([&silent, &asked])));
+        let login_page = browser.authorize(&[("login_hint", email)]).await;
+        let html = login_page.expect_login_page().html().replace(email, "?");
+        let html = html.replace(&flow(&login_page), "?");
+        shown.push((silent.location(), html, comparable_headers([&silent, &login_page])));
     }
     assert_eq!([&shown[1], &shown[2]], [&shown[0]; 2]);
 
@@ -192,23 +195,23 @@ async fn authorization_endpoint_does_not_disclose_accounts() {
         let html = page.html();
         let (before, rest) = html.split_once("<code>").unwrap();
         let (_, after) = rest.split_once("</code>").unwrap();
-        refused.push((format!("{before}{after}"), heads([&page])));
+        refused.push((format!("{before}{after}"), comparable_headers([&page])));
     }
     assert_eq!(refused[0], refused[1]);
 }
 
 /// The headers of responses, except those that always differ.
-fn heads<const N: usize>(answers: [&Answer; N]) -> [String; N] {
+fn comparable_headers<const N: usize>(answers: [&Answer; N]) -> [String; N] {
     answers.map(|answer| {
         let mut headers = answer.headers.clone();
-        for of_this_answer in ["date", "x-request-id"] {
-            headers.remove(of_this_answer).unwrap();
+        for varying in ["date", "x-request-id"] {
+            headers.remove(varying).unwrap();
         }
         format!("{headers:?}")
     })
 }
 
-/// EN-08: the id of a new account tells neither their number nor the previous id.
+/// EN-08: the id of a new account discloses neither the number of accounts nor the previous id.
 #[tokio::test]
 async fn account_ids_are_not_sequential() {
     let server = TestServer::start().await;

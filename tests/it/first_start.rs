@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase, TestServer};
+use crate::harness::{Answer, PASSWORD, Program, ServerProcess, TestDatabase, TestServer};
 
 async fn key_events(database: &TestDatabase) -> Vec<String> {
     database.column("SELECT type FROM auth_event WHERE type LIKE 'key_%' ORDER BY id").await
@@ -19,7 +19,7 @@ async fn key_events(database: &TestDatabase) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_first_starts_of_two_instances_create_one_key() {
     for round in 0..3 {
-        let (one, other) = TestServer::two_at_once().await;
+        let (one, other) = TestServer::start_two_concurrently().await;
 
         let [of_one, of_other] = [one.jwks().await, other.jwks().await];
 
@@ -36,7 +36,7 @@ async fn concurrent_first_starts_of_two_instances_create_one_key() {
     }
 }
 
-/// AT-08: the same with processes, which share only files.
+/// AT-08: as in the test above, but with processes, which share only files.
 #[tokio::test]
 async fn concurrent_first_starts_of_two_processes_create_one_key() {
     let database = TestDatabase::create().await;
@@ -63,28 +63,28 @@ async fn concurrent_first_starts_of_two_processes_create_one_key() {
     let me = Answer::of(http.get(other.url("/api/auth/me")).bearer_auth(&tokens.access_token));
     me.await.expect_status(200);
     for serving in [one, other] {
-        let (status, output) = serving.end(Signal::TERM).await;
+        let (status, output) = serving.stop_with(Signal::TERM).await;
         assert!(status.success(), "{output}");
     }
 }
 
-/// One SQLite file permits one instance: of two that start concurrently, one waits until the other
-/// has exited.
+/// A SQLite file permits one instance. Of two instances that start concurrently, one waits until
+/// the other has exited.
 async fn start_in_sequence(database: &TestDatabase, program: &Program, http: &reqwest::Client) {
     let starts = [Box::pin(program.serve()), Box::pin(program.serve())];
     let [one, other] = starts;
     let (first, waiting) = select(one, other).await.factor_first();
-    let keys = async |serving: &Serving| {
+    let keys = async |serving: &ServerProcess| {
         Answer::of(http.get(serving.url("/.well-known/jwks.json"))).await.json()
     };
-    let made = keys(&first).await;
-    let (status, output) = first.end(Signal::TERM).await;
+    let published = keys(&first).await;
+    let (status, output) = first.stop_with(Signal::TERM).await;
     assert!(status.success(), "{output}");
 
     let second = waiting.await;
 
-    assert_eq!(made["keys"].as_array().unwrap().len(), 1);
-    assert_eq!(keys(&second).await, made);
+    assert_eq!(published["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(keys(&second).await, published);
     assert_eq!(key_events(database).await, ["key_created", "key_activated"]);
 }
 
@@ -102,7 +102,7 @@ async fn first_start_waits_for_the_write_lock_of_the_new_database() {
     let writer = database.connect().await.begin().await.unwrap();
     writer.execute_unprepared("INSERT INTO another VALUES (1)").await.unwrap();
 
-    let starting = tokio::spawn(TestServer::on(database));
+    let starting = tokio::spawn(TestServer::start_on(database));
     tokio::time::sleep(Duration::from_millis(300)).await;
     writer.rollback().await.unwrap();
 
@@ -121,7 +121,7 @@ async fn master_key_draft_files_do_not_collide() {
         std::fs::write(file.with_file_name(draft), "another's").unwrap();
     }
 
-    let server = TestServer::on(database).await;
+    let server = TestServer::start_on(database).await;
 
     for draft in &drafts {
         let draft = std::fs::read_to_string(file.with_file_name(draft)).unwrap();

@@ -1,6 +1,6 @@
-//! CSRF: forms that do not come from our pages have no effect, and do not prevent the real form.
+//! CSRF: forms that do not come from our pages have no effect. Our own form still works afterwards.
 
-use crate::harness::oauth::{Browser, CALLBACK, WEB, csrf, hidden};
+use crate::harness::oauth::{Browser, CALLBACK, WEB_CLIENT, csrf, hidden_fields};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -12,8 +12,8 @@ client_id = "asking"
 redirect_uris = ["https://rp.example/cb"]
 "#;
 
-/// Sends the form in all ways that must be rejected: without the CSRF token, with an invalid one,
-/// with that of another browser, and from another site.
+/// Sends the form in all ways that must be rejected: without a CSRF token, with an invalid token,
+/// with the token of another browser, and from another site.
 async fn assert_refused(
     browser: &mut Browser<'_>,
     path: &str,
@@ -22,12 +22,13 @@ async fn assert_refused(
     fields: &[(&str, &str)],
 ) {
     let is_known = |name: &str| name == "csrf" || fields.iter().any(|(known, _)| *known == name);
-    let others: Vec<_> = hidden(page).into_iter().filter(|(name, _)| !is_known(name)).collect();
+    let others: Vec<_> =
+        hidden_fields(page).into_iter().filter(|(name, _)| !is_known(name)).collect();
     let mut without: Vec<_> = others.iter().map(|(name, value)| (&**name, &**value)).collect();
     without.extend(fields);
     browser.post(path, &without).await.expect_status(400);
-    for proof in ["", "x", foreign] {
-        let with = [&without[..], &[("csrf", proof)]].concat();
+    for token in ["", "x", foreign] {
+        let with = [&without[..], &[("csrf", token)]].concat();
         browser.post(path, &with).await.expect_status(400);
     }
     let own = csrf(page);
@@ -38,12 +39,12 @@ async fn assert_refused(
     }
 }
 
-/// MUST-055, MUST-207, SS-04: consent, sign-up, account and logout. (For login, see
-/// `hosted_pages`.)
+/// MUST-055, MUST-207, SS-04: the forms of consent, sign-up, account and logout. `hosted_pages`
+/// tests the login form.
 #[tokio::test]
 async fn cross_site_forms_have_no_effect() {
     let server = TestServer::start().await;
-    server.apply(&[WEB, CONSENT_CLIENT].concat()).await;
+    server.register_clients(&[WEB_CLIENT, CONSENT_CLIENT].concat()).await;
     server.sign_up(ADA).await.expect_status(201);
     let mut other = Browser::of(&server);
     let foreign = csrf(&other.get("/signup").await);
@@ -51,12 +52,12 @@ async fn cross_site_forms_have_no_effect() {
 
     let mut browser = Browser::of(&server);
     let page = browser.get("/signup").await;
-    let typed = [("username", "new@example.test"), ("password", PASSWORD)];
-    assert_refused(&mut browser, "/signup", &page, &foreign, &typed).await;
+    let credentials = [("username", "new@example.test"), ("password", PASSWORD)];
+    assert_refused(&mut browser, "/signup", &page, &foreign, &credentials).await;
     assert_eq!(count("account").await, 1);
 
-    let asked = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
-    let consent = browser.log_in(&asked, ADA).await.location();
+    let login_page = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
+    let consent = browser.log_in(&login_page, ADA).await.location();
     let page = browser.get(&consent).await;
     for decision in ["allow", "deny"] {
         let fields = [("decision", decision)];
@@ -67,7 +68,7 @@ async fn cross_site_forms_have_no_effect() {
 
     let api = server.log_in(ADA, PASSWORD).await.tokens();
     let account = browser.get("/account").await;
-    for end in ["all", &TestServer::session_of(&api.access_token)] {
+    for end in ["all", &TestServer::session_id(&api.access_token)] {
         assert_refused(&mut browser, "/account", &account, &foreign, &[("end", end)]).await;
     }
     let logout = browser.get("/logout").await;
@@ -75,7 +76,7 @@ async fn cross_site_forms_have_no_effect() {
     server.me(&api.access_token).await.expect_status(200);
     assert_eq!(count("session WHERE ended_at IS NOT NULL").await, 0);
 
-    // The forms failed for lack of the CSRF token alone.
+    // Our own forms succeed, so the forms above failed only for the tested reasons.
     let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
     assert!(allowed.sent_to(CALLBACK).contains_key("code"));
     let all = [("csrf", &*csrf(&account)), ("end", "all")];
@@ -87,12 +88,12 @@ async fn cross_site_forms_have_no_effect() {
 #[tokio::test]
 async fn login_changes_the_csrf_token() {
     let server = TestServer::start().await;
-    server.web().await;
+    server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
-    let asked = browser.authorize(&[]).await;
-    let before = csrf(&asked);
-    browser.log_in(&asked, ADA).await.expect_status(303);
+    let login_page = browser.authorize(&[]).await;
+    let before = csrf(&login_page);
+    browser.log_in(&login_page, ADA).await.expect_status(303);
 
     let account = browser.get("/account").await;
 

@@ -4,7 +4,7 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, flow, hidden, request};
+use crate::harness::oauth::{Browser, CALLBACK, authorization_query, flow, hidden_fields};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -15,8 +15,8 @@ const DOCUMENTS: [&str; 3] = [
     "/.well-known/oauth-authorization-server",
 ];
 
-/// Headers from which proxies or frameworks read a host, a scheme or a path, and variants that
-/// gateways treating `_` as `-` would accept (HP-06).
+/// Headers from which proxies or frameworks read a host, a scheme or a path. Some names have a `_`,
+/// which some gateways treat as `-` (HP-06).
 const SPOOFED_HEADERS: [(&str, &str); 22] = [
     ("host", "evil.example"),
     ("host", "id.example.test@evil.example"),
@@ -49,9 +49,9 @@ fn spoofed_headers() -> impl Iterator<Item = (String, HeaderMap)> {
     })
 }
 
-/// Neither headers nor body of the response contain it.
+/// Asserts that neither the headers nor the body of the response contain the spoofed value.
 #[track_caller]
-fn assert_not_repeated(answer: &Answer, what: &str) {
+fn assert_not_reflected(answer: &Answer, what: &str) {
     assert!(!format!("{answer:?}").contains("evil"), "{what}: {answer:?}");
 }
 
@@ -71,32 +71,31 @@ async fn spoofed_host_headers_do_not_change_documents_or_tokens() {
         }
         let body = json!({ "email": ADA, "password": PASSWORD });
         let log_in = server.request(Method::POST, "/api/auth/login").json(&body).headers(headers);
-        let client = server.fresh_client();
+        let client = server.new_client_address();
         let answer = Answer::of(log_in.header("x-forwarded-for", client)).await;
         server.advance_seconds(61);
         let spoofed = TestServer::claims(&answer.tokens().access_token);
         for claim in ["iss", "aud", "sub"] {
             assert_eq!(spoofed[claim], claims[claim], "{what}");
         }
-        assert_not_repeated(&answer, &what);
+        assert_not_reflected(&answer, &what);
     }
 }
 
-/// HP-01, MUST-015, MUST-059: no effect on pages, redirects and the cookie. A browser that used
-/// http, according to the proxy, is redirected to https before a form is shown.
+/// HP-01, MUST-015, MUST-059: no effect on pages, redirects and the cookie.
 #[tokio::test]
 async fn spoofed_host_headers_do_not_change_pages_redirects_or_cookies() {
     let server = TestServer::start().await;
-    server.web().await;
+    server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
-    let authorize = format!("/oauth2/authorize?{}", request(&[]));
+    let authorize = format!("/oauth2/authorize?{}", authorization_query(&[]));
 
     for (what, headers) in spoofed_headers() {
         let mut browser = Browser::of(&server);
-        let asked = browser.request(Method::GET, &authorize).headers(headers.clone());
-        let asked = browser.send(asked).await;
-        asked.expect_login_page();
-        assert_not_repeated(&asked, &what);
+        let login_request = browser.request(Method::GET, &authorize).headers(headers.clone());
+        let login_page = browser.send(login_request).await;
+        login_page.expect_login_page();
+        assert_not_reflected(&login_page, &what);
         // `Browser::send` checks the attributes: no domain, and always secure.
         assert!(browser.cookie.is_some(), "{what}");
 
@@ -106,7 +105,7 @@ async fn spoofed_host_headers_do_not_change_pages_redirects_or_cookies() {
         let shown = |page: &Answer| page.html().replace(&flow(page), "?");
         assert_eq!(shown(&page), shown(&plain), "{what}");
 
-        let mut fields = hidden(&page);
+        let mut fields = hidden_fields(&page);
         fields.extend(
             [("username", ADA), ("password", PASSWORD)]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
@@ -115,11 +114,11 @@ async fn spoofed_host_headers_do_not_change_pages_redirects_or_cookies() {
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let form = browser.request(Method::POST, "/login").headers(headers.clone()).body(body);
         let form = form.header("content-type", "application/x-www-form-urlencoded");
-        let done = browser.send(form).await;
-        assert!(done.sent_to(CALLBACK).contains_key("code"), "{what}");
-        assert_not_repeated(&done, &what);
+        let redirect = browser.send(form).await;
+        assert!(redirect.sent_to(CALLBACK).contains_key("code"), "{what}");
+        assert_not_reflected(&redirect, &what);
 
-        let silent = format!("/oauth2/authorize?{}", request(&[("prompt", "none")]));
+        let silent = format!("/oauth2/authorize?{}", authorization_query(&[("prompt", "none")]));
         let silent = browser.request(Method::GET, &silent).headers(headers);
         // `sent_to` checks `iss`.
         assert!(browser.send(silent).await.sent_to(CALLBACK).contains_key("code"), "{what}");

@@ -1,16 +1,16 @@
-//! The forgeries of `forged_token` at the other endpoints that accept our tokens: userinfo,
+//! The forgeries of `forged_token` at other endpoints that accept our tokens: at userinfo and
 //! introspection, and as `id_token_hint`.
 
 use serde_json::json;
 
 use crate::harness::TestServer;
-use crate::harness::forgeries::{Forgery, Genuine, in_other_spellings};
+use crate::harness::forgeries::{Forgery, ValidToken, in_other_encodings};
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp};
 
 const ADA: &str = "ada@example.test";
 
 /// A client's tokens for a user who is logged in to a browser.
-struct Scene {
+struct Setup {
     server: TestServer,
     web: Rp,
     access_token: String,
@@ -18,13 +18,13 @@ struct Scene {
     cookie: Option<String>,
 }
 
-impl Scene {
+impl Setup {
     async fn new() -> Self {
         let server = TestServer::start().await;
-        let web = server.web().await;
+        let web = server.register_web_client().await;
         server.sign_up(ADA).await.expect_status(201);
         let mut browser = Browser::of(&server);
-        let code = browser.code(ADA, &[]).await;
+        let code = browser.log_in_for_code(ADA, &[]).await;
         let tokens = server.redeem(&web, &code).await;
         let [access_token, id_token] = ["access_token", "id_token"].map(|it| tokens.text(it));
         let cookie = browser.cookie.clone();
@@ -38,98 +38,101 @@ impl Scene {
         browser
     }
 
-    /// Forgeries that every reader must reject.
+    /// Forgeries that every endpoint must reject.
     async fn forgeries_of(&self, token: &str) -> Vec<Forgery> {
-        let genuine = Genuine::of(&self.server, token).await;
+        let valid_token = ValidToken::of(&self.server, token).await;
         let document = self.server.get("/.well-known/jwks.json").await;
         let jwks = document.json();
-        let mut all = genuine.of_other_algorithms(&document.body);
-        all.extend(genuine.of_other_keys(&jwks));
-        all.extend(genuine.of_other_kinds());
-        all.extend(genuine.of_other_issuers());
-        all.extend(in_other_spellings(token));
+        let mut all = valid_token.with_other_algorithms(&document.body);
+        all.extend(valid_token.signed_by_other_keys(&jwks));
+        all.extend(valid_token.with_other_types());
+        all.extend(valid_token.with_wrong_issuers());
+        all.extend(in_other_encodings(token));
         all
     }
 
     /// Tokens that only a defect of Signet could sign, and that a resource server would reject.
-    async fn validly_signed_tokens_of_wrong_kind(&self, genuine: &Genuine) -> Vec<Forgery> {
+    async fn invalid_tokens_with_a_valid_signature(
+        &self,
+        valid_token: &ValidToken,
+    ) -> Vec<Forgery> {
         let jwks = self.server.jwks().await;
-        let mut all = genuine.with_other_headers(&jwks);
-        all.extend(genuine.with_a_name_twice());
-        all.extend(genuine.of_nobody());
-        all.extend(genuine.with_malformed_times());
-        all.extend(genuine.without_claims());
+        let mut all = valid_token.with_other_headers(&jwks);
+        all.extend(valid_token.with_duplicate_names());
+        all.extend(valid_token.with_unknown_subjects_or_sessions());
+        all.extend(valid_token.with_malformed_times());
+        all.extend(valid_token.without_a_required_claim());
         all
     }
 }
 
-/// MUST-147, MUST-194..203: userinfo accepts the same tokens as the JSON API, and no others.
+/// MUST-147, MUST-194..203: userinfo accepts the same tokens as the JSON API, and no other tokens.
 #[tokio::test]
 async fn userinfo_rejects_forged_tokens() {
-    let scene = Scene::new().await;
-    let genuine = Genuine::of(&scene.server, &scene.access_token).await;
-    scene.server.userinfo(&genuine.unchanged()).await.expect_status(200);
-    let mut forgeries = scene.forgeries_of(&scene.access_token).await;
-    forgeries.extend(scene.validly_signed_tokens_of_wrong_kind(&genuine).await);
-    let mut taken = Vec::new();
-    for Forgery { what, token } in forgeries {
-        let answer = scene.server.userinfo(&token).await;
+    let setup = Setup::new().await;
+    let valid_token = ValidToken::of(&setup.server, &setup.access_token).await;
+    setup.server.userinfo(&valid_token.unchanged()).await.expect_status(200);
+    let mut forgeries = setup.forgeries_of(&setup.access_token).await;
+    forgeries.extend(setup.invalid_tokens_with_a_valid_signature(&valid_token).await);
+    let mut accepted = Vec::new();
+    for Forgery { fault, token } in forgeries {
+        let answer = setup.server.userinfo(&token).await;
         if answer.status != 401 || answer.json()["error"] != "invalid_token" {
-            taken.push((what, answer.status));
+            accepted.push((fault, answer.status));
         }
     }
 
-    assert_eq!(taken, []);
-    scene.server.userinfo(&scene.access_token).await.expect_status(200);
+    assert_eq!(accepted, []);
+    setup.server.userinfo(&setup.access_token).await.expect_status(200);
 }
 
-/// MUST-157, MUST-160, MUST-194..203: a forged token is inactive, whatever good `jti` it has.
+/// MUST-157, MUST-160, MUST-194..203: a forged token is inactive, even if its `jti` is valid.
 #[tokio::test]
 async fn introspection_reports_forged_tokens_as_inactive() {
-    let scene = Scene::new().await;
-    let genuine = Genuine::of(&scene.server, &scene.access_token).await;
-    let introspect = async |token: &str| scene.server.introspect(&scene.web, token).await;
-    assert_eq!(introspect(&genuine.unchanged()).await["active"], true);
-    let mut forgeries = scene.forgeries_of(&scene.access_token).await;
-    forgeries.extend(scene.validly_signed_tokens_of_wrong_kind(&genuine).await);
+    let setup = Setup::new().await;
+    let valid_token = ValidToken::of(&setup.server, &setup.access_token).await;
+    let introspect = async |token: &str| setup.server.introspect(&setup.web, token).await;
+    assert_eq!(introspect(&valid_token.unchanged()).await["active"], true);
+    let mut forgeries = setup.forgeries_of(&setup.access_token).await;
+    forgeries.extend(setup.invalid_tokens_with_a_valid_signature(&valid_token).await);
 
-    let mut taken = Vec::new();
-    for Forgery { what, token } in forgeries {
+    let mut accepted = Vec::new();
+    for Forgery { fault, token } in forgeries {
         if introspect(&token).await != json!({ "active": false }) {
-            taken.push(what);
+            accepted.push(fault);
         }
     }
 
-    assert_eq!(taken, [""; 0]);
-    assert_eq!(introspect(&scene.access_token).await["active"], true);
+    assert_eq!(accepted, [""; 0]);
+    assert_eq!(introspect(&setup.access_token).await["active"], true);
 }
 
-/// MUST-066, MUST-194..203: a forged hint is an error for its client, and discloses nothing.
+/// MUST-066, MUST-194..203: for a forged hint, the client gets an error that discloses nothing.
 #[tokio::test]
 async fn forged_id_token_hint_is_an_error() {
-    let scene = Scene::new().await;
-    let genuine = Genuine::of(&scene.server, &scene.id_token).await;
-    let mut browser = scene.browser();
-    let hint = genuine.unchanged();
-    let asked = browser.authorize(&[("prompt", "none"), ("id_token_hint", &hint)]).await;
-    assert!(asked.sent_to(CALLBACK).contains_key("code"));
+    let setup = Setup::new().await;
+    let valid_token = ValidToken::of(&setup.server, &setup.id_token).await;
+    let mut browser = setup.browser();
+    let hint = valid_token.unchanged();
+    let redirect = browser.authorize(&[("prompt", "none"), ("id_token_hint", &hint)]).await;
+    assert!(redirect.sent_to(CALLBACK).contains_key("code"));
 
-    let mut taken = Vec::new();
-    for Forgery { what, token } in scene.forgeries_of(&scene.id_token).await {
-        let asked = browser.authorize(&[("prompt", "none"), ("id_token_hint", &token)]).await;
-        if asked.sent_to(CALLBACK).get("error").is_none_or(|error| error != "invalid_request") {
-            taken.push(what);
+    let mut accepted = Vec::new();
+    for Forgery { fault, token } in setup.forgeries_of(&setup.id_token).await {
+        let redirect = browser.authorize(&[("prompt", "none"), ("id_token_hint", &token)]).await;
+        if redirect.sent_to(CALLBACK).get("error").is_none_or(|error| error != "invalid_request") {
+            accepted.push(fault);
         }
     }
 
-    assert_eq!(taken, [""; 0]);
+    assert_eq!(accepted, [""; 0]);
 }
 
 /// MUST-172, MUST-194..203: a forged hint neither logs out nor redirects.
 #[tokio::test]
 async fn forged_id_token_hint_does_not_log_out() {
-    let scene = Scene::new().await;
-    let mut browser = scene.browser();
+    let setup = Setup::new().await;
+    let mut browser = setup.browser();
     let logout = |hint: &str| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.append_pair("id_token_hint", hint);
@@ -137,18 +140,18 @@ async fn forged_id_token_hint_does_not_log_out() {
         format!("/oauth2/logout?{}", query.finish())
     };
 
-    let mut taken = Vec::new();
-    for Forgery { what, token } in scene.forgeries_of(&scene.id_token).await {
+    let mut accepted = Vec::new();
+    for Forgery { fault, token } in setup.forgeries_of(&setup.id_token).await {
         let answer = browser.get(&logout(&token)).await;
         if answer.status != 400 || answer.headers.contains_key("location") {
-            taken.push((what, answer.status));
+            accepted.push((fault, answer.status));
         }
     }
 
-    assert_eq!(taken, []);
+    assert_eq!(accepted, []);
     let account = browser.get("/account").await;
     account.expect_status(200);
-    let done = browser.get(&logout(&scene.id_token)).await;
-    assert_eq!(done.location(), "https://rp.example/bye");
+    let redirect = browser.get(&logout(&setup.id_token)).await;
+    assert_eq!(redirect.location(), "https://rp.example/bye");
     assert_eq!(browser.get("/account").await.location(), format!("{ISSUER}/login"));
 }

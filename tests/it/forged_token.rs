@@ -6,42 +6,42 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::forge::encode;
-use crate::harness::forgeries::{Forgery, Genuine, in_other_spellings, with};
+use crate::harness::forgeries::{Forgery, ValidToken, in_other_encodings, with};
 use crate::harness::{TestServer, Tokens};
 
-/// A server, a login on it, and an attacker with its private key.
-struct Scene {
+/// A server, the tokens of a login, and the private key for forging tokens.
+struct Setup {
     server: TestServer,
     tokens: Tokens,
-    genuine: Genuine,
+    valid_token: ValidToken,
 }
 
-impl Scene {
+impl Setup {
     async fn new() -> Self {
         let server = TestServer::start().await;
         let tokens = server.sign_up("ada@example.test").await.tokens();
-        let genuine = Genuine::of(&server, &tokens.access_token).await;
-        // The unchanged token is accepted, so forgeries are rejected for their change alone.
-        server.me(&genuine.unchanged()).await.expect_status(200);
-        Self { server, tokens, genuine }
+        let valid_token = ValidToken::of(&server, &tokens.access_token).await;
+        // The unchanged token is accepted, so forgeries are rejected only for their changes.
+        server.me(&valid_token.unchanged()).await.expect_status(200);
+        Self { server, tokens, valid_token }
     }
 
     async fn assert_all_refused(&self, forgeries: Vec<Forgery>) {
-        for Forgery { what, token } in forgeries {
-            self.assert_refused(&token, &what).await;
+        for Forgery { fault, token } in forgeries {
+            self.assert_refused(&token, &fault).await;
         }
     }
 
-    async fn assert_refused(&self, token: &str, what: &str) {
+    async fn assert_refused(&self, token: &str, fault: &str) {
         for answer in [self.server.me(token).await, self.server.log_out(token).await] {
-            assert_eq!(answer.status, 401, "{what}");
+            assert_eq!(answer.status, 401, "{fault}");
             answer.expect_error(401, "UNAUTHORIZED");
             assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"");
         }
     }
 
-    /// The session is still live.
-    async fn end(self) {
+    /// Asserts that the session is still live.
+    async fn assert_session_is_live(self) {
         self.server.me(&self.tokens.access_token).await.expect_status(200);
         assert_eq!(self.server.database.events().await, ["signup"]);
     }
@@ -50,60 +50,60 @@ impl Scene {
 /// MUST-194, MUST-195, JW-01: the verifier determines the algorithm, not the token.
 #[tokio::test]
 async fn token_with_another_algorithm_is_rejected() {
-    let scene = Scene::new().await;
-    let jwks = scene.server.get("/.well-known/jwks.json").await.body;
+    let setup = Setup::new().await;
+    let jwks = setup.server.get("/.well-known/jwks.json").await.body;
 
-    scene.assert_all_refused(scene.genuine.of_other_algorithms(&jwks)).await;
-    scene.end().await;
+    setup.assert_all_refused(setup.valid_token.with_other_algorithms(&jwks)).await;
+    setup.assert_session_is_live().await;
 }
 
-/// MUST-196, MUST-197, MUST-198, JW-01: a token cannot bring its own key or rules.
+/// MUST-196, MUST-197, MUST-198, JW-01: a token cannot choose its key or how it is processed.
 #[tokio::test]
 async fn token_with_a_key_or_crit_in_its_header_is_rejected() {
-    let scene = Scene::new().await;
-    let jwks = scene.server.jwks().await;
+    let setup = Setup::new().await;
+    let jwks = setup.server.jwks().await;
 
-    scene.assert_all_refused(scene.genuine.of_other_keys(&jwks)).await;
-    scene.assert_all_refused(scene.genuine.of_other_kinds()).await;
-    scene.assert_all_refused(scene.genuine.with_other_headers(&jwks)).await;
-    scene.end().await;
+    setup.assert_all_refused(setup.valid_token.signed_by_other_keys(&jwks)).await;
+    setup.assert_all_refused(setup.valid_token.with_other_types()).await;
+    setup.assert_all_refused(setup.valid_token.with_other_headers(&jwks)).await;
+    setup.assert_session_is_live().await;
 }
 
-/// MUST-201, MUST-202, MUST-203, JW-01, JW-02: signed with the real key, but not for this audience
-/// or time.
+/// MUST-201, MUST-202, MUST-203, JW-01, JW-02: tokens that are signed with the real key, but are
+/// for another audience or time.
 #[tokio::test]
 async fn token_with_a_wrong_or_malformed_claim_is_rejected() {
-    let scene = Scene::new().await;
+    let setup = Setup::new().await;
 
     for forgeries in [
-        scene.genuine.of_other_issuers(),
-        scene.genuine.for_others(),
-        scene.genuine.of_nobody(),
-        scene.genuine.with_malformed_times(),
-        scene.genuine.without_claims(),
+        setup.valid_token.with_wrong_issuers(),
+        setup.valid_token.with_wrong_audiences(),
+        setup.valid_token.with_unknown_subjects_or_sessions(),
+        setup.valid_token.with_malformed_times(),
+        setup.valid_token.without_a_required_claim(),
     ] {
-        scene.assert_all_refused(forgeries).await;
+        setup.assert_all_refused(forgeries).await;
     }
-    scene.end().await;
+    setup.assert_session_is_live().await;
 }
 
 /// MUST-199, MUST-200, JW-07: only the exact text of the token is accepted.
 #[tokio::test]
 async fn token_in_a_non_canonical_encoding_is_rejected() {
-    let scene = Scene::new().await;
+    let setup = Setup::new().await;
 
-    scene.assert_all_refused(scene.genuine.with_a_name_twice()).await;
-    scene.assert_all_refused(in_other_spellings(&scene.tokens.access_token)).await;
-    scene.end().await;
+    setup.assert_all_refused(setup.valid_token.with_duplicate_names()).await;
+    setup.assert_all_refused(in_other_encodings(&setup.tokens.access_token)).await;
+    setup.assert_session_is_live().await;
 }
 
-/// JW-08: a huge token costs little time.
+/// JW-08: rejecting a huge token takes little time.
 #[tokio::test]
 async fn huge_token_is_rejected_quickly() {
-    let scene = Scene::new().await;
-    let Scene { server, genuine, .. } = &scene;
-    let Genuine { forge, header, claims } = genuine;
-    let token = &scene.tokens.access_token;
+    let setup = Setup::new().await;
+    let Setup { server, valid_token, .. } = &setup;
+    let ValidToken { forge, header, claims } = valid_token;
+    let token = &setup.tokens.access_token;
     let nested = format!("{{\"a\":{}1{}}}", "[".repeat(2500), "]".repeat(2500));
     let padded = with(claims, "pad", "x".repeat(9000).into());
     let long = [
@@ -119,14 +119,14 @@ async fn huge_token_is_rejected_quickly() {
         answer.expect_error(401, "UNAUTHORIZED");
         assert!(answer.took < Duration::from_secs(1), "{:?}", answer.took);
     }
-    let beyond = server.me(&".".repeat(16 * 1024)).await;
-    beyond.expect_error(431, "HEADERS_TOO_LARGE");
+    let too_long = server.me(&".".repeat(16 * 1024)).await;
+    too_long.expect_error(431, "HEADERS_TOO_LARGE");
     for huge in [".".repeat(1_000_000), format!("{token}{}", "A".repeat(1 << 20))] {
         let started = std::time::Instant::now();
         let mut connection = TcpStream::connect(server.address).await.unwrap();
         let request =
             format!("GET /api/auth/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {huge}\r\n\r\n");
-        // The server may close the connection before it has read everything.
+        // The server may close the connection before it has read the whole request.
         let _ = connection.write_all(request.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = connection.read_to_end(&mut answer).await;
@@ -134,5 +134,5 @@ async fn huge_token_is_rejected_quickly() {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
-    scene.end().await;
+    setup.assert_session_is_live().await;
 }

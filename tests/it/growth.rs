@@ -1,15 +1,15 @@
-//! W5, W15, W18: work that could grow with the installation. `tests/plans` tests query plans on a
-//! large database.
+//! W5, W15, W18: work that could grow with the size of the database. `tests/growth` tests query
+//! plans on a large database.
 
 use std::time::Duration;
 
 use futures_util::future::join;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
-use crate::harness::oauth::{Browser, WEB};
+use crate::harness::oauth::{Browser, WEB_CLIENT};
 use crate::harness::{Program, TestServer, eventually};
 
-/// `table(column,…,` of each foreign key, and of each index that is not partial.
+/// Queries for `table(column,…,` of each foreign key, and of each index that is not partial.
 const SQLITE_KEYS: [&str; 2] = [
     "SELECT t.name || '(' || group_concat(f.\"from\") || ',' \
        FROM sqlite_master t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table' \
@@ -46,8 +46,8 @@ async fn each_foreign_key_has_an_index() {
     }
 }
 
-/// Inserts `number` rows, computed from `i`, the number of each.
-async fn fill(server: &TestServer, table: &str, number: u32, values: &str) {
+/// Inserts `number` rows. `values` is SQL that may use `i`, the number of a row.
+async fn insert_rows(server: &TestServer, table: &str, number: u32, values: &str) {
     let rows = format!(
         "INSERT INTO {table} WITH RECURSIVE n(i) AS \
          (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number}) SELECT {values} FROM n"
@@ -56,21 +56,21 @@ async fn fill(server: &TestServer, table: &str, number: u32, values: &str) {
 }
 
 /// SQL for 32 bytes that differ for each `i`.
-fn digest(server: &TestServer) -> &'static str {
+fn digest_sql(server: &TestServer) -> &'static str {
     if server.database.is_postgres() { "sha256(i::text::bytea)" } else { "randomblob(32)" }
 }
 
-/// W5: a backlog so large that deleting it in one statement exceeds the statement timeout.
+/// W5: the backlog is so large that deleting it in one statement exceeds the statement timeout.
 #[tokio::test]
 async fn large_backlog_is_deleted_in_batches() {
     let server = TestServer::start().await;
-    fill(&server, "used_assertion", 2_500, &format!("{}, i", digest(&server))).await;
+    insert_rows(&server, "used_assertion", 2_500, &format!("{}, i", digest_sql(&server))).await;
     if server.database.is_postgres() {
-        let slowly = "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql \
+        let delay = "CREATE FUNCTION slow_down() RETURNS trigger LANGUAGE plpgsql \
                       AS 'BEGIN PERFORM pg_sleep(0.001); RETURN OLD; END'; \
-                      CREATE TRIGGER slowly BEFORE DELETE ON used_assertion \
-                      FOR EACH ROW EXECUTE FUNCTION slowly()";
-        server.database.execute(slowly).await;
+                      CREATE TRIGGER slow_down BEFORE DELETE ON used_assertion \
+                      FOR EACH ROW EXECUTE FUNCTION slow_down()";
+        server.database.execute(delay).await;
     }
 
     let server = server.restart().await;
@@ -81,14 +81,14 @@ async fn large_backlog_is_deleted_in_batches() {
     .await;
 }
 
-/// W4: a table whose rows cannot be deleted does not delay the others.
+/// W4: a table whose rows cannot be deleted does not delay deletions in other tables.
 #[tokio::test]
-async fn failed_purge_of_a_table_does_not_stop_the_others() {
+async fn failed_purge_of_a_table_does_not_stop_other_purges() {
     let server = TestServer::start().await;
     for table in ["attempt", "authorization_code", "pending_authorization"] {
         server.database.execute(&format!("ALTER TABLE {table} RENAME TO no_{table}")).await;
     }
-    fill(&server, "used_assertion", 10, &format!("{}, 1", digest(&server))).await;
+    insert_rows(&server, "used_assertion", 10, &format!("{}, 1", digest_sql(&server))).await;
 
     let server = server.restart().await;
 
@@ -105,8 +105,13 @@ async fn tables_without_statistics_are_analyzed() {
     if !server.database.is_postgres() {
         return; // SQLite needs no statistics.
     }
-    fill(&server, "used_assertion", 20_000, &format!("{}, i + 4102444800000000", digest(&server)))
-        .await;
+    insert_rows(
+        &server,
+        "used_assertion",
+        20_000,
+        &format!("{}, i + 4102444800000000", digest_sql(&server)),
+    )
+    .await;
 
     let server = server.restart().await;
 
@@ -116,8 +121,8 @@ async fn tables_without_statistics_are_analyzed() {
     .await;
 }
 
-/// Marks are found even if they were committed later than the lookback, which is shorter when there
-/// are many.
+/// Marks (rows of `invalid_status`) are found even if they are committed after the lookback period.
+/// The period is shorter if there are many marks.
 #[tokio::test]
 async fn late_committed_mark_is_published_within_a_minute() {
     let server = TestServer::start().await;
@@ -126,10 +131,10 @@ async fn late_committed_mark_is_published_within_a_minute() {
         server.sign_up("bob@example.test").await.tokens(),
     ];
     server.log_out(&bob.access_token).await.expect_status(200);
-    server.expect_published_end_of(&bob.access_token).await;
+    server.wait_until_listed_as_ended(&bob.access_token).await;
     let index = crate::harness::StatusReference::of(&ada.access_token).index;
     let now = server.clock.now().as_micros();
-    fill(&server, "invalid_status", 1_500, &format!("1, 2000000 + i, {now}")).await;
+    insert_rows(&server, "invalid_status", 1_500, &format!("1, 2000000 + i, {now}")).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let since = now - 90_000_000;
 
@@ -137,7 +142,7 @@ async fn late_committed_mark_is_published_within_a_minute() {
     server.database.execute(&mark).await;
     server.advance_seconds(61);
 
-    server.expect_published_end_of(&ada.access_token).await;
+    server.wait_until_listed_as_ended(&ada.access_token).await;
 }
 
 /// W18: known marks are not read again each second.
@@ -149,12 +154,12 @@ async fn known_marks_are_not_reread_every_second() {
     }
     let number = 5_000;
     let since = server.clock.now().as_micros();
-    fill(&server, "invalid_status", number, &format!("1, i, {since}")).await;
+    insert_rows(&server, "invalid_status", number, &format!("1, i, {since}")).await;
     let bob = server.sign_up("bob@example.test").await.tokens();
     server.log_out(&bob.access_token).await.expect_status(200);
-    server.expect_published_end_of(&bob.access_token).await;
+    server.wait_until_listed_as_ended(&bob.access_token).await;
     server.advance_seconds(20);
-    // After the full read of each minute.
+    // Wait for the full read, which takes place once a minute.
     tokio::time::sleep(Duration::from_secs(4)).await;
 
     let reads = "SELECT COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0) \
@@ -166,18 +171,18 @@ async fn known_marks_are_not_reread_every_second() {
     assert!(after - before < 3 * i64::from(number), "{}", after - before);
 }
 
-/// A locked session does not make the removal of its client fail: it waits with a lock on the
-/// client alone, then continues.
+/// If a session is locked, the removal of its client waits and then continues. Until then, the
+/// removal has a lock only on the client.
 #[tokio::test]
 async fn locked_session_ends_once_the_lock_is_released() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return; // SQLite runs one transaction at a time.
     }
-    let web = server.apply(WEB).await.remove(0);
+    let web = server.register_clients(WEB_CLIENT).await.remove(0);
     server.sign_up("ada@example.test").await.expect_status(201);
     let mut browser = Browser::of(&server);
-    let code = browser.code("ada@example.test", &[]).await;
+    let code = browser.log_in_for_code("ada@example.test", &[]).await;
     server.redeem(&web, &code).await.expect_status(200);
     let holder = server.database.connect().await.begin().await.unwrap();
     holder
@@ -189,8 +194,8 @@ async fn locked_session_ends_once_the_lock_is_released() {
     let removal = program.run(&["client", "delete", "web"]);
     let release = async {
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        // The holder of a session lock may need the client: the removal releases its lock on the
-        // client regularly.
+        // A transaction that has locked a session may need the client, so the removal regularly
+        // releases its lock on the client.
         let client = "SELECT 1 FROM client WHERE id = 'web' FOR KEY SHARE";
         holder.execute_unprepared(client).await.unwrap();
         holder.commit().await.unwrap();

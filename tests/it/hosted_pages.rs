@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, PAGES, Rp, WEB, csrf, flow, hidden};
+use crate::harness::oauth::{
+    Browser, CALLBACK, ISSUER, PAGES, Rp, WEB_CLIENT, csrf, flow, hidden_fields,
+};
 use crate::harness::{PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -30,7 +32,8 @@ redirect_uris = ["http://127.0.0.1/cb"]
 
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
-    let web = server.apply(&[WEB, CONSENT_CLIENT, NATIVE].concat()).await.remove(0);
+    let web =
+        server.register_clients(&[WEB_CLIENT, CONSENT_CLIENT, NATIVE].concat()).await.remove(0);
     for email in [ADA, BOB] {
         server.sign_up(email).await.expect_status(201);
     }
@@ -41,7 +44,7 @@ fn html(answer: &crate::harness::Answer) -> String {
     String::from_utf8(answer.body.clone()).unwrap()
 }
 
-/// MUST-054: by the current header and the old one.
+/// MUST-054: the current header and the older one forbid frames.
 #[track_caller]
 fn assert_cannot_be_framed(page: &crate::harness::Answer) {
     let policy = page.header("content-security-policy");
@@ -53,34 +56,34 @@ fn assert_cannot_be_framed(page: &crate::harness::Answer) {
 #[tokio::test]
 async fn form_without_a_valid_csrf_token_has_no_effect() {
     let (server, _) = server().await;
-    let (mut mine, mut theirs) = (Browser::of(&server), Browser::of(&server));
-    let page = mine.authorize(&[]).await;
-    let foreign = hidden(&theirs.authorize(&[]).await);
+    let (mut browser, mut other_browser) = (Browser::of(&server), Browser::of(&server));
+    let page = browser.authorize(&[]).await;
+    let foreign = hidden_fields(&other_browser.authorize(&[]).await);
     let flow = &flow(&page);
     let csrf = |fields: &[(String, String)]| fields[0].1.clone();
-    let typed = [("username", ADA), ("password", PASSWORD)];
+    let credentials = [("username", ADA), ("password", PASSWORD)];
 
     for token in ["", "x", &csrf(&foreign)] {
-        let fields = [&typed[..], &[("csrf", token), ("flow", flow)]].concat();
-        let refused = mine.post("/login", &fields).await;
+        let fields = [&credentials[..], &[("csrf", token), ("flow", flow)]].concat();
+        let refused = browser.post("/login", &fields).await;
         refused.expect_status(400);
     }
-    let token = csrf(&hidden(&page));
-    let fields = [&typed[..], &[("csrf", token.as_str()), ("flow", flow)]].concat();
+    let token = csrf(&hidden_fields(&page));
+    let fields = [&credentials[..], &[("csrf", token.as_str()), ("flow", flow)]].concat();
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let request = server
         .request(reqwest::Method::POST, "/login")
         .header("content-type", "application/x-www-form-urlencoded")
         .header("sec-fetch-site", "cross-site")
         .body(body);
-    mine.send(request).await.expect_status(400);
+    browser.send(request).await.expect_status(400);
     assert_eq!(server.database.count("session WHERE cookie_digest IS NOT NULL").await, 0);
 
-    let done = mine.submit("/login", &page, &typed).await;
-    assert!(done.sent_to(CALLBACK).contains_key("code"));
+    let redirect = browser.submit("/login", &page, &credentials).await;
+    assert!(redirect.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// SS-01, SS-02, MUST-073: a planted cookie or request gives the attacker nothing.
+/// SS-01, SS-02, MUST-073: an attacker who plants a cookie or a request gets no access.
 #[tokio::test]
 async fn login_replaces_a_planted_cookie() {
     let (server, _) = server().await;
@@ -90,15 +93,16 @@ async fn login_replaces_a_planted_cookie() {
 
     // The request alone, in another browser.
     let csrf = csrf(&victim.get("/login").await);
-    let typed = [("username", ADA), ("password", PASSWORD)];
+    let credentials = [("username", ADA), ("password", PASSWORD)];
     let sealed = flow(&planted);
-    let alone = [&typed[..], &[("csrf", &csrf), ("flow", &sealed)]].concat();
+    let alone = [&credentials[..], &[("csrf", &csrf), ("flow", &sealed)]].concat();
     victim.post("/login", &alone).await.expect_status(400);
     // With the attacker's cookie.
     victim.cookie.clone_from(&before);
     let page = planted.clone();
-    let done = victim.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await;
-    assert!(done.sent_to(CALLBACK).contains_key("code"));
+    let redirect =
+        victim.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await;
+    assert!(redirect.sent_to(CALLBACK).contains_key("code"));
 
     assert_ne!(victim.cookie, before);
     assert_eq!(attacker.cookie, before);
@@ -121,8 +125,8 @@ async fn login_page_does_not_distinguish_unknown_address_and_wrong_password() {
             .submit("/login", &page, &[("username", email), ("password", "Wrong-0000")])
             .await;
         let mut headers = answer.headers.clone();
-        for of_this_answer in ["date", "x-request-id"] {
-            headers.remove(of_this_answer).unwrap();
+        for varying in ["date", "x-request-id"] {
+            headers.remove(varying).unwrap();
         }
         (answer.status, html(&answer).replace(email, "?"), headers)
     };
@@ -154,7 +158,7 @@ async fn login_page_shares_the_limits_of_the_api() {
     assert_eq!(refused.header("retry-after"), "60");
 }
 
-/// MUST-057, RU-05, MUST-058, IJ-01: no parameter redirects off-site or is executed.
+/// MUST-057, RU-05, MUST-058, IJ-01: no parameter causes a redirect to another site or is executed.
 #[tokio::test]
 async fn parameters_cause_no_redirect_and_no_script_injection() {
     let (server, _) = server().await;
@@ -175,12 +179,14 @@ async fn parameters_cause_no_redirect_and_no_script_injection() {
             assert_stays_on_site(&mut browser, path, &query).await;
         }
     }
-    let typed = browser.get("/login").await;
-    let again = browser.submit("/login", &typed, &[("username", probe), ("password", "x")]).await;
+    let login_page = browser.get("/login").await;
+    let again =
+        browser.submit("/login", &login_page, &[("username", probe), ("password", "x")]).await;
     assert!(!html(&again).contains("<script>"));
 }
 
-/// Each parameter alone: the response neither redirects off-site nor repeats it.
+/// Sends each parameter alone. The response must neither redirect to another site nor contain the
+/// value.
 async fn assert_stays_on_site(browser: &mut Browser<'_>, path: &str, query: &[String]) {
     for parameter in query {
         let answer = browser.get(&format!("{path}?{parameter}")).await;
@@ -202,8 +208,8 @@ async fn nothing_is_granted_before_consent() {
     let mut browser = Browser::of(&server);
     let asking = [("client_id", "asking"), ("scope", "openid")];
 
-    let asked = browser.authorize(&asking).await;
-    let consent = browser.log_in(&asked, ADA).await.location();
+    let login_page = browser.authorize(&asking).await;
+    let consent = browser.log_in(&login_page, ADA).await.location();
     assert!(consent.starts_with(&format!("{ISSUER}/consent?flow=")), "{consent}");
     assert_eq!(server.database.count("authorization_code").await, 0);
     let page = browser.get(&consent).await;
@@ -219,7 +225,7 @@ async fn nothing_is_granted_before_consent() {
     let page = browser.get(&consent).await;
     let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
     assert!(allowed.sent_to(CALLBACK).contains_key("code"));
-    // If it is sent twice, one code is valid.
+    // If the form is sent twice, only one code is valid.
     let again = browser.submit("/consent", &page, &[("decision", "allow")]).await;
     assert_ne!(again.sent_to(CALLBACK)["code"], allowed.sent_to(CALLBACK)["code"]);
     assert_eq!(server.database.count("authorization_code").await, 1);
@@ -248,8 +254,8 @@ async fn public_native_client_always_requires_consent() {
         ("scope", "openid"),
         ("redirect_uri", "http://127.0.0.1:5005/cb"),
     ];
-    let asked = browser.authorize(&native).await;
-    let consent = browser.log_in(&asked, ADA).await.location();
+    let login_page = browser.authorize(&native).await;
+    let consent = browser.log_in(&login_page, ADA).await.location();
     let page = browser.get(&consent).await;
     let policy = page.header("content-security-policy").to_owned();
     assert!(policy.contains("form-action 'self' http://127.0.0.1:5005;"), "{policy}");
@@ -272,7 +278,7 @@ async fn public_native_client_always_requires_consent() {
     answer.expect_status(200);
 }
 
-/// MUST-060, MUST-062..065, MUST-123, CO-11: when reauthentication is required, and when not.
+/// MUST-060, MUST-062..065, MUST-123, CO-11: cases with and without required reauthentication.
 #[tokio::test]
 async fn reauthentication_is_required_when_the_client_requests_it() {
     let (server, web) = server().await;
@@ -285,30 +291,30 @@ async fn reauthentication_is_required_when_the_client_requests_it() {
         assert_eq!(claims["sub"], ada.to_string());
         claims["auth_time"].as_u64().unwrap()
     };
-    let first = browser.code(ADA, &[("max_age", "15000")]).await;
+    let first = browser.log_in_for_code(ADA, &[("max_age", "15000")]).await;
     let first = auth_time(&first).await;
     server.clock.advance(Duration::from_secs(30));
 
     let silent = browser.authorize(&[("prompt", "none"), ("max_age", "10000")]).await;
     assert_eq!(auth_time(&silent.sent_to(CALLBACK)["code"]).await, first);
-    for old in [
+    for parameters in [
         &[("max_age", "1")][..],
         &[("max_age", "0")],
         &[("prompt", "login")],
         &[("prompt", "select_account")],
     ] {
-        browser.authorize(old).await.expect_login_page();
+        browser.authorize(parameters).await.expect_login_page();
     }
-    for old in ["0", "1"] {
-        let answer = browser.authorize(&[("max_age", old), ("prompt", "none")]).await;
+    for parameters in ["0", "1"] {
+        let answer = browser.authorize(&[("max_age", parameters), ("prompt", "none")]).await;
         assert_eq!(answer.sent_to(CALLBACK)["error"], "login_required");
     }
-    let asked = browser.authorize(&[("prompt", "login")]).await;
-    let done = browser.log_in(&asked, ADA).await;
-    let again = auth_time(&done.sent_to(CALLBACK)["code"]).await;
+    let login_page = browser.authorize(&[("prompt", "login")]).await;
+    let redirect = browser.log_in(&login_page, ADA).await;
+    let again = auth_time(&redirect.sent_to(CALLBACK)["code"]).await;
     assert_eq!(again, first + 30);
-    let asked = browser.authorize(&[("max_age", "0")]).await;
-    asked.expect_login_page();
+    let login_page = browser.authorize(&[("max_age", "0")]).await;
+    login_page.expect_login_page();
 }
 
 /// MUST-066..068: an ID token of any age is accepted as a hint; no other user is logged in
@@ -317,9 +323,9 @@ async fn reauthentication_is_required_when_the_client_requests_it() {
 async fn id_token_hint_selects_the_user() {
     let (server, web) = server().await;
     let (mut ada, mut bob) = (Browser::of(&server), Browser::of(&server));
-    let code = ada.code(ADA, &[]).await;
+    let code = ada.log_in_for_code(ADA, &[]).await;
     let hint = server.redeem(&web, &code).await.text("id_token");
-    bob.code(BOB, &[]).await;
+    bob.log_in_for_code(BOB, &[]).await;
     server.clock.advance(Duration::from_hours(2));
 
     let silent = [("prompt", "none"), ("id_token_hint", hint.as_str())];
@@ -354,16 +360,17 @@ async fn sign_up_page_continues_the_pending_request() {
     let mut browser = Browser::of(&server);
     let login = browser.authorize(&[]).await;
     let page = browser.open("/signup", &login).await;
-    let typed = |email, password| [("username", email), ("password", password)];
+    let credentials = |email, password| [("username", email), ("password", password)];
 
-    let weak = browser.submit("/signup", &page, &typed("new@example.test", "short")).await;
+    let weak = browser.submit("/signup", &page, &credentials("new@example.test", "short")).await;
     weak.expect_status(400);
     assert!(html(&weak).contains("password-problem") && !html(&weak).contains("value=\"short\""));
-    browser.submit("/signup", &page, &typed("nobody", PASSWORD)).await.expect_status(400);
-    browser.submit("/signup", &page, &typed(ADA, PASSWORD)).await.expect_status(409);
-    let done = browser.submit("/signup", &page, &typed("new@example.test", PASSWORD)).await;
+    browser.submit("/signup", &page, &credentials("nobody", PASSWORD)).await.expect_status(400);
+    browser.submit("/signup", &page, &credentials(ADA, PASSWORD)).await.expect_status(409);
+    let redirect =
+        browser.submit("/signup", &page, &credentials("new@example.test", PASSWORD)).await;
 
-    assert!(done.sent_to(CALLBACK).contains_key("code"));
+    assert!(redirect.sent_to(CALLBACK).contains_key("code"));
     server.log_in("new@example.test", PASSWORD).await.expect_status(200);
 }
 
@@ -372,7 +379,7 @@ async fn sign_up_page_continues_the_pending_request() {
 async fn password_reset_ends_browser_logins() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
-    let code = browser.code(ADA, &[("scope", "openid offline_access")]).await;
+    let code = browser.log_in_for_code(ADA, &[("scope", "openid offline_access")]).await;
     let tokens = server.redeem(&web, &code).await;
     let reset =
         json!({ "token": server.reset_token(ADA).await, "new_password": "Difference-Engine-1822" });
@@ -389,29 +396,29 @@ async fn password_reset_ends_browser_logins() {
     server.token(&web, &fields).await.expect_oauth_error(400, "invalid_grant");
 }
 
-/// The account page lists and ends the user's own sessions alone.
+/// The account page lists and ends only the user's own sessions.
 #[tokio::test]
 async fn account_page_ends_only_own_sessions() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let page = browser.get("/login").await;
     browser.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await;
-    let mine = server.log_in(ADA, PASSWORD).await.tokens();
-    let others = server.log_in(BOB, PASSWORD).await.tokens();
+    let ada = server.log_in(ADA, PASSWORD).await.tokens();
+    let bob = server.log_in(BOB, PASSWORD).await.tokens();
     let sid = |token: &str| TestServer::claims(token)["sid"].as_str().unwrap().to_owned();
     let page = browser.get("/account").await;
-    assert!(html(&page).contains(ADA) && html(&page).contains(&sid(&mine.access_token)));
-    let csrf = hidden(&page)[0].1.clone();
+    assert!(html(&page).contains(ADA) && html(&page).contains(&sid(&ada.access_token)));
+    let csrf = hidden_fields(&page)[0].1.clone();
 
-    for id in [sid(&mine.access_token), sid(&others.access_token)] {
+    for id in [sid(&ada.access_token), sid(&bob.access_token)] {
         browser.post("/account", &[("csrf", &csrf), ("end", &id)]).await.expect_status(303);
     }
 
-    server.me(&mine.access_token).await.expect_error(401, "UNAUTHORIZED");
-    server.me(&others.access_token).await.expect_status(200);
+    server.me(&ada.access_token).await.expect_error(401, "UNAUTHORIZED");
+    server.me(&bob.access_token).await.expect_status(200);
 }
 
-/// MUST-054: form post: the same response, in a form that our script submits.
+/// MUST-054: with `form_post`, a form contains the response, and our script submits it.
 #[tokio::test]
 async fn form_post_response_mode_works() {
     let (server, _) = server().await;
@@ -423,7 +430,7 @@ async fn form_post_response_mode_works() {
 
     answer.expect_status(200);
     assert_cannot_be_framed(&answer);
-    let fields = hidden(&answer);
+    let fields = hidden_fields(&answer);
     let field = |name: &str| &fields.iter().find(|(known, _)| known == name).unwrap().1;
     assert_eq!(
         (field("error"), field("state"), field("iss")),
@@ -435,9 +442,9 @@ async fn form_post_response_mode_works() {
             && policy.contains("script-src 'self';")
     );
     assert!(html(&answer).contains("action=\"https://rp.example/cb\""));
-    for below in ["", "/oauth2"] {
-        browser.get(&format!("{below}/assets/submit.js")).await.expect_status(200);
-        browser.get(&format!("{below}/assets/style.css")).await.expect_status(200);
+    for prefix in ["", "/oauth2"] {
+        browser.get(&format!("{prefix}/assets/submit.js")).await.expect_status(200);
+        browser.get(&format!("{prefix}/assets/style.css")).await.expect_status(200);
     }
 }
 
@@ -447,7 +454,7 @@ async fn form_post_response_mode_works() {
 async fn prompt_create_opens_the_sign_up_form() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    browser.code(ADA, &[]).await;
+    browser.log_in_for_code(ADA, &[]).await;
     let create = [("prompt", "create"), ("login_hint", "new@example.test")];
 
     let page = browser.authorize(&create).await;
@@ -472,8 +479,8 @@ async fn prompt_create_opens_the_sign_up_form() {
 #[tokio::test]
 async fn address_fields_do_not_use_browser_email_validation() {
     let (server, _) = server().await;
-    let odd = "jürgen@example.test";
-    server.sign_up(odd).await.expect_status(201);
+    let email = "jürgen@example.test";
+    server.sign_up(email).await.expect_status(201);
     let mut browser = Browser::of(&server);
 
     let page = browser.authorize(&[]).await;
@@ -483,5 +490,5 @@ async fn address_fields_do_not_use_browser_email_validation() {
         assert!(!shown.contains(r#"type="email""#), "{shown}");
         assert!(shown.contains(r#"inputmode="email""#), "{shown}");
     }
-    assert!(browser.log_in(&page, odd).await.sent_to(CALLBACK).contains_key("code"));
+    assert!(browser.log_in(&page, email).await.sent_to(CALLBACK).contains_key("code"));
 }

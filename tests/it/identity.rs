@@ -26,7 +26,7 @@ async fn server_with_long_hash_backlog() -> TestServer {
 }
 
 /// Signs up all spellings concurrently at the instances; returns the sorted statuses.
-async fn sign_up_at_once(instances: &[&TestServer]) -> Vec<u16> {
+async fn sign_up_concurrently(instances: &[&TestServer]) -> Vec<u16> {
     let sign_ups = instances.iter().cycle().zip(SPELLINGS.iter().cycle()).take(CONCURRENT_SIGN_UPS);
     let answers = join_all(sign_ups.map(|(instance, email)| instance.sign_up(email))).await;
     let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
@@ -47,7 +47,7 @@ async fn assert_one_account(server: &TestServer, statuses: &[u16]) {
 async fn concurrent_sign_ups_with_one_address_succeed_once() {
     let server = server_with_long_hash_backlog().await;
 
-    let statuses = sign_up_at_once(&[&server]).await;
+    let statuses = sign_up_concurrently(&[&server]).await;
 
     assert_one_account(&server, &statuses).await;
 }
@@ -56,14 +56,14 @@ async fn concurrent_sign_ups_with_one_address_succeed_once() {
 #[tokio::test]
 async fn concurrent_sign_ups_at_two_instances_succeed_once() {
     let server = server_with_long_hash_backlog().await;
-    let other = server.beside().await;
+    let other = server.another_instance().await;
 
-    let statuses = sign_up_at_once(&[&server, &other]).await;
+    let statuses = sign_up_concurrently(&[&server, &other]).await;
 
     assert_one_account(&server, &statuses).await;
 }
 
-/// AT-04: the unique index also rejects what the code would miss.
+/// AT-04: the unique index rejects duplicates even if the code does not detect them.
 #[tokio::test]
 async fn unique_index_rejects_a_second_account_with_an_address() {
     let server = TestServer::start().await;
@@ -84,7 +84,7 @@ async fn unique_index_rejects_a_second_account_with_an_address() {
     assert_eq!(another.unwrap().rows_affected(), 1);
 }
 
-/// ID-01: every spelling logs in to the same account.
+/// ID-01
 #[tokio::test]
 async fn every_spelling_of_an_address_logs_in_to_the_same_account() {
     let server = TestServer::start().await;
@@ -101,7 +101,7 @@ async fn every_spelling_of_an_address_logs_in_to_the_same_account() {
     assert_eq!(canonical, ["josé@xn--bcher-kva.example"]);
 }
 
-/// ID-02: invalid and confusable addresses are rejected wherever an address is accepted.
+/// ID-02: invalid and confusable addresses are rejected by every endpoint that takes an address.
 #[tokio::test]
 async fn invalid_addresses_are_rejected() {
     let server = TestServer::start().await;
@@ -138,7 +138,7 @@ async fn invalid_addresses_are_rejected() {
     assert_eq!(server.database.count("account").await, 0);
 }
 
-/// ID-02: 254 bytes after normalisation, 255 characters as typed.
+/// ID-02: the limits are 254 bytes after normalisation and 255 characters before it.
 #[tokio::test]
 async fn addresses_of_more_than_254_bytes_are_rejected() {
     let server = TestServer::start().await;
@@ -172,7 +172,7 @@ async fn sign_up_does_not_verify_the_address() {
 async fn unknown_members_are_rejected() {
     let server = TestServer::start().await;
     let token = server.sign_up("ada@example.test").await.tokens().access_token;
-    let smuggled = [
+    let unknown_members = [
         ("role", json!("admin")),
         ("roles", json!(["admin"])),
         ("is_admin", json!(true)),
@@ -189,7 +189,7 @@ async fn unknown_members_are_rejected() {
     ];
 
     for (operation, body) in server.operations_with_body().await {
-        for (name, value) in &smuggled {
+        for (name, value) in &unknown_members {
             let mut body = body.clone();
             body.insert((*name).to_owned(), value.clone());
             let answer = server.call(&operation, &token, Value::Object(body).to_string()).await;
@@ -204,7 +204,7 @@ async fn unknown_members_are_rejected() {
 async fn members_of_a_wrong_type_are_rejected() {
     let server = TestServer::start().await;
     let token = server.sign_up("ada@example.test").await.tokens().access_token;
-    let confusions = [
+    let wrong_values = [
         json!(null),
         json!(true),
         json!(0),
@@ -217,15 +217,15 @@ async fn members_of_a_wrong_type_are_rejected() {
     ];
 
     let operations = server.operations_with_body().await.into_iter();
-    // In a merge patch `null` is valid: profile.rs tests those members.
+    // `null` is valid in a merge patch. `profile` tests these members.
     for (operation, example) in operations.filter(|(it, _)| it.method != Method::PATCH) {
-        let each = |name| confusions.iter().map(move |confusion| (name, confusion));
-        for (name, confusion) in example.keys().flat_map(each) {
+        let each = |name| wrong_values.iter().map(move |wrong_value| (name, wrong_value));
+        for (name, wrong_value) in example.keys().flat_map(each) {
             let mut body = example.clone();
-            body.insert(name.clone(), confusion.clone());
+            body.insert(name.clone(), wrong_value.clone());
             let answer = server.call(&operation, &token, Value::Object(body).to_string()).await;
             let envelope = answer.expect_error(400, "VALIDATION_ERROR");
-            assert_eq!(envelope["error"]["fields"][0]["name"], name.as_str(), "{confusion}");
+            assert_eq!(envelope["error"]["fields"][0]["name"], name.as_str(), "{wrong_value}");
         }
     }
     assert_eq!(server.database.events().await, ["signup"]);

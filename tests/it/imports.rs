@@ -1,5 +1,5 @@
-//! No two files import each other, directly or indirectly: of any two, one can be read without the
-//! other (ARCHITECTURE.md).
+//! No two files import each other, directly or indirectly: one of them can always be read without
+//! the other (ARCHITECTURE.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use syn::visit::{self, Visit};
 const CRATES: [&str; 5] =
     ["src", "benches/micro", "benches/service", "migration/src", "verifiers/rust/src"];
 
-/// The modules of `src/domain` and `src/http` in order: each may import those before it.
+/// The modules of `src/domain` and `src/http` in order: each module may import those before it.
 const ORDERS: [(&str, &[&str]); 2] = [
     (
         "domain",
@@ -73,7 +73,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// A module, by its path from the root of its crate; the root is empty.
+/// The path of a module from the root of its crate. The path of the root is empty.
 type Module = Vec<String>;
 
 /// The files of a crate: the names that each module uses and re-exports.
@@ -155,17 +155,17 @@ fn collect(directory: &Path, module: &[String], files: &mut BTreeMap<Module, Str
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let below = [module, std::slice::from_ref(&name)].concat();
+        let child = [module, std::slice::from_ref(&name)].concat();
         if path.is_dir() {
-            collect(&path, &below, files);
+            collect(&path, &child, files);
         } else if path.extension().is_some_and(|it| it == "rs") && name != "tests" {
             let is_root = match name.as_str() {
                 "mod" | "lib" => true,
-                // Beside a library it is a separate crate.
+                // Beside `lib.rs`, `main.rs` is a separate crate.
                 "main" => !directory.join("lib.rs").exists(),
                 _ => false,
             };
-            let module = if is_root { module.to_vec() } else { below };
+            let module = if is_root { module.to_vec() } else { child };
             files.insert(module, fs::read_to_string(&path).unwrap());
         }
     }

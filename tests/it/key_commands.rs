@@ -1,4 +1,4 @@
-//! `signet keys …`: revocation, import, re-encryption; and schedules that are refused.
+//! `signet keys …`: revocation, import and re-encryption, and key schedules that are rejected.
 
 use std::fs;
 use std::path::Path;
@@ -31,10 +31,10 @@ async fn run(server: &TestServer, arguments: &[&str]) -> String {
 async fn run_rejected(server: &TestServer, arguments: &[&str]) -> String {
     let before = server.database.dump().await;
     let output = command_line(server).run(arguments).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && !said.contains("panicked"), "{said}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && !message.contains("panicked"), "{message}");
     assert_eq!(server.database.dump().await, before);
-    said
+    message
 }
 
 async fn kids(server: &TestServer) -> Vec<String> {
@@ -57,13 +57,13 @@ async fn events_of(server: &TestServer, kid: &str) -> Vec<String> {
 #[tokio::test]
 async fn key_revocation_takes_effect_at_once_and_a_new_key_signs() {
     let one = server().await;
-    let other = one.beside().await;
+    let other = one.another_instance().await;
     let stolen = one.sign_up("ada@example.test").await.tokens();
     let kid = kids(&one).await.remove(0);
 
-    let said = run(&one, &["keys", "revoke", &kid, "--now"]).await;
+    let message = run(&one, &["keys", "revoke", &kid, "--now"]).await;
 
-    assert!(said.contains(&kid), "{said}");
+    assert!(message.contains(&kid), "{message}");
     for server in [&one, &other] {
         eventually("the key is removed", async || !kids(server).await.contains(&kid)).await;
         server.me(&stolen.access_token).await.expect_error(401, "UNAUTHORIZED");
@@ -75,7 +75,7 @@ async fn key_revocation_takes_effect_at_once_and_a_new_key_signs() {
     other.me(&tokens.access_token).await.expect_status(200);
     assert_eq!(events_of(&one, &kid).await, ["key_created", "key_activated", "key_revoked"]);
     assert_eq!(events_of(&one, &new).await, ["key_created", "key_activated"]);
-    // It stays revoked after a restart, and cannot be revoked again.
+    // The key stays revoked after a restart, and cannot be revoked again.
     let restarted = one.restart().await;
     assert_eq!(kids(&restarted).await, [new]);
     run_rejected(&restarted, &["keys", "revoke", &kid, "--now"]).await;
@@ -93,8 +93,8 @@ async fn key_revocation_needs_an_explicit_option() {
     // Ids are base64url, so one in 64 starts like an option.
     for kid in ["-8kid", "-hkid", "-kid", "--kid"] {
         for arguments in [["keys", "revoke", kid, "--now"], ["keys", "revoke", "--now", kid]] {
-            let said = run_rejected(&server, &arguments).await;
-            assert!(said.contains(&format!("no key {kid},")), "{said}");
+            let message = run_rejected(&server, &arguments).await;
+            assert!(message.contains(&format!("no key {kid},")), "{message}");
         }
     }
     assert!(without_now.contains("--now"), "{without_now}");
@@ -128,7 +128,7 @@ fn write_pem(directory: &Path, rsa: &Rsa<openssl::pkey::Private>) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-/// An imported key is published first, like any other, and then signs.
+/// Like any other key, an imported key is published before it signs.
 #[tokio::test]
 async fn imported_key_is_published_before_it_signs() {
     let server = server().await;
@@ -137,15 +137,15 @@ async fn imported_key_is_published_before_it_signs() {
     let file = write_pem(directory.path(), &rsa);
     let old = server.sign_up("ada@example.test").await.tokens();
 
-    let said = run(&server, &["keys", "import", &file]).await;
+    let message = run(&server, &["keys", "import", &file]).await;
 
-    let kid = said.split(' ').next().unwrap().to_owned();
+    let kid = message.split(' ').next().unwrap().to_owned();
     eventually("it is published", async || kids(&server).await.contains(&kid)).await;
     let jwks = server.jwks().await;
     assert_eq!(jwks["keys"][1]["n"], encode(rsa.n().to_vec()));
     let again = run_rejected(&server, &["keys", "import", &file]).await;
     assert!(again.contains("pending"), "{again}");
-    // The command used the real clock, which advanced meanwhile.
+    // The command used the real clock, which has advanced meanwhile.
     server.advance_seconds(365 + 60);
     let signer = async || signer_of(&server.log_in("ada@example.test", PASSWORD).await.tokens());
     eventually("the key signs", async || signer().await == kid).await;
@@ -155,7 +155,8 @@ async fn imported_key_is_published_before_it_signs() {
     assert_eq!(events_of(&server, &kid).await, ["key_created", "key_activated"]);
 }
 
-/// KY-10: `domain::keys::key_pair` tests all kinds; this tests that the command uses it.
+/// KY-10: the command checks the strength of keys. `domain::keys::key_pair` tests all kinds of weak
+/// keys.
 #[tokio::test]
 async fn weak_key_is_rejected_at_import() {
     let server = server().await;
@@ -172,17 +173,17 @@ async fn weak_key_is_rejected_at_import() {
     assert!(garbage.contains("not an unencrypted RSA private key"), "{garbage}");
 }
 
-/// Before the first start there are no verifiers: an imported key is the first key and signs at
+/// Before the first start there are no verifiers, so an imported key is the first key and signs at
 /// once.
 #[tokio::test]
 async fn key_imported_before_the_first_start_signs_at_once() {
-    for rotated in [false, true] {
+    for by_rotation in [false, true] {
         let directory = TempDir::new().unwrap();
         let file = write_pem(directory.path(), &Rsa::generate(2048).unwrap());
         let database = crate::harness::TestDatabase::create().await;
         let program = Program::new(&database);
         let command: &[&str] =
-            if rotated { &["keys", "rotate"] } else { &["keys", "import", &file] };
+            if by_rotation { &["keys", "rotate"] } else { &["keys", "import", &file] };
 
         let output = program.run(command).await;
         let serving = program.serve().await;
@@ -195,12 +196,12 @@ async fn key_imported_before_the_first_start_signs_at_once() {
         let published: Vec<_> = jwks["keys"].as_array().unwrap().iter().collect();
         assert_eq!(published.len(), 1);
         assert_eq!(published[0]["kid"], kid);
-        serving.end(Signal::TERM).await;
+        serving.stop_with(Signal::TERM).await;
         assert_eq!(database.count("signing_key WHERE state = 'active'").await, 1);
     }
 }
 
-/// The master key is replaced in three steps; skipping one is an error.
+/// The master key is replaced in three steps. Skipping one of them is an error.
 #[tokio::test]
 async fn master_key_is_replaced_by_re_encryption() {
     let mut server = server().await;
@@ -212,16 +213,16 @@ async fn master_key_is_replaced_by_re_encryption() {
     let new = encode([9; 32]);
 
     fs::write(&file, &new).unwrap();
-    let said = Program::new(&server.database).refusal().await;
-    assert!(said.contains("SIGNET_MASTER_KEY_FILE"), "{said}");
+    let message = Program::new(&server.database).startup_error().await;
+    assert!(message.contains("SIGNET_MASTER_KEY_FILE"), "{message}");
     run_rejected(&server, &["keys", "reseal"]).await;
 
     fs::write(&file, format!("{new}\n{old}\n")).unwrap();
     let mut server = server.restart().await;
     server.me(&first.access_token).await.expect_status(200);
     let second = server.refresh(&first.refresh_token).await.tokens();
-    let said = run(&server, &["keys", "reseal"]).await;
-    assert!(said.contains("1 keys"), "{said}");
+    let message = run(&server, &["keys", "reseal"]).await;
+    assert!(message.contains("1 keys"), "{message}");
     server.stop();
 
     fs::write(&file, format!("{new}\n")).unwrap();
@@ -229,21 +230,22 @@ async fn master_key_is_replaced_by_re_encryption() {
     server.me(&first.access_token).await.expect_status(200);
     server.me(&second.access_token).await.expect_status(200);
     server.refresh(&second.refresh_token).await.expect_status(200);
-    // Issued under the old master key, which is gone: invalid, and not reported as reuse.
+    // This token was issued under the old master key, which has been removed. It is invalid, but
+    // not reported as reuse.
     server.refresh(&first.refresh_token).await.expect_status(401);
     assert_eq!(server.database.count("auth_event WHERE type = 'token_reuse'").await, 0);
     assert_eq!(server.jwks().await, jwks);
 
     fs::write(&file, &old).unwrap();
-    Program::new(&server.database).refusal().await;
+    Program::new(&server.database).startup_error().await;
 }
 
-/// KY-03, KY-04: a schedule that would invalidate good tokens prevents the start, before anything
+/// KY-03, KY-04: a schedule that would invalidate valid tokens prevents the start before any file
 /// is created.
 #[tokio::test]
 async fn start_fails_if_the_key_schedule_would_invalidate_tokens() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    let program = Program::without_settings(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
 
     for (variable, value, least) in [
         ("SIGNET_KEY_PUBLICATION_SECONDS", "374", "375"),
@@ -252,8 +254,11 @@ async fn start_fails_if_the_key_schedule_would_invalidate_tokens() {
         ("SIGNET_KEY_ROTATION_SECONDS", "1199", "1200"),
     ] {
         let program = program.clone().with(variable, value);
-        let said = program.refusal().await;
-        assert!(said.contains(variable) && said.contains(value) && said.contains(least), "{said}");
+        let message = program.startup_error().await;
+        assert!(
+            message.contains(variable) && message.contains(value) && message.contains(least),
+            "{message}"
+        );
         let rotated = program.run(&["keys", "rotate"]).await;
         assert!(!rotated.status.success());
         assert!(String::from_utf8_lossy(&rotated.stderr).contains(variable));
@@ -263,23 +268,23 @@ async fn start_fails_if_the_key_schedule_would_invalidate_tokens() {
         ("SIGNET_CLOCK_SKEW_SECONDS", "601"),
         ("SIGNET_JWKS_MAX_AGE_SECONDS", "86401"),
     ] {
-        let said = program.clone().with(variable, value).refusal().await;
-        assert!(said.contains(variable), "{said}");
+        let message = program.clone().with(variable, value).startup_error().await;
+        assert!(message.contains(variable), "{message}");
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     let exact = program
         .with("SIGNET_KEY_PUBLICATION_SECONDS", "375")
         .with("SIGNET_KEY_RETENTION_SECONDS", "86445")
         .with("SIGNET_KEY_ROTATION_SECONDS", "375");
-    exact.serve().await.end(Signal::TERM).await;
+    exact.serve().await.stop_with(Signal::TERM).await;
 }
 
-/// If a raised setting breaks the schedule, the message names it and the setting that depends on
-/// it.
+/// If a raised setting breaks the schedule, the message names this setting and the setting that
+/// depends on it.
 #[tokio::test]
 async fn key_schedule_is_checked_against_all_settings() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path())
+    let program = Program::without_settings(directory.path())
         .with("SIGNET_LISTEN", "127.0.0.1:0")
         .with("SIGNET_KEY_PUBLICATION_SECONDS", "375")
         .with("SIGNET_KEY_RETENTION_SECONDS", "86445");
@@ -290,12 +295,11 @@ async fn key_schedule_is_checked_against_all_settings() {
         ("SIGNET_CLOCK_SKEW_SECONDS", "31", "SIGNET_KEY_PUBLICATION_SECONDS"),
         ("SIGNET_ACCESS_TOKEN_SECONDS", "86401", "SIGNET_KEY_RETENTION_SECONDS"),
     ] {
-        let said = program.clone().with(raised, value).refusal().await;
-        assert!(said.contains(named) && said.contains(raised), "{said}");
+        let message = program.clone().with(raised, value).startup_error().await;
+        assert!(message.contains(named) && message.contains(raised), "{message}");
     }
 }
 
-/// No command prints a private key.
 #[tokio::test]
 async fn commands_print_no_private_key() {
     let server = server().await;

@@ -64,7 +64,7 @@ async fn kid_is_the_thumbprint_and_key_has_the_configured_length() {
     assert_eq!(kids.len(), 3);
 }
 
-/// KY-02: a restart with another key length affects future keys alone.
+/// KY-02: a restart with another key length affects only future keys.
 #[tokio::test]
 async fn restart_keeps_the_signing_key() {
     let mut server = TestServer::start().await;
@@ -103,7 +103,7 @@ async fn private_key_is_encrypted_in_the_database() {
             assert!(!String::from_utf8_lossy(body).contains(secret));
         }
     }
-    // The search works: it finds the public part.
+    // The search itself works, because it finds the public modulus.
     let modulus = text(&forge.private_jwk, "n");
     assert!(cells.iter().any(|cell| cell.contains(modulus)));
     let master = std::fs::read_to_string(server.database.master_key_file()).unwrap();

@@ -1,5 +1,5 @@
-//! W3: refreshes and code exchanges under way while all sessions of their account end, on two
-//! instances.
+//! W3: on two instances, refreshes and code exchanges are in progress while all sessions of their
+//! account end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -26,9 +26,9 @@ impl TestServer {
     }
 }
 
-async fn pair() -> (TestServer, TestServer) {
+async fn two_instances() -> (TestServer, TestServer) {
     let one = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
-    let other = one.beside().await;
+    let other = one.another_instance().await;
     (one, other)
 }
 
@@ -43,7 +43,7 @@ async fn logins(server: &TestServer, number: usize) -> Vec<Tokens> {
 /// No earlier refresh commits after the response of the kill switch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn kill_switch_waits_for_refreshes_in_flight() {
-    let (one, other) = pair().await;
+    let (one, other) = two_instances().await;
     let tokens = logins(&one, 2).await;
     one.delay_events("token_refreshed", 0.4).await;
 
@@ -53,11 +53,11 @@ async fn kill_switch_waits_for_refreshes_in_flight() {
         let own = &tokens[0].access_token;
         (other.change_password(own, PASSWORD, NEW_PASSWORD).await, Instant::now())
     };
-    let ((refreshed, at), (switched, done)) = join(refresh, switch).await;
+    let ((refreshed, at), (switched, switched_at)) = join(refresh, switch).await;
 
     switched.expect_status(204);
     if refreshed.status == 200 {
-        assert!(at < done, "{:?} after the switch", at.duration_since(done));
+        assert!(at < switched_at, "{:?} after the switch", at.duration_since(switched_at));
         let events = one.database.events().await;
         let at = |kind| events.iter().position(|it| it == kind).unwrap();
         assert!(at("token_refreshed") < at("password_changed"), "{events:?}");
@@ -66,10 +66,10 @@ async fn kill_switch_waits_for_refreshes_in_flight() {
     }
 }
 
-/// A refresh, or a retry, during the kill switch waits for it and is rejected.
+/// A refresh or a retry that starts during a kill switch waits for it and is rejected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn refresh_waits_for_a_kill_switch_in_flight() {
-    let (one, other) = pair().await;
+    let (one, other) = two_instances().await;
     let tokens = logins(&one, 3).await;
     one.refresh(&tokens[2].refresh_token).await.expect_status(200);
     one.delay_events("password_changed", 0.4).await;
@@ -80,7 +80,7 @@ async fn refresh_waits_for_a_kill_switch_in_flight() {
     };
     let refreshes = async {
         if one.database.is_postgres() {
-            one.database.has_waiting(1, "wait_event = 'PgSleep'").await;
+            one.database.wait_for_connections(1, "wait_event = 'PgSleep'").await;
         } else {
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
@@ -94,11 +94,11 @@ async fn refresh_waits_for_a_kill_switch_in_flight() {
     one.refresh(&tokens[0].refresh_token).await.expect_status(200);
 }
 
-/// 64 sessions refresh continuously at two instances, so that one is always under way: the kill
-/// switch still completes, and then no token works.
+/// 64 sessions refresh continuously at two instances, so that a refresh is always in progress. The
+/// kill switch still completes, and afterwards no token is valid.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn kill_switch_is_not_starved_by_refreshes() {
-    let (one, other) = pair().await;
+    let (one, other) = two_instances().await;
     let tokens = logins(&one, 65).await;
     let is_over = AtomicBool::new(false);
     one.delay_events("token_refreshed", 0.03).await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, hidden};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB_CLIENT, hidden_fields};
 use crate::harness::{Answer, TestServer, eventually, forge};
 
 const ADA: &str = "ada@example.test";
@@ -16,20 +16,20 @@ const PROBE: &str = "\"><script>alert(1)</script>";
 
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     server.sign_up("bob@example.test").await.expect_status(201);
     (server, web)
 }
 
-fn end(fields: &[(&str, &str)]) -> String {
+fn logout_url(fields: &[(&str, &str)]) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     format!("/oauth2/logout?{query}")
 }
 
-async fn logged_in<'s>(server: &'s TestServer, web: &Rp) -> (Browser<'s>, Answer) {
+async fn log_in_and_redeem<'s>(server: &'s TestServer, web: &Rp) -> (Browser<'s>, Answer) {
     let mut browser = Browser::of(server);
-    let code = browser.code(ADA, &[]).await;
+    let code = browser.log_in_for_code(ADA, &[]).await;
     let tokens = server.redeem(web, &code).await;
     (browser, tokens)
 }
@@ -38,15 +38,15 @@ async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
     browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK).contains_key("code")
 }
 
-/// MUST-171, MUST-176, MUST-177, MUST-178: a client with an ID token logs its user out, who is
-/// redirected back.
+/// MUST-171, MUST-176, MUST-177, MUST-178: a client with an ID token logs its user out, and the
+/// browser is redirected to the client.
 #[tokio::test]
 async fn logout_with_an_id_token_hint_redirects_to_the_client() {
     let (server, web) = server().await;
 
     for by_post in [false, true] {
         server.advance_seconds(61);
-        let (mut browser, tokens) = logged_in(&server, &web).await;
+        let (mut browser, tokens) = log_in_and_redeem(&server, &web).await;
         let hint = tokens.text("id_token");
         let fields = [
             ("id_token_hint", hint.as_str()),
@@ -56,7 +56,7 @@ async fn logout_with_an_id_token_hint_redirects_to_the_client() {
         let answer = if by_post {
             browser.post("/oauth2/logout", &fields).await
         } else {
-            browser.get(&end(&fields)).await
+            browser.get(&logout_url(&fields)).await
         };
 
         assert_eq!(answer.location(), format!("{POST_LOGOUT_URI}?state=a%26b%3D%22%C3%BC"));
@@ -66,30 +66,31 @@ async fn logout_with_an_id_token_hint_redirects_to_the_client() {
             .await
             .expect_oauth_error(401, "invalid_token");
         assert!(!is_logged_in(&mut browser).await);
-        // MUST-178: again, without a login.
-        let again = browser.get(&end(&fields[..2])).await;
+        // MUST-178: a logout without a login is redirected, too.
+        let again = browser.get(&logout_url(&fields[..2])).await;
         assert_eq!(again.location(), POST_LOGOUT_URI);
     }
-    // A form from another site arrives without the cookie: a redirect to a GET brings it.
-    let (mut browser, tokens) = logged_in(&server, &web).await;
+    // A form from another site is sent without the cookie. It is redirected to a GET, which is sent
+    // with the cookie.
+    let (mut browser, tokens) = log_in_and_redeem(&server, &web).await;
     let cookie = browser.cookie.take();
     let hint = tokens.text("id_token");
-    let moved = browser.post("/oauth2/logout", &[("id_token_hint", &hint)]).await.location();
+    let redirect = browser.post("/oauth2/logout", &[("id_token_hint", &hint)]).await.location();
     browser.cookie = cookie;
-    browser.get(&moved).await.expect_status(303);
+    browser.get(&redirect).await.expect_status(303);
     assert!(!is_logged_in(&mut browser).await);
 }
 
-/// MUST-058, MUST-172..175, RU-04, SS-08: a link alone logs nobody out, and redirects only to
-/// registered URIs.
+/// MUST-058, MUST-172..175, RU-04, SS-08: a link without a matching ID token does not log out, and
+/// no link redirects to an unregistered URI.
 #[tokio::test]
 async fn logout_without_an_id_token_asks_for_confirmation() {
     let (server, web) = server().await;
-    let (mut browser, tokens) = logged_in(&server, &web).await;
+    let (mut browser, tokens) = log_in_and_redeem(&server, &web).await;
     let hint = tokens.text("id_token");
     server.advance_seconds(61);
     let mut bob = Browser::of(&server);
-    bob.code("bob@example.test", &[]).await;
+    bob.log_in_for_code("bob@example.test", &[]).await;
 
     for fields in [
         &[][..],
@@ -97,15 +98,18 @@ async fn logout_without_an_id_token_asks_for_confirmation() {
         &[("client_id", "web")],
         &[("client_id", "web"), ("post_logout_redirect_uri", POST_LOGOUT_URI)],
     ] {
-        let asked = browser.get(&end(fields)).await;
-        asked.expect_status(200);
-        let html = String::from_utf8(asked.body.clone()).unwrap();
+        let confirmation = browser.get(&logout_url(fields)).await;
+        confirmation.expect_status(200);
+        let html = String::from_utf8(confirmation.body.clone()).unwrap();
         assert!(html.contains("id=\"logout-confirm\""));
     }
-    let asked = browser.get(&end(&[("state", PROBE), ("client_id", PROBE)])).await;
-    assert!(asked.html().contains("&#60;script&#62;") && !asked.html().contains("<script>"));
+    let confirmation = browser.get(&logout_url(&[("state", PROBE), ("client_id", PROBE)])).await;
+    assert!(
+        confirmation.html().contains("&#60;script&#62;")
+            && !confirmation.html().contains("<script>")
+    );
     // An ID token of another user's login.
-    bob.get(&end(&[("id_token_hint", &hint)])).await.expect_status(200);
+    bob.get(&logout_url(&[("id_token_hint", &hint)])).await.expect_status(200);
     assert!(is_logged_in(&mut bob).await);
 
     for uri in [
@@ -116,8 +120,9 @@ async fn logout_without_an_id_token_asks_for_confirmation() {
         "//evil.example",
         "javascript:alert(1)",
     ] {
-        let answer =
-            browser.get(&end(&[("id_token_hint", &hint), ("post_logout_redirect_uri", uri)])).await;
+        let answer = browser
+            .get(&logout_url(&[("id_token_hint", &hint), ("post_logout_redirect_uri", uri)]))
+            .await;
         answer.expect_status(400);
         assert!(!answer.headers.contains_key("location"));
     }
@@ -137,10 +142,10 @@ async fn logout_without_an_id_token_asks_for_confirmation() {
     ] {
         let fields =
             [("id_token_hint", forged.as_str()), ("post_logout_redirect_uri", POST_LOGOUT_URI)];
-        browser.get(&end(&fields)).await.expect_status(400);
+        browser.get(&logout_url(&fields)).await.expect_status(400);
     }
     let other = [("id_token_hint", hint.as_str()), ("client_id", "other")];
-    browser.get(&end(&other)).await.expect_status(400);
+    browser.get(&logout_url(&other)).await.expect_status(400);
     assert!(is_logged_in(&mut browser).await);
 }
 
@@ -149,41 +154,49 @@ async fn logout_without_an_id_token_asks_for_confirmation() {
 #[tokio::test]
 async fn confirmed_logout_ends_the_login() {
     let (server, web) = server().await;
-    let (_, old) = logged_in(&server, &web).await;
+    let (_, old) = log_in_and_redeem(&server, &web).await;
     let hint = old.text("id_token");
     server.advance_seconds(61);
-    let (mut browser, _) = logged_in(&server, &web).await;
+    let (mut browser, _) = log_in_and_redeem(&server, &web).await;
     let fields = [
         ("id_token_hint", hint.as_str()),
         ("post_logout_redirect_uri", POST_LOGOUT_URI),
         ("state", "s"),
     ];
 
-    let asked = browser.get(&end(&fields)).await;
-    asked.expect_status(200);
+    let confirmation = browser.get(&logout_url(&fields)).await;
+    confirmation.expect_status(200);
     assert!(
-        asked.header("content-security-policy").contains("form-action 'self' https://rp.example;")
+        confirmation
+            .header("content-security-policy")
+            .contains("form-action 'self' https://rp.example;")
     );
-    let mut without: Vec<_> = hidden(&asked);
+    let mut without: Vec<_> = hidden_fields(&confirmation);
     without.retain(|(name, _)| name != "csrf");
     let without: Vec<_> = without.iter().map(|(name, value)| (&**name, &**value)).collect();
-    // It may be a form from before the last login, so it is confirmed again.
+    // A form without the CSRF token may be older than the last login, so it is not accepted.
     browser.post("/logout", &without).await.expect_status(400);
     assert!(is_logged_in(&mut browser).await);
-    let done = browser.submit("/logout", &asked, &[]).await;
+    let redirect = browser.submit("/logout", &confirmation, &[]).await;
 
-    assert_eq!(done.location(), format!("{POST_LOGOUT_URI}?state=s"));
+    assert_eq!(redirect.location(), format!("{POST_LOGOUT_URI}?state=s"));
     assert!(!is_logged_in(&mut browser).await);
-    let (mut browser, _) = logged_in(&server, &web).await;
-    let asked = browser.get("/logout").await;
-    assert_eq!(browser.submit("/logout", &asked, &[]).await.location(), format!("{ISSUER}/logout"));
+    let (mut browser, _) = log_in_and_redeem(&server, &web).await;
+    let confirmation = browser.get("/logout").await;
+    assert_eq!(
+        browser.submit("/logout", &confirmation, &[]).await.location(),
+        format!("{ISSUER}/logout")
+    );
     browser.get("/logout").await.expect_status(200);
     // MUST-174: a confirmation without an ID token does not redirect to a client.
-    let (mut browser, _) = logged_in(&server, &web).await;
+    let (mut browser, _) = log_in_and_redeem(&server, &web).await;
     let fields =
         [("client_id", "web"), ("post_logout_redirect_uri", POST_LOGOUT_URI), ("state", "s")];
-    let asked = browser.get(&end(&fields)).await;
-    assert_eq!(browser.submit("/logout", &asked, &[]).await.location(), format!("{ISSUER}/logout"));
+    let confirmation = browser.get(&logout_url(&fields)).await;
+    assert_eq!(
+        browser.submit("/logout", &confirmation, &[]).await.location(),
+        format!("{ISSUER}/logout")
+    );
     assert!(!is_logged_in(&mut browser).await);
 }
 
@@ -191,36 +204,37 @@ async fn confirmed_logout_ends_the_login() {
 #[tokio::test]
 async fn login_of_another_user_ends_the_previous_one() {
     let (server, web) = server().await;
-    let (mut browser, adas) = logged_in(&server, &web).await;
+    let (mut browser, adas) = log_in_and_redeem(&server, &web).await;
     server.advance_seconds(5);
 
-    let asked = browser.authorize(&[("prompt", "login")]).await;
-    let done = browser.log_in(&asked, "bob@example.test").await;
-    let bobs = server.redeem(&web, &done.sent_to(CALLBACK)["code"]).await;
+    let login_page = browser.authorize(&[("prompt", "login")]).await;
+    let redirect = browser.log_in(&login_page, "bob@example.test").await;
+    let bobs = server.redeem(&web, &redirect.sent_to(CALLBACK)["code"]).await;
 
     server.userinfo(&adas.text("access_token")).await.expect_oauth_error(401, "invalid_token");
     server.userinfo(&bobs.text("access_token")).await.expect_status(200);
     // A login of the same user keeps the client sessions.
     server.advance_seconds(5);
-    let asked = browser.authorize(&[("prompt", "login")]).await;
-    browser.log_in(&asked, "bob@example.test").await;
+    let login_page = browser.authorize(&[("prompt", "login")]).await;
+    browser.log_in(&login_page, "bob@example.test").await;
     server.userinfo(&bobs.text("access_token")).await.expect_status(200);
 }
 
-/// A client's receiver: responds with each status in turn, and records the requests.
+/// A receiver of back-channel notices, which responds with each of `statuses` and then with 204,
+/// and records the requests.
 async fn receiver(statuses: &'static [u16]) -> (String, Arc<Mutex<Vec<String>>>) {
     slow_receiver(statuses, Duration::ZERO).await
 }
 
-/// The same, with a delay before each response.
+/// Like [`receiver`], with a delay before each response.
 async fn slow_receiver(
     statuses: &'static [u16],
-    time: Duration,
+    delay: Duration,
 ) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/backchannel", listener.local_addr().unwrap());
     let received = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&received);
+    let recorded = Arc::clone(&received);
     tokio::spawn(async move {
         for status in statuses.iter().chain(std::iter::repeat(&204)) {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -230,8 +244,8 @@ async fn slow_receiver(
                 let read = stream.read(&mut chunk).await.unwrap();
                 text.extend_from_slice(&chunk[..read]);
             }
-            kept.lock().unwrap().push(String::from_utf8(text).unwrap());
-            tokio::time::sleep(time).await;
+            recorded.lock().unwrap().push(String::from_utf8(text).unwrap());
+            tokio::time::sleep(delay).await;
             let answer =
                 format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             stream.write_all(answer.as_bytes()).await.unwrap();
@@ -246,19 +260,24 @@ async fn slow_receiver(
 async fn backchannel_logout_is_retried_until_acknowledged() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let (uri, received) = receiver(&[500]).await;
-    let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
+    let web = server
+        .register_clients(&format!("{WEB_CLIENT}backchannel_logout_uri = \"{uri}\"\n"))
+        .await
+        .remove(0);
     server.sign_up(ADA).await.expect_status(201);
-    let (mut browser, tokens) = logged_in(&server, &web).await;
+    let (mut browser, tokens) = log_in_and_redeem(&server, &web).await;
     let id = TestServer::claims(&tokens.text("id_token"));
 
-    let asked = browser.get("/logout").await;
-    browser.submit("/logout", &asked, &[]).await.expect_status(303);
-    eventually("first notice", async || received.lock().unwrap().len() == 1).await;
-    eventually("postponed", async || server.database.count("outbox WHERE attempts = 1").await == 1)
-        .await;
+    let confirmation = browser.get("/logout").await;
+    browser.submit("/logout", &confirmation, &[]).await.expect_status(303);
+    eventually("the first attempt", async || received.lock().unwrap().len() == 1).await;
+    eventually("the notice is postponed", async || {
+        server.database.count("outbox WHERE attempts = 1").await == 1
+    })
+    .await;
     server.advance_seconds(6);
-    eventually("second notice", async || received.lock().unwrap().len() == 2).await;
-    eventually("settled", async || server.database.count("outbox").await == 0).await;
+    eventually("the second attempt", async || received.lock().unwrap().len() == 2).await;
+    eventually("no notice is left", async || server.database.count("outbox").await == 0).await;
 
     let request = received.lock().unwrap()[1].clone();
     assert!(request.starts_with("POST /backchannel HTTP/1.1\r\n"));
@@ -266,8 +285,8 @@ async fn backchannel_logout_is_retried_until_acknowledged() {
     let token = request.split("logout_token=").nth(1).unwrap();
     let (header, claims) = forge::parts(token);
     assert_eq!((&header["alg"], &header["typ"]), (&json!("RS256"), &json!("logout+jwt")));
-    for same in ["iss", "aud", "sub", "sid"] {
-        assert_eq!(claims[same], id[same], "{same}");
+    for claim in ["iss", "aud", "sub", "sid"] {
+        assert_eq!(claims[claim], id[claim], "{claim}");
     }
     assert_eq!(
         claims["events"],
@@ -282,42 +301,42 @@ async fn backchannel_logout_is_retried_until_acknowledged() {
     server.userinfo(token).await.expect_oauth_error(401, "invalid_token");
 }
 
-/// A client's receiver that accepts connections and never responds.
+/// A receiver that accepts connections and never responds, and the number of connections.
 async fn silent_receiver() -> (String, Arc<Mutex<usize>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/backchannel", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(0));
-    let counted = Arc::clone(&asked);
+    let request_count = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&request_count);
     tokio::spawn(async move {
-        let mut held = Vec::new();
+        let mut connections = Vec::new();
         loop {
-            held.push(listener.accept().await.unwrap());
+            connections.push(listener.accept().await.unwrap());
             *counted.lock().unwrap() += 1;
         }
     });
-    (uri, asked)
+    (uri, request_count)
 }
 
-/// A client that never responds does not delay others, however many notices are queued for it, and
-/// soon gets one request at a time.
+/// A client that never responds does not delay notices to other clients, regardless of the number
+/// of its own notices. It soon gets only one request at a time.
 #[tokio::test]
 async fn unresponsive_client_does_not_delay_notices_to_others() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
-    let (silent, asked) = silent_receiver().await;
+    let (silent, request_count) = silent_receiver().await;
     let (answering, received) = receiver(&[]).await;
-    let shop = WEB.replace("\"web\"", "\"shop\"");
+    let shop = WEB_CLIENT.replace("\"web\"", "\"shop\"");
     let uri = "backchannel_logout_uri";
-    let clients = format!("{WEB}{uri} = \"{silent}\"\n{shop}{uri} = \"{answering}\"\n");
-    let clients = server.apply(&clients).await;
+    let clients = format!("{WEB_CLIENT}{uri} = \"{silent}\"\n{shop}{uri} = \"{answering}\"\n");
+    let clients = server.register_clients(&clients).await;
     server.sign_up(ADA).await.expect_status(201);
     server.sign_up("bob@example.test").await.expect_status(201);
-    let (mut adas, _) = logged_in(&server, &clients[0]).await;
+    let (mut adas, _) = log_in_and_redeem(&server, &clients[0]).await;
     for _ in 0..20 {
         let again = adas.authorize(&[("prompt", "none")]).await;
         server.redeem(&clients[0], &again.sent_to(CALLBACK)["code"]).await.expect_status(200);
     }
     let mut bobs = Browser::of(&server);
-    let code = bobs.code("bob@example.test", &[("client_id", "shop")]).await;
+    let code = bobs.log_in_for_code("bob@example.test", &[("client_id", "shop")]).await;
     server.redeem(&clients[1], &code).await.expect_status(200);
 
     for browser in [&mut adas, &mut bobs] {
@@ -327,58 +346,66 @@ async fn unresponsive_client_does_not_delay_notices_to_others() {
     }
 
     eventually("the other client is notified", async || received.lock().unwrap().len() == 1).await;
-    assert!(*asked.lock().unwrap() <= 4, "{asked:?}");
-    eventually("given up for now", async || {
+    assert!(*request_count.lock().unwrap() <= 4, "{request_count:?}");
+    eventually("four requests have timed out", async || {
         server.database.count("outbox WHERE attempts = 1").await == 4
     })
     .await;
-    assert_eq!(*asked.lock().unwrap(), 4);
+    assert_eq!(*request_count.lock().unwrap(), 4);
     server.advance_seconds(6);
-    eventually("requested again", async || *asked.lock().unwrap() == 5).await;
+    eventually("a fifth request is sent", async || *request_count.lock().unwrap() == 5).await;
     server.advance_seconds(60);
-    eventually("given up again", async || {
+    eventually("the fifth request has timed out", async || {
         server.database.count("outbox WHERE attempts >= 1").await == 5
     })
     .await;
-    assert!(*asked.lock().unwrap() <= 6, "{asked:?}");
+    assert!(*request_count.lock().unwrap() <= 6, "{request_count:?}");
 }
 
-/// Notices to a client are given up after a day.
+/// Notices are not retried for more than a day.
 #[tokio::test]
 async fn backchannel_logout_is_retried_for_a_day_at_most() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let (uri, received) = receiver(&[500, 500, 500]).await;
-    let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
+    let web = server
+        .register_clients(&format!("{WEB_CLIENT}backchannel_logout_uri = \"{uri}\"\n"))
+        .await
+        .remove(0);
     server.sign_up(ADA).await.expect_status(201);
-    let (mut browser, _) = logged_in(&server, &web).await;
+    let (mut browser, _) = log_in_and_redeem(&server, &web).await;
     let page = browser.get("/logout").await;
     browser.submit("/logout", &page, &[]).await.expect_status(303);
 
-    eventually("first", async || received.lock().unwrap().len() == 1).await;
-    eventually("postponed", async || server.database.count("outbox WHERE attempts = 1").await == 1)
-        .await;
+    eventually("the first attempt", async || received.lock().unwrap().len() == 1).await;
+    eventually("the notice is postponed", async || {
+        server.database.count("outbox WHERE attempts = 1").await == 1
+    })
+    .await;
     server.advance_seconds(86_395);
-    eventually("second", async || received.lock().unwrap().len() == 2).await;
-    eventually("postponed again", async || {
+    eventually("the second attempt", async || received.lock().unwrap().len() == 2).await;
+    eventually("the notice is postponed again", async || {
         server.database.count("outbox WHERE attempts = 2").await == 1
     })
     .await;
     server.advance_seconds(3_600);
 
-    eventually("given up", async || server.database.count("outbox").await == 0).await;
+    eventually("the notice is dropped", async || server.database.count("outbox").await == 0).await;
     assert_eq!(received.lock().unwrap().len(), 3);
 }
 
-/// Of several instances, one sends each notice.
+/// Each notice is sent by only one of several instances.
 #[tokio::test]
 async fn backchannel_logout_is_sent_by_one_instance() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
-    let _others = (server.beside().await, server.beside().await);
+    let _others = (server.another_instance().await, server.another_instance().await);
     // The other instances look for due notices while this one waits for the response.
     let (uri, received) = slow_receiver(&[], Duration::from_millis(1_200)).await;
-    let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
+    let web = server
+        .register_clients(&format!("{WEB_CLIENT}backchannel_logout_uri = \"{uri}\"\n"))
+        .await
+        .remove(0);
     server.sign_up(ADA).await.expect_status(201);
-    let (mut browser, _) = logged_in(&server, &web).await;
+    let (mut browser, _) = log_in_and_redeem(&server, &web).await;
     for _ in 0..2 {
         let again = browser.authorize(&[("prompt", "none")]).await;
         server.redeem(&web, &again.sent_to(CALLBACK)["code"]).await.expect_status(200);
@@ -386,7 +413,7 @@ async fn backchannel_logout_is_sent_by_one_instance() {
     let page = browser.get("/logout").await;
     browser.submit("/logout", &page, &[]).await.expect_status(303);
 
-    eventually("settled", async || server.database.count("outbox").await == 0).await;
+    eventually("no notice is left", async || server.database.count("outbox").await == 0).await;
     let mut sids: Vec<_> = received.lock().unwrap().iter().map(|it| sid_of(it)).collect();
     assert_eq!(sids.len(), 3);
     sids.sort();
@@ -406,29 +433,34 @@ fn sid_of(request: &str) -> String {
 async fn offline_session_survives_logout() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let (uri, received) = receiver(&[]).await;
-    let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
+    let web = server
+        .register_clients(&format!("{WEB_CLIENT}backchannel_logout_uri = \"{uri}\"\n"))
+        .await
+        .remove(0);
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
-    let code = browser.code(ADA, &[("scope", "openid offline_access")]).await;
+    let code = browser.log_in_for_code(ADA, &[("scope", "openid offline_access")]).await;
     let tokens = server.redeem(&web, &code).await;
 
-    let asked = browser.get("/logout").await;
-    browser.submit("/logout", &asked, &[]).await.expect_status(303);
+    let confirmation = browser.get("/logout").await;
+    browser.submit("/logout", &confirmation, &[]).await.expect_status(303);
 
-    eventually("notice", async || received.lock().unwrap().len() == 1).await;
+    eventually("the notice is sent", async || received.lock().unwrap().len() == 1).await;
     let fields =
         [("grant_type", "refresh_token"), ("refresh_token", &tokens.text("refresh_token"))];
     server.token(&web, &fields).await.expect_status(200);
 }
 
-/// Nothing is sent into private networks unless the operator allows it.
+/// Notices are not sent to private networks unless the operator allows it.
 #[tokio::test]
 async fn backchannel_logout_is_not_sent_to_private_networks() {
     let server = TestServer::start().await;
     let (uri, received) = receiver(&[]).await;
     for host in ["127.0.0.1", "localhost"] {
         let uri = uri.replace("127.0.0.1", host);
-        let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await;
+        let web = server
+            .register_clients(&format!("{WEB_CLIENT}backchannel_logout_uri = \"{uri}\"\n"))
+            .await;
         let web = if let Some(secret) = &web[0].secret {
             Rp { secret: Some(secret.clone()), ..web[0].clone() }
         } else {
@@ -441,10 +473,10 @@ async fn backchannel_logout_is_not_sent_to_private_networks() {
         };
         let _ = server.sign_up(ADA).await;
         server.advance_seconds(61);
-        let (mut browser, _) = logged_in(&server, &web).await;
-        let asked = browser.get("/logout").await;
-        browser.submit("/logout", &asked, &[]).await.expect_status(303);
-        eventually("postponed", async || {
+        let (mut browser, _) = log_in_and_redeem(&server, &web).await;
+        let confirmation = browser.get("/logout").await;
+        browser.submit("/logout", &confirmation, &[]).await.expect_status(303);
+        eventually("the notice is postponed", async || {
             server.database.count("outbox WHERE attempts >= 1").await >= 1
         })
         .await;

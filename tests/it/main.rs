@@ -1,8 +1,8 @@
-//! Black-box tests: HTTP in, HTTP out, against a real server on a real socket.
+//! Black-box tests through HTTP, against a real server on a real socket.
 //!
-//! SQLite by default; PostgreSQL if `TEST_DATABASE_URL` names a server on which databases can be
-//! created. Each test has its own database. Test names state the rules; a doc comment names the
-//! check that a test implements.
+//! The database is SQLite, or PostgreSQL if `TEST_DATABASE_URL` names a server on which databases
+//! can be created. Each test has its own database. The name of a test states the expected
+//! behaviour; its doc comment names the check of `docs/checks.md` that it implements.
 
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 #![expect(
@@ -10,7 +10,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking, its helpers included"
+    reason = "tests and their helpers fail by panicking"
 )]
 
 mod access_token;
@@ -27,12 +27,15 @@ mod check_references;
 mod claims_parameter;
 mod client_address;
 mod client_commands;
+mod client_disconnect;
 mod client_leniency;
 mod client_limits;
 mod client_locks;
+mod code_exchange_retry;
 mod code_flow;
 mod code_races;
 mod command_output;
+mod concurrent_logins;
 mod conformance_page;
 mod connections;
 mod consent_api;
@@ -45,18 +48,15 @@ mod doctor;
 mod echo;
 mod enumeration;
 mod first_start;
-mod flood;
 mod foreign_forms;
 mod foreign_host;
 mod forged_elsewhere;
 mod forged_token;
 mod growth;
-mod hang_up;
 mod harness;
 mod hosted_pages;
 mod identity;
 mod imports;
-mod journey;
 mod key_commands;
 mod keys;
 mod kill_switch_races;
@@ -65,7 +65,7 @@ mod log_output;
 mod logins;
 mod logout;
 mod logout_fairness;
-mod lost_answers;
+mod main_use_case;
 mod malformed;
 mod many_sessions;
 mod master_key;

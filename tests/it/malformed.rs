@@ -5,13 +5,13 @@ use serde_json::{Map, Value};
 
 use crate::harness::{Answer, Operation, TestServer};
 
-async fn started() -> (TestServer, String) {
+async fn server_with_token() -> (TestServer, String) {
     let server = TestServer::start().await;
     let token = server.sign_up("ada@example.test").await.tokens().access_token;
     (server, token)
 }
 
-/// The text of an object, which may contain duplicate members.
+/// The JSON text of an object, which may contain duplicate members.
 fn object(members: &[(&String, Vec<u8>)]) -> Vec<u8> {
     let members =
         members.iter().map(|(name, value)| [format!("{name:?}:").as_bytes(), value].concat());
@@ -29,7 +29,7 @@ fn with_member(example: &Map<String, Value>, name: &str, text: &[u8]) -> Vec<u8>
 /// SS-05: another site can make a browser send text and forms, so these types are rejected.
 #[tokio::test]
 async fn body_of_another_content_type_is_rejected() {
-    let (server, token) = started().await;
+    let (server, token) = server_with_token().await;
     let types = [
         "text/plain",
         "text/plain;application/json",
@@ -59,10 +59,10 @@ async fn body_of_another_content_type_is_rejected() {
     }
 }
 
-/// IJ-04, F21: bodies that are not JSON objects.
+/// IJ-04, F21: bodies that are not JSON objects, and an empty object.
 #[tokio::test]
-async fn body_that_is_no_json_object_is_rejected() {
-    let (server, token) = started().await;
+async fn body_that_is_not_a_json_object_is_rejected() {
+    let (server, token) = server_with_token().await;
     let bodies: [&[u8]; 24] = [
         b"",
         b" ",
@@ -101,7 +101,7 @@ async fn body_that_is_no_json_object_is_rejected() {
 /// F21: invalid strings.
 #[tokio::test]
 async fn invalid_strings_are_rejected() {
-    let (server, token) = started().await;
+    let (server, token) = server_with_token().await;
     let texts: [&[u8]; 8] = [
         b"\"\\ud800\"",
         b"\"\\udc00x\"",
@@ -124,10 +124,10 @@ async fn invalid_strings_are_rejected() {
 }
 
 /// F21: valid strings that PostgreSQL cannot store. Passwords are hashed, not stored, so they may
-/// contain them.
+/// contain these characters.
 #[tokio::test]
 async fn members_with_u_0000_and_noncharacters_do_not_reach_the_database() {
-    let (server, token) = started().await;
+    let (server, token) = server_with_token().await;
     let texts: [&[u8]; 4] = [
         br#""\u0000""#,
         br#""a\u0000@example.test""#,
@@ -152,7 +152,7 @@ async fn members_with_u_0000_and_noncharacters_do_not_reach_the_database() {
 /// DS-06: parsers disagree on which duplicate member counts.
 #[tokio::test]
 async fn duplicate_member_is_rejected() {
-    let (server, token) = started().await;
+    let (server, token) = server_with_token().await;
 
     for (operation, example) in server.operations_with_body().await {
         for (name, value) in &example {
@@ -169,7 +169,7 @@ async fn duplicate_member_is_rejected() {
 /// DS-06: deep nesting overflows neither the stack nor the process.
 #[tokio::test]
 async fn deeply_nested_json_is_rejected() {
-    let (server, token) = started().await;
+    let (server, token) = server_with_token().await;
 
     for (operation, example) in server.operations_with_body().await {
         let name = example.keys().next().unwrap();
@@ -187,7 +187,7 @@ async fn deeply_nested_json_is_rejected() {
 /// DS-01: at most 16 KiB, whether or not the length is declared.
 #[tokio::test]
 async fn body_of_more_than_16_kib_is_rejected() {
-    let (server, token) = started().await;
+    let (server, token) = server_with_token().await;
     let head = |operation: &Operation, framing: &str| {
         format!(
             "{} {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
@@ -199,7 +199,7 @@ async fn body_of_more_than_16_kib_is_rejected() {
     for (operation, example) in server.operations_with_body().await {
         let body = Value::Object(example).to_string();
         let padded = |length: usize| format!("{body}{}", " ".repeat(length - body.len()));
-        let announced = |length: usize| {
+        let with_length = |length: usize| {
             head(&operation, &format!("content-length: {length}")) + &padded(length)
         };
         let chunked = |length: usize| {
@@ -209,14 +209,15 @@ async fn body_of_more_than_16_kib_is_rejected() {
             let chunks = chunks.collect::<Vec<_>>().concat();
             head(&operation, "transfer-encoding: chunked") + &chunks + "0\r\n\r\n"
         };
-        for request in [announced(20_000), announced(16_385), chunked(20_000), chunked(16_385)] {
+        for request in [with_length(20_000), with_length(16_385), chunked(20_000), chunked(16_385)]
+        {
             let raw = server.raw(request.as_bytes()).await;
             raw.answer.expect_error(413, "PAYLOAD_TOO_LARGE");
         }
-        // Declared only: the response does not wait for a gigabyte.
-        let promise = head(&operation, "content-length: 1000000000");
-        server.raw(promise.as_bytes()).await.answer.expect_error(413, "PAYLOAD_TOO_LARGE");
-        for request in [announced(16_384), chunked(16_384)] {
+        // Only the length is sent. The response does not wait for a gigabyte.
+        let length_only = head(&operation, "content-length: 1000000000");
+        server.raw(length_only.as_bytes()).await.answer.expect_error(413, "PAYLOAD_TOO_LARGE");
+        for request in [with_length(16_384), chunked(16_384)] {
             assert_ne!(server.raw(request.as_bytes()).await.answer.status, 413);
         }
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, VERIFIER, WEB, hidden};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, VERIFIER, WEB_CLIENT, hidden_fields};
 use crate::harness::{Answer, Program, TestDatabase, TestServer};
 
-/// The authentication methods of endpoints open to all clients, including public ones.
+/// The authentication methods of endpoints that all clients may use, including public clients.
 const METHODS: [&str; 4] = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
 
 /// The whole metadata, except the claims.
@@ -49,14 +49,16 @@ fn expected() -> Value {
     })
 }
 
-/// MUST-001, MUST-002, MUST-004..009, MUST-012..014, MUST-016, MUST-045: everything listed works as
-/// listed; everything else is rejected, here and in other tests.
+/// MUST-001, MUST-002, MUST-004..009, MUST-012..014, MUST-016, MUST-045: all listed features work
+/// as listed. This test and others check that all unlisted features are rejected.
 #[tokio::test]
 async fn advertised_features_work_and_no_others() {
     let server = TestServer::start().await;
-    let every = "scope = \"openid profile email address phone offline_access";
-    let web =
-        server.apply(&WEB.replace("scope = \"openid email offline_access", every)).await.remove(0);
+    let all_scopes = "scope = \"openid profile email address phone offline_access";
+    let web = server
+        .register_clients(&WEB_CLIENT.replace("scope = \"openid email offline_access", all_scopes))
+        .await
+        .remove(0);
     let tokens = server.sign_up("ada@example.test").await.tokens();
     let everything = crate::profile::all_claims();
     server.patch_me(&tokens.access_token, &everything).await.expect_status(200);
@@ -81,11 +83,11 @@ async fn advertised_features_work_and_no_others() {
     assert_claims_are_returned(&server, &web, &metadata).await;
 }
 
-/// A client that requests all scopes gets all listed claims, and no others.
+/// A client that requests all scopes gets all listed claims and no other claims.
 async fn assert_claims_are_returned(server: &TestServer, web: &Rp, metadata: &Value) {
     let scope = listed(&metadata["scopes_supported"]).join(" ");
     let mut browser = Browser::of(server);
-    let code = browser.code("ada@example.test", &[("scope", &scope)]).await;
+    let code = browser.log_in_for_code("ada@example.test", &[("scope", &scope)]).await;
     let tokens = server.redeem(web, &code).await;
     assert_eq!(tokens.json()["scope"], scope);
     let claims = listed(&metadata["claims_supported"]);
@@ -95,8 +97,8 @@ async fn assert_claims_are_returned(server: &TestServer, web: &Rp, metadata: &Va
     for claim in &claims {
         assert!(id.get(claim).is_some() || userinfo.get(claim).is_some(), "{claim}");
     }
-    for told in [&id, &userinfo] {
-        assert!(told.as_object().unwrap().keys().all(|claim| claims.contains(claim)));
+    for claim_set in [&id, &userinfo] {
+        assert!(claim_set.as_object().unwrap().keys().all(|claim| claims.contains(claim)));
     }
     assert!(
         listed(&metadata["acr_values_supported"]).contains(&id["acr"].as_str().unwrap().to_owned())
@@ -111,11 +113,11 @@ async fn assert_claims_are_returned(server: &TestServer, web: &Rp, metadata: &Va
 /// The fields of a form that is posted to a client.
 fn fields_of(page: &Answer) -> BTreeMap<String, String> {
     page.expect_status(200);
-    hidden(page).into_iter().collect()
+    hidden_fields(page).into_iter().collect()
 }
 
-/// MUST-016: a client cannot be registered for an unlisted method or grant. The listed ones are
-/// used in `token_endpoint`, `private_key_jwt` and `public_client`.
+/// MUST-016: a client cannot be registered for an unlisted method or grant. `token_endpoint`,
+/// `private_key_jwt` and `public_client` test the listed methods and grants.
 #[tokio::test]
 async fn unadvertised_methods_and_grants_cannot_be_registered() {
     let database = TestDatabase::create().await;
@@ -135,8 +137,8 @@ async fn unadvertised_methods_and_grants_cannot_be_registered() {
         ("--grant", "password", "grant_types"),
         ("--grant", "urn:ietf:params:oauth:grant-type:jwt-bearer", "grant_types"),
     ] {
-        let (done, said) = create(option, value).await;
-        assert!(!done && said.contains(&format!(": {member} ")), "{value}: {said}");
+        let (succeeded, message) = create(option, value).await;
+        assert!(!succeeded && message.contains(&format!(": {member} ")), "{value}: {message}");
     }
     assert_eq!(database.count("client").await, 0);
 }
@@ -145,12 +147,12 @@ fn listed(value: &Value) -> Vec<String> {
     value.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect()
 }
 
-/// MUST-088, CO-02: a verifier for a code without a challenge is a downgrade.
+/// MUST-088, CO-02: a verifier for a code without a challenge indicates a downgrade attack.
 #[tokio::test]
 async fn verifier_without_a_challenge_is_rejected() {
     let server = TestServer::start().await;
-    let toml = WEB.replace("consent", "require_pkce = false\nconsent");
-    let web = server.apply(&toml).await.remove(0);
+    let toml = WEB_CLIENT.replace("consent", "require_pkce = false\nconsent");
+    let web = server.register_clients(&toml).await.remove(0);
     server.sign_up("ada@example.test").await.expect_status(201);
     let without = [("code_challenge", "-"), ("code_challenge_method", "-")];
     let mut browser = Browser::of(&server);
@@ -160,7 +162,7 @@ async fn verifier_without_a_challenge_is_rejected() {
         server.token(&web, &[&fields, more].concat()).await
     };
 
-    let code = browser.code("ada@example.test", &without).await;
+    let code = browser.log_in_for_code("ada@example.test", &without).await;
     redeem(&code, &[("code_verifier", VERIFIER)]).await.expect_oauth_error(400, "invalid_grant");
 
     let code = browser.authorize(&without).await.sent_to(CALLBACK)["code"].clone();

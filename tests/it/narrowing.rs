@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB_CLIENT};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -23,7 +23,7 @@ introspects = ["https://api.example.test"]
 
 async fn server() -> (TestServer, Rp, Rp) {
     let server = TestServer::start().await;
-    let mut clients = server.apply(&[WEB, OTHER_CLIENTS].concat()).await;
+    let mut clients = server.register_clients(&[WEB_CLIENT, OTHER_CLIENTS].concat()).await;
     server.sign_up(ADA).await.expect_status(201);
     let api = clients.remove(2);
     (server, clients.remove(0), api)
@@ -31,8 +31,8 @@ async fn server() -> (TestServer, Rp, Rp) {
 
 /// Changes the web client's registration.
 async fn change(server: &TestServer, from: &str, to: &str) {
-    assert!(WEB.contains(from), "{from}");
-    server.apply(&WEB.replace(from, to)).await;
+    assert!(WEB_CLIENT.contains(from), "{from}");
+    server.register_clients(&WEB_CLIENT.replace(from, to)).await;
 }
 
 async fn refresh(server: &TestServer, web: &Rp, token: &str, more: &[(&str, &str)]) -> Answer {
@@ -43,7 +43,7 @@ async fn refresh(server: &TestServer, web: &Rp, token: &str, more: &[(&str, &str
 const SCOPE: &str = "openid email offline_access tasks:read";
 
 async fn tokens(server: &TestServer, web: &Rp) -> Answer {
-    let code = Browser::of(server).code(ADA, &[("scope", SCOPE)]).await;
+    let code = Browser::of(server).log_in_for_code(ADA, &[("scope", SCOPE)]).await;
     server.redeem(web, &code).await
 }
 
@@ -60,7 +60,7 @@ async fn refresh_is_limited_to_the_current_registration() {
     let token = partial.text("refresh_token");
     let unregistered = refresh(&server, &web, &token, &[("scope", "email")]).await;
     let never_granted = refresh(&server, &web, &token, &[("scope", "phone")]).await;
-    server.apply(WEB).await;
+    server.register_clients(WEB_CLIENT).await;
     let wide = refresh(&server, &web, &token, &[]).await;
 
     assert_eq!(narrow.json()["scope"], "openid offline_access");
@@ -150,7 +150,7 @@ async fn consent_page_asks_for_the_currently_registered_scope() {
     let consent = browser.log_in(&login, ADA).await.location();
     let before = browser.get(&consent).await;
 
-    server.apply(&OTHER_CLIENTS.replace("email tasks:read", "tasks:read")).await;
+    server.register_clients(&OTHER_CLIENTS.replace("email tasks:read", "tasks:read")).await;
     let page = browser.get(&consent).await;
     let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
 
@@ -169,7 +169,7 @@ async fn consent_page_asks_for_the_currently_registered_scope() {
 async fn code_exchange_is_limited_to_the_current_registration() {
     let (server, web, _) = server().await;
     let mut browser = Browser::of(&server);
-    let mut codes = vec![browser.code(ADA, &[("scope", SCOPE)]).await];
+    let mut codes = vec![browser.log_in_for_code(ADA, &[("scope", SCOPE)]).await];
     for _ in 0..4 {
         let sent = browser.authorize(&[("scope", SCOPE)]).await.sent_to(CALLBACK);
         codes.push(sent["code"].clone());
@@ -194,7 +194,7 @@ async fn code_exchange_is_limited_to_the_current_registration() {
     assert_eq!(without_refresh.json()["scope"], "openid email tasks:read");
     assert!(without_refresh.json().get("refresh_token").is_none());
     // Tokens from a code keep the scope given at the exchange: a wider registration adds none.
-    server.apply(WEB).await;
+    server.register_clients(WEB_CLIENT).await;
     let later = refresh(&server, &web, &narrow.text("refresh_token"), &[]).await;
     assert_eq!(later.json()["scope"], "openid offline_access");
 }
@@ -226,7 +226,7 @@ async fn userinfo_and_introspection_follow_the_current_registration() {
     for rp in [&web, &api] {
         assert_eq!(server.introspect(rp, &access).await, json!({ "active": false }));
     }
-    server.apply(WEB).await;
+    server.register_clients(WEB_CLIENT).await;
     assert_eq!(server.introspect(&api, &access).await["scope"], SCOPE);
     assert_eq!(server.introspect(&web, &refresh).await["scope"], SCOPE);
     let own = server.log_in(ADA, PASSWORD).await.tokens().access_token;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB_CLIENT};
 use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens};
 
 const ADA: &str = "ada@example.test";
@@ -31,7 +31,7 @@ impl<'s> Credentials<'s> {
     async fn create(server: &'s TestServer, web: &'s Rp) -> Self {
         let api = server.log_in(ADA, PASSWORD).await.tokens();
         let mut browser = Browser::of(server);
-        let code = browser.code(ADA, &OFFLINE).await;
+        let code = browser.log_in_for_code(ADA, &OFFLINE).await;
         let tokens = server.redeem(web, &code).await;
         let code = browser.authorize(&OFFLINE).await.sent_to(CALLBACK)["code"].clone();
         let asking = [("client_id", "asking"), ("scope", "openid")];
@@ -62,13 +62,13 @@ impl<'s> Credentials<'s> {
         assert_eq!(browser.get("/account").await.location(), format!("{ISSUER}/login"), "{cause}");
         let consent = browser.get(&consent).await.location();
         assert!(consent.starts_with(&format!("{ISSUER}/login?flow=")), "{cause}: {consent}");
-        server.expect_published_end_of(&access_token).await;
+        server.wait_until_listed_as_ended(&access_token).await;
     }
 }
 
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
-    let web = server.apply(&[WEB, CONSENT_CLIENT].concat()).await.remove(0);
+    let web = server.register_clients(&[WEB_CLIENT, CONSENT_CLIENT].concat()).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
     (server, web)
 }
@@ -122,7 +122,7 @@ async fn code_is_invalid_after_its_login_ends() {
 
     for scope in ["openid", "openid offline_access"] {
         let mut browser = Browser::of(&server);
-        let code = browser.code(ADA, &[("scope", scope)]).await;
+        let code = browser.log_in_for_code(ADA, &[("scope", scope)]).await;
         let page = browser.get("/logout").await;
         browser.submit("/logout", &page, &[]).await.expect_status(303);
 
@@ -136,7 +136,7 @@ async fn code_is_invalid_after_its_login_ends() {
 async fn introspection_reports_a_token_inactive_after_logout() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
-    let code = browser.code(ADA, &[("scope", "openid")]).await;
+    let code = browser.log_in_for_code(ADA, &[("scope", "openid")]).await;
     let token = server.redeem(&web, &code).await.text("access_token");
     assert_eq!(server.introspect(&web, &token).await["active"], true);
 
@@ -151,7 +151,7 @@ async fn introspection_reports_a_token_inactive_after_logout() {
 async fn second_login_invalidates_the_previous_cookie() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    browser.code(ADA, &[]).await;
+    browser.log_in_for_code(ADA, &[]).await;
     let mut before = Browser::of(&server);
     before.cookie.clone_from(&browser.cookie);
     server.advance_seconds(5);

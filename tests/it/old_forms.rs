@@ -4,7 +4,7 @@
 
 use reqwest::Method;
 
-use crate::harness::oauth::{Browser, CALLBACK, WEB, csrf, flow, hidden};
+use crate::harness::oauth::{Browser, CALLBACK, WEB_CLIENT, csrf, flow, hidden_fields};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -13,7 +13,7 @@ const OUT_OF_DATE: &str = "This page was out of date";
 
 async fn server() -> TestServer {
     let server = TestServer::start().await;
-    server.apply(WEB).await;
+    server.register_clients(WEB_CLIENT).await;
     for email in [ADA, BOB] {
         server.sign_up(email).await.expect_status(201);
     }
@@ -23,7 +23,7 @@ async fn server() -> TestServer {
 /// A login page of a pending request, loaded before a login and a logout in another tab.
 async fn login_page_from_before_a_logout(browser: &mut Browser<'_>) -> Answer {
     let page = browser.authorize(&[]).await;
-    browser.log_in_alone(ADA).await;
+    browser.log_in_without_request(ADA).await;
     log_out(browser).await;
     page
 }
@@ -41,7 +41,7 @@ async fn submit_same_origin(
     page: &Answer,
     fields: &[(&str, &str)],
 ) -> Answer {
-    let carried = hidden(page);
+    let carried = hidden_fields(page);
     let mut all: Vec<_> = carried.iter().map(|(name, value)| (&**name, &**value)).collect();
     all.extend(fields);
     browser.send(browser.form(path, &all).header("sec-fetch-site", "same-origin")).await
@@ -87,7 +87,7 @@ async fn sign_up_form_from_before_a_logout_continues_the_request() {
     let old = login_page_from_before_a_logout(&mut browser).await;
     let signup = submit_same_origin(&mut browser, "/signup", &old, &[("open", "signup")]).await;
     signup.expect_status(200);
-    browser.log_in_alone(BOB).await;
+    browser.log_in_without_request(BOB).await;
     log_out(&mut browser).await;
     let typed = [("username", "new@example.test"), ("password", PASSWORD)];
 
@@ -121,7 +121,7 @@ async fn login_form_without_a_request_from_before_a_logout_is_shown_again() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let old = browser.get("/login?then=delete-account").await;
-    browser.log_in_alone(ADA).await;
+    browser.log_in_without_request(ADA).await;
     log_out(&mut browser).await;
 
     let again = log_in(&mut browser, &old, ADA).await;
@@ -137,7 +137,7 @@ async fn form_from_before_another_users_login_is_shown_again() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let old = login_page_from_before_a_logout(&mut browser).await;
-    browser.log_in_alone(BOB).await;
+    browser.log_in_without_request(BOB).await;
 
     let again = log_in(&mut browser, &old, ADA).await;
 
@@ -155,7 +155,7 @@ async fn stale_form_of_unproven_origin_gets_no_cookie_and_no_redirect() {
     let typed = [("username", ADA), ("password", PASSWORD)];
 
     let silent = browser.submit("/login", &old, &typed).await;
-    let carried = hidden(&old);
+    let carried = hidden_fields(&old);
     let mut all: Vec<_> = carried.iter().map(|(name, value)| (&**name, &**value)).collect();
     all.extend(typed);
     let foreign = browser.form("/login", &all).header("sec-fetch-site", "cross-site");
@@ -175,7 +175,7 @@ async fn request_sealed_for_another_browser_is_rejected_in_a_current_form() {
     let other_page = other.authorize(&[]).await;
     let own = csrf(&mine.get("/login").await);
     let sealed_for =
-        hidden(&other_page).into_iter().find(|(name, _)| name == "sealed_for").unwrap().1;
+        hidden_fields(&other_page).into_iter().find(|(name, _)| name == "sealed_for").unwrap().1;
     let sealed = flow(&other_page);
 
     let fields = [
@@ -212,9 +212,9 @@ async fn request_of_another_browser_needs_the_password() {
     let mut attacker = Browser::of(&server);
     let other_page = attacker.authorize(&[("prompt", "login"), ("state", "of the attacker")]).await;
     let mut victim = Browser::of(&server);
-    victim.log_in_alone(ADA).await;
+    victim.log_in_without_request(ADA).await;
 
-    let stolen = hidden(&other_page);
+    let stolen = hidden_fields(&other_page);
     let mut fields: Vec<_> = stolen.iter().map(|(name, value)| (&**name, &**value)).collect();
     fields.push(("username", ADA));
     let silent = victim.post("/login", &fields).await;

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, request};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, authorization_query};
 use crate::harness::{Answer, PASSWORD, Program, TestServer, eventually, forge};
 
 const ADA: &str = "ada@example.test";
@@ -34,10 +34,10 @@ async fn is_published(server: &TestServer, kid: &str) -> bool {
 
 /// A logged-in user, and an ID token whose key has left the key set.
 async fn logged_in_long_ago(server: &TestServer) -> (Browser<'_>, String) {
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(server);
-    let code = browser.code(ADA, &[]).await;
+    let code = browser.log_in_for_code(ADA, &[]).await;
     let hint = server.redeem(&web, &code).await.text("id_token");
     let kid = kid_of(&hint);
     run(server, &["keys", "rotate"]).await;
@@ -108,11 +108,11 @@ async fn hint_signed_by_a_revoked_key_is_rejected() {
 #[tokio::test]
 async fn longest_id_token_works_as_a_hint() {
     let server = TestServer::start().await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
-    browser.code(ADA, &[]).await;
-    let body = request(&[("nonce", &"\"".repeat(4_096)), ("prompt", "none")]);
+    browser.log_in_for_code(ADA, &[]).await;
+    let body = authorization_query(&[("nonce", &"\"".repeat(4_096)), ("prompt", "none")]);
     let form = browser
         .request(Method::POST, "/oauth2/authorize")
         .header("content-type", "application/x-www-form-urlencoded")

@@ -32,7 +32,7 @@ fn file(name: &str) -> String {
 /// The output of a command without any settings.
 async fn printed(arguments: &[&str]) -> String {
     let directory = TempDir::new().unwrap();
-    let output = Program::bare(directory.path()).run(arguments).await;
+    let output = Program::without_settings(directory.path()).run(arguments).await;
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

@@ -31,7 +31,7 @@ async fn used_refresh_token_is_rejected_and_its_successor_stays_valid() {
     let second = server.refresh(&first.refresh_token).await.tokens();
     assert_ne!(first.refresh_token, second.refresh_token);
 
-    let beside = server.beside().await;
+    let beside = server.another_instance().await;
     for instance in [&server, &beside] {
         let again = instance.refresh(&first.refresh_token).await;
         let envelope = again.expect_error(401, "INVALID_REFRESH_TOKEN");
@@ -42,7 +42,7 @@ async fn used_refresh_token_is_rejected_and_its_successor_stays_valid() {
     server.me(&third.access_token).await.expect_status(200);
 
     // Neither the reuse of an older token nor an outage ends the session.
-    server.outage(-2, 5).await;
+    server.record_outage(-2, 5).await;
     for spent in [&first, &second] {
         server.refresh(&spent.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
     }
@@ -53,10 +53,10 @@ async fn used_refresh_token_is_rejected_and_its_successor_stays_valid() {
 #[tokio::test]
 async fn token_endpoint_still_ends_the_session_on_reuse() {
     let server = server().await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     let more = [("scope", "openid offline_access")];
-    let code = Browser::of(&server).code(ADA, &more).await;
+    let code = Browser::of(&server).log_in_for_code(ADA, &more).await;
     let first = server.redeem(&web, &code).await.text("refresh_token");
     let refresh = async |token: &str| {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];

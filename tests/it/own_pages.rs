@@ -4,7 +4,7 @@ use futures_util::future::join;
 use reqwest::Method;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, WEB, csrf};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, WEB_CLIENT, csrf};
 use crate::harness::{Answer, PASSWORD, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
@@ -62,7 +62,7 @@ fn problem(page: &Answer, id: &str) -> Option<String> {
 #[tokio::test]
 async fn password_change_ends_all_other_logins() {
     let server = TestServer::start().await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     let mut browser = logged_in(&server).await;
     let mut other = log_in(&server, PASSWORD).await;
     let code = browser.authorize(&[("scope", "openid offline_access")]).await.sent_to(CALLBACK);
@@ -88,7 +88,7 @@ async fn password_change_ends_all_other_logins() {
 #[tokio::test]
 async fn password_change_replaces_the_browser_cookie() {
     let server = TestServer::start().await;
-    server.apply(CONSENT_CLIENT).await;
+    server.register_clients(CONSENT_CLIENT).await;
     let mut browser = logged_in(&server).await;
     let consent_url =
         browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await.location();
@@ -109,7 +109,7 @@ async fn password_change_replaces_the_browser_cookie() {
 #[tokio::test]
 async fn password_change_invalidates_codes_in_flight() {
     let server = TestServer::start().await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     let mut browser = logged_in(&server).await;
     let code = browser.authorize(&[]).await.sent_to(CALLBACK)["code"].clone();
 
@@ -128,7 +128,7 @@ async fn request_waiting_for_a_password_change_fails() {
     if !server.database.is_postgres() {
         return;
     }
-    server.web().await;
+    server.register_web_client().await;
     let mut browser = logged_in(&server).await;
     let mut thief = Browser::of(&server);
     thief.cookie.clone_from(&browser.cookie);
@@ -138,9 +138,9 @@ async fn request_waiting_for_a_password_change_fails() {
 
     let typed = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
     let theft = async {
-        server.database.has_waiting(1, "wait_event_type = 'Lock'").await;
+        server.database.wait_for_connections(1, "wait_event_type = 'Lock'").await;
         let open = async {
-            server.database.has_waiting(2, "wait_event_type = 'Lock'").await;
+            server.database.wait_for_connections(2, "wait_event_type = 'Lock'").await;
             row_lock.commit().await.unwrap();
         };
         join(thief.authorize(&[("prompt", "none")]), open).await.0
@@ -309,7 +309,7 @@ async fn well_known_change_password_url_redirects_to_the_page() {
 #[tokio::test]
 async fn session_shows_the_address_and_browser_of_the_user() {
     let server = TestServer::start().await;
-    let web = server.apply(WEB).await.remove(0);
+    let web = server.register_clients(WEB_CLIENT).await.remove(0);
     let mut browser = logged_in(&server).await;
     let code = browser.authorize(&[("scope", "openid offline_access")]).await;
     let code = code.sent_to(CALLBACK)["code"].clone();

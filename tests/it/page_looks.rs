@@ -2,7 +2,7 @@
 
 use signet::config::Logo;
 
-use crate::harness::oauth::{Browser, ISSUER, hidden};
+use crate::harness::oauth::{Browser, ISSUER, hidden_fields};
 use crate::harness::{PASSWORD, Program, TestDatabase, TestServer};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -187,7 +187,7 @@ async fn invalid_branding_prevents_the_start() {
         ("SIGNET_LOGO", &file("logo.html", 1)),
         ("SIGNET_LOGO", &file("large.png", 256 * 1024 + 1)),
     ] {
-        let message = Program::new(&database).with(variable, value).refusal().await;
+        let message = Program::new(&database).with(variable, value).startup_error().await;
         let flag = format!("--{}", variable[7..].to_lowercase().replace('_', "-"));
         assert!(
             message.contains(variable) || message.contains(&flag),
@@ -211,7 +211,7 @@ async fn logout_everywhere_ends_every_session_of_this_account_only() {
     let bobs = server.log_in("bob@example.test", PASSWORD).await.tokens();
     let page = browser.get("/account").await;
 
-    let csrf = hidden(&page)[0].1.clone();
+    let csrf = hidden_fields(&page)[0].1.clone();
     let done = browser.post("/account", &[("csrf", &csrf), ("end", "all")]).await;
 
     assert_eq!(done.location(), format!("{ISSUER}/logout"));

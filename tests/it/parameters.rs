@@ -2,14 +2,14 @@
 
 use reqwest::Method;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, request};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB_CLIENT, authorization_query};
 use crate::harness::{Answer, Program, TestServer, forge};
 
 const ADA: &str = "ada@example.test";
 
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     (server, web)
 }
@@ -50,13 +50,13 @@ async fn parameter_with_u_0000_is_rejected() {
 async fn head_request_issues_no_code_and_does_not_log_out() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
-    let code = browser.code(ADA, &[]).await;
+    let code = browser.log_in_for_code(ADA, &[]).await;
     let tokens = server.redeem(&web, &code).await;
     let codes = server.database.count("authorization_code").await;
     let hint = tokens.text("id_token");
 
     let logout = format!("/oauth2/logout?id_token_hint={hint}");
-    let authorize = format!("/oauth2/authorize?{}", request(&[("prompt", "none")]));
+    let authorize = format!("/oauth2/authorize?{}", authorization_query(&[("prompt", "none")]));
     for path in [authorize, logout] {
         let cookie = browser.cookie.clone().unwrap();
         let head = server.request(Method::HEAD, &path).header("cookie", cookie);
@@ -88,7 +88,7 @@ async fn logout_request_with_duplicate_parameters_is_rejected() {
 #[tokio::test]
 async fn requests_of_unknown_clients_are_rate_limited() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 10).await;
-    let path = format!("/oauth2/authorize?{}", request(&[("client_id", "nobody")]));
+    let path = format!("/oauth2/authorize?{}", authorization_query(&[("client_id", "nobody")]));
     let from = |address: &'static str| {
         Answer::of(server.request(Method::GET, &path).header("x-forwarded-for", address))
     };
@@ -108,13 +108,13 @@ async fn requests_of_unknown_clients_are_rate_limited() {
 #[tokio::test]
 async fn token_of_a_client_without_audiences_works_at_userinfo_only() {
     let server = TestServer::with(|config| config.service.audience = None).await;
-    let bare = WEB.replace("audiences = [\"https://api.example.test\"]\n", "");
-    let web = server.apply(&bare).await.remove(0);
+    let bare = WEB_CLIENT.replace("audiences = [\"https://api.example.test\"]\n", "");
+    let web = server.register_clients(&bare).await.remove(0);
     let own = server.sign_up(ADA).await.tokens();
     assert_eq!(TestServer::claims(&own.access_token)["aud"], ISSUER);
     let mut browser = Browser::of(&server);
 
-    let code = browser.code(ADA, &[("scope", "openid tasks:read")]).await;
+    let code = browser.log_in_for_code(ADA, &[("scope", "openid tasks:read")]).await;
     let token = server.redeem(&web, &code).await.text("access_token");
 
     assert_eq!(TestServer::claims(&token)["aud"], format!("{ISSUER}/oauth2/userinfo"));
@@ -128,7 +128,7 @@ async fn token_of_a_client_without_audiences_works_at_userinfo_only() {
 async fn client_id_must_differ_from_every_audience() {
     let server =
         TestServer::with(|config| config.service.audience = Some("tasks".to_owned())).await;
-    server.apply(&WEB.replace("\"web\"", "\"tasks\"")).await;
+    server.register_clients(&WEB_CLIENT.replace("\"web\"", "\"tasks\"")).await;
     server.sign_up(ADA).await.expect_status(201);
 
     let answer = Browser::of(&server).authorize(&[("client_id", "tasks")]).await;

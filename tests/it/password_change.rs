@@ -204,7 +204,7 @@ async fn logins_and_refreshes_on_the_old_password_do_not_outlive_its_change() {
         config.passwords.hash_backlog_seconds = 60;
     })
     .await;
-    let beside = server.beside().await;
+    let beside = server.another_instance().await;
     let first = server.sign_up(ADA).await.tokens();
     let existing = [server.log_in(ADA, PASSWORD).await, server.log_in(ADA, PASSWORD).await];
     let existing = existing.map(|answer| answer.tokens());
@@ -238,7 +238,7 @@ async fn concurrent_password_changes_succeed_once() {
         config.passwords.hash_backlog_seconds = 60;
     })
     .await;
-    let beside = server.beside().await;
+    let beside = server.another_instance().await;
     let mine = server.sign_up(ADA).await.tokens();
 
     let passwords: Vec<_> = (0..24).map(|n| format!("Difference-Engine-{n}")).collect();

@@ -114,7 +114,7 @@ async fn login_does_not_apply_the_policy() {
     let mut config = server.config.clone();
     config.passwords.password_policy = PasswordPolicy::Nist;
 
-    let stricter = server.beside_with(config).await;
+    let stricter = server.another_instance_with(config).await;
 
     stricter.log_in("ada@example.test", "Aq3-vzkw").await.expect_status(200);
 }

@@ -81,7 +81,7 @@ async fn assert_forgeries_are_rejected(
     }
     let good = sign(key, &plain, &fresh());
     forged_assertions
-        .extend(forgeries::in_other_spellings(&good).into_iter().map(|forgery| forgery.token));
+        .extend(forgeries::in_other_encodings(&good).into_iter().map(|forgery| forgery.token));
     for forged in forged_assertions {
         // Each request comes from a new address, because failed attempts are limited per address.
         let answer = token(server, &forged).await;
@@ -245,8 +245,8 @@ async fn assertion_can_be_retried_after_an_outage() {
     server.advance_seconds(10);
     token(&server, &lost).await.expect_status(200);
     token(&server, &lost).await.expect_oauth_error(401, "invalid_client");
-    server.outage(-1, 20).await;
-    let other = server.beside().await;
+    server.record_outage(-1, 20).await;
+    let other = server.another_instance().await;
     server.advance_seconds(29);
 
     token(&other, &early).await.expect_oauth_error(401, "invalid_client");

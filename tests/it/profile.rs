@@ -43,7 +43,7 @@ async fn patch(server: &TestServer, tokens: &Tokens, patch: Value) -> Answer {
 
 /// Sends a patch as text, because [`Value`] cannot represent duplicate members.
 async fn patch_text(server: &TestServer, tokens: &Tokens, body: &str) -> Answer {
-    let request = server.as_owner(Method::PATCH, "/api/auth/me", &tokens.access_token);
+    let request = server.as_user(Method::PATCH, "/api/auth/me", &tokens.access_token);
     Answer::of(request.header(CONTENT_TYPE, "application/json").body(body.to_owned())).await
 }
 
@@ -213,7 +213,7 @@ async fn invalid_claim_values_are_rejected() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_patches_are_all_applied() {
     let server = TestServer::start().await;
-    let beside = server.beside().await;
+    let beside = server.another_instance().await;
     let ada = server.sign_up(ADA).await.tokens();
     let everything = all_claims();
     let members = everything.as_object().unwrap();

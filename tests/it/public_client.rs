@@ -1,6 +1,6 @@
 //! Public clients: their id is not a secret, so possession of a token is the only proof.
 
-use crate::harness::oauth::{Browser, Rp, VERIFIER, WEB};
+use crate::harness::oauth::{Browser, Rp, VERIFIER, WEB_CLIENT};
 use crate::harness::{Answer, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -19,7 +19,7 @@ scope = "openid offline_access"
 /// A server with a confidential web client.
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
-    let web = server.apply(&[WEB, APP].concat()).await.remove(0);
+    let web = server.register_clients(&[WEB_CLIENT, APP].concat()).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
     (server, web)
 }
@@ -62,7 +62,7 @@ async fn tokens(server: &TestServer) -> Answer {
 async fn public_client_cannot_exchange_another_clients_code() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    let code = browser.code(ADA, &[]).await;
+    let code = browser.log_in_for_code(ADA, &[]).await;
 
     for uri in [crate::harness::oauth::CALLBACK, CALLBACK] {
         redeem(&server, &code, uri).await.expect_oauth_error(400, "invalid_grant");
@@ -95,7 +95,7 @@ async fn public_client_can_revoke_but_not_introspect_its_tokens() {
     let refresh_token = tokens.text("refresh_token");
     let mut browser = Browser::of(&server);
     server.advance_seconds(61);
-    let code = browser.code(ADA, &[]).await;
+    let code = browser.log_in_for_code(ADA, &[]).await;
     let web_token = server.redeem(&web, &code).await.text("access_token");
 
     let introspection = as_app(&server, "/oauth2/introspect", &[("token", &access_token)]).await;

@@ -115,7 +115,7 @@ async fn documents_and_liveness_work_without_the_database() {
     server.get("/readyz").await.expect_status(200);
     let jwks = server.get(JWKS).await;
 
-    server.database.cut_off().await;
+    server.database.make_unavailable().await;
 
     let is_unready = async || server.get("/readyz").await.status == 503;
     eventually("the server is not ready", is_unready).await;

@@ -58,7 +58,7 @@ async fn concurrent_refreshes_create_one_successor() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_refreshes_at_two_instances_create_one_successor() {
     let server = TestServer::start().await;
-    let other = server.beside().await;
+    let other = server.another_instance().await;
 
     assert_one_successor(&[&server, &other]).await;
 }
@@ -67,7 +67,8 @@ async fn concurrent_refreshes_at_two_instances_create_one_successor() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_refreshes_at_four_instances_create_one_successor() {
     let one = TestServer::start().await;
-    let (two, three, four) = (one.beside().await, one.beside().await, one.beside().await);
+    let (two, three, four) =
+        (one.another_instance().await, one.another_instance().await, one.another_instance().await);
 
     assert_one_successor(&[&one, &two, &three, &four]).await;
 }
@@ -77,7 +78,7 @@ async fn concurrent_refreshes_at_four_instances_create_one_successor() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_refreshes_without_a_retry_window_are_reuse() {
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
-    let other = server.beside().await;
+    let other = server.another_instance().await;
     let first = server.sign_up("ada@example.test").await.tokens();
 
     let answers = refresh_concurrently(&[&server, &other], &first).await;
@@ -96,7 +97,7 @@ async fn concurrent_refreshes_without_a_retry_window_are_reuse() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_refresh_succeeds_after_the_logout_response() {
     let server = TestServer::start().await;
-    let other = server.beside().await;
+    let other = server.another_instance().await;
     let servers = [&server, &other];
     for round in 0..6 {
         let first = server.sign_up(&format!("ada{round}@example.test")).await.tokens();

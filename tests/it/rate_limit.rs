@@ -109,7 +109,7 @@ async fn window_slides_a_minute_after_the_oldest_attempt() {
 #[tokio::test]
 async fn window_is_shared_by_instances_and_survives_restarts() {
     let one = server().await;
-    let other = one.beside().await;
+    let other = one.another_instance().await;
 
     let mut statuses = try_times(&one, 2).await;
     statuses.extend(try_times(&other, 2).await);
@@ -134,7 +134,11 @@ async fn window_is_shared_by_instances_and_survives_restarts() {
 #[tokio::test]
 async fn four_instances_admit_five_attempts_in_any_minute() {
     let one = server().await;
-    let mut others = vec![one.beside().await, one.beside().await, one.beside().await];
+    let mut others = vec![
+        one.another_instance().await,
+        one.another_instance().await,
+        one.another_instance().await,
+    ];
     let begin = one.clock.now();
     let mut admitted = Vec::new();
 

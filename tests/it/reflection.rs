@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, PAGES, WEB, csrf};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, PAGES, WEB_CLIENT, csrf};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -92,10 +92,10 @@ async fn form_fields_cause_no_off_site_redirect() {
 #[tokio::test]
 async fn link_parameters_cause_no_off_site_redirect() {
     let server = TestServer::start().await;
-    server.web().await;
+    server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     let mut logged_in = Browser::of(&server);
-    logged_in.code(ADA, &[]).await;
+    logged_in.log_in_for_code(ADA, &[]).await;
     let mut anonymous = Browser::of(&server);
 
     for target in TARGETS {
@@ -117,7 +117,8 @@ async fn link_parameters_cause_no_off_site_redirect() {
 #[tokio::test]
 async fn parameters_are_escaped_on_pages() {
     let server = TestServer::start().await;
-    let web = server.apply(&WEB.replace("consent = \"skip\"", "")).await.remove(0);
+    let web =
+        server.register_clients(&WEB_CLIENT.replace("consent = \"skip\"", "")).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
     // These values are valid, although they contain markup.

@@ -50,11 +50,11 @@ async fn old_token_soon_after_an_outage_is_rejected_without_ending_the_session()
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let second = server.refresh(&first.refresh_token).await.tokens();
-    server.outage(-1, 5).await;
+    server.record_outage(-1, 5).await;
     server.advance_seconds(6);
     let third = server.refresh(&second.refresh_token).await.tokens();
 
-    for instance in [&server, &server.beside().await] {
+    for instance in [&server, &server.another_instance().await] {
         instance.refresh(&first.refresh_token).await.expect_status(503);
     }
     assert_eq!(reuse_events(&server).await, 0);

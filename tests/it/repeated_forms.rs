@@ -4,8 +4,8 @@
 //! There are two cases. Either the first response was lost together with the cookie that it set, or
 //! the cookie has arrived, and the second submission comes from a page that is older than it.
 
-use crate::harness::consents::ASKING;
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, csrf};
+use crate::harness::consents::CONSENT_CLIENTS;
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB_CLIENT, csrf};
 use crate::harness::{Answer, PASSWORD, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
@@ -22,7 +22,7 @@ enum Cookie {
 
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
-    let web = server.apply(&[WEB, ASKING].concat()).await.remove(0);
+    let web = server.register_clients(&[WEB_CLIENT, CONSENT_CLIENTS].concat()).await.remove(0);
     for email in [ADA, BOB] {
         server.sign_up(email).await.expect_status(201);
     }
@@ -195,13 +195,13 @@ async fn concurrent_logins_in_two_tabs_both_get_valid_codes() {
 #[tokio::test]
 async fn repeated_consent_form_has_one_effect() {
     let server = TestServer::start().await;
-    let asking = server.apply(ASKING).await.remove(0);
+    let asking = server.register_clients(CONSENT_CLIENTS).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
-    browser.log_in_alone(ADA).await;
+    browser.log_in_without_request(ADA).await;
     let parameters = [("client_id", "asking"), ("scope", "openid")];
     let asked = browser.authorize(&parameters).await;
-    let page = browser.asked(&asked).await;
+    let page = browser.open_consent_page(&asked).await;
     let (allow, deny) = ([("decision", "allow")], [("decision", "deny")]);
 
     let (first, last) =
@@ -217,10 +217,10 @@ async fn repeated_consent_form_has_one_effect() {
     assert_eq!(again.sent_to(CALLBACK)["error"], "access_denied");
 
     // An old page does not restore a withdrawn consent, even while its request is still valid.
-    browser.take_back("asking").await.expect_status(303);
+    browser.withdraw_consent("asking").await.expect_status(303);
     browser.submit("/consent", &page, &allow).await.expect_status(400);
     let asked = browser.authorize(&parameters).await;
-    let page = browser.asked(&asked).await;
+    let page = browser.open_consent_page(&asked).await;
     server.advance_seconds(30 * 60);
     browser.submit("/consent", &page, &allow).await.expect_status(400);
 }
@@ -230,9 +230,9 @@ async fn repeated_consent_form_has_one_effect() {
 async fn consent_page_from_before_a_login_asks_again() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    browser.log_in_alone(ADA).await;
+    browser.log_in_without_request(ADA).await;
     let asked = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
-    let page = browser.asked(&asked).await;
+    let page = browser.open_consent_page(&asked).await;
     let other = browser.authorize(&[("prompt", "login")]).await;
     browser.log_in(&other, BOB).await.sent_to(CALLBACK);
 
@@ -249,7 +249,7 @@ async fn repeated_password_change_form_has_one_effect() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {
         let (server, _) = server().await;
         let mut browser = Browser::of(&server);
-        browser.log_in_alone(ADA).await;
+        browser.log_in_without_request(ADA).await;
         let page = browser.get("/change-password").await;
         let typed = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
 
@@ -273,7 +273,7 @@ async fn repeated_password_change_form_has_one_effect() {
 async fn cookie_from_before_a_password_change_is_invalid() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    browser.log_in_alone(ADA).await;
+    browser.log_in_without_request(ADA).await;
     let mut thief = Browser::of(&server);
     thief.cookie.clone_from(&browser.cookie);
     let page = browser.get("/change-password").await;
@@ -293,7 +293,7 @@ async fn cookie_from_before_a_password_change_is_invalid() {
 async fn repeated_deletion_form_has_one_effect() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    browser.log_in_alone(ADA).await;
+    browser.log_in_without_request(ADA).await;
     let page = browser.get("/delete-account").await;
     let typed = [("password", PASSWORD)];
     let deleted = format!("{ISSUER}/delete-account?done=deletion");
@@ -325,11 +325,11 @@ async fn repeated_logout_form_has_one_effect() {
         let code = browser.log_in(&login, ADA).await.sent_to(CALLBACK)["code"].clone();
         let hint = server.redeem(&web, &code).await.text("id_token");
         // The login differs from that of the ID token, so a confirmation is required.
-        browser.log_in_alone(ADA).await;
+        browser.log_in_without_request(ADA).await;
         let query =
             format!("id_token_hint={hint}&post_logout_redirect_uri=https://rp.example/bye&state=x");
         let mut other_browser = Browser::of(&server);
-        other_browser.log_in_alone(ADA).await;
+        other_browser.log_in_without_request(ADA).await;
         let page = other_browser.get(&format!("/oauth2/logout?{query}")).await;
         page.expect_status(200);
 
@@ -347,8 +347,8 @@ async fn repeated_session_end_forms_have_one_effect() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {
         let (server, _) = server().await;
         let (mut browser, mut other) = (Browser::of(&server), Browser::of(&server));
-        browser.log_in_alone(ADA).await;
-        other.log_in_alone(ADA).await;
+        browser.log_in_without_request(ADA).await;
+        other.log_in_without_request(ADA).await;
         let page = browser.get("/account").await;
         let ids: Vec<String> = page
             .html()
@@ -416,7 +416,7 @@ async fn form_repeated_later_requires_reauthentication() {
 async fn login_of_another_user_does_not_inherit_pending_requests() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    browser.log_in_alone(ADA).await;
+    browser.log_in_without_request(ADA).await;
     let redirect = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
     let consent = redirect.location();
     let old_cookie = browser.cookie.clone();
@@ -424,7 +424,7 @@ async fn login_of_another_user_does_not_inherit_pending_requests() {
     browser.submit("/logout", &logout, &[]).await.expect_status(303);
 
     browser.cookie = old_cookie;
-    browser.log_in_alone(BOB).await;
+    browser.log_in_without_request(BOB).await;
 
     let page = browser.get(&consent).await;
     page.expect_status(400);

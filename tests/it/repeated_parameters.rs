@@ -1,17 +1,17 @@
 //! Duplicate parameters of an authorization request.
 
 use crate::harness::TestServer;
-use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, request};
+use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, authorization_query};
 
 /// MUST-030, CO-07: this includes duplicates with equal values. Only `resource` (RFC 8707 §2) and
 /// unknown parameters may occur more than once.
 #[tokio::test]
 async fn duplicate_parameter_is_rejected() {
     let server = TestServer::start().await;
-    server.web().await;
+    server.register_web_client().await;
     let mut browser = Browser::of(&server);
     let authorize_path = |fields: &[(&str, &str)], more: &str| {
-        format!("/oauth2/authorize?{}&{more}", request(fields))
+        format!("/oauth2/authorize?{}&{more}", authorization_query(fields))
     };
 
     for (name, value) in [

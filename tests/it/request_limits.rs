@@ -1,11 +1,13 @@
 //! Limits of requests and registrations that result from limits of browsers, databases and proxies.
 
 use crate::harness::TestServer;
-use crate::harness::oauth::{Browser, CALLBACK, WEB, flow, hidden, request};
+use crate::harness::oauth::{
+    Browser, CALLBACK, WEB_CLIENT, authorization_query, flow, hidden_fields,
+};
 
 async fn server() -> TestServer {
     let server = TestServer::start().await;
-    server.apply(WEB).await;
+    server.register_clients(WEB_CLIENT).await;
     server
 }
 
@@ -36,7 +38,7 @@ async fn state_with_control_characters_is_rejected_and_not_returned() {
     }
     let longest = "a".repeat(4096);
     let parameters = [("response_mode", "form_post"), ("prompt", "none"), ("state", &longest)];
-    let fields = hidden(&browser.authorize(&parameters).await);
+    let fields = hidden_fields(&browser.authorize(&parameters).await);
     assert!(fields.contains(&("state".to_owned(), longest)));
 }
 
@@ -54,7 +56,7 @@ async fn pending_request_size_is_limited() {
         vec![("login_hint", &hint)],
         vec![("state", &long), ("nonce", &long), ("login_hint", &longer)],
     ] {
-        let body = request(&more);
+        let body = authorization_query(&more);
         let fields: Vec<_> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
         let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let page = browser.post("/oauth2/authorize", &fields).await;
@@ -73,7 +75,7 @@ async fn page_headers_stay_small_for_large_registrations() {
         (0..50).map(|n| format!("\"https://{}.{n}.example/cb\"", "a".repeat(60))).collect();
     let many = many.join(", ");
     server
-        .apply(&format!(
+        .register_clients(&format!(
             "[[client]]\nclient_id = \"many\"\nredirect_uris = [{many}]\n\
              post_logout_redirect_uris = [{}]\n",
             many.replace("/cb", "/bye").replace(".example", ".test")

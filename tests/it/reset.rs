@@ -95,7 +95,7 @@ async fn logins_with_the_old_password_do_not_outlive_a_reset() {
         config.passwords.hash_backlog_seconds = 60;
     })
     .await;
-    let beside = server.beside().await;
+    let beside = server.another_instance().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let token = server.reset_token("ada@example.test").await;
 

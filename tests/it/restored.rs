@@ -8,7 +8,7 @@ use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, WEB};
+use crate::harness::oauth::{Browser, WEB_CLIENT};
 use crate::harness::{
     Answer, PASSWORD, Program, StatusList, StatusReference, TestDatabase, TestServer, Tokens,
     eventually,
@@ -66,7 +66,7 @@ const OFFLINE: &[(&str, &str)] = &[("scope", "openid email offline_access")];
 async fn earlier_credentials_are_invalid_after_a_restore() {
     let mut server = TestServer::start().await;
     let mut issued = Credentials::default();
-    let web = server.apply(WEB).await.remove(0);
+    let web = server.register_clients(WEB_CLIENT).await.remove(0);
     for email in ["ada@example.test", "bob@example.test", "cleo@example.test"] {
         issued.add_tokens(&server.sign_up(email).await.tokens());
     }
@@ -75,7 +75,7 @@ async fn earlier_credentials_are_invalid_after_a_restore() {
     issued.add_tokens(&spent_later);
     issued.add_tokens(&logged_out_later);
     let mut browser = Browser::of(&server);
-    let code = browser.code("ada@example.test", OFFLINE).await;
+    let code = browser.log_in_for_code("ada@example.test", OFFLINE).await;
     let client = server.redeem(&web, &code).await;
     issued.add_client_tokens(&client);
     issued
@@ -97,7 +97,7 @@ async fn earlier_credentials_are_invalid_after_a_restore() {
     issued.add_tokens(&server.log_in("bob@example.test", PASSWORD).await.tokens());
     server.redeem(&web, &issued.codes[0]).await.expect_status(200);
     let mut browser = Browser::of(&server);
-    issued.codes.push(browser.code("ada@example.test", OFFLINE).await);
+    issued.codes.push(browser.log_in_for_code("ada@example.test", OFFLINE).await);
     issued.cookies.push(browser.cookie.clone());
     let body = json!({ "token": issued.reset_tokens[0], "new_password": NEW_PASSWORD });
     server.post("/api/auth/password/reset", &body).await.expect_status(204);
@@ -107,7 +107,7 @@ async fn earlier_credentials_are_invalid_after_a_restore() {
     let jwks_before: serde_json::Value = serde_json::from_str(&old_keys).unwrap();
     restore_backup(&mut server).await;
 
-    let refusal = Program::new(&server.database).refusal().await;
+    let refusal = Program::new(&server.database).startup_error().await;
     assert!(refusal.contains("signet restored"), "{refusal}");
     let printed = run(&server.database, &["restored"]).await;
     for text in ["disabled", "old passwords", "client secrets", "created since"] {
@@ -137,7 +137,7 @@ async fn assert_all_invalid(
     for token in &issued.access_tokens {
         server.me(token).await.expect_status(401);
         server.userinfo(token).await.expect_status(401);
-        assert!(server.publishes_the_end_of(token).await, "the status list shows the end");
+        assert!(server.lists_as_ended(token).await, "the status list shows the end");
     }
     for cookie in &issued.cookies {
         let mut browser = Browser::of(server);
@@ -171,9 +171,9 @@ async fn assert_new_logins_work(server: &TestServer, issued: &Credentials) {
     server.me(&newer.access_token).await.expect_status(200);
     let list = StatusReference::of(&new.access_token);
     assert!(issued.access_tokens.iter().all(|old| StatusReference::of(old).uri != list.uri));
-    assert!(!server.publishes_the_end_of(&new.access_token).await);
+    assert!(!server.lists_as_ended(&new.access_token).await);
     server.log_out(&newer.access_token).await.expect_status(200);
-    server.expect_published_end_of(&new.access_token).await;
+    server.wait_until_listed_as_ended(&new.access_token).await;
     // Status lists that are missing in the backup are closed, too.
     for unknown in ["/status/2", "/status/3"] {
         let list = StatusList::of(server.get(unknown).await);
@@ -194,11 +194,11 @@ async fn restored_backup_is_refused_again() {
 
     restore_backup(&mut server).await;
     let program = Program::new(&server.database);
-    assert!(program.refusal().await.contains("signet restored"));
+    assert!(program.startup_error().await.contains("signet restored"));
     run(&server.database, &["migrate", "down"]).await;
-    assert!(program.refusal().await.contains("signet restored"));
+    assert!(program.startup_error().await.contains("signet restored"));
     run(&server.database, &["restored"]).await;
-    program.serve().await.end(Signal::TERM).await;
+    program.serve().await.stop_with(Signal::TERM).await;
 }
 
 /// The server detects an older backup by its count of commits. Commands do not increase this count.
@@ -214,7 +214,7 @@ async fn commands_do_not_make_an_older_backup_look_newer() {
         }
     }
 
-    let refusal = Program::new(&server.database).refusal().await;
+    let refusal = Program::new(&server.database).startup_error().await;
     assert!(refusal.contains("signet restored"), "{refusal}");
 }
 
@@ -244,10 +244,10 @@ async fn restore_rehearsal_on_a_copy_is_reported_and_can_be_undone() {
         !is_replaced(&read_to_string(&shared).unwrap())
     })
     .await;
-    let (_, printed) = serving.end(Signal::TERM).await;
+    let (_, printed) = serving.stop_with(Signal::TERM).await;
 
     assert_eq!(printed.matches("was run on a copy of this database").count(), 1, "{printed}");
-    Program::new(&one).serve().await.end(Signal::TERM).await;
+    Program::new(&one).serve().await.stop_with(Signal::TERM).await;
 }
 
 /// With a wrong `SIGNET_DATABASE_URL`, the server creates a new database but uses the state file of
@@ -256,12 +256,12 @@ async fn restore_rehearsal_on_a_copy_is_reported_and_can_be_undone() {
 async fn new_database_beside_another_state_file_logs_a_warning() {
     let (one, new) = (TestDatabase::create().await, TestDatabase::create().await);
     let shared = one.state_file().display().to_string();
-    let (_, printed) = Program::new(&one).serve().await.end(Signal::TERM).await;
+    let (_, printed) = Program::new(&one).serve().await.stop_with(Signal::TERM).await;
     assert!(!printed.contains("this is a new database"), "{printed}");
 
     let program = Program::new(&new).with("SIGNET_STATE_FILE", &shared);
-    let (_, first) = program.serve().await.end(Signal::TERM).await;
-    let (_, second) = program.serve().await.end(Signal::TERM).await;
+    let (_, first) = program.serve().await.stop_with(Signal::TERM).await;
+    let (_, second) = program.serve().await.stop_with(Signal::TERM).await;
 
     assert!(first.contains("this is a new database, and the state file"), "{first}");
     assert!(!second.contains("this is a new database"), "{second}");
@@ -283,10 +283,10 @@ async fn restore_waits_for_the_server_to_stop_on_sqlite() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "{stderr}");
     assert!(stderr.contains("stop it, restore the backup again"), "{stderr}");
-    let (status, printed) = serving.end(Signal::TERM).await;
+    let (status, printed) = serving.stop_with(Signal::TERM).await;
     assert_eq!(status.code(), Some(0), "{printed}");
     run(&database, &["restored"]).await;
-    program.serve().await.end(Signal::TERM).await;
+    program.serve().await.stop_with(Signal::TERM).await;
 }
 
 /// New pods have no state file. After a clean and after an unclean stop, the next start accepts the
@@ -295,20 +295,20 @@ async fn restore_waits_for_the_server_to_stop_on_sqlite() {
 async fn database_unknown_to_the_state_file_is_accepted_with_a_warning() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
-    let (_, printed) = program.serve().await.end(Signal::TERM).await;
+    let (_, printed) = program.serve().await.stop_with(Signal::TERM).await;
     assert!(!printed.contains("state file"), "{printed}");
     let file = database.state_file();
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    let (_, printed) = program.serve().await.end(Signal::KILL).await;
+    let (_, printed) = program.serve().await.stop_with(Signal::KILL).await;
     assert!(!printed.contains("state file"), "{printed}");
 
     remove_file(&file).unwrap();
-    let (_, printed) = program.serve().await.end(Signal::TERM).await;
+    let (_, printed) = program.serve().await.stop_with(Signal::TERM).await;
     assert!(printed.contains("says nothing of this database"), "{printed}");
     write(&file, "not a state file\n").unwrap();
-    let (_, printed) = program.serve().await.end(Signal::TERM).await;
+    let (_, printed) = program.serve().await.stop_with(Signal::TERM).await;
     assert!(printed.contains("cannot be read"), "{printed}");
-    let (_, printed) = program.serve().await.end(Signal::TERM).await;
+    let (_, printed) = program.serve().await.stop_with(Signal::TERM).await;
     assert!(!printed.contains("state file"), "{printed}");
 }
 
@@ -320,12 +320,12 @@ async fn state_file_distinguishes_several_databases() {
     let shared = one.state_file().display().to_string();
     let of = |database| Program::new(database).with("SIGNET_STATE_FILE", &shared);
     for _ in 0..3 {
-        of(&one).serve().await.end(Signal::TERM).await;
+        of(&one).serve().await.stop_with(Signal::TERM).await;
     }
     let before = read_to_string(&shared).unwrap();
 
-    of(&other).serve().await.end(Signal::TERM).await;
-    of(&other).serve().await.end(Signal::TERM).await;
+    of(&other).serve().await.stop_with(Signal::TERM).await;
+    of(&other).serve().await.stop_with(Signal::TERM).await;
 
     let after = read_to_string(&shared).unwrap();
     for line in before.lines() {
@@ -341,7 +341,7 @@ async fn unwritable_state_file_is_reported_at_each_start_and_by_the_doctor() {
     let program = Program::new(&database).with("SIGNET_STATE_FILE", &missing);
 
     for _ in 0..2 {
-        let (status, printed) = program.serve().await.end(Signal::TERM).await;
+        let (status, printed) = program.serve().await.stop_with(Signal::TERM).await;
         assert_eq!(status.code(), Some(0), "{printed}");
         assert_eq!(printed.matches("cannot be written").count(), 1, "{printed}");
     }
@@ -354,14 +354,14 @@ async fn unwritable_state_file_is_reported_at_each_start_and_by_the_doctor() {
     assert!(report.contains("cannot be written"), "{report}");
 
     let program = Program::new(&database);
-    program.serve().await.end(Signal::TERM).await;
+    program.serve().await.stop_with(Signal::TERM).await;
     let report = doctor(&program).await;
     assert!(report.contains("knows the database"), "{report}");
     assert!(!report.contains("FAULT  the state"), "{report}");
     if !database.is_postgres() {
         let beside = database.directory().join("signet.state").display().to_string();
         let program = program.with("SIGNET_STATE_FILE", &beside);
-        let (_, printed) = program.serve().await.end(Signal::TERM).await;
+        let (_, printed) = program.serve().await.stop_with(Signal::TERM).await;
         assert!(printed.contains("in the folder of the database"), "{printed}");
         assert!(doctor(&program).await.contains("in the folder of the database"));
     }
@@ -405,11 +405,11 @@ async fn instances_running_during_a_restore_stop() {
         http.request(Method::GET, serving.url("/livez")).send().await.is_err()
     })
     .await;
-    let (status, printed) = serving.end(Signal::CONT).await;
+    let (status, printed) = serving.stop_with(Signal::CONT).await;
 
     assert_eq!(status.code(), Some(1), "{printed}");
     assert!(printed.contains("`signet restored` was run"), "{printed}");
-    program.serve().await.end(Signal::TERM).await;
+    program.serve().await.stop_with(Signal::TERM).await;
 }
 
 /// After a fail-over to a lagging replica, the server logs one error, records an outage, and
@@ -426,7 +426,7 @@ async fn database_rollback_under_a_running_server_is_logged() {
     database.execute("UPDATE database_state SET commits = commits - 3").await;
     eventually("an outage is recorded", async || database.count("outage").await > outages).await;
     let ready = reqwest::get(serving.url("/readyz")).await.unwrap().status();
-    let (_, printed) = serving.end(Signal::TERM).await;
+    let (_, printed) = serving.stop_with(Signal::TERM).await;
 
     assert_eq!(ready, 200);
     assert_eq!(printed.matches("ERROR").count(), 1, "{printed}");

@@ -47,7 +47,7 @@ async fn clock_briefly_ahead_deletes_nothing() {
             server.sign_up("bob@example.test").await.tokens(),
         ];
         server.log_out(&ada.access_token).await.expect_status(200);
-        server.expect_published_end_of(&ada.access_token).await;
+        server.wait_until_listed_as_ended(&ada.access_token).await;
         let (now, keys) = (server.clock.now(), server.jwks().await);
         let windows = server.database.count("attempt").await;
 
@@ -57,9 +57,9 @@ async fn clock_briefly_ahead_deletes_nothing() {
         server.clock.set(now.plus(Duration::from_secs(3)));
         let server = server.restart().await;
 
-        server.expect_published_end_of(&ada.access_token).await;
-        assert!(server.publishes_the_end_of(&ada.access_token).await);
-        assert!(!server.publishes_the_end_of(&bob.access_token).await);
+        server.wait_until_listed_as_ended(&ada.access_token).await;
+        assert!(server.lists_as_ended(&ada.access_token).await);
+        assert!(!server.lists_as_ended(&bob.access_token).await);
         server.me(&bob.access_token).await.expect_status(200);
         server.refresh(&bob.refresh_token).await.expect_status(200);
         assert_eq!(server.jwks().await, keys, "the key set is unchanged");
@@ -133,7 +133,7 @@ async fn retention_time_counts_uptime_and_a_day_per_pause() {
 async fn instances_share_one_retention_time() {
     let mut one = TestServer::start().await;
     let begin = one.clock.now();
-    let mut other = one.beside().await;
+    let mut other = one.another_instance().await;
     one.advance_wall_clock(40 * DAY);
     one.advance_seconds(100);
 
@@ -158,7 +158,7 @@ async fn sessions_are_deleted_after(days: u64) {
     let logged_out = [sign_up("long").await, sign_up("short").await];
     for tokens in &logged_out {
         server.log_out(&tokens.access_token).await.expect_status(200);
-        server.expect_published_end_of(&tokens.access_token).await;
+        server.wait_until_listed_as_ended(&tokens.access_token).await;
     }
     for name in ["expired", "lately", "live"] {
         sign_up(name).await;
@@ -189,7 +189,7 @@ async fn sessions_are_deleted_after(days: u64) {
 
     assert_eq!(remaining, ["lately@example.test", "live@example.test", "short@example.test"]);
     for tokens in &logged_out {
-        assert!(server.publishes_the_end_of(&tokens.access_token).await);
+        assert!(server.lists_as_ended(&tokens.access_token).await);
         server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
         let refused = server.refresh(&tokens.refresh_token).await;
         refused.expect_error(401, "INVALID_REFRESH_TOKEN");

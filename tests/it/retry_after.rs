@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder};
 use url::form_urlencoded;
 
-use crate::harness::oauth::{Browser, PAGES, Rp, hidden, request};
+use crate::harness::oauth::{Browser, PAGES, Rp, authorization_query, hidden_fields};
 use crate::harness::{Answer, TestServer};
 
 const CLIENT: &str = "203.0.113.9";
@@ -18,14 +18,14 @@ async fn server() -> (TestServer, Rp) {
         config.limits.client_requests_per_minute = 2;
     })
     .await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     (server, web)
 }
 
 /// An authorization request that is answered without a redirect.
 fn authorization_page() -> String {
-    let query = request(&[("prompt", "none"), ("response_mode", "form_post")]);
+    let query = authorization_query(&[("prompt", "none"), ("response_mode", "form_post")]);
     format!("/oauth2/authorize?{query}")
 }
 
@@ -78,7 +78,7 @@ async fn pages_send_retry_after() {
         let mut browser = Browser::of(&server);
         let page = browser.get(path).await;
         let cookie = browser.cookie.clone().unwrap();
-        let fields = hidden(&page);
+        let fields = hidden_fields(&page);
         let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let fields: Vec<_> = fields.chain(typed).collect();
         let submit = || {
@@ -105,10 +105,11 @@ async fn database_outage_responses_have_retry_after() {
     requests.push(server.request(Method::GET, &authorization_page()));
     requests.extend(PAGES.map(|page| server.request(Method::GET, page).header("cookie", &cookie)));
     server.clock.advance(Duration::from_mins(2));
-    server.database.cut_off().await;
+    server.database.make_unavailable().await;
 
     for request in requests {
-        let answer = Answer::of(request.header("x-forwarded-for", server.fresh_client())).await;
+        let answer =
+            Answer::of(request.header("x-forwarded-for", server.new_client_address())).await;
         answer.expect_status(503);
         assert_eq!(answer.header("retry-after"), "1", "{answer:?}");
     }

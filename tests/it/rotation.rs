@@ -97,7 +97,7 @@ fn event(step: &str, kid: &str) -> (String, String) {
 #[tokio::test]
 async fn rotated_key_is_published_then_signs_and_its_predecessor_is_removed() {
     let one = server().await;
-    let other = one.beside().await;
+    let other = one.another_instance().await;
     let servers = [&one, &other];
     let first = one.sign_up("ada@example.test").await.tokens();
     let old = kids(&one).await.remove(0);
@@ -196,7 +196,7 @@ async fn automatic_rotation_creates_one_key() {
         config.keys.key_rotation_seconds = 1000;
     })
     .await;
-    let other = one.beside().await;
+    let other = one.another_instance().await;
     one.sign_up("ada@example.test").await.expect_status(201);
     let begin = one.clock.now().as_micros();
     let first = kids(&one).await.remove(0);
@@ -276,7 +276,7 @@ async fn rotation_interval_of_zero_disables_automatic_rotation() {
 #[tokio::test]
 async fn concurrent_rotation_commands_create_one_key() {
     let one = server().await;
-    let other = one.beside().await;
+    let other = one.another_instance().await;
     let program = command_line(&one);
 
     let outputs = join_all((0..6).map(|_| program.run(&["keys", "rotate"]))).await;
@@ -323,7 +323,7 @@ async fn stale_key_set_is_served_without_caching() {
     let server = server().await;
     let before = server.get("/.well-known/jwks.json").await;
 
-    server.database.cut_off().await;
+    server.database.make_unavailable().await;
     let cache_control = async || {
         let answer = server.get("/.well-known/jwks.json").await;
         assert_eq!((answer.status, &answer.body), (200, &before.body));

@@ -39,7 +39,7 @@ async fn newer_schema_is_refused_without_writes() {
     server.database.execute(newer).await;
     let before = server.database.dump().await;
 
-    let refusal = program.refusal().await;
+    let refusal = program.startup_error().await;
     for command in [&["up"][..], &["down"], &["down", "--steps", "9"], &["status"]] {
         let output = program.run(&[&["migrate"], command].concat()).await;
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -50,7 +50,7 @@ async fn newer_schema_is_refused_without_writes() {
     assert_eq!(server.database.dump().await, before);
     let cleanup = "DELETE FROM seaql_migrations WHERE version LIKE '%from_the_future'";
     server.database.execute(cleanup).await;
-    program.serve().await.end(Signal::TERM).await;
+    program.serve().await.stop_with(Signal::TERM).await;
 }
 
 /// Every number of migrations can be reverted and applied again.
@@ -102,7 +102,7 @@ async fn empty_database_can_be_migrated_before_the_first_start() {
 
     assert_eq!((applied(&up), applied(&empty)), (MIGRATIONS, 0));
     assert!(!database.master_key_file().exists());
-    program.serve().await.end(Signal::TERM).await;
+    program.serve().await.stop_with(Signal::TERM).await;
     assert!(database.master_key_file().exists());
 }
 

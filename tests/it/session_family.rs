@@ -133,7 +133,7 @@ impl Client {
 /// the request then. Returns the status.
 async fn present_and_disconnect(server: &TestServer, token: &str) -> u16 {
     let body = json!({ "refresh_token": token }).to_string();
-    let (client, length) = (server.fresh_client(), body.len());
+    let (client, length) = (server.new_client_address(), body.len());
     let request = format!(
         "POST /api/auth/refresh HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {client}\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"

@@ -21,7 +21,7 @@ async fn instances(number: usize) -> Vec<TestServer> {
     .await;
     let mut all = vec![first];
     while all[0].database.is_postgres() && all.len() < number {
-        let next = all[0].beside().await;
+        let next = all[0].another_instance().await;
         all.push(next);
     }
     all

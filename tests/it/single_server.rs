@@ -5,9 +5,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase};
+use crate::harness::{Answer, PASSWORD, Program, ServerProcess, TestDatabase};
 
-async fn sign_up(serving: &Serving, email: &str) -> Answer {
+async fn sign_up(serving: &ServerProcess, email: &str) -> Answer {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let body = json!({ "email": email, "password": PASSWORD });
     Answer::of(http.post(serving.url("/api/auth/signup")).json(&body)).await
@@ -55,12 +55,12 @@ async fn second_server_takes_over_when_the_first_exits() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(waiting.is_finished(), database.is_postgres());
 
-    let (status, _) = first.end(Signal::TERM).await;
+    let (status, _) = first.stop_with(Signal::TERM).await;
     let second = waiting.await.unwrap();
 
     assert_eq!(status.code(), Some(0));
     sign_up(&second, "ada@example.test").await.expect_status(201);
-    let (status, printed) = second.end(Signal::TERM).await;
+    let (status, printed) = second.stop_with(Signal::TERM).await;
     assert_eq!(status.code(), Some(0));
     assert_eq!(printed.contains("waiting for its end"), !database.is_postgres(), "{printed}");
 }
@@ -72,7 +72,7 @@ async fn killed_server_leaves_no_lock() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database).with("SIGNET_DRAIN_SECONDS", "0");
     for _ in 0..2 {
-        program.serve().await.end(Signal::KILL).await;
+        program.serve().await.stop_with(Signal::KILL).await;
     }
 
     let serving = program.serve().await;
@@ -92,7 +92,7 @@ async fn waiting_server_exits_on_a_signal() {
     let program = Program::new(&database).with("SIGNET_DRAIN_SECONDS", "600");
     let _first = program.serve().await;
 
-    let output = program.run_by("timeout --preserve-status -s TERM 2 \"$0\" serve").await;
+    let output = program.run_script("timeout --preserve-status -s TERM 2 \"$0\" serve").await;
 
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
@@ -105,16 +105,16 @@ async fn database_file_with_hard_links_is_refused() {
         return;
     }
     let program = Program::new(&database);
-    program.serve().await.end(Signal::TERM).await;
+    program.serve().await.stop_with(Signal::TERM).await;
     let (file, other) =
         (database.directory().join("signet.db"), database.directory().join("other.db"));
     std::fs::hard_link(&file, &other).unwrap();
 
-    let refusal = program.refusal().await;
+    let refusal = program.startup_error().await;
 
     assert!(refusal.contains("has hard links"), "{refusal}");
     std::fs::remove_file(other).unwrap();
-    program.serve().await.end(Signal::TERM).await;
+    program.serve().await.stop_with(Signal::TERM).await;
 }
 
 /// W10: the clock was ahead when the server was killed, and was corrected before the next start.
@@ -126,10 +126,10 @@ async fn crash_while_the_clock_was_ahead_is_recorded_as_an_outage() {
         return;
     }
     let program = Program::new(&database);
-    program.serve().await.end(Signal::KILL).await;
+    program.serve().await.stop_with(Signal::KILL).await;
     database.execute("UPDATE database_state SET served_at = served_at + 86400000000").await;
 
-    program.serve().await.end(Signal::TERM).await;
+    program.serve().await.stop_with(Signal::TERM).await;
 
     let is_past = "outage WHERE began_at <= ended_at AND ended_at <= \
                    CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + 1000000";

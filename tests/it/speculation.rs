@@ -3,21 +3,21 @@
 use reqwest::Method;
 
 use crate::harness::TestServer;
-use crate::harness::oauth::{Browser, CALLBACK, request};
+use crate::harness::oauth::{Browser, CALLBACK, authorization_query};
 
 const ADA: &str = "ada@example.test";
 
 #[tokio::test]
 async fn prefetch_does_not_log_out_and_issues_no_code() {
     let server = TestServer::start().await;
-    let web = server.web().await;
+    let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
-    let code = browser.code(ADA, &[]).await;
+    let code = browser.log_in_for_code(ADA, &[]).await;
     let id_token = server.redeem(&web, &code).await.text("id_token");
     let codes = server.database.count("authorization_code").await;
     let log_out = format!("/oauth2/logout?id_token_hint={id_token}");
-    let authorize = format!("/oauth2/authorize?{}", request(&[]));
+    let authorize = format!("/oauth2/authorize?{}", authorization_query(&[]));
 
     for (name, value) in [
         ("sec-purpose", "prefetch"),

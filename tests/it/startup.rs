@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase, eventually};
+use crate::harness::{Answer, PASSWORD, Program, ServerProcess, TestDatabase, eventually};
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
@@ -25,7 +25,7 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     children.iter().cloned().chain(below).collect()
 }
 
-async fn post(serving: &Serving, path: &str, body: &serde_json::Value) -> Answer {
+async fn post(serving: &ServerProcess, path: &str, body: &serde_json::Value) -> Answer {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     Answer::of(http.post(serving.url(path)).json(body)).await
 }
@@ -34,7 +34,7 @@ async fn post(serving: &Serving, path: &str, body: &serde_json::Value) -> Answer
 #[tokio::test]
 async fn default_start_listens_on_loopback_and_creates_private_files() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    let program = Program::without_settings(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
 
     let serving = program.serve().await;
     let body = json!({ "email": "ada@example.test", "password": PASSWORD });
@@ -57,15 +57,15 @@ async fn default_start_listens_on_loopback_and_creates_private_files() {
 #[tokio::test]
 async fn database_file_readable_by_others_prevents_the_start() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
-    program.serve().await.end(Signal::TERM).await;
+    let program = Program::without_settings(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    program.serve().await.stop_with(Signal::TERM).await;
     let file = directory.path().join("data/signet.db");
 
     for exposed in [0o644, 0o640, 0o604, 0o620] {
         set_permissions(&file, Permissions::from_mode(exposed)).unwrap();
         let before = std::fs::read(&file).unwrap();
 
-        let message = program.refusal().await;
+        let message = program.startup_error().await;
 
         assert!(message.contains("data/signet.db") && message.contains("chmod 600"), "{message}");
         assert_eq!(std::fs::read(&file).unwrap(), before);
@@ -78,7 +78,7 @@ async fn database_file_readable_by_others_prevents_the_start() {
 #[tokio::test]
 async fn unknown_setting_is_rejected_and_named() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path())
+    let program = Program::without_settings(directory.path())
         .with("SIGNET_LISTEN", "127.0.0.1:0")
         .with("SIGNET_ISSUR", "https://id.example.test");
 
@@ -89,16 +89,16 @@ async fn unknown_setting_is_rejected_and_named() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("SIGNET_ISSUR"));
     }
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
-    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    let program = Program::without_settings(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
     std::fs::write(directory.path().join(".env"), "SIGNET_ACCESS_TOKEN_SECOND=60\n").unwrap();
-    assert!(program.refusal().await.contains("SIGNET_ACCESS_TOKEN_SECOND"));
+    assert!(program.startup_error().await.contains("SIGNET_ACCESS_TOKEN_SECOND"));
 }
 
 /// OP-05, HP-02: invalid values are errors.
 #[tokio::test]
 async fn invalid_setting_is_rejected_and_named() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    let program = Program::without_settings(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
 
     for (variable, value) in [
         ("SIGNET_LISTEN", "nowhere"),
@@ -150,7 +150,7 @@ async fn invalid_setting_is_rejected_and_named() {
         ("SIGNET_LOG", "a=b=c"),
         ("SIGNET_LOG_FORMAT", "xml"),
     ] {
-        let message = program.clone().with(variable, value).refusal().await;
+        let message = program.clone().with(variable, value).startup_error().await;
 
         assert!(message.contains(variable), "{variable}={value}: {message}");
         assert!(!message.contains("hunter2"), "{message}");
@@ -163,7 +163,7 @@ async fn invalid_setting_is_rejected_and_named() {
 #[tokio::test]
 async fn list_settings_accept_commas_and_empty_settings_count_as_unset() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    let program = Program::without_settings(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
 
     for (variable, value) in [
         ("SIGNET_TRUSTED_PROXIES", "10.0.0.0/8, 192.168.0.0/16,\n\t::ffff:127.0.0.0/104 ,"),
@@ -180,7 +180,7 @@ async fn list_settings_accept_commas_and_empty_settings_count_as_unset() {
         let serving = program.clone().with(variable, value).serve().await;
 
         assert!(serving.address.ip().is_loopback(), "{variable}={value}");
-        serving.end(Signal::TERM).await;
+        serving.stop_with(Signal::TERM).await;
     }
 }
 
@@ -188,7 +188,7 @@ async fn list_settings_accept_commas_and_empty_settings_count_as_unset() {
 #[tokio::test]
 async fn misspelt_origin_or_address_is_rejected_with_a_suggestion() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    let program = Program::without_settings(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
 
     for (variable, value, right) in [
         ("SIGNET_CORS_ORIGINS", "https://APP.example.test", "as https://app.example.test"),
@@ -197,7 +197,7 @@ async fn misspelt_origin_or_address_is_rejected_with_a_suggestion() {
         ("SIGNET_LISTEN", ":8080", "0.0.0.0:8080 for all"),
         ("SIGNET_LISTEN", "example.test:81", "127.0.0.1:81 for this host"),
     ] {
-        let message = program.clone().with(variable, value).refusal().await;
+        let message = program.clone().with(variable, value).startup_error().await;
 
         assert!(message.contains(right), "{variable}={value}: {message}");
     }
@@ -207,15 +207,15 @@ async fn misspelt_origin_or_address_is_rejected_with_a_suggestion() {
 #[tokio::test]
 async fn dollar_sign_in_dotenv_is_rejected_where_it_would_be_expanded() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    let program = Program::without_settings(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
     let dotenv = directory.path().join(".env");
 
     std::fs::write(&dotenv, "# $\nSIGNET_AUDIENCE=https://x.test/Pa$$w0rd\n").unwrap();
-    let message = program.refusal().await;
+    let message = program.startup_error().await;
     assert!(message.contains("line 2 of .env has a $"), "{message}");
     assert!(!message.contains("w0rd"), "{message}");
     std::fs::write(&dotenv, "SIGNET_AUDIENCE='https://x.test/Pa$$w0rd'\n").unwrap();
-    program.serve().await.end(Signal::TERM).await;
+    program.serve().await.stop_with(Signal::TERM).await;
 }
 
 /// A mistyped path creates no database. The error of an unreachable PostgreSQL server is reported
@@ -223,17 +223,17 @@ async fn dollar_sign_in_dotenv_is_rejected_where_it_would_be_expanded() {
 #[tokio::test]
 async fn unreachable_database_is_named_in_the_error() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    let program = Program::without_settings(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
     let mistyped = program.clone().with("SIGNET_DATABASE_URL", "sqlite:dta/signet.db");
     let unreachable =
         program.with("SIGNET_DATABASE_URL", "postgres://signet:hunter2@127.0.0.1:1/signet");
 
-    let message = mistyped.refusal().await;
+    let message = mistyped.startup_error().await;
     assert!(
         message.contains("the folder dta") && message.contains("SIGNET_DATABASE_URL"),
         "{message}"
     );
-    let message = unreachable.refusal().await;
+    let message = unreachable.startup_error().await;
     assert!(!message.contains("hunter2") && !message.contains("pool timed out"), "{message}");
     assert_eq!(message.to_lowercase().matches("connection refused").count(), 1, "{message}");
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
@@ -244,7 +244,7 @@ async fn unreachable_database_is_named_in_the_error() {
 #[tokio::test]
 async fn command_in_a_wrong_directory_creates_no_database() {
     let directory = TempDir::new().unwrap();
-    let program = Program::bare(directory.path());
+    let program = Program::without_settings(directory.path());
 
     for command in [
         &["migrate", "status"][..],
@@ -271,9 +271,9 @@ async fn public_listen_address_without_an_issuer_is_rejected() {
     let directory = TempDir::new().unwrap();
 
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"] {
-        let program = Program::bare(directory.path()).with("SIGNET_LISTEN", address);
+        let program = Program::without_settings(directory.path()).with("SIGNET_LISTEN", address);
 
-        let message = program.refusal().await;
+        let message = program.startup_error().await;
 
         assert!(
             message.contains("SIGNET_ISSUER") && message.contains("SIGNET_LISTEN"),
@@ -319,7 +319,7 @@ async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
     .await;
     drop(idle);
     let address = serving.address;
-    let (status, printed) = serving.end(Signal::CONT).await;
+    let (status, printed) = serving.stop_with(Signal::CONT).await;
 
     for answer in answers {
         assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
@@ -357,7 +357,7 @@ async fn readiness_reports_shutdown_and_accepted_connections_are_served() {
         }
     };
     let after = get(&mut keep_alive, "/livez").await;
-    let (status, _) = serving.end(Signal::CONT).await;
+    let (status, _) = serving.stop_with(Signal::CONT).await;
 
     assert!(
         before.starts_with("http/1.1 200") && !before.contains("connection: close"),
@@ -378,11 +378,11 @@ async fn health_command_distinguishes_ready_unready_and_unreachable() {
     let health_check = program.clone().with("SIGNET_LISTEN", &serving.address.to_string());
 
     let ready = health_check.run(&["health"]).await;
-    database.cut_off().await;
+    database.make_unavailable().await;
     let is_unready = async || !health_check.run(&["health"]).await.status.success();
     eventually("the server is not ready", is_unready).await;
     let unready = health_check.run(&["health"]).await;
-    serving.end(Signal::TERM).await;
+    serving.stop_with(Signal::TERM).await;
     let unreachable = health_check.run(&["health"]).await;
 
     assert_eq!(ready.status.code(), Some(0), "{ready:?}");
@@ -398,17 +398,17 @@ async fn kill_loses_no_acknowledged_write_and_revives_no_session() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database).with("SIGNET_REFRESH_RETRY_SECONDS", "0");
     let body = json!({ "email": "ada@example.test", "password": PASSWORD });
-    let refresh = async |serving: &Serving, token: &str| {
+    let refresh = async |serving: &ServerProcess, token: &str| {
         post(serving, "/api/auth/refresh", &json!({ "refresh_token": token })).await
     };
 
     let serving = program.serve().await;
     let first = post(&serving, "/api/auth/signup", &body).await.tokens();
     let second = refresh(&serving, &first.refresh_token).await.tokens();
-    serving.end(Signal::KILL).await;
+    serving.stop_with(Signal::KILL).await;
     let serving = program.serve().await;
     let third = refresh(&serving, &second.refresh_token).await.tokens();
-    serving.end(Signal::KILL).await;
+    serving.stop_with(Signal::KILL).await;
     let serving = program.serve().await;
 
     assert_eq!(database.events().await, ["signup", "token_refreshed", "token_refreshed"]);
@@ -423,14 +423,18 @@ async fn removed_setting_is_rejected_with_its_successor() {
     let directory = TempDir::new().unwrap();
 
     for removed in ["SIGNET_HASH_QUEUE", "SIGNET_HASH_WAIT_SECONDS"] {
-        let message = Program::bare(directory.path()).with(removed, "9").refusal().await;
+        let message =
+            Program::without_settings(directory.path()).with(removed, "9").startup_error().await;
 
         assert!(
             message.contains(removed) && message.contains("SIGNET_HASH_BACKLOG_SECONDS"),
             "{message}"
         );
     }
-    let message = Program::bare(directory.path()).with("SIGNET_HASH_QEUE", "9").refusal().await;
+    let message = Program::without_settings(directory.path())
+        .with("SIGNET_HASH_QEUE", "9")
+        .startup_error()
+        .await;
     assert!(message.contains("unknown setting SIGNET_HASH_QEUE"), "{message}");
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
@@ -445,7 +449,7 @@ async fn drain_time_shorter_than_the_hashing_backlog_logs_a_warning() {
         ("SIGNET_DRAIN_SECONDS", "27", false),
     ] {
         let serving = Program::new(&database).with(variable, value).serve().await;
-        let (_, printed) = serving.end(Signal::TERM).await;
+        let (_, printed) = serving.stop_with(Signal::TERM).await;
 
         assert_eq!(printed.contains("SIGNET_HASH_BACKLOG_SECONDS"), is_short, "{printed}");
     }

@@ -82,12 +82,12 @@ async fn logout_sets_only_the_entry_of_its_session() {
     let again = server.log_in("ada@example.test", PASSWORD).await.tokens();
 
     server.log_out(&ada.access_token).await.expect_status(200);
-    server.expect_published_end_of(&ada.access_token).await;
+    server.wait_until_listed_as_ended(&ada.access_token).await;
 
     let list = server.status_list(&bob.access_token).await;
     assert_eq!(list.invalid(), [StatusReference::of(&ada.access_token).index]);
     server.log_out(&again.access_token).await.expect_status(200);
-    server.expect_published_end_of(&again.access_token).await;
+    server.wait_until_listed_as_ended(&again.access_token).await;
     let list = server.status_list(&bob.access_token).await;
     assert_eq!(list.invalid().len(), 2);
     assert!(!list.is_set(StatusReference::of(&bob.access_token).index));
@@ -121,7 +121,7 @@ async fn reuse_and_password_reset_set_the_entry() {
     server.refresh(&stolen.refresh_token).await.expect_status(200);
     server.advance_seconds(11);
     server.refresh(&stolen.refresh_token).await.expect_status(401);
-    server.expect_published_end_of(&stolen.access_token).await;
+    server.wait_until_listed_as_ended(&stolen.access_token).await;
     let list = server.status_list(&bob.access_token).await;
     assert_eq!(list.invalid(), [StatusReference::of(&stolen.access_token).index]);
 
@@ -129,7 +129,7 @@ async fn reuse_and_password_reset_set_the_entry() {
     let body = json!({ "token": reset, "new_password": "Difference-Engine-1822" });
     server.post("/api/auth/password/reset", &body).await.expect_status(204);
     for other in &other_sessions {
-        server.expect_published_end_of(&other.access_token).await;
+        server.wait_until_listed_as_ended(&other.access_token).await;
     }
     let list = server.status_list(&bob.access_token).await;
     assert_eq!(list.invalid().len(), 3);
@@ -200,7 +200,7 @@ async fn status_list_with_many_ended_sessions_is_complete() {
 #[tokio::test]
 async fn every_instance_publishes_sessions_ended_by_any_instance() {
     let one = TestServer::start().await;
-    let other = one.beside().await;
+    let other = one.another_instance().await;
     let ada = one.sign_up("ada@example.test").await.tokens();
     let bob = other.sign_up("bob@example.test").await.tokens();
 
@@ -208,8 +208,8 @@ async fn every_instance_publishes_sessions_ended_by_any_instance() {
     other.log_out(&bob.access_token).await.expect_status(200);
 
     for server in [&one, &other] {
-        server.expect_published_end_of(&ada.access_token).await;
-        server.expect_published_end_of(&bob.access_token).await;
+        server.wait_until_listed_as_ended(&ada.access_token).await;
+        server.wait_until_listed_as_ended(&bob.access_token).await;
         assert_eq!(server.status_list(&ada.access_token).await.invalid().len(), 2);
     }
     let restarted = one.restart().await;
@@ -221,7 +221,7 @@ async fn every_instance_publishes_sessions_ended_by_any_instance() {
 #[tokio::test]
 async fn status_list_entries_are_unique_and_random() {
     let one = TestServer::start().await;
-    let other = one.beside().await;
+    let other = one.another_instance().await;
     let sign_up = async |server: &TestServer, number: usize| {
         let answer = server.sign_up(&format!("user{number}@example.test")).await;
         StatusReference::of(&answer.tokens().access_token)
@@ -373,9 +373,9 @@ async fn status_list_is_served_without_the_database() {
     let server = TestServer::start().await;
     let ada = server.sign_up("ada@example.test").await.tokens();
     server.log_out(&ada.access_token).await.expect_status(200);
-    server.expect_published_end_of(&ada.access_token).await;
+    server.wait_until_listed_as_ended(&ada.access_token).await;
 
-    server.database.cut_off().await;
+    server.database.make_unavailable().await;
     server.advance_seconds(3000);
     tokio::time::sleep(std::time::Duration::from_millis(2_200)).await;
 
@@ -414,7 +414,7 @@ async fn next_status_list_is_created_at_half_capacity_and_used_when_full() {
 
     assert_eq!(StatusReference::of(&second.access_token).path(), "/status/2");
     server.log_out(&second.access_token).await.expect_status(200);
-    server.expect_published_end_of(&second.access_token).await;
+    server.wait_until_listed_as_ended(&second.access_token).await;
     assert_eq!(server.status_list(&first.access_token).await.invalid(), [] as [usize; 0]);
 }
 
@@ -472,7 +472,7 @@ async fn sessions_ended_from_elsewhere_are_published_and_active_ones_are_not() {
         let email = format!("ada{n}@example.test");
         let mine = server.sign_up(&email).await.tokens();
         let other = server.log_in(&email, PASSWORD).await.tokens();
-        let (token, id) = (&mine.access_token, TestServer::session_of(&other.access_token));
+        let (token, id) = (&mine.access_token, TestServer::session_id(&other.access_token));
 
         let answer = match method {
             "one" => Some(server.end_session(token, &id).await),
@@ -488,11 +488,11 @@ async fn sessions_ended_from_elsewhere_are_published_and_active_ones_are_not() {
         if let Some(answer) = answer {
             answer.expect_status(204);
         }
-        server.expect_published_end_of(&other.access_token).await;
+        server.wait_until_listed_as_ended(&other.access_token).await;
         if matches!(method, "one" | "others" | "password") {
-            assert!(!server.publishes_the_end_of(token).await, "{method}");
+            assert!(!server.lists_as_ended(token).await, "{method}");
         } else {
-            server.expect_published_end_of(token).await;
+            server.wait_until_listed_as_ended(token).await;
         }
     }
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::oauth::{ISSUER, Rp, WEB};
+use crate::harness::oauth::{ISSUER, Rp, WEB_CLIENT};
 use crate::harness::{Answer, TestServer, forge};
 
 const JOB: &str = r#"
@@ -18,7 +18,7 @@ access_token_seconds = 600
 const CREDENTIALS: (&str, &str) = ("grant_type", "client_credentials");
 
 async fn job(server: &TestServer) -> Rp {
-    server.apply(JOB).await.remove(0)
+    server.register_clients(JOB).await.remove(0)
 }
 
 /// RFC 6749 §2.3.1: both parts of Basic credentials are form-encoded first.
@@ -70,7 +70,7 @@ async fn client_credentials_grant_returns_a_token() {
 async fn client_without_scopes_gets_a_token_without_scope() {
     let server = TestServer::start().await;
     let job = "[[client]]\nclient_id = \"bare\"\ngrant_types = [\"client_credentials\"]\n";
-    let job = server.apply(job).await.remove(0);
+    let job = server.register_clients(job).await.remove(0);
 
     let answer = token(&server, &job, &[CREDENTIALS]).await;
 
@@ -118,7 +118,7 @@ async fn client_credentials_scope_and_audience_are_limited_to_the_registration()
 async fn client_without_audiences_gets_tokens_for_the_issuer_only() {
     let server = TestServer::start().await;
     let job = JOB.replace("audiences", "introspects");
-    let job = server.apply(&job).await.remove(0);
+    let job = server.register_clients(&job).await.remove(0);
 
     let claims =
         TestServer::claims(&token(&server, &job, &[CREDENTIALS]).await.text("access_token"));
@@ -168,7 +168,7 @@ async fn client_authenticates_only_by_its_registered_method() {
     let post = "[[client]]\nclient_id = \"post\"\ngrant_types = [\"client_credentials\"]\n\
                 token_endpoint_auth_method = \"client_secret_post\"\n";
     let basic = "token_endpoint_auth_method = \"client_secret_basic\"\n";
-    let clients = server.apply(&[JOB, basic, post].concat()).await;
+    let clients = server.register_clients(&[JOB, basic, post].concat()).await;
     let [job, post] = [&clients[0], &clients[1]];
     let by_post = async |rp: &Rp, secret: &str| {
         let fields = [CREDENTIALS, ("client_id", &rp.id), ("client_secret", secret)];
@@ -240,7 +240,7 @@ async fn secret_guesses_are_limited_without_affecting_others() {
     };
 
     for path in ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"] {
-        let client = server.fresh_client();
+        let client = server.new_client_address();
         let mut statuses = Vec::new();
         for _ in 0..25 {
             statuses.push(attempt(path, &client, &wrong).await);
@@ -257,7 +257,7 @@ async fn only_registered_grants_work() {
     let server = TestServer::start().await;
     let public = "[[client]]\nclient_id = \"app\"\napplication_type = \"native\"\n\
                   token_endpoint_auth_method = \"none\"\nredirect_uris = [\"http://127.0.0.1/cb\"]\n";
-    let clients = server.apply(&[JOB, WEB, public].concat()).await;
+    let clients = server.register_clients(&[JOB, WEB_CLIENT, public].concat()).await;
 
     for grant in ["password", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:x"] {
         let answer = token(&server, &clients[0], &[("grant_type", grant)]).await;

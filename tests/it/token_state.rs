@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, Rp, WEB};
+use crate::harness::oauth::{Browser, Rp, WEB_CLIENT};
 use crate::harness::{Answer, TestServer, forge};
 
 const ADA: &str = "ada@example.test";
@@ -41,7 +41,7 @@ struct Fixture {
 
 async fn fixture() -> Fixture {
     let server = TestServer::start().await;
-    let mut clients = server.apply(&[WEB, OTHER_CLIENTS].concat()).await;
+    let mut clients = server.register_clients(&[WEB_CLIENT, OTHER_CLIENTS].concat()).await;
     server.sign_up(ADA).await.expect_status(201);
     let [web, api, job, unrelated] = std::array::from_fn(|_| clients.remove(0));
     Fixture { server, web, api, job, unrelated }
@@ -50,7 +50,7 @@ async fn fixture() -> Fixture {
 impl Fixture {
     async fn tokens(&self) -> Answer {
         let more = [("scope", "openid email offline_access")];
-        let code = Browser::of(&self.server).code(ADA, &more).await;
+        let code = Browser::of(&self.server).log_in_for_code(ADA, &more).await;
         self.server.redeem(&self.web, &code).await
     }
 }
@@ -296,7 +296,7 @@ async fn token_revocation_ends_the_session() {
         server.token(web, &fields).await.expect_oauth_error(400, "invalid_grant");
         revoke(web, &token, &[]).await.expect_status(200);
         // MUST-193: the status list contains the end of the session.
-        server.expect_published_end_of(&access_token).await;
+        server.wait_until_listed_as_ended(&access_token).await;
     }
     assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 4);
     revoke(web, "unknown", &[]).await.expect_status(200);
@@ -312,7 +312,7 @@ async fn token_revocation_ends_the_session() {
 async fn failed_revocation_is_not_acknowledged() {
     let fixture = fixture().await;
     let tokens = fixture.tokens().await;
-    fixture.server.database.cut_off().await;
+    fixture.server.database.make_unavailable().await;
 
     let answer = fixture
         .server

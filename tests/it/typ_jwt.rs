@@ -30,7 +30,7 @@ async fn server() -> (TestServer, Rp, Rp) {
         config.service.typ_jwt_audiences = [SPRING, "tasks"].map(str::to_owned).to_vec();
     })
     .await;
-    let [web, spring] = server.apply(CLIENTS).await.try_into().unwrap();
+    let [web, spring] = server.register_clients(CLIENTS).await.try_into().unwrap();
     server.sign_up(ADA).await.expect_status(201);
     (server, web, spring)
 }
@@ -116,7 +116,7 @@ async fn id_tokens_and_access_tokens_are_not_interchangeable() {
 async fn client_with_the_id_of_a_typ_jwt_audience_gets_no_code() {
     let (server, ..) = server().await;
     let named = CLIENTS.replacen("\"web\"", "\"tasks\"", 1);
-    server.apply(&named).await;
+    server.register_clients(&named).await;
 
     let answer = Browser::of(&server).authorize(&[("client_id", "tasks")]).await;
 

@@ -8,9 +8,11 @@ use futures_util::future::join_all;
 use openssl::sha::sha256;
 use reqwest::Method;
 
-use crate::harness::consents::{ASKING, asking};
+use crate::harness::consents::{CONSENT_CLIENTS, consent_request};
 use crate::harness::forge::encode;
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, WEB, csrf, flow, request};
+use crate::harness::oauth::{
+    Browser, CALLBACK, ISSUER, WEB_CLIENT, authorization_query, csrf, flow,
+};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -20,7 +22,7 @@ const UNAUTHENTICATED_REQUESTS: usize = 10_000;
 
 async fn server() -> TestServer {
     let server = TestServer::start().await;
-    server.apply(&[WEB, ASKING].concat()).await;
+    server.register_clients(&[WEB_CLIENT, CONSENT_CLIENTS].concat()).await;
     for email in [ADA, BOB] {
         server.sign_up(email).await.expect_status(201);
     }
@@ -56,7 +58,7 @@ async fn database_size(server: &TestServer) -> i64 {
 async fn unauthenticated_requests_store_nothing() {
     let server = server().await;
     let long = "s".repeat(4096);
-    let path = format!("/oauth2/authorize?{}", request(&[("state", &long)]));
+    let path = format!("/oauth2/authorize?{}", authorization_query(&[("state", &long)]));
     let rows = async || {
         let dump = server.database.dump().await;
         dump.into_iter().map(|(table, rows)| (table, rows.len())).collect::<Vec<_>>()
@@ -66,7 +68,8 @@ async fn unauthenticated_requests_store_nothing() {
     let send_requests = async || {
         for _ in 0..UNAUTHENTICATED_REQUESTS / 16 {
             let request = server.request(Method::GET, &path);
-            let answer = request.header("x-forwarded-for", server.fresh_client()).send().await;
+            let answer =
+                request.header("x-forwarded-for", server.new_client_address()).send().await;
             assert_eq!(answer.unwrap().status(), 200);
         }
     };
@@ -162,8 +165,8 @@ async fn sealed_request_is_valid_unaltered_in_its_browser_only() {
 async fn consent_page_rejects_a_request_waiting_for_a_login() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    browser.log_in_alone(ADA).await;
-    let again = [&asking("openid")[..], &[("prompt", "login")]].concat();
+    browser.log_in_without_request(ADA).await;
+    let again = [&consent_request("openid")[..], &[("prompt", "login")]].concat();
     let page = browser.authorize(&again).await;
     page.expect_login_page();
 
@@ -181,11 +184,11 @@ async fn consent_page_rejects_a_request_waiting_for_a_login() {
 #[tokio::test]
 async fn sealed_requests_open_at_other_instances_and_after_key_rotation() {
     let server = server().await;
-    let beside = server.beside().await;
+    let beside = server.another_instance().await;
     let file = server.database.master_key_file();
     let old = fs::read_to_string(&file).unwrap();
     fs::write(&file, format!("{}\n{old}", encode([7; 32]))).unwrap();
-    let rotated = server.beside().await;
+    let rotated = server.another_instance().await;
 
     for (from, to) in [(&server, &beside), (&beside, &server), (&server, &rotated)] {
         let mut browser = Browser::of(from);
@@ -226,7 +229,7 @@ async fn second_tab_continues_after_the_login_in_the_first() {
 async fn consent_page_survives_a_login_and_leads_to_another_account() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let login = browser.authorize(&asking("openid")).await;
+    let login = browser.authorize(&consent_request("openid")).await;
     let consent = browser.log_in(&login, ADA).await.location();
     assert!(consent.starts_with(&format!("{ISSUER}/consent?flow=")), "{consent}");
     let page = browser.get(&consent).await;
@@ -251,16 +254,16 @@ async fn consent_page_survives_a_login_and_leads_to_another_account() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn account_keeps_its_newest_pending_requests_only() {
     let server = server().await;
-    let beside = server.beside().await;
+    let beside = server.another_instance().await;
     let mut bob = Browser::of(&server);
-    bob.log_in_alone(BOB).await;
-    let bobs = bob.authorize(&asking("openid")).await;
+    bob.log_in_without_request(BOB).await;
+    let bobs = bob.authorize(&consent_request("openid")).await;
     let mut ada = Browser::of(&server);
-    ada.log_in_alone(ADA).await;
+    ada.log_in_without_request(ADA).await;
     let mut redirects = Vec::new();
     for _ in 0..17 {
         server.advance_millis(10);
-        redirects.push(ada.authorize(&asking("openid")).await);
+        redirects.push(ada.authorize(&consent_request("openid")).await);
     }
     assert_eq!(server.database.count(PENDING_TABLE).await, 17);
     expect_start_again(&ada.get(&redirects[0].location()).await);
@@ -272,14 +275,14 @@ async fn account_keeps_its_newest_pending_requests_only() {
     join_all([&server, &beside].into_iter().cycle().take(24).map(async |instance| {
         let mut same_browser = Browser::of(instance);
         same_browser.cookie.clone_from(&cookie);
-        same_browser.authorize(&asking("openid")).await.expect_status(303);
+        same_browser.authorize(&consent_request("openid")).await.expect_status(303);
     }))
     .await;
 
     assert_eq!(server.database.count(PENDING_TABLE).await, 17);
-    bob.allow(&bobs).await;
-    let newest = ada.authorize(&asking("openid")).await;
-    ada.allow(&newest).await;
+    bob.grant_consent(&bobs).await;
+    let newest = ada.authorize(&consent_request("openid")).await;
+    ada.grant_consent(&newest).await;
 }
 
 /// Rolling upgrade: an instance of the previous version has stored the request of a browser without
@@ -288,10 +291,10 @@ async fn account_keeps_its_newest_pending_requests_only() {
 async fn pending_request_of_the_previous_version_is_continued() {
     let server = server().await;
     let mut creator = Browser::of(&server);
-    creator.log_in_alone(BOB).await;
+    creator.log_in_without_request(BOB).await;
 
     for (page, email) in [("login", ADA), ("signup", "new@example.test")] {
-        let consent = creator.authorize(&asking("openid")).await.location();
+        let consent = creator.authorize(&consent_request("openid")).await.location();
         let mut browser = Browser::of(&server);
         browser.get("/login").await;
         let cookie = browser.cookie.clone().unwrap();
@@ -311,7 +314,7 @@ async fn pending_request_of_the_previous_version_is_continued() {
         let typed = [("username", email), ("password", PASSWORD)];
         let logged_in = browser.submit(&format!("/{page}"), &shown, &typed).await;
         assert_eq!(logged_in.location(), consent, "{page}");
-        browser.allow(&logged_in).await;
+        browser.grant_consent(&logged_in).await;
     }
 }
 
@@ -326,7 +329,7 @@ async fn longest_request_fits_into_its_forms() {
     ] {
         let mut browser = Browser::of(&server);
         browser.get("/login").await;
-        let fields = request(&[("state", "-"), ("nonce", "-")]);
+        let fields = authorization_query(&[("state", "-"), ("nonce", "-")]);
         // The values are not escaped, so the body does not exceed 16 KiB.
         let body = format!("{fields}&state={state}&nonce={nonce}");
         let request = browser.request(Method::POST, "/oauth2/authorize").body(body);
@@ -375,8 +378,8 @@ async fn ipv6_48_is_limited_by_every_in_memory_limiter() {
         config.limits.attempts_per_minute = 5;
     })
     .await;
-    server.web().await;
-    let authorize = format!("/oauth2/authorize?{}", request(&[]));
+    server.register_web_client().await;
+    let authorize = format!("/oauth2/authorize?{}", authorization_query(&[]));
     for (path, served) in [(authorize.as_str(), 200), ("/api/auth/me", 401)] {
         let get = async |client: String| {
             let request = server.request(Method::GET, path).bearer_auth("x");

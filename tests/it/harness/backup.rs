@@ -1,4 +1,4 @@
-//! Backups, made and restored as operators do. The server is stopped meanwhile.
+//! Backups, created and restored as operators do, while the server is stopped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ impl TestDatabase {
         self.master_key_file().with_file_name("signet.state")
     }
 
-    /// Backs up the database as it is; replaces an earlier backup.
+    /// Backs up the database and replaces an earlier backup.
     pub async fn back_up(&self) {
         if self.is_postgres() {
             self.copy_postgres("", "_backup").await;

@@ -52,12 +52,12 @@ impl TestDatabase {
         self.directory.path().join("keys/master.key")
     }
 
-    /// The directory of its files; on PostgreSQL, of the master key alone.
+    /// The directory of the SQLite files and of the master key; on PostgreSQL, of the key alone.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// A separate connection of the test, which bypasses the server.
+    /// Opens a connection that bypasses the server.
     pub async fn connect(&self) -> DatabaseConnection {
         connect(self.url()).await
     }
@@ -75,12 +75,13 @@ impl TestDatabase {
     }
 
     /// Makes the database unavailable to a running server.
-    pub async fn cut_off(&self) {
+    pub async fn make_unavailable(&self) {
         if let Some(postgres) = &self.postgres {
             let name = &postgres.name;
             postgres.run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
-            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
-            postgres.run(format!("{end} '{name}'")).await;
+            let disconnect =
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
+            postgres.run(format!("{disconnect} '{name}'")).await;
         } else {
             for table in self.tables().await {
                 self.execute(&format!("ALTER TABLE {table} RENAME TO no_{table}")).await;
@@ -88,11 +89,12 @@ impl TestDatabase {
         }
     }
 
-    /// Returns once `number` connections to this PostgreSQL database match the condition `waits`.
-    pub async fn has_waiting(&self, number: i64, waits: &str) {
-        let waiting = format!("pg_stat_activity WHERE datname = current_database() AND {waits}");
+    /// Waits until `number` connections to this PostgreSQL database match `condition`.
+    pub async fn wait_for_connections(&self, number: i64, condition: &str) {
+        let matching =
+            format!("pg_stat_activity WHERE datname = current_database() AND {condition}");
         let wait = async {
-            while self.count(&waiting).await < number {
+            while self.count(&matching).await < number {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -104,8 +106,8 @@ impl TestDatabase {
     pub(super) async fn copy_postgres(&self, from: &str, to: &str) {
         let Some(postgres) = &self.postgres else { return };
         let (from, to) = (format!("{}{from}", postgres.name), format!("{}{to}", postgres.name));
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
-        postgres.run(format!("{end} '{from}'")).await;
+        let disconnect = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
+        postgres.run(format!("{disconnect} '{from}'")).await;
         postgres.run(format!("DROP DATABASE IF EXISTS {to} WITH (FORCE)")).await;
         postgres.run(format!("CREATE DATABASE {to} TEMPLATE {from}")).await;
     }
@@ -115,8 +117,8 @@ impl TestDatabase {
         self.column(&format!("SELECT count(*) FROM {from}")).await[0]
     }
 
-    /// Delays after each insert into `table`, before the next statement of the transaction. SQLite
-    /// runs one transaction at a time, so the delay would show nothing there.
+    /// On PostgreSQL, delays each transaction after an insert into `table`. SQLite runs one
+    /// transaction at a time, so a delay would reveal no race there.
     pub async fn delay_after_inserts_into(&self, table: &str) {
         if self.is_postgres() {
             self.execute(&format!(
@@ -129,7 +131,7 @@ impl TestDatabase {
         }
     }
 
-    /// Delays before each insert into `table`, after the reads of its transaction.
+    /// On PostgreSQL, delays each insert into `table`, after the reads of its transaction.
     pub async fn delay_before_inserts_into(&self, table: &str) {
         if self.is_postgres() {
             self.execute(&format!(
@@ -142,13 +144,14 @@ impl TestDatabase {
         }
     }
 
-    /// The types of all audit events, in the order of writing.
+    /// The types of all audit events except those about keys, oldest first.
     pub async fn events(&self) -> Vec<String> {
         self.column("SELECT type FROM auth_event WHERE type NOT LIKE 'key_%' ORDER BY at, id").await
     }
 }
 
-/// Connects as a server does: sqlx pools can spin forever if their connections have a limit.
+/// Connects without an idle timeout and a lifetime limit, as the server does: with these limits,
+/// sqlx pools can spin forever.
 async fn connect(url: impl Into<String>) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
@@ -162,7 +165,7 @@ async fn run_each(url: String, statements: &[String]) {
     }
 }
 
-/// Letters and digits that no other test run uses.
+/// Random hexadecimal digits, so that concurrent tests do not use the same name.
 fn unique_name() -> String {
     let mut bytes = [0; 8];
     openssl::rand::rand_bytes(&mut bytes).unwrap();

@@ -22,8 +22,8 @@ impl TestDatabase {
     /// All stored data, except for tables that background tasks change while a server runs.
     pub async fn dump(&self) -> Dump {
         let mut dump = Dump::new();
-        let moves = |table: &str| ["database_state", "instance"].contains(&table);
-        for table in self.tables().await.into_iter().filter(|table| !moves(table)) {
+        let changes_in_background = |table: &str| ["database_state", "instance"].contains(&table);
+        for table in self.tables().await.into_iter().filter(|table| !changes_in_background(table)) {
             for column in self.columns(&table).await {
                 let cell = self.as_text(&column);
                 let sql = format!("SELECT coalesce({cell}, '') FROM \"{table}\" ORDER BY 1");

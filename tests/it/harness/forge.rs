@@ -1,8 +1,7 @@
-//! Tokens that Signet did not sign: those an attacker could make, and, with the real private key,
-//! those that only a defect of Signet could produce.
+//! Tokens that Signet did not sign. An attacker could make some of them. Others are signed with the
+//! real private key, so only a defect of Signet could produce them.
 //!
-//! The private key is read without any code of Signet, so this is also a test of how keys are
-//! stored.
+//! The private key is read without any code of Signet, so this also tests how keys are stored.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL;
@@ -30,17 +29,18 @@ impl Forge {
         let sealed: Vec<String> =
             database.column("SELECT sealed_jwk FROM signing_key WHERE state = 'active'").await;
         let seal_key = hkdf(&decode(line.trim()), b"signet signing key seal v1");
-        let private_jwk: Value = serde_json::from_slice(&open_jwe(&seal_key, &sealed[0])).unwrap();
-        let key = PKey::from_rsa(rsa_of(&private_jwk)).unwrap();
+        let private_jwk: Value =
+            serde_json::from_slice(&decrypt_jwe(&seal_key, &sealed[0])).unwrap();
+        let key = PKey::from_rsa(private_key_from_jwk(&private_jwk)).unwrap();
         Self { key, private_jwk }
     }
 
-    /// A JWS of exactly these bytes, signed RS256 with the real key.
+    /// A JWS of this header and these claims, signed with the key by RS256.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
         self.sign_text(&header.to_string(), &claims.to_string())
     }
 
-    /// The same, for JSON that [`Value`] cannot represent.
+    /// Like [`Self::sign`], for JSON that [`Value`] cannot represent.
     pub fn sign_text(&self, header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", encode(header), encode(claims));
         let mut rsa = Signer::new(MessageDigest::sha256(), &self.key).unwrap();
@@ -48,27 +48,27 @@ impl Forge {
         format!("{signed}.{}", encode(signature))
     }
 
-    /// The same key with another digest: RS512 (RFC 7518 §3.3).
+    /// A JWS signed with the same key and another digest: RS512 (RFC 7518 §3.3).
     pub fn sign_sha512(&self, header: &Value, claims: &Value) -> String {
         let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
         let mut rsa = Signer::new(MessageDigest::sha512(), &self.key).unwrap();
         format!("{signed}.{}", encode(rsa.sign_oneshot_to_vec(signed.as_bytes()).unwrap()))
     }
 
-    /// A forge with its own key, which is not published.
+    /// A forge with a new key, which no server publishes.
     pub fn foreign() -> Self {
         let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
         Self { key, private_jwk: Value::Null }
     }
 
-    /// The public half, as in a JWK set.
+    /// The public key as a JWK.
     pub fn public_jwk(&self) -> Value {
         let rsa = self.key.rsa().unwrap();
         let [n, e] = [rsa.n(), rsa.e()].map(|number| encode(number.to_vec()));
         json!({ "kty": "RSA", "n": n, "e": e })
     }
 
-    /// The same key with another algorithm: RSASSA-PSS (RFC 7518 §3.5).
+    /// A JWS signed with the same key and another algorithm: RSASSA-PSS (RFC 7518 §3.5).
     pub fn sign_pss(&self, header: &Value, claims: &Value) -> String {
         let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
         let mut pss = Signer::new(MessageDigest::sha256(), &self.key).unwrap();
@@ -79,7 +79,7 @@ impl Forge {
     }
 
     /// The public key in the encodings that libraries have mistaken for HMAC secrets.
-    pub fn public_forms(&self) -> Vec<Vec<u8>> {
+    pub fn public_key_encodings(&self) -> Vec<Vec<u8>> {
         let pem = self.key.public_key_to_pem().unwrap();
         let without_newline = pem.trim_ascii_end().to_vec();
         let pkcs1 = self.key.rsa().unwrap().public_key_to_pem_pkcs1().unwrap();
@@ -96,7 +96,7 @@ impl Forge {
     }
 }
 
-/// A JWS signed HS256 with `secret`.
+/// A JWS signed with `secret` by HS256.
 pub fn sign_hmac(secret: &[u8], header: &Value, claims: &Value) -> String {
     let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
     let signature = hmac(secret, signed.as_bytes());
@@ -105,32 +105,33 @@ pub fn sign_hmac(secret: &[u8], header: &Value, claims: &Value) -> String {
 
 /// HMAC-SHA-256 (RFC 2104).
 pub fn hmac(secret: &[u8], message: &[u8]) -> Vec<u8> {
-    // OpenSSL refuses an empty key; a zero byte is the same key by RFC 2104.
+    // OpenSSL rejects an empty key. By RFC 2104, a zero byte is an equivalent key.
     let key = PKey::hmac(if secret.is_empty() { &[0] } else { secret }).unwrap();
     Signer::new(MessageDigest::sha256(), &key).unwrap().sign_oneshot_to_vec(message).unwrap()
 }
 
-/// HKDF-SHA-256 without a salt (RFC 5869), the first 32 bytes.
+/// The first 32 bytes of HKDF-SHA-256 without a salt (RFC 5869).
 pub fn hkdf(secret: &[u8], info: &[u8]) -> Vec<u8> {
     let pseudo_random_key = hmac(&[0; 32], secret);
     hmac(&pseudo_random_key, &[info, &[1]].concat())
 }
 
-/// Header and claims of a token issued by Signet, unverified; no name is duplicated (MUST-130).
+/// The header and the claims of a token of Signet, unverified. Asserts that no name is duplicated
+/// (MUST-130).
 pub fn parts(token: &str) -> (Value, Value) {
     let parts: Vec<_> = token.split('.').collect();
     let json = |part: &str| {
         let text = String::from_utf8(decode(part)).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
-        // [`Value`] keeps the last duplicate and serializes as compactly as Signet: equal lengths
-        // mean that nothing was lost.
+        // [`Value`] drops duplicate members and serializes as compactly as Signet. Equal lengths
+        // show that no member was dropped.
         assert_eq!(value.to_string().len(), text.len(), "{text}");
         value
     };
     (json(parts[0]), json(parts[1]))
 }
 
-/// Whether the published key that the token names verifies its RS256 signature.
+/// Whether the RS256 signature of the token matches the published key with its `kid`.
 pub fn is_signed_by(jwks: &Value, token: &str) -> bool {
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let kid = &parts(token).0["kid"];
@@ -157,8 +158,8 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// RFC 7516 §5.2 with `A256GCMKW` (RFC 7518 §4.7) and `A256GCM`.
-fn open_jwe(key: &[u8], compact: &str) -> Vec<u8> {
+/// Decrypts a JWE (RFC 7516 §5.2) with `A256GCMKW` (RFC 7518 §4.7) and `A256GCM`.
+fn decrypt_jwe(key: &[u8], compact: &str) -> Vec<u8> {
     let parts: Vec<_> = compact.split('.').collect();
     let header: Value = serde_json::from_slice(&decode(parts[0])).unwrap();
     assert_eq!((&header["alg"], &header["enc"]), (&"A256GCMKW".into(), &"A256GCM".into()));
@@ -171,7 +172,7 @@ fn open_jwe(key: &[u8], compact: &str) -> Vec<u8> {
     decrypt_aead(aes, &content_key, Some(&iv), parts[0].as_bytes(), &text, &tag).unwrap()
 }
 
-fn rsa_of(jwk: &Value) -> Rsa<Private> {
+fn private_key_from_jwk(jwk: &Value) -> Rsa<Private> {
     let number = |name: &str| BigNum::from_slice(&decode(jwk[name].as_str().unwrap())).unwrap();
     RsaPrivateKeyBuilder::new(number("n"), number("e"), number("d"))
         .unwrap()

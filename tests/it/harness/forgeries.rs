@@ -1,5 +1,5 @@
 //! Forgeries of a valid token, for every endpoint that accepts tokens. Each differs from the valid
-//! one in one thing.
+//! token in one property.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use crate::harness::TestServer;
 use crate::harness::forge::{Forge, decode, encode, parts, sign_hmac};
 
-/// A token that must be rejected, and what is wrong with it.
+/// A token that must be rejected, and its fault.
 pub struct Forgery {
-    pub what: String,
+    pub fault: String,
     pub token: String,
 }
 
-/// A valid token, parsed, and the key that signed it.
-pub struct Genuine {
+/// A parsed valid token, and the key that signed it.
+pub struct ValidToken {
     pub forge: Forge,
     pub header: Value,
     pub claims: Value,
 }
 
-fn forgery(what: impl Into<String>, token: String) -> Forgery {
-    Forgery { what: what.into(), token }
+fn forgery(fault: impl Into<String>, token: String) -> Forgery {
+    Forgery { fault: fault.into(), token }
 }
 
 pub fn with(json: &Value, name: &str, value: Value) -> Value {
@@ -37,14 +37,15 @@ pub fn without(json: &Value, name: &str) -> Value {
     json
 }
 
-impl Genuine {
+impl ValidToken {
     pub async fn of(server: &TestServer, token: &str) -> Self {
         let forge = Forge::open(&server.database).await;
         let (header, claims) = parts(token);
         Self { forge, header, claims }
     }
 
-    /// The same token, re-signed: shows that forgeries are rejected only because of their change.
+    /// The same header and claims, signed again. Endpoints accept this token, so they reject the
+    /// forgeries only because of their changes.
     pub fn unchanged(&self) -> String {
         self.forge.sign(&self.header, &self.claims)
     }
@@ -63,7 +64,7 @@ impl Genuine {
 
     /// MUST-194, MUST-195, MUST-026: `none`, HMAC with public data as the secret, and other
     /// algorithms that the key supports.
-    pub fn of_other_algorithms(&self, jwks: &[u8]) -> Vec<Forgery> {
+    pub fn with_other_algorithms(&self, jwks: &[u8]) -> Vec<Forgery> {
         let Self { forge, header, claims } = self;
         let mut all = Vec::new();
         for alg in ["none", "None", "NONE", "nOnE", ""] {
@@ -76,7 +77,7 @@ impl Genuine {
         }
         let set: Value = serde_json::from_slice(jwks).unwrap();
         let key = set["keys"][0].to_string().into_bytes();
-        for secret in forge.public_forms().into_iter().chain([jwks.to_vec(), key]) {
+        for secret in forge.public_key_encodings().into_iter().chain([jwks.to_vec(), key]) {
             for alg in ["HS256", "RS256"] {
                 let header = self.header_with("alg", alg.into());
                 all.push(forgery(format!("HMAC as {alg}"), sign_hmac(&secret, &header, claims)));
@@ -98,16 +99,16 @@ impl Genuine {
         all
     }
 
-    /// MUST-196, MUST-197: signed with a foreign key, under our `kid` or with the key in the
-    /// header; or signed with our key under a wrong `kid`.
-    pub fn of_other_keys(&self, jwks: &Value) -> Vec<Forgery> {
+    /// MUST-196, MUST-197: signed with another key, which has our `kid` or is in the header; or
+    /// signed with our key, but with a wrong `kid`.
+    pub fn signed_by_other_keys(&self, jwks: &Value) -> Vec<Forgery> {
         let Self { header, claims, .. } = self;
         let jwk = &jwks["keys"][0];
         let foreign = Forge::foreign();
-        let brought = with(&foreign.public_jwk(), "kid", header["kid"].clone());
+        let embedded = with(&foreign.public_jwk(), "kid", header["kid"].clone());
         let mut all = vec![
             forgery("a foreign key", foreign.sign(header, claims)),
-            forgery("its own key", foreign.sign(&with(header, "jwk", brought), claims)),
+            forgery("its own key", foreign.sign(&with(header, "jwk", embedded), claims)),
         ];
         let long = "k".repeat(4_000);
         for kid in [
@@ -126,8 +127,8 @@ impl Genuine {
         all
     }
 
-    /// MUST-196, MUST-198: headers that refer to keys or change the rules. (An unknown critical
-    /// extension is in [`Self::of_other_kinds`].)
+    /// MUST-196, MUST-198: headers that refer to keys or change how a token is processed.
+    /// [`Self::with_other_types`] contains an unknown critical extension.
     pub fn with_other_headers(&self, jwks: &Value) -> Vec<Forgery> {
         let others = [
             ("jwk", jwks["keys"][0].clone()),
@@ -143,9 +144,9 @@ impl Genuine {
 
     /// MUST-141, MUST-198, MUST-203: another token type, an unknown type, or an unknown critical
     /// extension.
-    pub fn of_other_kinds(&self) -> Vec<Forgery> {
-        let kinds = ["JWT", "at+jwt", "id+jwt", "logout+jwt", "statuslist+jwt", "at jwt"];
-        let others = kinds.into_iter().map(Value::from).chain([Value::Null, json!(["at+jwt"])]);
+    pub fn with_other_types(&self) -> Vec<Forgery> {
+        let types = ["JWT", "at+jwt", "id+jwt", "logout+jwt", "statuslist+jwt", "at jwt"];
+        let others = types.into_iter().map(Value::from).chain([Value::Null, json!(["at+jwt"])]);
         let others = others.filter(|typ| *typ != self.header["typ"]);
         let mut headers: Vec<_> = others.map(|typ| self.header_with("typ", typ)).collect();
         headers.push(without(&self.header, "typ"));
@@ -155,7 +156,7 @@ impl Genuine {
     }
 
     /// MUST-201: wrong issuers.
-    pub fn of_other_issuers(&self) -> Vec<Forgery> {
+    pub fn with_wrong_issuers(&self) -> Vec<Forgery> {
         let others = [
             json!("https://other.example"),
             json!("https://id.example.test/"),
@@ -168,7 +169,7 @@ impl Genuine {
     }
 
     /// MUST-201: wrong audiences.
-    pub fn for_others(&self) -> Vec<Forgery> {
+    pub fn with_wrong_audiences(&self) -> Vec<Forgery> {
         let others = [
             json!("https://other.example.test"),
             json!("https://id.example.test"),
@@ -180,12 +181,12 @@ impl Genuine {
     }
 
     /// Unknown subjects and sessions.
-    pub fn of_nobody(&self) -> Vec<Forgery> {
-        let nobody = json!("00000000-0000-7000-8000-000000000000");
+    pub fn with_unknown_subjects_or_sessions(&self) -> Vec<Forgery> {
+        let unknown_id = json!("00000000-0000-7000-8000-000000000000");
         let wrong = [
-            ("sub", nobody.clone()),
-            ("user_id", nobody.clone()),
-            ("sid", nobody),
+            ("sub", unknown_id.clone()),
+            ("user_id", unknown_id.clone()),
+            ("sid", unknown_id),
             ("sid", json!("' OR 1=1 --")),
             ("jti", json!(7)),
         ];
@@ -197,11 +198,11 @@ impl Genuine {
         let exp = self.claims["exp"].as_u64().unwrap();
         let mut all = Vec::new();
         for name in ["exp", "nbf", "iat"] {
-            let good = if name == "exp" { exp } else { exp - 24 * 60 * 60 };
-            let fractions = [format!("{good}.0"), format!("{good}.5")];
+            let valid = if name == "exp" { exp } else { exp - 24 * 60 * 60 };
+            let fractions = [format!("{valid}.0"), format!("{valid}.5")];
             let fractions = fractions.map(|text| serde_json::from_str(&text).unwrap());
             let others = [
-                json!(good.to_string()),
+                json!(valid.to_string()),
                 json!(-1),
                 json!(1_u64 << 63),
                 json!(1_u64 << 53),
@@ -209,7 +210,7 @@ impl Genuine {
                 json!(1e300),
                 json!(null),
                 json!(true),
-                json!([good]),
+                json!([valid]),
             ];
             for time in others.into_iter().chain(fractions) {
                 all.push(self.with_claims(&with(&self.claims, name, time)));
@@ -217,22 +218,22 @@ impl Genuine {
         }
         for exp in ["1e400", "01", "+1", "0x7fffffff", "NaN"] {
             let text = self.claims.to_string();
-            let bent =
+            let altered =
                 text.replace(&format!("\"exp\":{}", self.claims["exp"]), &format!("\"exp\":{exp}"));
-            assert_ne!(text, bent);
-            all.push(forgery(exp, self.forge.sign_text(&self.header.to_string(), &bent)));
+            assert_ne!(text, altered);
+            all.push(forgery(exp, self.forge.sign_text(&self.header.to_string(), &altered)));
         }
         all
     }
 
     /// Each lacks one required claim.
-    pub fn without_claims(&self) -> Vec<Forgery> {
-        let needed = ["exp", "iat", "iss", "aud", "sub", "jti", "client_id", "sid", "user_id"];
-        needed.map(|name| self.with_claims(&without(&self.claims, name))).into()
+    pub fn without_a_required_claim(&self) -> Vec<Forgery> {
+        let required = ["exp", "iat", "iss", "aud", "sub", "jti", "client_id", "sid", "user_id"];
+        required.map(|name| self.with_claims(&without(&self.claims, name))).into()
     }
 
     /// MUST-199: duplicate names, which two parsers could read differently.
-    pub fn with_a_name_twice(&self) -> Vec<Forgery> {
+    pub fn with_duplicate_names(&self) -> Vec<Forgery> {
         let (header, claims) = (self.header.to_string(), self.claims.to_string());
         let first = |text: &str, member: &str| format!("{{{member},{}", &text[1..]);
         vec![
@@ -247,12 +248,12 @@ impl Genuine {
     }
 }
 
-/// MUST-200, JW-07: other spellings of the token, which lenient decoders would accept.
-pub fn in_other_spellings(token: &str) -> Vec<Forgery> {
+/// MUST-200, JW-07: other encodings of the token, which lenient decoders would accept.
+pub fn in_other_encodings(token: &str) -> Vec<Forgery> {
     let pieces: Vec<_> = token.split('.').collect();
     let [header, payload, signature] = [pieces[0], pieces[1], pieces[2]];
     let mut all = with_a_bit_flipped(&pieces);
-    // 256 bytes leave four unused bits in the last character: all spellings but one are invalid.
+    // The last character of a 256-byte signature has four unused bits, which must be zero.
     for other in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".chars() {
         all.push(format!("{}{other}", &token[..token.len() - 1]));
     }
@@ -289,8 +290,8 @@ pub fn in_other_spellings(token: &str) -> Vec<Forgery> {
 }
 
 fn with_a_bit_flipped(pieces: &[&str]) -> Vec<String> {
-    let places = [(0, 3), (0, 9), (1, 0), (1, 40), (2, 0), (2, 100), (2, 255)];
-    let flipped = places.into_iter().flat_map(|(part, index)| {
+    let positions = [(0, 3), (0, 9), (1, 0), (1, 40), (2, 0), (2, 100), (2, 255)];
+    let flipped = positions.into_iter().flat_map(|(part, index)| {
         [1, 128].map(|bit| {
             let mut bytes = decode(pieces[part]);
             bytes[index] ^= bit;

@@ -19,7 +19,7 @@ mod wait;
 pub use answer::{Answer, Tokens};
 pub use database::TestDatabase;
 pub use operations::Operation;
-pub use process::{Program, Serving};
+pub use process::{Program, ServerProcess};
 pub use server::{PASSWORD, TestServer};
 pub use status::{StatusList, StatusReference};
 pub use wait::eventually;

@@ -27,13 +27,13 @@ pub const PAGES: [&str; 8] = [
     "/oauth2/logout",
 ];
 
-/// RFC 7636 appendix B.
+/// The PKCE verifier and challenge of RFC 7636 appendix B.
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// The registration of a first-party web client that skips consent, for `apply`; more lines may be
-/// appended.
-pub const WEB: &str = r#"
+/// The registration of a first-party web client that skips consent, for
+/// [`TestServer::register_clients`]. Tests may append lines.
+pub const WEB_CLIENT: &str = r#"
 [[client]]
 client_id = "web"
 client_name = "Web <Shop>"
@@ -45,7 +45,7 @@ audiences = ["https://api.example.test"]
 consent = "skip"
 "#;
 
-/// A registered client.
+/// A registered client (relying party).
 #[derive(Clone, Debug)]
 pub struct Rp {
     pub id: String,
@@ -54,7 +54,7 @@ pub struct Rp {
 
 impl TestServer {
     /// Registers the clients of a TOML file, in file order.
-    pub async fn apply(&self, toml: &str) -> Vec<Rp> {
+    pub async fn register_clients(&self, toml: &str) -> Vec<Rp> {
         let file = self.database.directory().join("clients.toml");
         std::fs::write(&file, toml).unwrap();
         let program = Program::new(&self.database);
@@ -65,21 +65,21 @@ impl TestServer {
         lines.map(|mut words| Rp { id: words.next().unwrap(), secret: words.nth(1) }).collect()
     }
 
-    /// Registers the web client of [`WEB`].
-    pub async fn web(&self) -> Rp {
-        self.apply(WEB).await.remove(0)
+    /// Registers [`WEB_CLIENT`].
+    pub async fn register_web_client(&self) -> Rp {
+        self.register_clients(WEB_CLIENT).await.remove(0)
     }
 
     /// POSTs a form from a new client address.
     pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.request(Method::POST, path)
-            .header("x-forwarded-for", self.fresh_client())
+            .header("x-forwarded-for", self.new_client_address())
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body)
     }
 
-    /// A request of a client, authenticated by the default method.
+    /// POSTs a form of a client, authenticated by the default method.
     pub async fn as_client(&self, rp: &Rp, path: &str, fields: &[(&str, &str)]) -> Answer {
         let request = self.form(path, fields);
         Answer::of(request.basic_auth(&rp.id, rp.secret.as_ref())).await
@@ -90,7 +90,7 @@ impl TestServer {
         self.as_client(rp, "/oauth2/token", fields).await
     }
 
-    /// Exchanges a code as its client does.
+    /// Exchanges a code for tokens.
     pub async fn redeem(&self, rp: &Rp, code: &str) -> Answer {
         let fields = [
             ("grant_type", "authorization_code"),
@@ -123,7 +123,7 @@ impl Answer {
         assert_eq!(self.header("cache-control"), "no-store");
         let body = self.json();
         assert_eq!(body["error"], error, "{body}");
-        assert_plain(body["error_description"].as_str().unwrap());
+        assert_permitted_characters(body["error_description"].as_str().unwrap());
         self
     }
 
@@ -134,8 +134,8 @@ impl Answer {
         body[name].as_str().unwrap_or_else(|| panic!("no {name}: {body}")).to_owned()
     }
 
-    /// The target of a 303. Also required after a form with a password: only 303 guarantees that
-    /// the fields are not sent again (MUST-053, RU-06).
+    /// The target of a redirect, which must be a 303: only a 303 guarantees that the fields of a
+    /// form, such as a password, are not sent again (MUST-053, RU-06).
     #[track_caller]
     pub fn location(&self) -> String {
         self.expect_status(303);
@@ -149,8 +149,8 @@ impl Answer {
         }
     }
 
-    /// The parameters of a redirect to the client's redirect URI: `iss` exactly once (MUST-044,
-    /// CO-09), and errors in the permitted characters (MUST-042).
+    /// The parameters of a redirect to the client's redirect URI. Asserts that `iss` is present
+    /// once (MUST-044, CO-09), and that errors have only permitted characters (MUST-042).
     #[track_caller]
     pub fn sent_to(&self, uri: &str) -> BTreeMap<String, String> {
         let location = self.location();
@@ -162,13 +162,13 @@ impl Answer {
         assert_eq!(parameters.len(), pairs.len(), "duplicate parameter: {location}");
         assert_eq!(parameters["iss"], ISSUER);
         for name in ["error", "error_description"] {
-            parameters.get(name).iter().for_each(|text| assert_plain(text));
+            parameters.get(name).iter().for_each(|text| assert_permitted_characters(text));
         }
         parameters
     }
 
-    /// Asserts a login page as the response to an authorization request: the page carries the
-    /// request, and no URL contains any of it.
+    /// Asserts that an authorization request got the login page. A hidden field contains the
+    /// request, and no URL contains any part of it.
     #[track_caller]
     pub fn expect_login_page(&self) -> &Self {
         self.expect_status(200);
@@ -179,7 +179,7 @@ impl Answer {
         self
     }
 
-    /// A page, as text.
+    /// The HTML of a page.
     #[track_caller]
     pub fn html(&self) -> String {
         assert!(self.header("content-type").starts_with("text/html"), "{self:?}");
@@ -187,11 +187,11 @@ impl Answer {
     }
 }
 
-/// Asserts that an error has only the permitted characters (RFC 6749 §4.1.2.1, §5.2).
+/// Asserts that an error text has only permitted characters (RFC 6749 §4.1.2.1, §5.2).
 #[track_caller]
-fn assert_plain(text: &str) {
-    let plain = text.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-    assert!(plain, "{text:?}");
+fn assert_permitted_characters(text: &str) {
+    let is_permitted = text.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    assert!(is_permitted, "{text:?}");
 }
 
 /// A browser with one cookie. It does not follow redirects.
@@ -201,8 +201,9 @@ pub struct Browser<'s> {
     pub cookie: Option<String>,
 }
 
-/// An authorization request of the web client, as common libraries send it.
-pub fn request(more: &[(&str, &str)]) -> String {
+/// The query of an authorization request of the web client, as common libraries send it. `more`
+/// replaces parameters; the value `-` removes one.
+pub fn authorization_query(more: &[(&str, &str)]) -> String {
     let mut fields = vec![
         ("response_type", "code"),
         ("client_id", "web"),
@@ -239,14 +240,14 @@ impl<'s> Browser<'s> {
         self.send(self.request(Method::GET, address)).await
     }
 
-    /// A POST of a form with the given fields, without the cookie, which [`Self::send`] adds.
+    /// A POST request with the given fields, without the cookie, which [`Self::send`] adds.
     pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.request(Method::POST, path).body(body);
         request.header("content-type", "application/x-www-form-urlencoded")
     }
 
-    /// Posts the given fields.
+    /// Sends a POST request with the given fields.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.send(self.form(path, fields)).await
     }
@@ -256,7 +257,7 @@ impl<'s> Browser<'s> {
             request = request.header(COOKIE, cookie);
         }
         let answer =
-            Answer::of(request.header("x-forwarded-for", self.server.fresh_client())).await;
+            Answer::of(request.header("x-forwarded-for", self.server.new_client_address())).await;
         if let Some(set) = answer.headers.get(SET_COOKIE) {
             let set = set.to_str().unwrap();
             let attributes = "; Path=/; Secure; HttpOnly; SameSite=Lax";
@@ -267,9 +268,9 @@ impl<'s> Browser<'s> {
         answer
     }
 
-    /// Submits the form of a page: its hidden fields and the given ones.
+    /// Submits the form of a page with its hidden fields and the given fields.
     pub async fn submit(&mut self, path: &str, page: &Answer, fields: &[(&str, &str)]) -> Answer {
-        let mut all = hidden(page);
+        let mut all = hidden_fields(page);
         all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.post(path, &all).await
@@ -277,7 +278,7 @@ impl<'s> Browser<'s> {
 
     /// Sends an authorization request.
     pub async fn authorize(&mut self, more: &[(&str, &str)]) -> Answer {
-        self.get(&format!("/oauth2/authorize?{}", request(more))).await
+        self.get(&format!("/oauth2/authorize?{}", authorization_query(more))).await
     }
 
     /// Logs in on the login page that responds to an authorization request.
@@ -286,21 +287,22 @@ impl<'s> Browser<'s> {
         self.submit("/login", page, &[("username", email), ("password", PASSWORD)]).await
     }
 
-    /// Opens another page with the pending request of this one, as its button does.
+    /// Opens another page for the same pending request, as a button of `page` does.
     pub async fn open(&mut self, path: &str, page: &Answer) -> Answer {
         self.submit(path, page, &[("open", "x")]).await
     }
 
-    /// The code of a complete flow. The account must exist; the browser must not be logged in.
-    pub async fn code(&mut self, email: &str, more: &[(&str, &str)]) -> String {
-        let asked = self.authorize(more).await;
-        let answer = self.log_in(&asked, email).await;
+    /// Runs a complete flow, including the login, and returns the code. The account must exist, and
+    /// the browser must not be logged in.
+    pub async fn log_in_for_code(&mut self, email: &str, more: &[(&str, &str)]) -> String {
+        let page = self.authorize(more).await;
+        let answer = self.log_in(&page, email).await;
         answer.sent_to(CALLBACK)["code"].clone()
     }
 }
 
 /// The names and values of the hidden fields of a page's first form.
-pub fn hidden(page: &Answer) -> Vec<(String, String)> {
+pub fn hidden_fields(page: &Answer) -> Vec<(String, String)> {
     let html = String::from_utf8(page.body.clone()).unwrap();
     let form = html.split("</form>").next().unwrap();
     let inputs = form.split("<input type=\"hidden\" name=\"").skip(1);
@@ -312,17 +314,17 @@ pub fn hidden(page: &Answer) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The pending request of a page: the sealed request or its handle.
+/// The hidden field with the pending request of a page: the sealed request or its handle.
 #[track_caller]
 pub fn flow(page: &Answer) -> String {
-    let mut fields = hidden(page).into_iter();
+    let mut fields = hidden_fields(page).into_iter();
     fields.find(|(name, _)| name == "flow").expect("a form with this hidden field").1
 }
 
 /// The CSRF token of a page's forms.
 #[track_caller]
 pub fn csrf(page: &Answer) -> String {
-    let mut fields = hidden(page).into_iter();
+    let mut fields = hidden_fields(page).into_iter();
     fields.find(|(name, _)| name == "csrf").expect("a form with this hidden field").1
 }
 

@@ -23,7 +23,7 @@ impl TestServer {
             let methods = item.as_object().unwrap().iter();
             methods.map(|(method, operation)| Operation {
                 method: Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(),
-                path: filled_in(path),
+                path: with_unknown_ids(path),
                 body: example(&document, operation),
             })
         });
@@ -36,22 +36,22 @@ impl TestServer {
         operations.filter_map(|mut it| it.body.take().map(|body| (it, body))).collect()
     }
 
-    /// Calls an operation with the given body, logged in, from a new client address.
+    /// Calls an operation with the given access token and body, from a new client address.
     pub async fn call(&self, operation: &Operation, token: &str, body: impl AsRef<[u8]>) -> Answer {
         let request = self
             .request(operation.method.clone(), &operation.path)
-            .header("x-forwarded-for", self.fresh_client())
+            .header("x-forwarded-for", self.new_client_address())
             .header(CONTENT_TYPE, "application/json")
             .bearer_auth(token);
         Answer::of(request.body(body.as_ref().to_vec())).await
     }
 }
 
-/// The path, with parameters that name nothing that exists.
-fn filled_in(path: &str) -> String {
-    let nothing = "00000000-0000-0000-0000-000000000000";
+/// The path with an unknown id for each parameter.
+fn with_unknown_ids(path: &str) -> String {
+    let unknown_id = "00000000-0000-0000-0000-000000000000";
     let segments =
-        path.split('/').map(|segment| if segment.starts_with('{') { nothing } else { segment });
+        path.split('/').map(|segment| if segment.starts_with('{') { unknown_id } else { segment });
     segments.collect::<Vec<_>>().join("/")
 }
 
@@ -67,13 +67,13 @@ fn example_of_schema(document: &Value, reference: &Value) -> Map<String, Value> 
         // A nullable reference is wrapped in `allOf`.
         match member.get("$ref").or_else(|| member.pointer("/allOf/0/$ref")) {
             Some(reference) => Value::Object(example_of_schema(document, reference)),
-            None => json!(example_of(name)),
+            None => json!(example_value(name)),
         }
     };
     members.map(|(name, member)| (name.clone(), example(name, member))).collect()
 }
 
-fn example_of(member: &str) -> &'static str {
+fn example_value(member: &str) -> &'static str {
     match member {
         "email" => "somebody@example.test",
         "password" | "current_password" => PASSWORD,

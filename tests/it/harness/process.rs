@@ -14,12 +14,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::harness::{TestDatabase, eventually};
 
-/// Timeout for a process to do what a test expects, on a busy machine.
+/// Timeout for each step of a process, long enough for a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_signet");
 
-/// A command line and an environment that contains only what is set here.
+/// The program with an environment that contains only the variables set here.
 #[derive(Clone)]
 pub struct Program {
     directory: PathBuf,
@@ -27,7 +27,7 @@ pub struct Program {
 }
 
 /// A running `signet serve`.
-pub struct Serving {
+pub struct ServerProcess {
     child: Child,
     pub address: SocketAddr,
     output: Option<oneshot::Receiver<String>>,
@@ -45,8 +45,8 @@ impl Program {
             .with("SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION", "true")
     }
 
-    /// An empty directory and no settings.
-    pub fn bare(directory: &Path) -> Self {
+    /// No settings, and `directory` as working directory.
+    pub fn without_settings(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), environment: BTreeMap::new() }
     }
 
@@ -58,48 +58,52 @@ impl Program {
 
     /// Runs a command until it exits.
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        finish(self.command(arguments)).await
+        wait_for_output(self.command(arguments)).await
     }
 
     /// Runs a command until it exits, with its standard output redirected to `stdout`.
-    pub async fn run_into(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> Output {
+    pub async fn run_with_stdout(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         command.stdout(stdout);
-        finish(command).await
+        wait_for_output(command).await
     }
 
     /// Runs a shell script until it exits; `"$0"` is the program.
-    pub async fn run_by(&self, script: &str) -> Output {
-        finish(self.script(script)).await
+    pub async fn run_script(&self, script: &str) -> Output {
+        wait_for_output(self.script(script)).await
     }
 
-    /// Runs `signet serve`, which must refuse to start; returns its message.
-    pub async fn refusal(&self) -> String {
+    /// Runs `signet serve`, which must fail to start; returns its error message.
+    pub async fn startup_error(&self) -> String {
         let output = self.run(&["serve"]).await;
-        let said = String::from_utf8(output.stderr).unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "the server started and exited successfully");
-        assert_ne!(output.status.code(), None, "it was killed: {said}");
-        assert!(!said.contains("panicked"), "{said}");
-        said
+        assert_ne!(output.status.code(), None, "it was killed: {message}");
+        assert!(!message.contains("panicked"), "{message}");
+        message
     }
 
     /// Starts `signet serve` and waits until it listens.
-    pub async fn serve(&self) -> Serving {
-        listening(self.command(&["serve"])).await
+    pub async fn serve(&self) -> ServerProcess {
+        start_and_wait_for_address(self.command(&["serve"])).await
     }
 
-    /// Starts `signet serve` by a shell script that ends with `exec "$0" serve`.
-    pub async fn serve_by(&self, script: &str) -> Serving {
-        listening(self.script(script)).await
+    /// Starts `signet serve` with a shell script that ends with `exec "$0" serve`.
+    pub async fn serve_by_script(&self, script: &str) -> ServerProcess {
+        start_and_wait_for_address(self.script(script)).await
     }
 
     /// Starts `signet serve` with redirected output, and waits until it is ready.
-    pub async fn serve_into(&self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Serving {
+    pub async fn serve_with_output(
+        &self,
+        stdout: impl Into<Stdio>,
+        stderr: impl Into<Stdio>,
+    ) -> ServerProcess {
         let address = free_address();
         let program = self.clone().with("SIGNET_LISTEN", &address.to_string());
         let mut command = program.command(&["serve"]);
         let child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
-        let serving = Serving { child, address, output: None };
+        let serving = ServerProcess { child, address, output: None };
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         eventually("it is ready", async || {
             let answer = http.get(serving.url("/readyz")).send().await;
@@ -112,16 +116,16 @@ impl Program {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(arguments);
-        self.surround(command)
+        self.with_environment(command)
     }
 
     fn script(&self, script: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", script, PROGRAM]);
-        self.surround(command)
+        self.with_environment(command)
     }
 
-    fn surround(&self, mut command: Command) -> Command {
+    fn with_environment(&self, mut command: Command) -> Command {
         command
             .env_clear()
             .envs(&self.environment)
@@ -133,7 +137,7 @@ impl Program {
     }
 }
 
-async fn finish(mut command: Command) -> Output {
+async fn wait_for_output(mut command: Command) -> Output {
     let child = command.spawn().unwrap();
     let pid = Pid::from_child(&child);
     let (send, receive) = oneshot::channel();
@@ -146,23 +150,23 @@ async fn finish(mut command: Command) -> Output {
 }
 
 /// Starts a server, and waits until it prints its address.
-async fn listening(mut command: Command) -> Serving {
+async fn start_and_wait_for_address(mut command: Command) -> ServerProcess {
     let mut child = command.spawn().unwrap();
     let pid = Pid::from_child(&child);
     let (output, errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let (send_address, address) = oneshot::channel();
-    let (send_output, output_of_all) = oneshot::channel();
-    std::thread::spawn(move || send_output.send(read(output, errors, send_address)));
+    let (send_output, all_output) = oneshot::channel();
+    std::thread::spawn(move || send_output.send(read_output(output, errors, send_address)));
     if let Ok(Ok(address)) = timeout(TIMEOUT, address).await {
-        return Serving { child, address, output: Some(output_of_all) };
+        return ServerProcess { child, address, output: Some(all_output) };
     }
     let _ = kill_process(pid, Signal::KILL);
     child.wait().unwrap();
-    panic!("signet did not listen: {}", output_of_all.await.unwrap());
+    panic!("signet did not listen: {}", all_output.await.unwrap());
 }
 
-/// A free address, for a server whose output is redirected so that its port cannot be read from it.
-/// Below the ephemeral ports (32768 and up on Linux).
+/// A free address, for a server whose output is redirected: the test cannot read the port from it.
+/// The port is below the ephemeral ports (32768 and up on Linux).
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -175,7 +179,7 @@ fn free_address() -> SocketAddr {
     }
 }
 
-impl Serving {
+impl ServerProcess {
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -185,7 +189,7 @@ impl Serving {
     }
 
     /// Sends a signal and waits for the exit; returns the status and all output.
-    pub async fn end(mut self, signal: Signal) -> (ExitStatus, String) {
+    pub async fn stop_with(mut self, signal: Signal) -> (ExitStatus, String) {
         self.signal(signal);
         let printed = match self.output.take() {
             Some(output) => timeout(TIMEOUT, output).await.unwrap().unwrap(),
@@ -211,7 +215,7 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -219,7 +223,11 @@ impl Drop for Serving {
 }
 
 /// Reads all output, and sends the address as soon as it is printed.
-fn read(output: ChildStdout, mut errors: ChildStderr, send: oneshot::Sender<SocketAddr>) -> String {
+fn read_output(
+    output: ChildStdout,
+    mut errors: ChildStderr,
+    send: oneshot::Sender<SocketAddr>,
+) -> String {
     let (mut all, mut line, mut send) = (String::new(), String::new(), Some(send));
     let mut lines = BufReader::new(output);
     while lines.read_line(&mut line).unwrap() > 0 {

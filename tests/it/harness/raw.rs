@@ -18,8 +18,8 @@ pub struct RawAnswer {
 }
 
 impl TestServer {
-    /// Sends `request` on a separate connection, which it must ask to close, and reads the
-    /// response.
+    /// Sends `request` on a new connection and reads the response. The request must ask the server
+    /// to close the connection.
     pub async fn raw(&self, request: &[u8]) -> RawAnswer {
         let started = Instant::now();
         let mut stream = TcpStream::connect(self.address).await.unwrap();

@@ -26,16 +26,16 @@ struct Settings {
     config: Config,
 }
 
-/// A running server. It trusts `X-Forwarded-For` from the test, and every request made through
-/// [`TestServer::post`] comes from a different address, so that rate limits do not affect tests of
-/// other things.
+/// A running server that trusts `X-Forwarded-For` from the test. Every request made through
+/// [`TestServer::post`] has a new client address, so that rate limits affect only tests of rate
+/// limits.
 pub struct TestServer {
     pub clock: ManualClock,
     pub config: Config,
     pub address: SocketAddr,
     pub database: Arc<TestDatabase>,
     pub http: reqwest::Client,
-    next_client: AtomicU32,
+    next_client_address: AtomicU32,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
 }
@@ -56,13 +56,13 @@ impl TestServer {
     }
 
     /// A server with default settings on a prepared database.
-    pub async fn on(database: TestDatabase) -> Self {
+    pub async fn start_on(database: TestDatabase) -> Self {
         let config = config_for(&database);
         Self::run(Arc::new(database), ManualClock::starting_at(now()), config).await
     }
 
-    /// Two instances that start concurrently on an empty database.
-    pub async fn two_at_once() -> (Self, Self) {
+    /// Starts two instances concurrently on an empty database.
+    pub async fn start_two_concurrently() -> (Self, Self) {
         let database = Arc::new(TestDatabase::create().await);
         let clock = ManualClock::starting_at(now());
         let config = config_for(&database);
@@ -72,16 +72,16 @@ impl TestServer {
     }
 
     /// A second instance on the same database, with the same clock and settings.
-    pub async fn beside(&self) -> Self {
-        self.beside_with(self.config.clone()).await
+    pub async fn another_instance(&self) -> Self {
+        self.another_instance_with(self.config.clone()).await
     }
 
     /// A second instance on the same database with other settings.
-    pub async fn beside_with(&self, config: Config) -> Self {
+    pub async fn another_instance_with(&self, config: Config) -> Self {
         Self::run(Arc::clone(&self.database), self.clock.clone(), config).await
     }
 
-    /// The same server after a restart, without its in-memory state.
+    /// Restarts the server, which loses its in-memory state.
     pub async fn restart(mut self) -> Self {
         self.stop_cleanly().await;
         let mut config = self.config.clone();
@@ -97,8 +97,17 @@ impl TestServer {
         let serving = async { drop(server.run_until(async { drop(stopped.await) }).await) };
         let serving = Some(tokio::spawn(serving));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let next_client = AtomicU32::new(0);
-        Self { clock, config, address, database, http, next_client, stop: Some(stop), serving }
+        let next_client_address = AtomicU32::new(0);
+        Self {
+            clock,
+            config,
+            address,
+            database,
+            http,
+            next_client_address,
+            stop: Some(stop),
+            serving,
+        }
     }
 
     /// Signals the server to stop; does not wait for it.
@@ -128,14 +137,15 @@ impl TestServer {
     }
 
     /// A client address in 100.0.0.0/8 that this test has not used yet.
-    pub fn fresh_client(&self) -> String {
-        let [_, a, b, c] = (self.next_client.fetch_add(1, Ordering::SeqCst) + 1).to_be_bytes();
+    pub fn new_client_address(&self) -> String {
+        let [_, a, b, c] =
+            (self.next_client_address.fetch_add(1, Ordering::SeqCst) + 1).to_be_bytes();
         format!("100.{a}.{b}.{c}")
     }
 
     /// POSTs JSON from a new client address.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.post_from(&self.fresh_client(), path, body).await
+        self.post_from(&self.new_client_address(), path, body).await
     }
 
     /// POSTs JSON from the given client address.
@@ -179,8 +189,8 @@ impl TestServer {
         Answer::of(self.request(Method::POST, "/api/auth/logout").bearer_auth(access_token)).await
     }
 
-    /// A reset token, from the command line. Must not block the server, which may be in a
-    /// transaction that the command waits for.
+    /// Creates a password reset token with the command. The command may wait for a transaction of
+    /// the server, which runs in this process, so this must not block.
     pub async fn reset_token(&self, email: &str) -> String {
         let output = Program::new(&self.database).run(&["account", "reset-password", email]).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -209,8 +219,8 @@ impl TestServer {
         serde_json::from_slice(&json).unwrap()
     }
 
-    /// Records an outage, in seconds relative to this server's clock.
-    pub async fn outage(&self, began: i64, ended: i64) {
+    /// Records an outage from `began` to `ended`, in seconds relative to this server's clock.
+    pub async fn record_outage(&self, began: i64, ended: i64) {
         let now = self.clock.now().as_micros();
         let instance = if self.database.is_postgres() {
             "'00000000-0000-0000-0000-000000000000'"
@@ -241,7 +251,7 @@ impl Drop for TestServer {
     }
 }
 
-/// Default settings, on a free port, with the test as a trusted proxy.
+/// Default settings with a free port and the test as a trusted proxy.
 fn config_for(database: &TestDatabase) -> Config {
     let arguments = [
         "signet".to_owned(),
@@ -251,9 +261,9 @@ fn config_for(database: &TestDatabase) -> Config {
         "--issuer=https://id.example.test".to_owned(),
         "--audience=https://api.example.test".to_owned(),
         "--trusted-proxies=127.0.0.1".to_owned(),
-        // Tests advance the clock past it, and no verifier caches the key set.
+        // Tests advance the clock past the publication time, and no verifier caches the key set.
         "--dangerously-short-key-publication=true".to_owned(),
-        // A machine busy with other tests must not look overloaded.
+        // The server must not reject logins as overload while the machine runs other tests.
         "--hash-backlog-seconds=60".to_owned(),
     ];
     Settings::parse_from(arguments).config

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::forge::{decode, parts};
 use crate::harness::{Answer, TestServer, eventually};
 
-/// A status list that was fetched, and its content.
+/// A fetched status list and its decoded content.
 pub struct StatusList {
     pub answer: Answer,
     pub header: Value,
@@ -33,7 +33,7 @@ impl StatusReference {
         }
     }
 
-    /// The path of the list, below this issuer.
+    /// The path of the list, relative to the issuer.
     pub fn path(&self) -> &str {
         self.uri.strip_prefix("https://id.example.test").unwrap()
     }
@@ -54,7 +54,7 @@ impl StatusList {
         self.bytes[index / 8] & (1 << (index % 8)) != 0
     }
 
-    /// The indexes of entries that are not valid.
+    /// The indexes of entries whose status is not `VALID`.
     pub fn invalid(&self) -> Vec<usize> {
         (0..self.bytes.len() * 8).filter(|index| self.is_set(*index)).collect()
     }
@@ -67,14 +67,14 @@ impl TestServer {
     }
 
     /// Whether the list shows that the session of this token has ended.
-    pub async fn publishes_the_end_of(&self, access_token: &str) -> bool {
+    pub async fn lists_as_ended(&self, access_token: &str) -> bool {
         let list = self.status_list(access_token).await;
         list.is_set(StatusReference::of(access_token).index)
     }
 
     /// Waits until the list shows that the session of this token has ended.
-    pub async fn expect_published_end_of(&self, access_token: &str) {
+    pub async fn wait_until_listed_as_ended(&self, access_token: &str) {
         let what = "the list says that the session has ended";
-        eventually(what, async || self.publishes_the_end_of(access_token).await).await;
+        eventually(what, async || self.lists_as_ended(access_token).await).await;
     }
 }

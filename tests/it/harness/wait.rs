@@ -1,8 +1,8 @@
-//! Waiting, by the real clock, for background tasks of instances.
+//! Waits, by the real clock, for background tasks of servers.
 
 use std::time::{Duration, Instant};
 
-/// Timeout on a busy machine.
+/// Long enough for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Returns once `condition` is true; fails after the timeout.

@@ -1,4 +1,4 @@
-//! Clients that disconnect before the response: their request completes or has no effect.
+//! If a client disconnects before the response, its request completes or has no effect.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 
 use crate::harness::{PASSWORD, TestServer};
 
-/// Sends a request and disconnects; with a reset, as when a client is killed, if `abruptly`.
+/// Sends a request and disconnects. If `abruptly`, the connection is reset, as when a client is
+/// killed.
 async fn send_and_disconnect(server: SocketAddr, path: &str, body: &Value, abruptly: bool) {
     let body = body.to_string();
     let length = body.len();
@@ -23,7 +24,7 @@ async fn send_and_disconnect(server: SocketAddr, path: &str, body: &Value, abrup
     }
 }
 
-/// RF-05: the refresh completes, and the token gets the same successor again.
+/// RF-05: the refresh completes, and a retry gets the same successor.
 #[tokio::test]
 async fn refresh_token_can_be_retried_after_a_disconnect() {
     let server = TestServer::start().await;
@@ -77,7 +78,7 @@ async fn disconnect_during_sign_up_leaves_no_partial_account() {
 /// A5, F18: a queued login whose client disconnected is dropped without hashing.
 #[tokio::test]
 async fn queued_login_of_a_disconnected_client_is_not_hashed() {
-    const GONE: usize = 30;
+    const DISCONNECTED: usize = 30;
     let server = TestServer::with(|config| {
         config.limits.attempts_per_minute = 1000;
         config.passwords.hash_threads = 1;
@@ -86,10 +87,10 @@ async fn queued_login_of_a_disconnected_client_is_not_hashed() {
     .await;
     server.sign_up("ada@example.test").await.expect_status(201);
 
-    for index in 0..GONE {
+    for index in 0..DISCONNECTED {
         let email = format!("nobody{index}@example.test");
         let body = json!({ "email": email, "password": PASSWORD });
-        // Not abruptly: a reset would end the connection in any case.
+        // `abruptly` is false, because a reset would end the connection in any case.
         send_and_disconnect(server.address, "/api/auth/login", &body, false).await;
     }
     // From the same client, so that it is queued after the others.
@@ -97,5 +98,5 @@ async fn queued_login_of_a_disconnected_client_is_not_hashed() {
 
     last.expect_status(200);
     let failed = server.database.count("auth_event WHERE type = 'login_failed'").await;
-    assert!(usize::try_from(failed).unwrap() < GONE / 2, "{failed}");
+    assert!(usize::try_from(failed).unwrap() < DISCONNECTED / 2, "{failed}");
 }

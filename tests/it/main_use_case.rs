@@ -39,11 +39,11 @@ async fn user_logs_in_refreshes_and_logs_out() {
     let logged_in = server.log_in("ADA@example.test", PASSWORD).await.expect_status(200).tokens();
     let refreshed = server.refresh(&logged_in.refresh_token).await.expect_status(200).tokens();
     let me = server.me(&refreshed.access_token).await;
-    let left = server.log_out(&refreshed.access_token).await;
+    let logged_out = server.log_out(&refreshed.access_token).await;
 
     assert_eq!(logged_in.user_id, signed_up.user_id);
     assert_eq!(me.expect_status(200).json()["email"], "ada@example.test");
-    assert_eq!(left.expect_status(200).json()["message"], "Logged out successfully");
+    assert_eq!(logged_out.expect_status(200).json()["message"], "Logged out successfully");
     let refused = server.refresh(&refreshed.refresh_token).await;
     let error = refused.expect_error(401, "INVALID_REFRESH_TOKEN");
     assert_eq!(error["error"]["message"], "Invalid refresh token");
