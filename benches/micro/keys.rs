@@ -57,7 +57,7 @@ impl Keys {
         let lifetime = config.tokens.access_token_life();
         let ring = Arc::clone(&storage.ring);
         Ok(Self {
-            issuer: Issuer::new(ISSUER.to_owned(), ISSUER.to_owned(), lifetime, ring),
+            issuer: Issuer::new(ISSUER.to_owned(), ISSUER, lifetime, ring),
             verifier: Verifier::new(ISSUER, ISSUER),
             refresh_tokens: RefreshTokens::new(storage.master.refresh_keys(None)?),
             storage,

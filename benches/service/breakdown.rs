@@ -47,7 +47,7 @@ impl Parts {
         let storage = runtime.block_on(Storage::open(&config, &Clock::System))?;
         let (url, lifetime) =
             ("http://localhost:8080".to_owned(), config.tokens.access_token_life());
-        let issuer = Issuer::new(url.clone(), url, lifetime, Arc::clone(&storage.ring));
+        let issuer = Issuer::new(url.clone(), &url, lifetime, Arc::clone(&storage.ring));
         let tokens = Arc::new(RefreshTokens::new(storage.master.refresh_keys(None)?));
         let origin = Origin::default();
         let presented = tokens.decode(&user.refresh_token);

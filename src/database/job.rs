@@ -187,7 +187,11 @@ fn root_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DbErr> {
 
 /// The code of a database error: an SQLSTATE, or an SQLite result code.
 pub(super) fn sql_state(error: &DbErr) -> Option<String> {
-    Some(driver_error(error)?.as_database_error()?.code()?.into_owned())
+    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
+        return None;
+    };
+    let RuntimeErr::SqlxError(cause) = cause else { return None };
+    Some(cause.as_database_error()?.code()?.into_owned())
 }
 
 /// SQLite's result code without its extended part; `None` for errors that are not SQLite's.
@@ -197,31 +201,23 @@ pub(super) fn sqlite_code(error: &DbErr) -> Option<u32> {
 
 /// Whether the connection failed rather than the statement.
 pub(super) fn is_connection_error(error: &DbErr) -> bool {
-    match driver_error(error) {
+    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
+        // A timeout while acquiring a connection means overload, not a broken connection.
+        return false;
+    };
+    let RuntimeErr::SqlxError(cause) = cause else { return false };
+    match &**cause {
         // Class 08: connection exceptions; 57P: operator intervention, such as a shutdown; 25P03:
         // the server ended an idle transaction.
-        Some(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             code.starts_with("08") || code.starts_with("57P") || code == "25P03"
         }),
-        Some(
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed,
-        ) => true,
-        // A timeout while acquiring a connection means overload, not a broken connection.
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
         _ => false,
-    }
-}
-
-fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
-    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
-        return None;
-    };
-    match cause {
-        RuntimeErr::SqlxError(cause) => Some(cause),
-        RuntimeErr::Internal(_) => None,
     }
 }
 

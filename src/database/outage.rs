@@ -12,6 +12,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Value};
 use uuid::Uuid;
 
+use crate::clock::Moment;
 use crate::database::sql;
 use crate::timestamp::Timestamp;
 
@@ -258,15 +259,26 @@ async fn record_overload(
     Ok(())
 }
 
-/// Records the instance's heartbeat, dated by the database's clock, which is the same for all.
+/// Records the instance's heartbeat, dated by the database's clock, which is the same for all; and
+/// an outage, if the `last` one is too long ago. Returns the commit counter, which it advances.
 pub(super) async fn send_heartbeat(
     txn: &impl ConnectionTrait,
     instance: Uuid,
-) -> Result<(), DbErr> {
+    last: Moment,
+    now: Timestamp,
+) -> Result<i64, DbErr> {
+    let away = last.elapsed();
+    if away > NOTICEABLE {
+        record(txn, instance, now.minus(away), Ended::Now, now).await?;
+        forget_old(txn, now).await?;
+    }
     let sql = "INSERT INTO instance (id, beat_at) \
                VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) \
                ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at";
-    sql::execute(txn, sql, [instance.into()]).await.map(drop)
+    sql::execute(txn, sql, [instance.into()]).await?;
+    // Last, because all instances wait for this row.
+    let sql = "UPDATE database_state SET commits = commits + 1 RETURNING commits";
+    Ok(sql::first(txn, sql, []).await?.unwrap_or(0))
 }
 
 /// Records that the instance has stopped cleanly: no response was lost.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
+use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -21,7 +21,6 @@ use crate::database::job::{
 };
 use crate::database::outage::{self, Ended, HEARTBEAT_INTERVAL, NOTICEABLE, Overload};
 use crate::database::pool::Pool;
-use crate::database::sql;
 use crate::timestamp::Timestamp;
 
 /// Maximum number of tries after serialization failures or broken connections.
@@ -209,7 +208,7 @@ impl PooledWriter {
     async fn send_heartbeat(&self, last: Moment) -> Result<i64, DbErr> {
         let instance = self.instance;
         let heartbeat = Submission::new(true, (), move |txn, now, ()| {
-            Box::pin(send_heartbeat(txn, instance, last, now))
+            Box::pin(outage::send_heartbeat(txn, instance, last, now))
         });
         self.run_without_timeout(heartbeat).await
     }
@@ -303,23 +302,6 @@ async fn try_to_record(writer: &PooledWriter, began: Timestamp, ended: Ended) ->
         Box::pin(outage::record(txn, instance, began, ended, now))
     });
     writer.run_without_timeout(recording).await
-}
-
-async fn send_heartbeat(
-    txn: &DatabaseTransaction,
-    instance: Uuid,
-    last: Moment,
-    now: Timestamp,
-) -> Result<i64, DbErr> {
-    let away = last.elapsed();
-    if away > NOTICEABLE {
-        outage::record(txn, instance, now.minus(away), Ended::Now, now).await?;
-        outage::forget_old(txn, now).await?;
-    }
-    outage::send_heartbeat(txn, instance).await?;
-    // Last, because all instances wait for this row.
-    let sql = "UPDATE database_state SET commits = commits + 1 RETURNING commits";
-    Ok(sql::first(txn, sql, []).await?.unwrap_or(0))
 }
 
 /// Why a transaction was not committed.

@@ -1,6 +1,6 @@
 //! Statements that the query builder cannot express: SQL text with bound values.
 
-use sea_orm::{ConnectionTrait, DbErr, Statement, TryGetableMany, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, TryGetableMany, Value};
 
 /// Executes a statement; returns how many rows it changed.
 pub(super) async fn execute(
@@ -28,7 +28,7 @@ pub(super) async fn all<T: TryGetableMany>(
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Vec<T>, DbErr> {
     let rows = connection.query_all_raw(statement(connection, sql, values)).await?;
-    rows.iter().map(|row| row.try_get_many_by_index()).collect()
+    rows.iter().map(QueryResult::try_get_many_by_index).collect()
 }
 
 fn statement(

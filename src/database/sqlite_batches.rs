@@ -140,11 +140,7 @@ impl Writer {
             let (mut jobs, mut closing) = (Vec::with_capacity(messages.len()), None);
             for message in messages.drain(..) {
                 match message {
-                    Message::Run(job, since) => {
-                        let now = self.clock.now();
-                        self.outages.extend(self.overload.notice(since.elapsed(), now));
-                        jobs.push(job);
-                    }
+                    Message::Run(job, since) => jobs.push(self.take(job, since)),
                     Message::Close(closed) => closing = Some(closed),
                 }
             }
@@ -176,6 +172,12 @@ impl Writer {
             self.outages.push((now.minus(pause), Ended::At(now)));
             self.last_seen = Moment::now();
         }
+    }
+
+    fn take(&mut self, job: Job, since: Instant) -> Job {
+        let now = self.clock.now();
+        self.outages.extend(self.overload.notice(since.elapsed(), now));
+        job
     }
 
     async fn commit_all(&mut self, jobs: Vec<Job>) {
@@ -269,13 +271,7 @@ impl Writer {
     }
 
     async fn try_commit(&mut self, jobs: &mut [Job], isolation: Isolation) -> Result<(), Failure> {
-        let txn = match self.connections.begin().await {
-            Ok(txn) => txn,
-            Err(error) => {
-                self.connections.discard_if_suspicious(&error).await;
-                return Err(Failure::Whole(error));
-            }
-        };
+        let txn = self.connections.begin().await.map_err(Failure::Whole)?;
         let count = match self.run_all(&txn, jobs, isolation).await {
             Ok(count) => count,
             Err(failure) => {

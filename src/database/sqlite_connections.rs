@@ -52,7 +52,11 @@ impl Connections {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        connection.begin_with_options(options).await
+        let begun = connection.begin_with_options(options).await;
+        if let Err(error) = &begun {
+            self.discard_if_suspicious(error).await;
+        }
+        begun
     }
 
     /// Whether the schema, as the transaction sees it, has the counters.
@@ -89,7 +93,7 @@ impl Connections {
     }
 
     /// Discards the connection after an error that leaves its state unknown.
-    pub(super) async fn discard_if_suspicious(&mut self, error: &DbErr) {
+    async fn discard_if_suspicious(&mut self, error: &DbErr) {
         if is_suspicious(error) {
             self.discard().await;
         }

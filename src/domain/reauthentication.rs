@@ -107,7 +107,7 @@ pub async fn change_password(
     replacement: Replacement<'_>,
     now: Timestamp,
 ) -> Result<(), ReauthenticationError> {
-    let once = async || {
+    let once = || async {
         let then = AfterMatch::Replace(replacement.password.clone());
         let (account, hash) =
             confirm(db, hasher, &confirmation, (then, "password_change"), now).await?;
@@ -142,7 +142,7 @@ pub async fn delete_account(
     confirmation: Confirmation<'_>,
     now: Timestamp,
 ) -> Result<(), ReauthenticationError> {
-    let once = async || {
+    let once = || async {
         let purpose = (AfterMatch::Nothing, "account_deletion");
         let (account, _) = confirm(db, hasher, &confirmation, purpose, now).await?;
         let (login, counted) = (confirmation.login, confirmation.admitted.counted());
@@ -213,10 +213,10 @@ async fn confirm(
 
 /// Runs `once`, a second time if the account changed during the first. Refunds an attempt that
 /// ended without a verdict.
-async fn conclude(
+async fn conclude<F: Future<Output = Result<(), ReauthenticationError>> + Send>(
     db: &Db,
     confirmation: &Confirmation<'_>,
-    once: impl AsyncFn() -> Result<(), ReauthenticationError>,
+    once: impl Fn() -> F,
 ) -> Result<(), ReauthenticationError> {
     let result = match once().await {
         Err(ReauthenticationError::Changed) => once().await,

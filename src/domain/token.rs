@@ -115,9 +115,9 @@ struct ClientClaims<'a> {
 impl Issuer {
     /// Creates an issuer whose tokens live for `life`.
     #[must_use]
-    pub fn new(iss: String, aud: String, life: Duration, ring: Arc<KeyRing>) -> Self {
+    pub fn new(iss: String, aud: &str, life: Duration, ring: Arc<KeyRing>) -> Self {
         let (header, plain_header) = (header_of(ACCESS_TOKEN), header_of(PLAIN));
-        let aud = [aud.as_str()].into_iter().collect();
+        let aud = [aud].into_iter().collect();
         Self { iss, aud, life, ring, header, typ_jwt: Vec::new(), plain_header }
     }
 

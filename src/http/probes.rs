@@ -10,9 +10,8 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::database::{self, SchemaError};
-use crate::domain::audit::Origin;
 use crate::http::app::App;
-use crate::http::origin::FORWARDED_FOR;
+use crate::http::origin::{self, FORWARDED_FOR};
 use crate::http::readiness::Finding;
 use crate::telemetry;
 
@@ -77,7 +76,8 @@ fn readiness(status: StatusCode, word: &str) -> Response {
 
 /// The address that the caller is limited by, to check the configuration of proxies.
 #[handler]
-pub(super) fn client_address(request: &Request, origin: Origin) -> Response {
+pub(super) fn client_address(request: &Request) -> Response {
+    let origin = origin::of(request);
     let address = origin.address.map(|address| address.to_string());
     let is_forwarded = origin.forwarded.is_some();
     let mut sent = request.headers().get_all(FORWARDED_FOR).iter();

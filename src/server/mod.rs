@@ -359,7 +359,7 @@ async fn assemble(
     let issuer_url = issuer_url.unwrap_or_else(|| format!("http://localhost:{}", address.port()));
     let audience = config.service.audience.clone().unwrap_or_else(|| issuer_url.clone());
     let life = config.tokens.access_token_life();
-    let issuer = Issuer::new(issuer_url.clone(), audience.clone(), life, Arc::clone(&ring))
+    let issuer = Issuer::new(issuer_url.clone(), &audience, life, Arc::clone(&ring))
         .with_typ_jwt(config.service.typ_jwt_audiences.clone());
     status::ensure_first_list(&db).await.map_err(ListError::from)?;
     // Migrations on a slow disk take longer than keys may be used without being read again.

@@ -106,20 +106,18 @@ impl Queue {
         drop(self.drained.wait_timeout_while(self.state(), limit, is_busy));
     }
 
-    fn report_losses(&self) {
+    /// Reports the lines that were lost since the last report. Returns `true` if there were any.
+    fn report_losses(&self) -> bool {
         let mut state = self.state();
         let lines = state.lost.saturating_sub(state.reported);
         let losses = Losses { lines, total: state.lost };
         state.reported = state.lost;
         drop(state);
-        if losses.lines > 0 {
+        let has_lost = losses.lines > 0;
+        if has_lost {
             (self.report)(losses);
         }
-    }
-
-    fn has_unreported(&self) -> bool {
-        let state = self.state();
-        state.lost > state.reported
+        has_lost
     }
 
     /// The next line; `None` if there is none for [`REPORT_PERIOD`] and lost lines are
@@ -183,9 +181,8 @@ impl<W: Write> Writer<W> {
                 self.queue.done_with(&line, is_working);
             }
             let is_due = self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_PERIOD);
-            if is_working && is_due && self.queue.has_unreported() {
+            if is_working && is_due && self.queue.report_losses() {
                 self.reported_at = Some(Instant::now());
-                self.queue.report_losses();
             }
         }
     }

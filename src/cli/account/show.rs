@@ -35,12 +35,11 @@ pub(in crate::cli) struct Show {
 impl Show {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let (db, email) = self.named.open().await?;
-        let shown = match administration::show(&db, &email, db.clock().now()).await {
-            Ok(shown) => print_account(shown).map(|()| Ok(())),
-            Err(error @ OperatorError::NoAccount) => Ok(Err(error)),
+        let found = match administration::show(&db, &email, db.clock().now()).await {
+            Ok(shown) => Ok(print_account(shown)?),
+            Err(error @ OperatorError::NoAccount) => Err(error),
             Err(error) => return Err(error.into()),
         };
-        let found = shown?;
         self.show_failures(&db, &email).await?;
         db.close().await;
         Ok(found?)

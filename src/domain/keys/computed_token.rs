@@ -78,8 +78,8 @@ impl ComputedTokens {
 
     /// Verifies that one of the keys made the token, in this context.
     #[must_use]
-    pub fn vouch(&self, content: TokenContent, context: &[u8]) -> bool {
-        let TokenContent { claims: mut message, mac, .. } = content;
+    pub fn vouch(&self, token: TokenContent, context: &[u8]) -> bool {
+        let TokenContent { claims: mut message, mac, .. } = token;
         message.extend_from_slice(context);
         self.keys.iter().any(|key| key.verify(&message, &mac))
     }

@@ -170,8 +170,8 @@ pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
     let mut resealed = Vec::new();
     let rows = db.read(|db| async move { Entity::find().all(&db).await }).await?;
     for row in rows {
-        let sealed = sealer.seal(&opened(sealer, &row)?)?;
-        resealed.push((row.kid, sealed));
+        let jwk = opened(sealer, &row)?;
+        resealed.push((row.kid, sealer.seal(&jwk)?));
     }
     let count = resealed.len();
     db.write(resealed, move |txn, _, resealed| {

@@ -26,6 +26,14 @@ const MAX_HINT: usize = 320;
 /// The values of `prompt` (OpenID Connect Core 1.0 §3.1.2.1, Initiating User Registration 1.0).
 pub const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
 
+/// The redirect URI of a request, if it is registered for the client. Otherwise nothing may be sent
+/// to it, not even an error (RFC 6749 §4.1.2.1).
+#[must_use]
+pub fn redirect_uri<'p>(client: &Client, params: &'p Params) -> Option<&'p str> {
+    let presented = params.get("redirect_uri")?;
+    entitlement::has_redirect_uri(client, presented).then_some(presented)
+}
+
 /// Validates a request except for its client and redirect URI.
 ///
 /// # Errors

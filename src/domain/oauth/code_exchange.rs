@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
-use crate::database::{self, Db};
+use crate::database;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::granted::{ClientGrant, Granted, StatusEntry};
 use crate::domain::id;
@@ -212,7 +212,7 @@ fn left_of(code: Model, shown: &Presented) -> Option<Model> {
         && !scope.is_empty()
         && !audience.is_empty();
     let claims = claims::stored(entitlement::claims(client, &scope, code.claims.as_ref()));
-    is_good.then(|| Model { scope, audience, claims, ..code })
+    is_good.then_some(Model { scope, audience, claims, ..code })
 }
 
 /// A session without refresh tokens lives as long as the browser's, so that its client can be

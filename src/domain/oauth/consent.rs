@@ -32,6 +32,17 @@ use crate::timestamp::Timestamp;
 /// Maximum number of consents listed. There is at most one per client that asks for consent.
 const SHOWN: u64 = 1000;
 
+/// The access that a client requests: the scope at each audience, and single claims in addition.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestedAccess<'a> {
+    /// The client.
+    pub client: &'a Client,
+    /// The issuer, which determines the audience of a client without audiences.
+    pub issuer: &'a str,
+    /// Its request.
+    pub request: &'a AuthorizationRequest,
+}
+
 /// The access that a user allowed a client.
 #[derive(Debug, Clone)]
 pub struct Consent {
@@ -68,10 +79,9 @@ pub enum ConsentError {
 pub async fn covers(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
-    client: &Client,
-    issuer: &str,
-    request: &AuthorizationRequest,
+    requested: RequestedAccess<'_>,
 ) -> Result<bool, DbErr> {
+    let RequestedAccess { client, issuer, request } = requested;
     let AuthorizationRequest { scope, audience, .. } = request;
     let row = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
     let Some(row) = row else { return Ok(false) };
@@ -91,12 +101,11 @@ pub async fn covers(
 pub async fn remember(
     txn: &impl ConnectionTrait,
     browser: &Browser,
-    client: &Client,
-    issuer: &str,
-    request: &AuthorizationRequest,
+    requested: RequestedAccess<'_>,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
+    let RequestedAccess { client, issuer, request } = requested;
     let AuthorizationRequest { scope, audience, .. } = request;
     let claims = beside(scope, &request.claims);
     let account_id = browser.account.id;

@@ -8,7 +8,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorization_request::{ErrorCode, NOT_LOGGED_IN, Reason, invalid};
 use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::code;
-use crate::domain::oauth::consent;
+use crate::domain::oauth::consent::{self, RequestedAccess};
 use crate::domain::oauth::pending_authorization::{FlowError, Pending, StoredIn};
 use crate::domain::oauth::secret::Secret;
 use crate::domain::session;
@@ -202,15 +202,14 @@ async fn grant_in(
     if !client_row::Entity::lock_registered(txn, &client.id).await? {
         return Ok(Some(Step::Refuse(VOID)));
     }
+    let requested = RequestedAccess { client, issuer, request };
     session::lock_account(txn, account_id).await?;
     // Checked again: the login may have ended before the account was locked.
     let login = session_row::Entity::find_by_id(browser.session.id);
     if login.filter(session_row::Entity::live(now)).one(txn).await?.is_none() {
         return Ok(Some(Step::LogIn));
     }
-    if *ground == Ground::Remembered
-        && !consent::covers(txn, account_id, client, issuer, request).await?
-    {
+    if *ground == Ground::Remembered && !consent::covers(txn, account_id, requested).await? {
         return Ok(Some(Step::Consent));
     }
     if let StoredIn::Row(digest) = stored_in {
@@ -223,7 +222,7 @@ async fn grant_in(
         code::void_unused(txn, account_id, request, now).await?;
     }
     if *ground == Ground::Asked {
-        consent::remember(txn, browser, client, issuer, request, origin, now).await?;
+        consent::remember(txn, browser, requested, origin, now).await?;
     }
     code::insert(txn, code_digest.clone(), request, browser, origin, now).await?;
     Ok(None)

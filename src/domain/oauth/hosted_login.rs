@@ -47,7 +47,7 @@ pub async fn log_in(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let once = async || {
+    let once = || async {
         let mut checked = session::check(db, hasher, entries, &attempt, settings, now).await?;
         checked.session = checked.session.in_browser(entrance.cookie.clone());
         db.write((checked, entrance.clone()), |txn, now, (checked, entrance)| {

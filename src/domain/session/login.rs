@@ -73,7 +73,7 @@ pub async fn log_in(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let once = async || {
+    let once = || async {
         let checked = check(db, hasher, entries, &attempt, settings, now).await?;
         db.write(checked, |txn, now, checked| Box::pin(begin(txn, checked, now))).await
     };
@@ -159,10 +159,10 @@ async fn refuse(
 ///
 /// # Errors
 /// Those of `once`.
-pub async fn conclude(
+pub async fn conclude<F: Future<Output = Result<Granted, LogInError>> + Send>(
     db: &Db,
     attempt: &LogIn<'_>,
-    once: impl AsyncFn() -> Result<Granted, LogInError>,
+    once: impl Fn() -> F,
 ) -> Result<Granted, LogInError> {
     let result = match once().await {
         Err(LogInError::Changed) => once().await,

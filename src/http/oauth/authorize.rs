@@ -5,7 +5,7 @@ use poem::{Request, Response};
 use url::form_urlencoded;
 
 use crate::domain::oauth::authorize;
-use crate::domain::oauth::client::{self, Client, entitlement};
+use crate::domain::oauth::client::{self, Client};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pending_authorization::{Pending, StoredIn};
 use crate::http::app::App;
@@ -24,7 +24,9 @@ const MAX_QUERY: usize = 7 * 1024;
 /// The steps of an authorization request, in their order. An error is a page until the redirect URI
 /// is known to be the client's, and then a response to the client.
 pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
-    speculation::refuse(&request)?;
+    if let Some(refused) = speculation::refused(&request) {
+        return Err(refused);
+    }
     let app = app_of(&request).map_err(message::error)?;
     // Before any database query.
     let admitted = app.limits.admit_refresh(&origin::of(&request));
@@ -32,9 +34,10 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     let query = query_of(&mut request).await.map_err(unreadable)?;
     let params = form::decode(&query).map_err(unreadable)?;
     let client = registered_client(&app, &params).await?;
-    let redirect_uri = registered_redirect_uri(&client, &params)?;
+    let redirect_uri = authorize::redirect_uri(&client, &params)
+        .ok_or_else(|| message::bad_request(message::NOT_REGISTERED))?;
     if request.method() == Method::POST && !app.cookie.is_in(&request) {
-        return resend_as_query(&query);
+        return Ok(resend_as_query(&query));
     }
     let asked = authorize::check(&client, redirect_uri, &params, &app.issuer)
         .map_err(|refusal| authorization_response::refusal(&app, &refusal))?;
@@ -77,18 +80,11 @@ async fn registered_client(app: &App, params: &Params) -> Result<Client, Respons
     found.ok_or_else(|| message::bad_request(message::UNKNOWN_CLIENT))
 }
 
-/// If it is not registered for the client, nothing may be sent to it, not even an error.
-fn registered_redirect_uri<'p>(client: &Client, params: &'p Params) -> Result<&'p str, Response> {
-    let uri = params.get("redirect_uri");
-    let uri = uri.filter(|uri| entitlement::has_redirect_uri(client, uri));
-    uri.ok_or_else(|| message::bad_request(message::NOT_REGISTERED))
-}
-
 /// Redirects a form of another site. Browsers omit our cookie from a cross-site form post, and send
 /// it after a redirect. Setting another cookie here would log the user out.
-fn resend_as_query(query: &str) -> Result<Response, Response> {
+fn resend_as_query(query: &str) -> Response {
     if query.len() > MAX_QUERY {
-        return Err(message::bad_request("the request is too long for a cross-site request"));
+        return message::bad_request("the request is too long for a cross-site request");
     }
-    Ok(see_other(&format!("../oauth2/authorize?{query}")))
+    see_other(&format!("../oauth2/authorize?{query}"))
 }

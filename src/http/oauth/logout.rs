@@ -25,7 +25,9 @@ use crate::http::pages::{logout as logout_page, message};
 use crate::http::redirect::see_other;
 
 pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
-    speculation::refuse(&request)?;
+    if let Some(refused) = speculation::refused(&request) {
+        return Err(refused);
+    }
     let app = app_of(&request).map_err(message::error)?;
     let admitted = app.limits.admit_change(&origin::of(&request));
     admitted.map_err(|refused| message::limited(&refused))?;

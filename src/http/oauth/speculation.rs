@@ -7,16 +7,15 @@ use poem::{Request, Response};
 
 /// Rejects a prefetch request. The browser discards the response, and requests the page again when
 /// the user opens it.
-pub(super) fn refuse(request: &Request) -> Result<(), Response> {
+pub(super) fn refused(request: &Request) -> Option<Response> {
     let is_prefetch = |name| {
         let value = request.headers().get(name).and_then(|value| value.to_str().ok());
         value.is_some_and(|value| value.to_ascii_lowercase().contains("prefetch"))
     };
-    if !["sec-purpose", "purpose", "x-moz"].into_iter().any(is_prefetch) {
-        return Ok(());
-    }
-    Err(Response::builder()
-        .status(StatusCode::SERVICE_UNAVAILABLE)
-        .header(header::CACHE_CONTROL, "no-store")
-        .finish())
+    ["sec-purpose", "purpose", "x-moz"].into_iter().any(is_prefetch).then(|| {
+        Response::builder()
+            .status(StatusCode::SERVICE_UNAVAILABLE)
+            .header(header::CACHE_CONTROL, "no-store")
+            .finish()
+    })
 }

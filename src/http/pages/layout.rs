@@ -24,15 +24,15 @@ const TRANSPORT: &str = "max-age=31536000";
 /// A page without its layout.
 #[derive(Clone, Default)]
 pub(super) struct Page {
-    title: String,
+    pub(super) title: String,
     /// HTML, escaped.
-    main: String,
+    pub(super) main: String,
     /// Whether it needs a wide layout.
     pub(super) is_wide: bool,
     /// Whether a script submits its form.
     pub(super) has_script: bool,
     /// The destinations of its forms apart from this origin, as CSP sources (CSP 3 §2.3.1).
-    form_targets: String,
+    pub(super) form_targets: String,
 }
 
 impl Page {

@@ -145,7 +145,8 @@ pub(super) fn stale(visitor: &Visitor) -> Response {
 
 /// The error page for a failed flow: nothing was granted.
 pub(in crate::http) fn failed(cause: impl Into<FlowError>) -> Response {
-    unavailable(&cause.into())
+    let cause: FlowError = cause.into();
+    unavailable(&cause)
 }
 
 /// The error of a request whose client is not or no longer registered.

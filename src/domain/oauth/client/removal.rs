@@ -44,9 +44,8 @@ pub async fn delete(db: &Db, id: &str) -> Result<(), ClientError> {
     for _ in 0..TRIES {
         end_sessions(db, id).await?;
         delete_what_refers_to(db, id).await?;
-        let id = id.to_owned();
-        let deleted =
-            db.without_timeout().write(id, |txn, now, id| Box::pin(delete_in(txn, id, now)));
+        let (id, db) = (id.to_owned(), db.without_timeout());
+        let deleted = db.write(id, |txn, now, id| Box::pin(delete_in(txn, id, now)));
         match deleted.await {
             Err(ClientError::Busy(_)) => tokio::time::sleep(PAUSE).await,
             result => return result,
