@@ -42,10 +42,8 @@ pub(crate) fn compare(run: &Run, against: &Path) -> anyhow::Result<()> {
         for part in [Part::Jwks, Part::Refresh, Part::Login, Part::Storm] {
             if run.measures(part) {
                 in_turns(&mut builds, round, |build| build.measure_service(part))?;
-                let [this, other] = builds.each_mut().map(Bench::take_rows);
-                for row in compared.iter_mut().filter(|it| it.part == part) {
-                    row.add((row.row)(&this), (row.row)(&other));
-                }
+                let rows = builds.each_mut().map(Bench::take_rows);
+                compared.iter_mut().filter(|it| it.part == part).for_each(|it| it.add(&rows));
             }
         }
         for (build, times) in builds.iter().zip(&mut starts) {
@@ -91,7 +89,9 @@ fn rows() -> Vec<Compared> {
 }
 
 impl Compared {
-    fn add(&mut self, this: &Row, other: &Row) {
+    /// Adds the results of a round, of this build and the other one.
+    fn add(&mut self, rows: &[Rows; 2]) {
+        let [this, other] = rows.each_ref().map(self.row);
         for (rates, row) in self.rates.iter_mut().zip([this, other]) {
             rates.push(row.rate.median());
         }

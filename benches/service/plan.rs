@@ -174,12 +174,7 @@ impl<'a> Bench<'a> {
     fn round(&mut self, round: usize, parts: &Parts) -> anyhow::Result<()> {
         for part in [Part::Jwks, Part::Refresh, Part::Login] {
             if self.run.measures(part) {
-                for turn in turns(round) {
-                    match turn {
-                        Turn::Limit => self.measure_limit(part, parts)?,
-                        Turn::Service => self.measure_service(part)?,
-                    }
-                }
+                self.measure(part, round, parts)?;
             }
         }
         if self.run.measures(Part::Storm) {
@@ -191,6 +186,17 @@ impl<'a> Bench<'a> {
         // Not part of a full run. The results serve to choose the server's built-in priority.
         if self.run.only == Some(Part::Priority) {
             self.priorities.round(&self.server, &mut self.users, self.unit)?;
+        }
+        Ok(())
+    }
+
+    /// Measures the limit and the service, in alternating order.
+    fn measure(&mut self, part: Part, round: usize, parts: &Parts) -> anyhow::Result<()> {
+        for turn in turns(round) {
+            match turn {
+                Turn::Limit => self.measure_limit(part, parts)?,
+                Turn::Service => self.measure_service(part)?,
+            }
         }
         Ok(())
     }
