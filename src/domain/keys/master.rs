@@ -43,23 +43,16 @@ fn is_exposed(mode: u32, owner: u32, user: u32) -> bool {
 pub enum MasterKeyError {
     /// There are signing keys, so there was a master key.
     #[error(
-        "the master key file {} is missing, but the database holds keys sealed with it; restore \
-         the file from its backup, or name it with SIGNET_MASTER_KEY_FILE. No new key was made",
-        .0.display()
+        "the master key file {0} is missing, but the database holds keys sealed with it; restore \
+         the file from its backup, or name it with SIGNET_MASTER_KEY_FILE. No new key was made"
     )]
     Missing(PathBuf),
     /// Other users of this host could read it.
-    #[error(
-        "the master key file {} can be read by other users of this host; run: chmod 600 {}",
-        .0.display(),
-        .0.display()
-    )]
+    #[error("the master key file {0} can be read by other users of this host; run: chmod 600 {0}")]
     Exposed(PathBuf),
     /// Its owner could replace it, or let others read it, at any time.
     #[error(
-        "the master key file {} belongs to another user of this host; run: chown {user} {}",
-        file.display(),
-        file.display()
+        "the master key file {file} belongs to another user of this host; run: chown {user} {file}"
     )]
     Foreign {
         /// The file.
@@ -68,10 +61,10 @@ pub enum MasterKeyError {
         user: u32,
     },
     /// It is a directory, a pipe, a socket or a device.
-    #[error("the master key file {} is not a regular file", .0.display())]
+    #[error("the master key file {0} is not a regular file")]
     NotAFile(PathBuf),
     /// It cannot be read.
-    #[error("cannot read the master key file {}: {source}", file.display())]
+    #[error("cannot read the master key file {file}: {source}")]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -80,9 +73,8 @@ pub enum MasterKeyError {
     },
     /// A line is not a key.
     #[error(
-        "the master key file {} is damaged: line {line} is not 32 bytes in base64url; restore the \
-         file from its backup",
-        file.display()
+        "the master key file {file} is damaged: line {line} is not 32 bytes in base64url; restore \
+         the file from its backup"
     )]
     Damaged {
         /// The file.
@@ -91,7 +83,7 @@ pub enum MasterKeyError {
         line: usize,
     },
     /// It cannot be created.
-    #[error("cannot make the master key file {}: {source}", file.display())]
+    #[error("cannot make the master key file {file}: {source}")]
     Unwritable {
         /// The file.
         file: PathBuf,

@@ -21,7 +21,7 @@ use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::claims::{beside, is_opened};
 use crate::domain::oauth::client::metadata::is_client_id;
 use crate::domain::session;
-use crate::domain::session::listing::{self, Login};
+use crate::domain::session::listing::{self, Login, SelfServiceError};
 use crate::entity::client::{self as client_row, Model as Client, Texts};
 use crate::entity::consent::{ActiveModel, Column, Entity, Model, ScopesByAudience};
 use crate::entity::session::{self as session_row, EndReason};
@@ -54,20 +54,6 @@ pub struct Consent {
     pub claims: Vec<String>,
     /// When the user last gave it.
     pub granted_at: Timestamp,
-}
-
-/// Why consents could not be listed or withdrawn.
-#[derive(Debug, thiserror::Error)]
-pub enum ConsentError {
-    /// The session of the request has ended, or its account is disabled.
-    #[error("the session has ended")]
-    NotLoggedIn,
-    /// There is no consent, or the client is registered with `consent = "skip"` and needs none.
-    #[error("there is no such consent")]
-    NotFound,
-    /// The database refused or failed.
-    #[error("the consents could not be read or withdrawn")]
-    Database(#[from] DbErr),
 }
 
 /// Whether earlier consents cover a request: the scope at each audience, and each single claim, by name or
@@ -186,16 +172,16 @@ pub async fn list(db: &Db, account_id: Uuid, issuer: &str) -> Result<Vec<Consent
 /// Like [`list`], for the account of a JSON API session.
 ///
 /// # Errors
-/// [`ConsentError::NotLoggedIn`], or a database error.
+/// [`SelfServiceError::NotLoggedIn`], or a database error.
 pub async fn list_for(
     db: &Db,
     login: Login,
     issuer: &str,
     now: Timestamp,
-) -> Result<Vec<Consent>, ConsentError> {
+) -> Result<Vec<Consent>, SelfServiceError> {
     let Login { account_id, session_id } = login;
     let account = session::account_of_live(db, session_id, account_id, now).await?;
-    let account = account.ok_or(ConsentError::NotLoggedIn)?;
+    let account = account.ok_or(SelfServiceError::NotLoggedIn)?;
     Ok(list(db, account.id, issuer).await?)
 }
 
@@ -203,15 +189,15 @@ pub async fn list_for(
 /// `offline_access` included, and voids codes and pending requests.
 ///
 /// # Errors
-/// See [`ConsentError`]; nothing has changed then.
+/// See [`SelfServiceError`]; nothing has changed then.
 pub async fn withdraw(
     db: &Db,
     login: Login,
     client_id: &str,
     origin: &Origin,
-) -> Result<(), ConsentError> {
+) -> Result<(), SelfServiceError> {
     if !is_client_id(client_id) {
-        return Err(ConsentError::NotFound);
+        return Err(SelfServiceError::NotFound);
     }
     let (client_id, origin) = (client_id.to_owned(), origin.clone());
     db.write((client_id, origin), move |txn, now, (client_id, origin)| {
@@ -228,15 +214,15 @@ async fn withdraw_in(
     client_id: &str,
     origin: &Origin,
     now: Timestamp,
-) -> Result<(), ConsentError> {
-    listing::lock_own_session(txn, login, now).await?.ok_or(ConsentError::NotLoggedIn)?;
+) -> Result<(), SelfServiceError> {
+    listing::lock_own_session(txn, login, now).await?.ok_or(SelfServiceError::NotLoggedIn)?;
     let Login { account_id, session_id } = login;
     let found = Entity::find_by_id((account_id, client_id.to_owned()))
         .find_also_related(client_row::Entity)
         .filter(client_row::Entity::asks())
         .one(txn)
         .await?;
-    let (row, _) = found.ok_or(ConsentError::NotFound)?;
+    let (row, _) = found.ok_or(SelfServiceError::NotFound)?;
     session::end_of_client(txn, account_id, client_id, EndReason::Revoked, now).await?;
     void(txn, account_id, client_id, now).await?;
     Entity::delete_by_id((account_id, client_id.to_owned())).exec(txn).await?;

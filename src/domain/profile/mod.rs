@@ -11,7 +11,7 @@ use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::profile::claim::{ADDRESS, CLAIMS, ClaimError, Rule};
 use crate::domain::session::FIRST_PARTY_CLIENT;
-use crate::domain::session::listing::{self, Login};
+use crate::domain::session::listing::{self, Login, SelfServiceError};
 use crate::entity::account::{self, Column, EmailClaims};
 use crate::timestamp::Timestamp;
 
@@ -32,17 +32,6 @@ pub struct InvalidClaim {
     pub name: String,
     /// The rule that it breaks.
     pub error: ClaimError,
-}
-
-/// Why a profile was not updated.
-#[derive(Debug, thiserror::Error)]
-pub enum ProfileError {
-    /// The session of the request has ended, or its account is disabled.
-    #[error("the session has ended")]
-    NotLoggedIn,
-    /// The database refused or failed.
-    #[error("the profile could not be stored")]
-    Database(#[from] DbErr),
 }
 
 impl ProfilePatch {
@@ -105,18 +94,18 @@ impl Profile {
 /// Updates the profile of the account of `login`. A patch that changes nothing is not recorded.
 ///
 /// # Errors
-/// See [`ProfileError`]; nothing has changed then.
+/// [`SelfServiceError::NotLoggedIn`], or a database error; nothing has changed then.
 pub async fn update(
     db: &Db,
     login: Login,
     patch: ProfilePatch,
     origin: &Origin,
-) -> Result<account::Model, ProfileError> {
+) -> Result<account::Model, SelfServiceError> {
     let origin = origin.clone();
     db.write((patch, origin), move |txn, now, (patch, origin)| {
         Box::pin(async move {
             let account = listing::lock_own_session(txn, login, now).await?;
-            let mut account = account.ok_or(ProfileError::NotLoggedIn)?;
+            let mut account = account.ok_or(SelfServiceError::NotLoggedIn)?;
             let before = Profile::of(&account);
             let after = before.patched(patch);
             let changed = before.differences(&after);

@@ -29,18 +29,19 @@ pub struct Login {
     pub session_id: Uuid,
 }
 
-/// Why sessions could not be listed or ended.
+/// Why what belongs to the account of a session could not be read or changed.
 #[derive(Debug, thiserror::Error)]
-pub enum LoginsError {
+pub enum SelfServiceError {
     /// The session of the request has ended, or its account is disabled.
     #[error("the session has ended")]
     NotLoggedIn,
-    /// The session to end is not live or belongs to another account. One variant on purpose, so
-    /// that callers learn nothing about the sessions of others.
-    #[error("there is no such session")]
+    /// The session to end is not live or belongs to another account: one variant on purpose, so
+    /// that callers learn nothing about the sessions of others. Or there is no such consent, or the
+    /// client is registered with `consent = "skip"` and needs none.
+    #[error("there is no such session or consent")]
     NotFound,
     /// The database refused or failed.
-    #[error("the sessions could not be read or ended")]
+    #[error("the data of the account could not be read or changed")]
     Database(#[from] DbErr),
 }
 
@@ -48,12 +49,12 @@ pub enum LoginsError {
 /// most a hundred.
 ///
 /// # Errors
-/// [`LoginsError::NotLoggedIn`], or a database error.
+/// [`SelfServiceError::NotLoggedIn`], or a database error.
 pub async fn list(
     db: &Db,
     login: Login,
     now: Timestamp,
-) -> Result<Vec<session_row::Model>, LoginsError> {
+) -> Result<Vec<session_row::Model>, SelfServiceError> {
     let live = session_row::Entity::find()
         .join(JoinType::InnerJoin, session_row::Relation::Account.def())
         .filter(account::Column::DisabledAt.is_null())
@@ -64,32 +65,32 @@ pub async fn list(
     let sessions = db.read(|db| async move { live.all(&db).await }).await?;
     match sessions.first() {
         Some(first) if first.id == login.session_id => Ok(sessions),
-        _ => Err(LoginsError::NotLoggedIn),
+        _ => Err(SelfServiceError::NotLoggedIn),
     }
 }
 
 /// Ends one session of the account, possibly the session of the request.
 ///
 /// # Errors
-/// See [`LoginsError`]; no session has ended then.
+/// See [`SelfServiceError`]; no session has ended then.
 pub async fn end_one(
     db: &Db,
     login: Login,
     session_id: Uuid,
     origin: &Origin,
-) -> Result<(), LoginsError> {
+) -> Result<(), SelfServiceError> {
     let origin = origin.clone();
     db.urgent()
         .write(origin, move |txn, now, origin| {
             Box::pin(async move {
-                lock_own_session(txn, login, now).await?.ok_or(LoginsError::NotLoggedIn)?;
+                lock_own_session(txn, login, now).await?.ok_or(SelfServiceError::NotLoggedIn)?;
                 let session = session_row::Entity::find_by_id(session_id)
                     .filter(Column::AccountId.eq(login.account_id))
                     .one(txn)
                     .await?
-                    .ok_or(LoginsError::NotFound)?;
+                    .ok_or(SelfServiceError::NotFound)?;
                 if !session::end(txn, session_id, EndReason::Revoked, now).await? {
-                    return Err(LoginsError::NotFound);
+                    return Err(SelfServiceError::NotFound);
                 }
                 Event::new(Kind::SessionRevoked)
                     .session(login.account_id, session_id, &session.client_id)
@@ -106,15 +107,15 @@ pub async fn end_one(
 /// Ends all sessions of the account except that of the request. Succeeds if there are no others.
 ///
 /// # Errors
-/// [`LoginsError::NotLoggedIn`], or a database error; no session has ended then.
-pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), LoginsError> {
+/// [`SelfServiceError::NotLoggedIn`], or a database error; no session has ended then.
+pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), SelfServiceError> {
     let origin = origin.clone();
     db.urgent()
         .write(origin, move |txn, now, origin| {
             Box::pin(async move {
                 let Login { account_id, session_id } = login;
                 let switch = KillSwitch::lock(txn, account_id).await?;
-                lock_own_session(txn, login, now).await?.ok_or(LoginsError::NotLoggedIn)?;
+                lock_own_session(txn, login, now).await?.ok_or(SelfServiceError::NotLoggedIn)?;
                 let reason = EndReason::Revoked;
                 if switch.end_all(txn, Some(session_id), reason, now).await?.has_ended_any {
                     Event::new(Kind::SessionRevoked)

@@ -20,6 +20,7 @@ pub async fn purge_ended(db: &Db, retention: Duration) -> Result<Purged, PurgeEr
 /// Deletes sessions whose absolute lifetime ended longer than `retention` ago. Sessions that only
 /// reached their idle timeout stay: a login on the hosted pages is looked up as long as client
 /// sessions opened through it live.
+///
 /// # Errors
 /// If the database refuses.
 pub async fn purge_expired(db: &Db, retention: Duration) -> Result<Purged, PurgeError> {

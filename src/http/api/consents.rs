@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::domain::audit::Origin;
 use crate::domain::oauth::consent;
+use crate::domain::session::listing::SelfServiceError;
 use crate::http::api::Tag;
 use crate::http::api::failures::failures;
 use crate::http::app::App;
@@ -53,7 +54,11 @@ impl ConsentsApi {
         client_id: Path<String>,
     ) -> Result<Withdrawn, WithdrawFailure> {
         app.limits.admit_change(&origin)?;
-        consent::withdraw(&app.db, login, &client_id, &origin).await?;
+        let withdrawn = consent::withdraw(&app.db, login, &client_id, &origin).await;
+        withdrawn.map_err(|error| match error {
+            SelfServiceError::NotFound => Problem::no_such_consent(),
+            error => error.into(),
+        })?;
         Ok(Withdrawn::Done)
     }
 }

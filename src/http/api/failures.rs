@@ -7,14 +7,12 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses};
 
 use crate::domain::account::SignUpError;
 use crate::domain::attempt_limit::AttemptError;
-use crate::domain::oauth::consent::ConsentError;
 use crate::domain::password::Weakness;
 use crate::domain::password_reset::ResetError;
-use crate::domain::profile::ProfileError;
 use crate::domain::reauthentication::ReauthenticationError;
 use crate::domain::refresh::RefreshError;
 use crate::domain::session::LogInError;
-use crate::domain::session::listing::LoginsError;
+use crate::domain::session::listing::SelfServiceError;
 use crate::domain::token::SigningError;
 use crate::http::error::{FieldProblem, Problem};
 
@@ -146,31 +144,12 @@ impl From<ResetError> for Problem {
     }
 }
 
-impl From<LoginsError> for Problem {
-    fn from(error: LoginsError) -> Self {
+impl From<SelfServiceError> for Problem {
+    fn from(error: SelfServiceError) -> Self {
         match error {
-            LoginsError::NotLoggedIn => Self::invalid_token(),
-            LoginsError::NotFound => Self::no_such_session(),
-            LoginsError::Database(_) => Self::failed(&error),
-        }
-    }
-}
-
-impl From<ConsentError> for Problem {
-    fn from(error: ConsentError) -> Self {
-        match error {
-            ConsentError::NotLoggedIn => Self::invalid_token(),
-            ConsentError::NotFound => Self::no_such_consent(),
-            ConsentError::Database(_) => Self::failed(&error),
-        }
-    }
-}
-
-impl From<ProfileError> for Problem {
-    fn from(error: ProfileError) -> Self {
-        match error {
-            ProfileError::NotLoggedIn => Self::invalid_token(),
-            ProfileError::Database(_) => Self::failed(&error),
+            SelfServiceError::NotLoggedIn => Self::invalid_token(),
+            SelfServiceError::NotFound => Self::no_such_session(),
+            SelfServiceError::Database(_) => Self::failed(&error),
         }
     }
 }

@@ -4,12 +4,12 @@ use askama::Template;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
-use crate::domain::oauth::browser_session;
-use crate::domain::oauth::browser_session::Browser;
+use crate::domain::audit::Origin;
+use crate::domain::oauth::browser_session::{self, Browser};
 use crate::domain::oauth::client;
-use crate::domain::oauth::consent::{self, Consent, ConsentError};
+use crate::domain::oauth::consent::{self, Consent};
 use crate::domain::session::FIRST_PARTY_CLIENT;
-use crate::domain::session::listing::{self, Login, LoginsError};
+use crate::domain::session::listing::{self, Login, SelfServiceError};
 use crate::http::origin;
 use crate::http::pages::consent_text::{self, Permission};
 use crate::http::pages::layout::Page;
@@ -72,48 +72,40 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
         return Err(stale(&call.visitor));
     }
     if call.is_post() {
-        let admitted = call.app.limits.admit_change(&origin::of(&call.request));
-        admitted.map_err(|refused| limited(&refused))?;
-        return match call.params.get("withdraw") {
-            Some(client_id) => withdraw(&call, browser, client_id).await,
-            None => end(&call, browser).await,
+        let (db, origin) = (&call.app.db, origin::of(&call.request));
+        call.app.limits.admit_change(&origin).map_err(|refused| limited(&refused))?;
+        let Some(client_id) = call.params.get("withdraw") else {
+            return end(&call, browser, &origin).await;
         };
+        let withdrawn = consent::withdraw(db, login_of(browser), client_id, &origin).await;
+        return Ok(changed(&call, withdrawn, "account?done=withdraw"));
     }
     show(&call, browser).await
 }
 
-async fn end(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {
+async fn end(call: &PageRequest, browser: &Browser, origin: &Origin) -> Result<Response, Response> {
     let app = &call.app;
-    let origin = origin::of(&call.request);
     let wanted = call.params.get("end").unwrap_or_default();
     if wanted == "all" {
-        browser_session::end_everywhere(&app.db, browser, &origin).await.map_err(failed)?;
+        browser_session::end_everywhere(&app.db, browser, origin).await.map_err(failed)?;
         return Ok(app.cookie.remove(leave("", None)));
     }
     let id = wanted.parse().map_err(|_| stale(&call.visitor))?;
-    match listing::end_one(&app.db, login_of(browser), id, &origin).await {
-        // Submitted twice, or from two tabs: already done.
-        Ok(()) | Err(LoginsError::NotFound) => Ok(see_other("account?done=end")),
-        Err(LoginsError::NotLoggedIn) => Ok(call.redirect_to_page("login")),
-        Err(LoginsError::Database(error)) => Err(failed(error)),
-    }
+    let ended = listing::end_one(&app.db, login_of(browser), id, origin).await;
+    Ok(changed(call, ended, "account?done=end"))
 }
 
 fn login_of(browser: &Browser) -> Login {
     Login { account_id: browser.account.id, session_id: browser.session.id }
 }
 
-async fn withdraw(
-    call: &PageRequest,
-    browser: &Browser,
-    client_id: &str,
-) -> Result<Response, Response> {
-    let origin = origin::of(&call.request);
-    match consent::withdraw(&call.app.db, login_of(browser), client_id, &origin).await {
+/// The response to a form that ended or withdrew something.
+fn changed(call: &PageRequest, result: Result<(), SelfServiceError>, done: &str) -> Response {
+    match result {
         // Submitted twice, or from two tabs: already done.
-        Ok(()) | Err(ConsentError::NotFound) => Ok(see_other("account?done=withdraw")),
-        Err(ConsentError::NotLoggedIn) => Ok(call.redirect_to_page("login")),
-        Err(ConsentError::Database(error)) => Err(failed(error)),
+        Ok(()) | Err(SelfServiceError::NotFound) => see_other(done),
+        Err(SelfServiceError::NotLoggedIn) => call.redirect_to_page("login"),
+        Err(SelfServiceError::Database(error)) => failed(error),
     }
 }
 
@@ -121,7 +113,7 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
     let db = &call.app.db;
     let sessions = match listing::list(db, login_of(browser), call.app.clock.now()).await {
         Ok(sessions) => sessions,
-        Err(LoginsError::Database(error)) => return Err(failed(error)),
+        Err(SelfServiceError::Database(error)) => return Err(failed(error)),
         Err(_) => return Ok(call.redirect_to_page("login")),
     };
     let ids = sessions.iter().map(|session| session.client_id.clone()).collect();
