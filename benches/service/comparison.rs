@@ -36,7 +36,6 @@ pub(crate) fn compare(run: &Run, against: &Path) -> anyhow::Result<()> {
     }
     let mut compared = rows();
     compared.retain(|it| run.measures(it.part));
-    let mut starts = [Series::default(), Series::default()];
     for round in 0..run.rounds {
         println!("round {} of {}", round + 1, run.rounds);
         for part in [Part::Jwks, Part::Refresh, Part::Login, Part::Storm] {
@@ -46,11 +45,10 @@ pub(crate) fn compare(run: &Run, against: &Path) -> anyhow::Result<()> {
                 compared.iter_mut().filter(|it| it.part == part).for_each(|it| it.add(&rows));
             }
         }
-        for (build, times) in builds.iter().zip(&mut starts) {
-            times.push(build.start_time()?);
-        }
     }
     println!("\n{}", table(&compared).text());
+    let [this, other] = &mut builds;
+    let starts = [this.start_on_used_database()?, other.start_on_used_database()?];
     println!("{}", sizes(idle, &starts).text());
     Ok(())
 }

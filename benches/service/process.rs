@@ -95,8 +95,9 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    /// Stops it with SIGTERM, and with SIGKILL if that takes too long.
+    pub(crate) fn stop(&mut self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let is_signalled = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
         let deadline = Instant::now() + Duration::from_secs(12);
@@ -108,6 +109,12 @@ impl Drop for Process {
         }
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
