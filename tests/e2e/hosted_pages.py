@@ -104,7 +104,7 @@ def start_deployment(directory: Path, kill_later: ProcessKiller) -> Iterator[Dep
         clients = directory / "clients.toml"
         clients.write_text(CLIENT)
         register(instances[0], clients)
-        axe = NodeProject(FRONTEND).directory / "node_modules/axe-core/axe.min.js"
+        axe = NodeProject(FRONTEND, copy_again=False).directory / "node_modules/axe-core/axe.min.js"
         with RelyingParty(directory) as shop, chromium(shop.chromium_argument) as browser:
             yield Deployment(instances[0], shop, browser, axe.read_text())
         if len(instances) > 1:

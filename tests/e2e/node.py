@@ -1,5 +1,6 @@
 """npm projects of this repository, run in copies."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -15,10 +16,20 @@ NOT_COPIED = ("node_modules", "dist", "built", "generated")
 
 
 class NodeProject:
-    """A copy of `source` below `target/`, with the packages of its lock file installed."""
+    """A copy of `source` below `target/`, with the packages of its lock file installed.
 
-    def __init__(self, source: Path) -> None:
+    Only one test module may use a project, because the modules run in parallel. Modules that only
+    need the packages pass `copy_again=False`, which leaves an existing copy as it is.
+    """
+
+    def __init__(self, source: Path, *, copy_again: bool = True) -> None:
         self.directory = COPIES / source.relative_to(REPOSITORY).as_posix().replace("/", "-")
+        COPIES.mkdir(parents=True, exist_ok=True)
+        with self.directory.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._prepare(source, copy_again)
+
+    def _prepare(self, source: Path, copy_again: bool) -> None:
         packages = self.directory / "node_modules"
         installed_for = packages / ".installed-for"
         lock = (source / "package-lock.json").read_text()
@@ -27,6 +38,8 @@ class NodeProject:
             self._copy(source)
             self.run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
             installed_for.write_text(lock)
+            return
+        if not copy_again:
             return
         for entry in self.directory.iterdir():
             if entry.is_dir() and entry != packages:

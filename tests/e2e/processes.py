@@ -21,6 +21,9 @@ SIGNET_BIN = Path(os.environ.get("SIGNET_BIN", REPOSITORY / "target/debug/signet
 TASK_API = REPOSITORY / "examples/task-api"
 GO_TASK_API = REPOSITORY / "examples/task-api-go"
 
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+"""The name of this worker of pytest-xdist."""
+
 START_SECONDS = 30
 STOP_SECONDS = 10
 
@@ -195,7 +198,8 @@ class GoTaskApi(TaskApi):
 @cache
 def go_program(module: Path) -> Path:
     """Builds the program of a Go module, below target/."""
-    program = REPOSITORY / "target/e2e-go" / module.name
+    # Each worker of pytest-xdist has its own, so that none replaces a program that runs.
+    program = REPOSITORY / "target/e2e-go" / WORKER / module.name
     command = ["go", "build", "-o", str(program), "."]
     built = subprocess.run(command, cwd=module, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
@@ -210,6 +214,10 @@ def clean_environment() -> dict[str, str]:
 
 _reserved_ports: set[int] = set()
 
+# Each worker of pytest-xdist has its own ports: another one could take a port before it is bound.
+_ports_per_worker = 17_000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_first_port = 15_000 + _ports_per_worker * int(WORKER.removeprefix("gw"))
+
 
 def free_port() -> int:
     """A free port below the ephemeral ports (32768 and up on Linux).
@@ -217,7 +225,7 @@ def free_port() -> int:
     The system does not assign such a port to another process before the caller binds it.
     """
     while True:
-        port = random.randrange(15_000, 32_000)
+        port = random.randrange(_first_port, _first_port + _ports_per_worker)
         if port in _reserved_ports:
             continue
         with socket.socket() as listener:
