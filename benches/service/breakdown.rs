@@ -9,7 +9,7 @@ use signet::clock::Clock;
 use signet::config::Config;
 use signet::domain::audit::Origin;
 use signet::domain::granted::Granted;
-use signet::domain::refresh::{self, Holder, RefreshTokens};
+use signet::domain::refresh::{Holder, RefreshTokens, Rotation};
 use signet::domain::session::FIRST_PARTY_CLIENT;
 use signet::domain::token::Issuer;
 use signet::server::Storage;
@@ -32,10 +32,10 @@ struct Settings {
 /// The parts of a refresh, without HTTP.
 pub(crate) struct Parts {
     runtime: Runtime,
-    config: Config,
     storage: Storage,
     issuer: Issuer,
     tokens: Arc<RefreshTokens>,
+    rotation: Arc<Rotation>,
     granted: Granted,
 }
 
@@ -53,10 +53,10 @@ impl Parts {
         let presented = tokens.decode(&user.refresh_token);
         let presented =
             presented.ok_or_else(|| anyhow::anyhow!("not a refresh token of this server"))?;
-        let rotated = refresh::rotate(&storage.db, presented, HOLDER, &config.tokens, &origin);
-        let granted = runtime.block_on(rotated)?;
+        let rotation = Arc::new(Rotation::new(&storage.db, &config.tokens));
+        let granted = runtime.block_on(rotation.rotate(presented, HOLDER, &origin))?;
         user.refresh_token = tokens.encode(granted.session_id, granted.generation)?;
-        Ok(Self { runtime, config, storage, issuer, tokens, granted })
+        Ok(Self { runtime, storage, issuer, tokens, rotation, granted })
     }
 
     /// Access tokens per second that all cores can sign. Each is like the token of a refresh.
@@ -123,15 +123,15 @@ impl Parts {
         mut user: User,
         end: Instant,
     ) -> impl Future<Output = anyhow::Result<(User, usize)>> + Send + use<> {
-        let (db, tokens) = (self.storage.db.clone(), Arc::clone(&self.tokens));
-        let (settings, origin) = (self.config.tokens.clone(), Origin::default());
+        let (rotation, tokens) = (Arc::clone(&self.rotation), Arc::clone(&self.tokens));
+        let origin = Origin::default();
         async move {
             let newest = tokens.decode(&user.refresh_token);
             let mut newest =
                 newest.ok_or_else(|| anyhow::anyhow!("not a refresh token of this server"))?;
             let mut done = 0;
             while Instant::now() < end {
-                let granted = refresh::rotate(&db, newest, HOLDER, &settings, &origin).await?;
+                let granted = rotation.rotate(newest, HOLDER, &origin).await?;
                 newest.generation = granted.generation;
                 done += 1;
             }

@@ -2,11 +2,12 @@
 //!
 //! [`Db::read`] runs a single query outside a transaction. [`Db::write`] runs a transaction to its
 //! end, whatever happens to the caller: on SQLite, transactions that wait at the same time share
-//! one commit and so one sync to disk (group commit); on PostgreSQL each has its own. A write ends
-//! as done, not done, or in doubt ([`is_in_doubt`]); an outage is recorded as a row
-//! ([`may_have_lost_response`]).
+//! one commit and so one sync to disk (group commit); on PostgreSQL each has its own, except the
+//! writes of [`Batches`]. A write ends as done, not done, or in doubt ([`is_in_doubt`]); an outage is
+//! recorded as a row ([`may_have_lost_response`]).
 
 pub mod account_lock;
+mod batches;
 mod db;
 mod erase;
 mod file;
@@ -32,6 +33,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
+pub use crate::database::batches::Batches;
 pub use crate::database::db::{Db, lift_timeouts};
 pub use crate::database::erase::{overwrite_all, overwrite_cheaply};
 pub use crate::database::file::ConnectError;

@@ -119,6 +119,19 @@ impl PooledWriter {
         let deadline = Instant::now() + self.pool.wait();
         // A separate task: the transaction must not be dropped when its client hangs up.
         tokio::spawn(write_until(self.clone(), job, deadline));
+        self.outcome(progress, answer).await
+    }
+
+    /// Waits for the outcome of a transaction, until the timeout or until the database is gone.
+    pub(super) async fn outcome<T, E>(
+        &self,
+        progress: Progress,
+        answer: oneshot::Receiver<Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbErr> + Send + 'static,
+    {
         let answer = Some(answer);
         let mut caller = Caller { progress, answer, writer: self, timed_out_in_doubt: false };
         match self.pool.while_alive(caller.answer()).await {
@@ -234,6 +247,13 @@ impl PooledWriter {
         }
     }
 
+    /// Records that the commit of a transaction which began at `began` is in doubt. To be called
+    /// before the caller gets the result: the client may retry at once.
+    pub(super) async fn record_doubt(&self, began: Timestamp) {
+        let recorded = tokio::spawn(record(self.clone(), began, Ended::Now));
+        drop(timeout(NOTICEABLE, recorded).await);
+    }
+
     /// Records that this instance stops cleanly: no response was lost.
     pub(super) async fn stop_serving(&self) {
         if self.instance.is_nil() {
@@ -337,10 +357,7 @@ async fn write_until(writer: PooledWriter, mut job: Job, deadline: Instant) {
             Ok(()) | Err(Failure::OfWork(_)) => Ok(()),
             Err(Failure::Database(error)) => Err(error),
             Err(Failure::InDoubt) => {
-                // Recorded before the caller gets the result, if the database allows it: the client
-                // may retry at once.
-                let recorded = tokio::spawn(record(writer, began, Ended::Now));
-                drop(timeout(NOTICEABLE, recorded).await);
+                writer.record_doubt(began).await;
                 Err(in_doubt())
             }
         };

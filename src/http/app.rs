@@ -13,7 +13,7 @@ use crate::database::Db;
 use crate::domain::keys::{KeyRing, RequestSealer};
 use crate::domain::password::{Hasher, Policy};
 use crate::domain::password_reset::ResetTokens;
-use crate::domain::refresh::RefreshTokens;
+use crate::domain::refresh::{RefreshTokens, Rotation};
 use crate::domain::status::{StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 use crate::http::branding::Branding;
@@ -47,6 +47,8 @@ pub struct App {
     pub status_lists: StatusLists,
     /// Issues and reads refresh tokens.
     pub refresh_tokens: RefreshTokens,
+    /// Exchanges refresh tokens for their successors.
+    pub rotation: Rotation,
     /// Reads password reset tokens.
     pub reset_tokens: ResetTokens,
     /// Encrypts the authorization requests that browsers carry.

@@ -30,7 +30,7 @@ use crate::domain::keys::{
 };
 use crate::domain::password::{Cost, Hasher, PoolSettings};
 use crate::domain::password_reset::ResetTokens;
-use crate::domain::refresh::RefreshTokens;
+use crate::domain::refresh::{RefreshTokens, Rotation};
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 use crate::domain::{email_folding, id};
@@ -373,6 +373,7 @@ async fn assemble(
         verifier: issuer.verifier(&audience),
         issuer,
         refresh_tokens: RefreshTokens::new(master.refresh_keys(restore)?),
+        rotation: Rotation::new(&db, &config.tokens),
         reset_tokens: ResetTokens::new(master.reset_keys(restore)?),
         request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),

@@ -93,6 +93,7 @@ mod races;
 mod rate_limit;
 mod reflection;
 mod refresh;
+mod refresh_batches;
 mod refresh_failure;
 mod refresh_secrecy;
 mod repeated_forms;

@@ -10,7 +10,7 @@ use crate::database::Db;
 use crate::domain::granted::ClientGrant;
 use crate::domain::oauth::grant_error::GrantError;
 use crate::domain::oauth::id_token;
-use crate::domain::refresh::RefreshTokens;
+use crate::domain::refresh::{RefreshTokens, Rotation};
 use crate::domain::status::StatusEntries;
 use crate::domain::token::Issuer;
 use crate::entity::client::Model as Client;
@@ -28,6 +28,8 @@ pub struct Mint<'a> {
     pub issuer: &'a Issuer,
     /// Creates and parses refresh tokens.
     pub refresh_tokens: &'a RefreshTokens,
+    /// Exchanges refresh tokens for their successors.
+    pub rotation: &'a Rotation,
     /// Token lifetimes.
     pub settings: &'a TokenSettings,
 }

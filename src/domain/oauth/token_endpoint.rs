@@ -15,7 +15,7 @@ use crate::domain::oauth::grant_error::GrantError;
 use crate::domain::oauth::mint::{Issued, Mint};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::{audience, claims};
-use crate::domain::refresh::{self, Holder, Presented};
+use crate::domain::refresh::{Holder, Presented};
 use crate::entity::client::Model as Client;
 use crate::entity::{account, session};
 use crate::scope::{Audiences, IDENTITY, Scope};
@@ -63,7 +63,7 @@ async fn refresh_token(
     let presented = mint.refresh_tokens.decode(token).ok_or(GrantError::Rejected)?;
     let (scope, audience, person_claims) = left_of(mint, client, presented, params).await?;
     let holder = Holder { client_id: &client.id, is_server: client.is_confidential() };
-    let granted = refresh::rotate(mint.db, presented, holder, mint.settings, origin).await?;
+    let granted = mint.rotation.rotate(presented, holder, origin).await?;
     let granted = Granted { scope, audience: Some(audience), ..granted };
     Ok(ClientGrant { granted, nonce: None, person_claims, has_refresh: true })
 }

@@ -1,7 +1,8 @@
 //! Refresh tokens: computed, not stored, and each exchanged once for its successor.
 
+mod batch;
 mod codec;
 mod rotate;
 
 pub use codec::{Presented, RefreshTokens};
-pub use rotate::{Holder, RefreshError, rotate};
+pub use rotate::{Holder, RefreshError, Rotation};

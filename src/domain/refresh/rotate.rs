@@ -25,10 +25,10 @@ use sea_orm::{
 };
 
 use crate::config::{RefreshReuse, TokenSettings};
-use crate::database::{self, Db, account_lock};
+use crate::database::{self, Batches, Db, account_lock};
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::granted::Granted;
-use crate::domain::refresh::Presented;
+use crate::domain::refresh::{Presented, batch};
 use crate::domain::session::{self, FIRST_PARTY_CLIENT};
 use crate::entity::account::{self, EmailClaims};
 use crate::entity::client as client_row;
@@ -58,10 +58,10 @@ pub struct Holder<'a> {
 
 /// An authentic token and the client that presented it.
 #[derive(Clone)]
-struct RefreshAttempt {
-    token: Presented,
-    by: String,
-    is_server: bool,
+pub(super) struct RefreshAttempt {
+    pub(super) token: Presented,
+    pub(super) by: String,
+    pub(super) is_server: bool,
     reuse: RefreshReuse,
 }
 
@@ -71,56 +71,90 @@ enum Outcome {
     Reused,
 }
 
-/// Exchanges an authentic refresh token for its successor, once.
-///
-/// If a token is presented twice, one of the two parties may be an attacker, so the whole session
-/// ends (RFC 9700 §4.14.2). That is committed before the error is returned. A retry is exempt: the
-/// predecessor of an unused successor, presented again within the window, gets the same successor.
-///
-/// [`RefreshReuse::Refuse`] applies to the JSON API only: it ends nothing and allows no retry.
-///
-/// For any client but the session's, the token is invalid (RFC 6749 §10.4).
-///
-/// # Errors
-/// See [`RefreshError`].
-pub async fn rotate(
-    db: &Db,
-    presented: Presented,
-    holder: Holder<'_>,
-    settings: &TokenSettings,
-    origin: &Origin,
-) -> Result<Granted, RefreshError> {
-    let (life, window) = (settings.refresh_token_life(), settings.refresh_retry_window());
-    let (origin, wait) = (origin.clone(), db.wait());
-    let Holder { client_id, is_server } = holder;
-    let reuse = match client_id {
-        FIRST_PARTY_CLIENT => settings.refresh_reuse,
-        _ => RefreshReuse::EndSession,
-    };
-    let shown = RefreshAttempt { token: presented, by: client_id.to_owned(), is_server, reuse };
-    let outcome = db
-        .write((shown, origin), move |txn, now, (shown, origin)| {
-            Box::pin(async move {
-                if let Some(granted) = advance(txn, shown, life, origin, now).await? {
-                    refreshed(&granted).record(txn, origin, now).await?;
-                    return Ok(Outcome::Granted(granted));
-                }
-                judge_reuse(txn, shown, (window, wait), origin, now).await
-            })
-        })
-        .await?;
-    match outcome {
-        Outcome::Granted(granted) => Ok(granted),
-        Outcome::Rejected => Err(RefreshError::Rejected),
-        Outcome::Reused => {
-            let effect = match reuse {
-                RefreshReuse::EndSession => "session ended",
-                RefreshReuse::Refuse => "refused",
-            };
-            tracing::warn!(session.id = %presented.session_id, "refresh token reused; {effect}");
-            Err(RefreshError::Rejected)
+/// Exchanges refresh tokens for their successors.
+pub struct Rotation {
+    db: Db,
+    settings: TokenSettings,
+    batches: Batches<batch::Input, Granted>,
+}
+
+impl Rotation {
+    /// Rotations in `db`.
+    #[must_use]
+    pub fn new(db: &Db, settings: &TokenSettings) -> Self {
+        let batches = batch::batches(db, settings.refresh_token_life());
+        Self { db: db.clone(), settings: settings.clone(), batches }
+    }
+
+    /// Exchanges an authentic refresh token for its successor, once.
+    ///
+    /// If a token is presented twice, one of the two parties may be an attacker, so the whole
+    /// session ends (RFC 9700 §4.14.2). That is committed before the error is returned. A retry is
+    /// exempt: the predecessor of an unused successor, presented again within the window, gets the
+    /// same successor.
+    ///
+    /// [`RefreshReuse::Refuse`] applies to the JSON API only: it ends nothing and allows no retry.
+    ///
+    /// For any client but the session's, the token is invalid (RFC 6749 §10.4).
+    ///
+    /// # Errors
+    /// See [`RefreshError`].
+    pub async fn rotate(
+        &self,
+        presented: Presented,
+        Holder { client_id, is_server }: Holder<'_>,
+        origin: &Origin,
+    ) -> Result<Granted, RefreshError> {
+        let reuse = match client_id {
+            FIRST_PARTY_CLIENT => self.settings.refresh_reuse,
+            _ => RefreshReuse::EndSession,
+        };
+        let shown = RefreshAttempt { token: presented, by: client_id.to_owned(), is_server, reuse };
+        let input = (shown, origin.clone());
+        if let Some(granted) = self.batches.write(input.clone()).await? {
+            return Ok(granted);
+        }
+        match self.rotate_alone(input).await? {
+            Outcome::Granted(granted) => Ok(granted),
+            Outcome::Rejected => Err(RefreshError::Rejected),
+            Outcome::Reused => {
+                let effect = match reuse {
+                    RefreshReuse::EndSession => "session ended",
+                    RefreshReuse::Refuse => "refused",
+                };
+                tracing::warn!(
+                    session.id = %presented.session_id,
+                    "refresh token reused; {effect}"
+                );
+                Err(RefreshError::Rejected)
+            }
         }
     }
+
+    /// In a transaction of its own, which also decides what is not an ordinary refresh.
+    async fn rotate_alone(&self, input: batch::Input) -> Result<Outcome, RefreshError> {
+        let life = self.settings.refresh_token_life();
+        let window = (self.settings.refresh_retry_window(), self.db.wait());
+        let work = self.db.write(input, move |txn, now, (shown, origin)| {
+            Box::pin(advance_or_judge(txn, shown, life, window, origin, now))
+        });
+        work.await
+    }
+}
+
+async fn advance_or_judge(
+    txn: &DatabaseTransaction,
+    shown: &RefreshAttempt,
+    life: Duration,
+    window: (Duration, Duration),
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Outcome, RefreshError> {
+    if let Some(granted) = advance(txn, shown, life, origin, now).await? {
+        refreshed(&granted).record(txn, origin, now).await?;
+        return Ok(Outcome::Granted(granted));
+    }
+    judge_reuse(txn, shown, window, origin, now).await
 }
 
 /// Makes the successor the newest token, if the presented one is the newest and the account is

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::password::Password;
-use crate::domain::refresh::{self, Holder, RefreshError};
+use crate::domain::refresh::{Holder, RefreshError};
 use crate::domain::session::{self, LogIn};
 use crate::http::api::Tag;
 use crate::http::api::failures::failures;
@@ -69,7 +69,7 @@ impl SessionApi {
         };
 
         let holder = Holder { client_id: session::FIRST_PARTY_CLIENT, is_server: false };
-        let granted = refresh::rotate(&app.db, presented, holder, &app.tokens, &origin).await?;
+        let granted = app.rotation.rotate(presented, holder, &origin).await?;
         Ok(Refreshed::Ok(AuthTokens::sign(&app, granted)?))
     }
 

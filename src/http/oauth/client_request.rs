@@ -52,6 +52,7 @@ impl ClientRequest {
             entries: &self.app.status_entries,
             issuer: &self.app.issuer,
             refresh_tokens: &self.app.refresh_tokens,
+            rotation: &self.app.rotation,
             settings: &self.app.tokens,
         }
     }
