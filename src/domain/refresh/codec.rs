@@ -9,9 +9,9 @@ use crate::domain::keys::{ComputedTokens, MacKey};
 /// Creates and parses refresh tokens with keys derived from the master key.
 pub struct RefreshTokens(ComputedTokens);
 
-/// The content of an authentic token. [`rotate`] checks whether it is the newest of a live session.
+/// The content of an authentic token. [`Rotation`] checks whether it is the newest of a live session.
 ///
-/// [`rotate`]: crate::domain::refresh::rotate()
+/// [`Rotation`]: crate::domain::refresh::Rotation
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presented {
     /// The session.
