@@ -24,6 +24,7 @@ mod retention;
 mod retention_time;
 mod schema;
 mod serve_lock;
+pub mod session_rotation;
 mod sql;
 mod sqlite_batches;
 mod sqlite_connections;

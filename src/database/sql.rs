@@ -31,7 +31,7 @@ pub(super) async fn all<T: TryGetableMany>(
     rows.iter().map(QueryResult::try_get_many_by_index).collect()
 }
 
-fn statement(
+pub(super) fn statement(
     connection: &impl ConnectionTrait,
     sql: &str,
     values: impl IntoIterator<Item = Value>,

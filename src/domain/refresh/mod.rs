@@ -1,5 +1,6 @@
 //! Refresh tokens: computed, not stored, and each exchanged once for its successor.
 
+mod attempt;
 mod batch;
 mod codec;
 mod rotate;

@@ -28,7 +28,9 @@ use crate::config::{RefreshReuse, TokenSettings};
 use crate::database::{self, Batches, Db, account_lock};
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::granted::Granted;
-use crate::domain::refresh::{Presented, batch};
+use crate::domain::refresh::attempt::RefreshAttempt;
+use crate::domain::refresh::batch;
+use crate::domain::refresh::codec::Presented;
 use crate::domain::session::{self, FIRST_PARTY_CLIENT};
 use crate::entity::account::{self, EmailClaims};
 use crate::entity::client as client_row;
@@ -54,15 +56,6 @@ pub struct Holder<'a> {
     pub client_id: &'a str,
     /// The request comes from a server, not from the user's device.
     pub is_server: bool,
-}
-
-/// An authentic token and the client that presented it.
-#[derive(Clone)]
-pub(super) struct RefreshAttempt {
-    pub(super) token: Presented,
-    pub(super) by: String,
-    pub(super) is_server: bool,
-    reuse: RefreshReuse,
 }
 
 enum Outcome {

@@ -1,0 +1,140 @@
+//! The statements of refreshes that share a transaction on PostgreSQL: hand-written, because the
+//! query builder has no `unnest` of several arrays.
+
+use std::collections::HashSet;
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Value};
+use uuid::Uuid;
+
+use crate::database::sql;
+use crate::timestamp::Timestamp;
+
+/// Locks the sessions that no other transaction has locked, and shares the lock of
+/// [`account_lock`](super::account_lock), unless an operation that ends all sessions of the account
+/// has it or waits for it.
+const LOCK: &str = "\
+    SELECT id FROM session \
+    WHERE id = ANY($1) AND pg_try_advisory_xact_lock_shared(hashtextextended(account_id::text, 0)) \
+    ORDER BY id FOR UPDATE SKIP LOCKED";
+
+/// The same changes and conditions as those of a single refresh, and its audit event.
+const ROTATE: &str = "\
+    WITH presented AS ( \
+      SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::boolean[], $5::text[], \
+                           $6::text[], $7::text[], $8::uuid[], $9::uuid[]) \
+        AS t (session_id, generation, client_id, is_server, address, user_agent, forwarded, \
+              request_id, event_id) \
+    ), rotated AS ( \
+      UPDATE session SET \
+        generation = session.generation + 1, rotated_at = $10, idle_expires_at = $11, \
+        address = CASE WHEN is_server THEN session.address ELSE NULLIF(p.address, $12) END, \
+        user_agent = \
+          CASE WHEN is_server THEN session.user_agent ELSE NULLIF(p.user_agent, $12) END \
+      FROM presented p, account \
+      WHERE session.id = p.session_id AND session.generation = p.generation \
+        AND session.client_id = p.client_id AND session.ended_at IS NULL \
+        AND session.idle_expires_at > $10 AND session.absolute_expires_at > $10 \
+        AND account.id = session.account_id AND account.disabled_at IS NULL \
+        AND (session.epoch IS NULL OR session.epoch = account.session_epoch) \
+      RETURNING session.*, \
+        CASE WHEN email_ambiguous THEN email ELSE email_canonical END AS address_of_account, \
+        NOT email_ambiguous AND email_verified_at IS NOT NULL AS is_address_verified \
+    ), recorded AS ( \
+      INSERT INTO auth_event (id, at, type, outcome, account_id, session_id, client_id, address, \
+                              forwarded, user_agent, request_id) \
+      SELECT p.event_id, $10, $13, $14, r.account_id, r.id, r.client_id, NULLIF(p.address, $12), \
+             NULLIF(p.forwarded, $12), NULLIF(p.user_agent, $12), NULLIF(p.request_id, $15) \
+      FROM rotated r JOIN presented p ON p.session_id = r.id \
+    ) SELECT * FROM rotated";
+
+/// Stands for NULL in an array, whose elements cannot be bound as NULL. Stored texts contain no
+/// control characters.
+const NULL: &str = "\u{1}";
+
+/// Presented tokens and the origins of their requests, for different sessions.
+pub struct SessionRotations {
+    /// The time of the transaction.
+    pub now: Timestamp,
+    /// When the sessions expire without another refresh.
+    pub idle_expires_at: Timestamp,
+    /// The kind and the outcome of the audit events.
+    pub event: (&'static str, &'static str),
+    /// One for each token.
+    pub rows: Vec<SessionRotation>,
+}
+
+/// A presented token and the origin of its request.
+pub struct SessionRotation {
+    /// The session of the token.
+    pub session_id: Uuid,
+    /// The generation of the token.
+    pub generation: i64,
+    /// The client that presented it.
+    pub client_id: String,
+    /// The request comes from a server: address and user agent of the session stay.
+    pub is_server: bool,
+    /// The client's address.
+    pub address: Option<String>,
+    /// The client's user agent.
+    pub user_agent: Option<String>,
+    /// The forwarding chain of the request.
+    pub forwarded: Option<String>,
+    /// The ID of the request.
+    pub request_id: Option<Uuid>,
+    /// The ID of the audit event.
+    pub event_id: Uuid,
+}
+
+/// Locks those of these sessions that are not locked, without waiting. Returns their IDs.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn lock_unlocked(
+    txn: &DatabaseTransaction,
+    ids: Vec<Uuid>,
+) -> Result<HashSet<Uuid>, DbErr> {
+    let locked: Vec<(Uuid,)> = sql::all(txn, LOCK, [ids.into()]).await?;
+    Ok(locked.into_iter().map(|(id,)| id).collect())
+}
+
+/// Rotates the sessions whose newest token was presented and that are live. Returns their rows,
+/// with the columns `address_of_account` and `is_address_verified`.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn rotate(
+    txn: &DatabaseTransaction,
+    rotations: SessionRotations,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let statement = sql::statement(txn, ROTATE, values(rotations));
+    txn.query_all_raw(statement).await
+}
+
+fn values(SessionRotations { now, idle_expires_at, event, rows }: SessionRotations) -> Vec<Value> {
+    fn column<T>(rows: &[SessionRotation], of: impl Fn(&SessionRotation) -> T) -> Value
+    where
+        Vec<T>: Into<Value>,
+    {
+        rows.iter().map(of).collect::<Vec<T>>().into()
+    }
+    let text = |of: fn(&SessionRotation) -> &Option<String>| {
+        column(&rows, |row| of(row).clone().unwrap_or_else(|| NULL.to_owned()))
+    };
+    vec![
+        column(&rows, |row| row.session_id),
+        column(&rows, |row| row.generation),
+        column(&rows, |row| row.client_id.clone()),
+        column(&rows, |row| row.is_server),
+        text(|row| &row.address),
+        text(|row| &row.user_agent),
+        text(|row| &row.forwarded),
+        column(&rows, |row| row.request_id.unwrap_or_default()),
+        column(&rows, |row| row.event_id),
+        now.into(),
+        idle_expires_at.into(),
+        NULL.into(),
+        event.0.into(),
+        event.1.into(),
+        Uuid::nil().into(),
+    ]
+}
