@@ -46,7 +46,8 @@ pub async fn exchange(
     let grant = match grant_type {
         "authorization_code" => code_exchange::redeem(mint, client, params, origin, now).await?,
         "refresh_token" => refresh_token(mint, client, params, origin).await?,
-        _ => return client_credentials(mint, client, params, now),
+        "client_credentials" => return client_credentials(mint, client, params, now),
+        _ => return Err(GrantError::Unsupported),
     };
     mint.issue(client, grant)
 }
