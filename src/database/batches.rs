@@ -10,11 +10,12 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::database::db::{Backend, Db};
 use crate::database::job::{
@@ -28,6 +29,17 @@ const LARGEST: usize = 64;
 
 /// Batches that run at the same time: while one waits for the disk, the next uses the CPU.
 const UNDER_WAY: usize = 2;
+
+/// How long a batch keeps its slot. A slow database then gets more batches at a time, up to its
+/// connections, and two dead connections cannot stop all writes.
+const SLOT_TIME: Duration = Duration::from_millis(250);
+
+/// How often a batch is repeated without the writes whose callers have stopped waiting. Then the
+/// others are tried alone, so that callers who hang up one by one cannot delay them further.
+const REPETITIONS: usize = 2;
+
+/// Minimum time between two warnings about failed batches.
+const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// What a batch does: a result for each input, in their order, and `None` for each that it leaves
 /// out. It waits for no lock.
@@ -62,12 +74,15 @@ struct Shared<I, T> {
 
 struct Queue<I, T> {
     waiting: Vec<Item<I, T>>,
-    /// The number of tasks that run batches.
+    /// The number of slots in use.
     under_way: usize,
+    /// When a failed batch was last logged as a warning.
+    warned: Option<Instant>,
 }
 
 struct Item<I, T> {
     input: I,
+    since: Instant,
     progress: Progress,
     reply: oneshot::Sender<Result<Option<T>, DbErr>>,
 }
@@ -81,7 +96,7 @@ where
     #[must_use]
     pub fn new(db: &Db, work: impl BatchWork<I, T>) -> Self {
         let Backend::Postgres(writer) = &db.backend else { return Self(None) };
-        let queue = Mutex::new(Queue { waiting: Vec::new(), under_way: 0 });
+        let queue = Mutex::new(Queue { waiting: Vec::new(), under_way: 0, warned: None });
         Self(Some(Arc::new(Shared { writer: writer.clone(), work: Box::new(work), queue })))
     }
 
@@ -95,18 +110,14 @@ where
             return Err(unavailable());
         }
         let (reply, answer) = oneshot::channel();
-        let progress = Progress::default();
-        let starts = {
-            let mut queue = shared.lock();
-            queue.waiting.push(Item { input, progress: progress.clone(), reply });
-            let starts = queue.under_way < UNDER_WAY;
-            queue.under_way += usize::from(starts);
-            starts
-        };
-        if starts {
-            tokio::spawn(run_batches(Arc::clone(shared)));
+        let (progress, since) = (Progress::default(), Instant::now());
+        shared.push(Item { input, since, progress: progress.clone(), reply });
+        start_batches(shared);
+        let outcome = shared.writer.outcome(progress, answer).await;
+        if outcome.is_err() {
+            shared.writer.notice_overload(since.elapsed());
         }
-        shared.writer.outcome(progress, answer).await
+        outcome
     }
 }
 
@@ -115,33 +126,93 @@ impl<I, T> Shared<I, T> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next batch. `None` if nothing waits; the task that asked then ends.
-    fn take(&self) -> Option<Vec<Item<I, T>>> {
+    fn push(&self, item: Item<I, T>) {
+        let mut queue = self.lock();
+        // If no batch takes them, those whose callers have stopped waiting must not accumulate.
+        if queue.waiting.len() >= LARGEST {
+            queue.waiting.retain(|item| !item.progress.is_left());
+        }
+        queue.waiting.push(item);
+    }
+
+    /// The writes of the next batch.
+    fn take(&self) -> Vec<Item<I, T>> {
         let mut queue = self.lock();
         queue.waiting.retain(|item| !item.progress.is_left());
-        if queue.waiting.is_empty() {
-            queue.under_way -= 1;
-            return None;
-        }
         let count = queue.waiting.len().min(LARGEST);
-        Some(queue.waiting.drain(..count).collect())
+        queue.waiting.drain(..count).collect()
+    }
+
+    /// Takes a slot for a batch, if there is one and anything waits.
+    fn take_slot(&self) -> bool {
+        let mut queue = self.lock();
+        let is_free = queue.under_way < UNDER_WAY && !queue.waiting.is_empty();
+        queue.under_way += usize::from(is_free);
+        is_free
+    }
+
+    fn warn(&self, error: &DbErr) {
+        let mut queue = self.lock();
+        if queue.warned.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
+            queue.warned = Some(Instant::now());
+            tracing::warn!(%error, "a shared transaction failed; its writes are tried one by one");
+        }
     }
 }
 
-async fn run_batches<I, T>(shared: Arc<Shared<I, T>>)
+/// Starts batches while slots are free and anything waits.
+///
+/// A batch that hangs, on a dead connection for example, goes on without its slot: its callers wait
+/// for it, and what it still finds out must be recorded.
+fn start_batches<I, T>(shared: &Arc<Shared<I, T>>)
 where
     I: Send + Sync + 'static,
     T: Send + 'static,
 {
-    while let Some(mut items) = shared.take() {
-        let result = loop {
-            match attempt(&shared, &items).await {
-                Attempt::SomeLeft => items.retain(|item| !item.progress.is_left()),
-                result => break result,
-            }
-        };
-        reply(items, result);
+    while shared.take_slot() {
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            let batch = tokio::spawn(run_batch(Arc::clone(&shared)));
+            drop(timeout(SLOT_TIME, batch).await);
+            shared.lock().under_way -= 1;
+            start_batches(&shared);
+        });
     }
+}
+
+async fn run_batch<I, T>(shared: Arc<Shared<I, T>>)
+where
+    I: Send + Sync + 'static,
+    T: Send + 'static,
+{
+    let mut begun = begin(&shared.writer).await;
+    // Only now: what arrived while the connection was awaited is part of the batch.
+    let mut items = shared.take();
+    if let Some(longest) = items.iter().map(|item| item.since.elapsed()).max() {
+        shared.writer.notice_overload(longest);
+    }
+    let mut repetitions = 0;
+    let result = loop {
+        let result = match begun {
+            Ok(txn) => attempt(&shared, txn, &items).await,
+            Err(error) if is_connection_error(&error) => Attempt::Failed,
+            Err(error) => Attempt::Refused(error),
+        };
+        match result {
+            Attempt::SomeLeft if repetitions < REPETITIONS => repetitions += 1,
+            result => break result,
+        }
+        items.retain(|item| !item.progress.is_left());
+        begun = begin(&shared.writer).await;
+    };
+    reply(items, result);
+}
+
+async fn begin(writer: &PooledWriter) -> Result<DatabaseTransaction, DbErr> {
+    let asked = Instant::now();
+    let begun = writer.connections().begin().await;
+    writer.notice_overload(asked.elapsed());
+    begun.inspect_err(|error| writer.pool.suspect(error))
 }
 
 fn reply<I, T>(items: Vec<Item<I, T>>, result: Attempt<T>) {
@@ -171,30 +242,17 @@ enum Attempt<T> {
     Refused(DbErr),
 }
 
-async fn attempt<I, T>(shared: &Shared<I, T>, items: &[Item<I, T>]) -> Attempt<T>
+async fn attempt<I, T>(
+    shared: &Shared<I, T>,
+    txn: DatabaseTransaction,
+    items: &[Item<I, T>],
+) -> Attempt<T>
 where
     I: Send + Sync + 'static,
     T: Send + 'static,
 {
-    if items.is_empty() {
-        return Attempt::Failed;
-    }
     let writer = &shared.writer;
-    let asked = Instant::now();
-    let txn = writer.connections().begin().await;
-    writer.notice_overload(asked.elapsed());
-    let txn = match txn {
-        Ok(txn) => txn,
-        Err(error) => {
-            writer.pool.suspect(&error);
-            return if is_connection_error(&error) {
-                Attempt::Failed
-            } else {
-                Attempt::Refused(error)
-            };
-        }
-    };
-    if items.iter().any(|item| item.progress.is_left()) {
+    if items.iter().any(|item| item.progress.is_left()) || items.is_empty() {
         drop(txn.rollback().await);
         return Attempt::SomeLeft;
     }
@@ -204,17 +262,17 @@ where
     let outcomes = match work.unwrap_or_else(|_| Err(lost())) {
         Ok(outcomes) => outcomes,
         Err(error) => {
-            writer.pool.suspect(&error);
             drop(txn.rollback().await);
-            // A timeout would also affect each of the writes alone, and their callers have waited.
-            if matches!(sql_state(&error).as_deref(), Some("55P03" | "57014")) {
-                return Attempt::Refused(error);
-            }
-            tracing::debug!(%error, "a batch failed; its writes are tried one by one");
-            return Attempt::Failed;
+            return failed(shared, error);
         }
     };
-    if !start_commit(items) {
+    let done = items.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_some());
+    let done: Vec<_> = done.map(|(item, _)| item).collect();
+    if done.is_empty() {
+        drop(txn.rollback().await);
+        return Attempt::Failed;
+    }
+    if !start_commit(&done) {
         drop(txn.rollback().await);
         return Attempt::SomeLeft;
     }
@@ -226,23 +284,38 @@ where
             Attempt::Refused(in_doubt())
         }
         // The server reports that it has not committed.
-        Err(_) => {
-            reopen(items);
+        Err(error) => {
+            reopen(&done);
+            shared.warn(&error);
+            Attempt::Failed
+        }
+    }
+}
+
+fn failed<I, T>(shared: &Shared<I, T>, error: DbErr) -> Attempt<T> {
+    shared.writer.pool.suspect(&error);
+    match sql_state(&error).as_deref() {
+        // The statement timeout would also affect each of the writes alone.
+        Some("57014") => Attempt::Refused(error),
+        // A lock timeout, which a transaction of its own retries.
+        Some("55P03") => Attempt::Failed,
+        _ => {
+            shared.warn(&error);
             Attempt::Failed
         }
     }
 }
 
 /// False if a caller has stopped waiting: nothing may be committed then.
-fn start_commit<I, T>(items: &[Item<I, T>]) -> bool {
+fn start_commit<I, T>(items: &[&Item<I, T>]) -> bool {
     let started = items.iter().take_while(|item| item.progress.start_commit()).count();
     if started < items.len() {
-        reopen(items.iter().take(started));
+        reopen(items.get(..started).unwrap_or_default());
     }
     started == items.len()
 }
 
-fn reopen<'i, I: 'i, T: 'i>(items: impl IntoIterator<Item = &'i Item<I, T>>) {
+fn reopen<I, T>(items: &[&Item<I, T>]) {
     for item in items {
         item.progress.reopen();
     }

@@ -12,38 +12,54 @@ use crate::timestamp::Timestamp;
 /// Locks the sessions that no other transaction has locked, and shares the lock of
 /// [`account_lock`](super::account_lock), unless an operation that ends all sessions of the account
 /// has it or waits for it.
+///
+/// The subquery is planned for a single row, so that it uses the primary key whatever the size of
+/// the table. CASE keeps a plan without the index from locking accounts of other rows. The settings
+/// do the same for the plan of [`rotate`], which the connection may keep while the table grows.
 const LOCK: &str = "\
-    SELECT id FROM session \
-    WHERE id = ANY($1) AND pg_try_advisory_xact_lock_shared(hashtextextended(account_id::text, 0)) \
-    ORDER BY id FOR UPDATE SKIP LOCKED";
+    WITH settings AS MATERIALIZED ( \
+      SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), \
+             set_config('enable_mergejoin', 'off', true) \
+    ) SELECT locked.id \
+    FROM settings, unnest($1::uuid[]) AS presented (id) \
+    CROSS JOIN LATERAL ( \
+      SELECT session.id FROM \"session\" \
+      WHERE session.id = presented.id AND CASE WHEN session.id = presented.id \
+        THEN pg_try_advisory_xact_lock_shared(hashtextextended(session.account_id::text, 0)) END \
+      FOR UPDATE SKIP LOCKED \
+    ) AS locked";
 
-/// The same changes and conditions as those of a single refresh, and its audit event.
+/// The same changes and conditions as those of a single refresh, and its audit event. `{columns}`
+/// are those of the session. CASE keeps the planner from partial indexes on live sessions.
 const ROTATE: &str = "\
     WITH presented AS ( \
       SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::boolean[], $5::text[], \
-                           $6::text[], $7::text[], $8::uuid[], $9::uuid[]) \
+                           $6::text[], $7::text[], $8::text[], $9::uuid[]) \
         AS t (session_id, generation, client_id, is_server, address, user_agent, forwarded, \
               request_id, event_id) \
     ), rotated AS ( \
-      UPDATE session SET \
+      UPDATE \"session\" SET \
         generation = session.generation + 1, rotated_at = $10, idle_expires_at = $11, \
-        address = CASE WHEN is_server THEN session.address ELSE NULLIF(p.address, $12) END, \
+        address = CASE WHEN p.is_server THEN session.address ELSE NULLIF(p.address, $12) END, \
         user_agent = \
-          CASE WHEN is_server THEN session.user_agent ELSE NULLIF(p.user_agent, $12) END \
+          CASE WHEN p.is_server THEN session.user_agent ELSE NULLIF(p.user_agent, $12) END \
       FROM presented p, account \
-      WHERE session.id = p.session_id AND session.generation = p.generation \
-        AND session.client_id = p.client_id AND session.ended_at IS NULL \
-        AND session.idle_expires_at > $10 AND session.absolute_expires_at > $10 \
-        AND account.id = session.account_id AND account.disabled_at IS NULL \
-        AND (session.epoch IS NULL OR session.epoch = account.session_epoch) \
-      RETURNING session.*, \
-        CASE WHEN email_ambiguous THEN email ELSE email_canonical END AS address_of_account, \
-        NOT email_ambiguous AND email_verified_at IS NOT NULL AS is_address_verified \
+      WHERE session.id = p.session_id AND account.id = session.account_id AND CASE \
+          WHEN session.generation = p.generation AND session.client_id = p.client_id \
+          THEN session.ended_at IS NULL AND session.idle_expires_at > $10 \
+            AND session.absolute_expires_at > $10 AND account.disabled_at IS NULL \
+            AND (session.epoch IS NULL OR session.epoch = account.session_epoch) END \
+      RETURNING {columns}, \
+        CASE WHEN account.email_ambiguous THEN account.email ELSE account.email_canonical END \
+          AS address_of_account, \
+        NOT account.email_ambiguous AND account.email_verified_at IS NOT NULL \
+          AS is_address_verified \
     ), recorded AS ( \
       INSERT INTO auth_event (id, at, type, outcome, account_id, session_id, client_id, address, \
                               forwarded, user_agent, request_id) \
       SELECT p.event_id, $10, $13, $14, r.account_id, r.id, r.client_id, NULLIF(p.address, $12), \
-             NULLIF(p.forwarded, $12), NULLIF(p.user_agent, $12), NULLIF(p.request_id, $15) \
+             NULLIF(p.forwarded, $12), NULLIF(p.user_agent, $12), \
+             NULLIF(p.request_id, $12)::uuid \
       FROM rotated r JOIN presented p ON p.session_id = r.id \
     ) SELECT * FROM rotated";
 
@@ -57,6 +73,8 @@ pub struct SessionRotations {
     pub now: Timestamp,
     /// When the sessions expire without another refresh.
     pub idle_expires_at: Timestamp,
+    /// The columns of a session to return.
+    pub columns: Vec<&'static str>,
     /// The kind and the outcome of the audit events.
     pub event: (&'static str, &'static str),
     /// One for each token.
@@ -106,35 +124,38 @@ pub async fn rotate(
     txn: &DatabaseTransaction,
     rotations: SessionRotations,
 ) -> Result<Vec<QueryResult>, DbErr> {
-    let statement = sql::statement(txn, ROTATE, values(rotations));
+    let columns: Vec<_> =
+        rotations.columns.iter().map(|name| format!("session.\"{name}\"")).collect();
+    let text = ROTATE.replace("{columns}", &columns.join(", "));
+    let statement = sql::statement(txn, &text, values(&rotations));
     txn.query_all_raw(statement).await
 }
 
-fn values(SessionRotations { now, idle_expires_at, event, rows }: SessionRotations) -> Vec<Value> {
+fn values(rotations: &SessionRotations) -> Vec<Value> {
     fn column<T>(rows: &[SessionRotation], of: impl Fn(&SessionRotation) -> T) -> Value
     where
         Vec<T>: Into<Value>,
     {
         rows.iter().map(of).collect::<Vec<T>>().into()
     }
-    let text = |of: fn(&SessionRotation) -> &Option<String>| {
-        column(&rows, |row| of(row).clone().unwrap_or_else(|| NULL.to_owned()))
+    let SessionRotations { now, idle_expires_at, event, rows, .. } = rotations;
+    let text = |of: fn(&SessionRotation) -> Option<String>| {
+        column(rows, |row| of(row).unwrap_or_else(|| NULL.to_owned()))
     };
     vec![
-        column(&rows, |row| row.session_id),
-        column(&rows, |row| row.generation),
-        column(&rows, |row| row.client_id.clone()),
-        column(&rows, |row| row.is_server),
-        text(|row| &row.address),
-        text(|row| &row.user_agent),
-        text(|row| &row.forwarded),
-        column(&rows, |row| row.request_id.unwrap_or_default()),
-        column(&rows, |row| row.event_id),
-        now.into(),
-        idle_expires_at.into(),
+        column(rows, |row| row.session_id),
+        column(rows, |row| row.generation),
+        column(rows, |row| row.client_id.clone()),
+        column(rows, |row| row.is_server),
+        text(|row| row.address.clone()),
+        text(|row| row.user_agent.clone()),
+        text(|row| row.forwarded.clone()),
+        text(|row| row.request_id.map(|id| id.to_string())),
+        column(rows, |row| row.event_id),
+        (*now).into(),
+        (*idle_expires_at).into(),
         NULL.into(),
         event.0.into(),
         event.1.into(),
-        Uuid::nil().into(),
     ]
 }

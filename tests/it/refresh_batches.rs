@@ -175,3 +175,57 @@ async fn refreshes_of_disconnected_clients_are_left_out_of_their_batch() {
         server.refresh(&tokens.refresh_token).await.expect_status(200);
     }
 }
+
+impl TestServer {
+    /// On PostgreSQL: runs PL/pgSQL before each event of these sessions is inserted.
+    async fn before_events_of(&self, sessions: &[Tokens], statement: &str) {
+        let ids = sessions.iter().map(|it| format!("'{}'", Self::session_id(&it.access_token)));
+        let ids = ids.collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "CREATE FUNCTION before_event() RETURNS trigger LANGUAGE plpgsql \
+             AS $$ BEGIN {statement}; RETURN NEW; END $$; \
+             CREATE TRIGGER before_event BEFORE INSERT ON auth_event FOR EACH ROW \
+             WHEN (NEW.session_id IN ({ids})) EXECUTE FUNCTION before_event()"
+        );
+        self.database.execute(&sql).await;
+    }
+}
+
+/// More slow batches than run at the same time: later refreshes do not wait for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_batches_do_not_delay_later_ones() {
+    let (server, sessions) = server_with_sessions(12).await;
+    if !server.database.is_postgres() {
+        return;
+    }
+    let (slow, others) = sessions.split_at(2);
+    server.before_events_of(slow, "PERFORM pg_sleep(1.5)").await;
+    let now = || std::time::Instant::now();
+    let slow = async { (refresh_all(&server, slow).await, now()) };
+    let others = async {
+        server.database.wait_for_connections(1, "wait_event = 'PgSleep'").await;
+        (refresh_all(&server, others).await, now())
+    };
+
+    let ((slow, slow_at), (others, others_at)) = join(slow, others).await;
+
+    assert_eq!((slow, others), (vec![200; 2], vec![200; 10]));
+    assert!(others_at < slow_at, "the later refreshes waited for the slow ones");
+}
+
+/// If one refresh makes a batch fail, each of the others is done in a transaction of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn refreshes_of_a_failed_batch_are_tried_alone() {
+    let (server, sessions) = server_with_sessions(20).await;
+    if !server.database.is_postgres() {
+        return;
+    }
+    server.before_events_of(&sessions[7..8], "RAISE EXCEPTION 'refused by the test'").await;
+
+    let statuses = refresh_all(&server, &sessions).await;
+
+    let expected: Vec<_> = (0..20).map(|number| if number == 7 { 503 } else { 200 }).collect();
+    assert_eq!(statuses, expected);
+    assert_eq!(server.database.count("session WHERE generation = 1").await, 19);
+    assert_eq!(server.database.count(REFRESHED).await, 19);
+}

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use sea_orm::{DatabaseTransaction, DbErr, FromQueryResult, QueryResult};
+use sea_orm::{DatabaseTransaction, DbErr, FromQueryResult, IdenStatic, Iterable, QueryResult};
 use uuid::Uuid;
 
 use crate::database::session_rotation::{self, SessionRotation, SessionRotations};
@@ -34,7 +34,9 @@ async fn rotate(
     inputs: Vec<&Input>,
     life: Duration,
 ) -> Result<Vec<Option<Granted>>, DbErr> {
-    let ids = inputs.iter().map(|(attempt, _)| attempt.token.session_id).collect();
+    let mut ids: Vec<_> = inputs.iter().map(|(attempt, _)| attempt.token.session_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
     let mut locked = session_rotation::lock_unlocked(txn, ids).await?;
     // Of two requests with a token of the same session, the second may be a retry, or theft: the
     // first removes the session from `locked`.
@@ -50,7 +52,9 @@ async fn rotate(
         return Ok(inputs.iter().map(|_| None).collect());
     }
     let event = (Kind::TokenRefreshed.name(), Kind::TokenRefreshed.outcome());
-    let rotations = SessionRotations { now, idle_expires_at: now.plus(life), event, rows };
+    let columns = session::Column::iter().map(|column| column.as_str()).collect();
+    let idle_expires_at = now.plus(life);
+    let rotations = SessionRotations { now, idle_expires_at, columns, event, rows };
     let rotated = session_rotation::rotate(txn, rotations).await?;
     let granted = rotated.iter().map(|row| grant(row).map(|it| (it.session_id, it)));
     let mut granted = granted.collect::<Result<HashMap<Uuid, Granted>, DbErr>>()?;
