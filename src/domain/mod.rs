@@ -2,7 +2,7 @@
 //!
 //! The modules, in the order of their imports (`tests/it/imports.rs` checks it):
 //!
-//! 1. values: `email`, `email_folding`, `granted`, `id`, `network`, `scope`;
+//! 1. values: `email`, `email_folding`, `granted`, `id`, `network`;
 //! 2. `outbox` (transactional outbox) and `audit` (audit log);
 //! 3. `keys` (master key, signing keys and their rotation);
 //! 4. `attempt_limit` (attempt limits) and `password` (policy and hashing);
