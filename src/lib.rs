@@ -1,8 +1,8 @@
 //! Signet, a standalone identity token service.
 //!
-//! The three main layers: [`http`] (the wire format) → [`domain`] (the rules) → [`entity`] (the
-//! tables). Imports go only in this direction. An endpoint calls one domain function.
-//! ARCHITECTURE.md describes them; `tests/it/architecture.rs` checks it.
+//! The three main layers are [`http`] (the wire format) → [`domain`] (the rules) → [`entity`] (the
+//! tables). Imports go only in this direction, which `tests/it/architecture.rs` checks. An endpoint
+//! calls one domain function. ARCHITECTURE.md describes the layers.
 
 pub mod cli;
 pub mod clock;

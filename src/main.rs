@@ -1,4 +1,4 @@
-//! The `signet` binary; everything is in the library.
+//! The `signet` binary. The code is in the library.
 
 use std::process::ExitCode;
 

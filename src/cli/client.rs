@@ -23,19 +23,21 @@ pub(super) enum Client {
     List(DatabaseSettings),
     /// Print a client's registration, without its secret, as JSON that `apply` reads.
     Show(Named),
-    /// Change a client. Options that are not given stay unchanged, and so does the secret, except
-    /// that a new `--auth-method` may need another one. A given list replaces the old one; an empty
-    /// value (`--audience ""`) clears it.
+    /// Change a client. Members whose options are not given stay unchanged. The secret stays
+    /// unchanged, too, unless a new `--auth-method` needs another secret. A given list replaces the
+    /// old list; an empty value (`--audience ""`) clears it.
     Update(Box<Description>),
     /// Create a new secret for a client and print it. The previous secret stays valid until the
     /// next rotation, so that the client can switch without downtime.
     RotateSecret {
         #[command(flatten)]
         named: Named,
-        /// Create no new secret and invalidate the previous one now, because the client uses the new one.
+        /// Create no new secret, and invalidate the previous secret now, because the client uses
+        /// the newest one.
         #[arg(long, conflicts_with = "now")]
         drop_previous: bool,
-        /// Create a new secret and invalidate all others now, because one may have leaked.
+        /// Create a new secret, and invalidate all earlier secrets now, because one may have
+        /// leaked.
         #[arg(long)]
         now: bool,
     },
@@ -141,7 +143,7 @@ impl Description {
         jwks.transpose()
     }
 
-    /// Changes what the flags say, and the JWK set to `jwks`, that of the file.
+    /// Changes the members whose flags are given, and the JWK set if `jwks` is given.
     fn apply_to(&self, registration: &mut Registration, jwks: Option<Value>) {
         let put = |given: &Option<String>, member: &mut String| {
             if let Some(given) = given {
@@ -198,13 +200,13 @@ impl Client {
                 let db = open(&description.database).await?;
                 let change = move |it: &mut Registration| description.apply_to(it, jwks.clone());
                 let updated = client::update(&db, &id, change).await?;
-                finish(&db, &line(&id, &updated)).await?;
+                finish(&db, &result_line(&id, &updated)).await?;
             }
             Self::Apply { file, database } => {
                 let registrations = registrations(&file)?;
                 let db = open(&database).await?;
                 for (id, applied) in client::apply(&db, registrations).await? {
-                    print(&line(&id, &applied))?;
+                    print(&result_line(&id, &applied))?;
                 }
                 db.close().await;
             }
@@ -247,7 +249,7 @@ impl Client {
 
 async fn create(description: Description) -> anyhow::Result<()> {
     let (id, jwks) = (&description.client_id, description.jwks()?);
-    // Everything else has the defaults of a file for `apply`.
+    // All other members have the same defaults as in a file for `apply`.
     let mut registration: Registration = serde_json::from_value(json!({ "client_id": id }))?;
     description.apply_to(&mut registration, jwks);
     let db = open(&description.database).await?;
@@ -321,10 +323,10 @@ fn hints(row: &Row) -> impl Iterator<Item = &'static str> {
         (lacks_refresh_grant, "offline_access has no effect without --grant refresh_token."),
     ]
     .into_iter()
-    .filter_map(|(is_so, hint)| is_so.then_some(hint))
+    .filter_map(|(applies, hint)| applies.then_some(hint))
 }
 
-fn line(id: &str, applied: &Applied) -> String {
+fn result_line(id: &str, applied: &Applied) -> String {
     match applied {
         Applied::Created(None) => format!("{id} created"),
         Applied::Created(Some(secret)) => format!("{id} created {secret}"),

@@ -1,4 +1,4 @@
-//! The database of a command.
+//! Opens and closes the database of a command.
 
 use crate::cli::output::print;
 use crate::clock::Clock;

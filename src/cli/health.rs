@@ -19,7 +19,7 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, ask(reachable(self.listen)));
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, request_status(reachable(self.listen)));
         let status = answer.await.context("no response in time")?.context("no response")?;
         if status != 200 {
             bail!("not ready (status {status})");
@@ -28,7 +28,8 @@ impl Health {
     }
 }
 
-/// Replaces an unspecified address by loopback, on which such a server also listens.
+/// Replaces an unspecified address by loopback. A server that listens on an unspecified address
+/// also listens on loopback.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -39,7 +40,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-async fn ask(address: SocketAddr) -> anyhow::Result<u16> {
+async fn request_status(address: SocketAddr) -> anyhow::Result<u16> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n").await?;
     let mut answer = Vec::new();

@@ -19,18 +19,19 @@ pub(super) enum Keys {
     List(DatabaseSettings),
     /// Create a new signing key.
     ///
-    /// It is published immediately and starts to sign when all resource servers must have fetched
-    /// it, so that no valid token is refused. Signet rotates by itself every
+    /// It is published immediately. It starts to sign when all resource servers must have fetched
+    /// it, so that no valid token is refused. Signet also rotates by itself, every
     /// `SIGNET_KEY_ROTATION_SECONDS`.
     Rotate(Ring),
     /// Remove a key from the key set immediately, because it may have leaked.
     ///
-    /// Resource servers refuse the tokens it signed after their next fetch of the key set, and
-    /// clients must refresh. If it is the active key, a new one replaces it immediately, and
-    /// resource servers refuse the new key's tokens until they fetch the key set again.
+    /// After their next fetch of the key set, resource servers refuse the tokens that the key
+    /// signed, and clients must refresh. If it is the active key, a new key replaces it
+    /// immediately. Resource servers refuse tokens of the new key until they fetch the key set
+    /// again.
     Revoke {
         /// The `kid`, as `signet keys list` shows it.
-        // One in 64 starts with a hyphen.
+        // One `kid` in 64 starts with a hyphen.
         #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Confirms the consequences; required.
@@ -49,8 +50,8 @@ pub(super) enum Keys {
     },
     /// Print the published public keys as a JWK set (RFC 7517).
     ExportPublic {
-        /// Print PEM, for `HAProxy` and others that cannot read a JWK set: one block per key,
-        /// oldest first.
+        /// Print PEM, for `HAProxy` and other programs that cannot read a JWK set: one block per
+        /// key, oldest first.
         #[arg(long)]
         pem: bool,
         #[command(flatten)]
@@ -58,8 +59,8 @@ pub(super) enum Keys {
     },
     /// Re-encrypt all signing keys with the first line of the master key file.
     ///
-    /// To replace the master key: insert a new first line, restart every instance, run this
-    /// command, and remove the old line when the longest session that started before has ended.
+    /// To replace the master key: insert a new first line, restart every instance, and run this
+    /// command. Remove the old line when all sessions that started before have ended.
     Reseal(Ring),
 }
 
@@ -87,8 +88,8 @@ impl Ring {
         let schedule = Schedule::new(&self.keys, &self.tokens)?;
         let db = open(&self.database, Clock::shared()).await?;
         migrate_up(&db).await?;
-        let something_is_sealed = keys::any_sealed(&db).await?;
-        let master = MasterKeys::open(&self.keys.master_key_file, something_is_sealed)?;
+        let has_sealed_keys = keys::any_sealed(&db).await?;
+        let master = MasterKeys::open(&self.keys.master_key_file, has_sealed_keys)?;
         let sealer = master.sealer()?;
         keys::check_sealed(&db, &sealer).await?;
         let now = db.clock().now();
@@ -106,13 +107,13 @@ impl Keys {
             Self::Rotate(ring) => {
                 let (db, sealer, schedule, now) = ring.open(Db::connect).await?;
                 let bits = ring.keys.rsa_bits;
-                announce(&keys::rotate(&db, &sealer, &schedule, bits, now).await?)?;
+                print_activation(&keys::rotate(&db, &sealer, &schedule, bits, now).await?)?;
             }
             Self::Import { file, ring } => {
                 let pem = std::fs::read(&file);
                 let pem = pem.with_context(|| format!("cannot read {}", file.display()))?;
                 let (db, sealer, schedule, now) = ring.open(Db::connect).await?;
-                announce(&keys::import(&db, &sealer, &schedule, &pem, now).await?)?;
+                print_activation(&keys::import(&db, &sealer, &schedule, &pem, now).await?)?;
             }
             Self::Revoke { kid, ring, .. } => {
                 let (db, sealer, _, now) = ring.open(Db::open).await?;
@@ -129,7 +130,7 @@ impl Keys {
     }
 }
 
-fn announce(key: &signing_key::Model) -> Result<(), OutputError> {
+fn print_activation(key: &signing_key::Model) -> Result<(), OutputError> {
     let signs_from = key.activated_at.or(key.activate_at);
     let at = signs_from.map(Timestamp::to_rfc3339).unwrap_or_default();
     print(&format!("{} is published, and signs from {at}", key.kid))

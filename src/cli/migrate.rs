@@ -13,7 +13,7 @@ pub(super) enum Migrate {
     Up(DatabaseSettings),
     /// Revert the newest migrations. The data in the tables and columns that they added is lost.
     Down {
-        /// How many to revert.
+        /// How many migrations to revert.
         #[arg(long, default_value_t = 1)]
         steps: u32,
         #[command(flatten)]

@@ -51,23 +51,23 @@ enum Command {
     /// List, rotate, revoke, import, export or re-encrypt the signing keys.
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Declare that the database was restored from a backup: everything issued before becomes
-    /// invalid.
+    /// Declare that the database was restored from a backup: everything that was issued before
+    /// becomes invalid.
     ///
     /// Run it after restoring a backup of the database and before `serve`, which refuses an older
-    /// database until then. It ends all sessions of all accounts, revokes all signing keys, creates
-    /// a new one, and invalidates all earlier refresh tokens, reset tokens, authorization codes,
-    /// cookies and access tokens: some of them had ended after the backup was made, and the
-    /// database does not know which. It does not ask for confirmation, may be repeated, and prints
-    /// what must be corrected by hand.
+    /// database until then. It ends all sessions of all accounts, revokes all signing keys, and
+    /// creates a new signing key. It invalidates all earlier refresh tokens, reset tokens,
+    /// authorization codes, cookies and access tokens, because the restored database does not know
+    /// which of them became invalid after the backup was made. It does not ask for confirmation,
+    /// may be repeated, and prints what must be corrected by hand.
     Restored(Box<restored::Restored>),
     /// Check a running Signet as a resource server sees it, and report faults and how to fix them.
     ///
-    /// Checks what resource servers depend on, from discovery to the status lists, and the proxy;
-    /// with a database, also its schema, keys, clocks and restores. Exits with 1 if there is a
-    /// fault.
+    /// Checks the proxy and the documents on which resource servers depend, from discovery to the
+    /// status lists. If a database is given, also checks its schema, keys, clocks and restores.
+    /// Exits with 1 if there is a fault.
     Doctor(doctor::Doctor),
-    /// Check whether a Signet on this host is ready; exits with 0 if it is.
+    /// Check whether Signet on this host is ready; exits with 0 if it is.
     Health(health::Health),
     /// Print the OpenAPI description of the JSON API.
     Openapi,

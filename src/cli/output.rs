@@ -19,7 +19,7 @@ const STDERR_TIMEOUT: Duration = Duration::from_secs(2);
 #[error("cannot write to standard output (completed changes are not undone): {0}")]
 pub(super) struct OutputError(#[from] io::Error);
 
-/// Prints one line. Line breaks inside are part of a value and are escaped.
+/// Prints one line. A line break in it belongs to a value and is escaped.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -75,12 +75,12 @@ fn write(text: &str) -> Result<(), OutputError> {
     Ok(stdout.flush()?)
 }
 
-fn printable(text: &str, kept: &[char]) -> String {
-    escaped(text, kept, |text, c| text.extend(c.escape_unicode()))
+fn printable(text: &str, allowed: &[char]) -> String {
+    escaped(text, allowed, |text, c| text.extend(c.escape_unicode()))
 }
 
 fn printable_json(json: &str) -> String {
-    // Outside strings, JSON has only visible characters and these.
+    // Outside of strings, JSON contains only visible characters and these three.
     escaped(json, &['\n', '\r', '\t'], |text, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _ = write!(text, "\\u{unit:04x}");
@@ -88,10 +88,10 @@ fn printable_json(json: &str) -> String {
     })
 }
 
-fn escaped(text: &str, kept: &[char], escape: impl Fn(&mut String, char)) -> String {
+fn escaped(text: &str, allowed: &[char], escape: impl Fn(&mut String, char)) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
-        if naming::is_printable(c) || kept.contains(&c) {
+        if naming::is_printable(c) || allowed.contains(&c) {
             printable.push(c);
         } else {
             escape(&mut printable, c);

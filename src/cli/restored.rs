@@ -12,7 +12,7 @@ use crate::domain::id;
 use crate::domain::keys::{self, MasterKeys};
 use crate::domain::restore::{self, Declared};
 
-/// Changes that the restore has undone, and that an operator must repeat.
+/// The changes that the restore has undone, and that the operator must repeat.
 const TO_REPEAT: &str = "\
 All changes made after the backup are undone. Correct these by hand before you start Signet:
 - accounts that were deleted or disabled since exist again and are enabled (signet account
@@ -49,8 +49,8 @@ impl Restored {
     }
 }
 
-/// Takes the serve lock: a server that still has the replaced file open would write its data over
-/// the restored one when it stops.
+/// Acquires the serve lock, which fails while a server is running. A server that still has the
+/// replaced file open would overwrite the restored file when it stops.
 async fn lock(database: &DatabaseSettings) -> anyhow::Result<ServeLock> {
     ServeLock::take(database, Duration::ZERO).await.map_err(|error| match error {
         ServeLockError::InUse { file, .. } => anyhow::anyhow!(

@@ -24,14 +24,15 @@ pub(super) fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    // Signals are handled from here on, so that one during start-up is not lost.
+    // Signals are handled from here on, so that a signal during start-up is not lost.
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let is_human = config.logs.log_format == LogFormat::Human;
 
     Server::check(&config)?;
     let drain = Duration::from_secs(config.service.drain_seconds);
-    // Held until the process exits. A signal aborts the wait for another server's lock.
+    // The lock is held until the process exits. A signal aborts the wait for the lock of another
+    // server.
     let _lock = tokio::select! {
         lock = ServeLock::take(&config.database, drain) => lock?,
         _ = terminate.recv() => return Ok(()),
@@ -62,8 +63,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 fn welcome(server: &Server) -> String {
-    // With an https issuer, a proxy is in front that may not run yet, so the local address is
-    // shown. Otherwise the issuer is shown: browsers and libraries work only with that host name.
+    // An https issuer needs a proxy, which may not be running yet, so the local address is shown.
+    // An http issuer is shown itself, because browsers and libraries work only with its host name.
     let (issuer, address) = (server.issuer(), server.address());
     let base = if issuer.starts_with("http:") { issuer } else { &format!("http://{address}") };
     format!(

@@ -26,8 +26,8 @@ pub struct DatabaseSettings {
     pub database_connections: u32,
 
     /// Maximum time that a request waits for a reachable database, in seconds, for example while
-    /// its disk stalls or many requests are queued; then the response is 503. While the database is
-    /// known to be unreachable, requests get 503 within a second.
+    /// its disk stalls or many requests are queued. After this time the response is 503. While the
+    /// database is known to be unreachable, requests get 503 within a second.
     #[arg(long, env = "SIGNET_DATABASE_WAIT_SECONDS", default_value = "5",
           value_parser = value_parser!(u64).range(1..=60))]
     pub database_wait_seconds: u64,

@@ -11,9 +11,9 @@ use crate::config::reference::settings;
 
 /// Removed settings, and what to do instead.
 const REMOVED: [(&str, &str); 2] =
-    [("SIGNET_HASH_QUEUE", BACKLOG), ("SIGNET_HASH_WAIT_SECONDS", BACKLOG)];
+    [("SIGNET_HASH_QUEUE", USE_BACKLOG), ("SIGNET_HASH_WAIT_SECONDS", USE_BACKLOG)];
 
-const BACKLOG: &str =
+const USE_BACKLOG: &str =
     "delete it; SIGNET_HASH_BACKLOG_SECONDS (20) limits how much hashing is admitted";
 
 /// `SIGNET_*` variables that are not settings, possibly misspelled.
@@ -34,11 +34,12 @@ pub enum DotenvError {
     /// The file exists but cannot be read.
     #[error("cannot read .env: {0}")]
     Unreadable(#[from] io::Error),
-    /// A line is not `NAME=value`. (The library's message is not used: it repeats the line,
-    /// passwords included.)
+    /// A line is not `NAME=value`. The library's message is not used, because it repeats the line,
+    /// passwords included.
     #[error("cannot read .env: a line is not NAME=value")]
     Malformed,
-    /// Part of a value would be substituted as a variable.
+    /// A value contains the name of a variable, which would be replaced by the value of the
+    /// variable.
     #[error(
         "line {line} of .env has a $, which stands for a variable there: put the value in single \
          quotes, or write \\$"
@@ -65,8 +66,8 @@ pub fn load_dotenv() -> Result<(), DotenvError> {
     dotenvy::from_path(file).map_err(|_| DotenvError::Malformed)
 }
 
-/// The line number of the first `$` that would be substituted: outside single quotes and comments,
-/// and not escaped.
+/// The line number of the first `$` that starts a substitution: one outside of single quotes and
+/// comments that is not escaped.
 fn first_substitution(text: &str) -> Option<usize> {
     let (mut quote, mut before, mut is_escaped, mut is_comment) = (None, '\n', false, false);
     let mut line = 1;
@@ -90,8 +91,8 @@ fn first_substitution(text: &str) -> Option<usize> {
     None
 }
 
-/// Treats an empty variable as unset, because `${X:-}` in Compose produces one. Those in
-/// `NEVER_UNSET` stay set, and their parsers refuse the empty value.
+/// Treats an empty variable as unset, because `${X:-}` in Compose produces an empty variable. The
+/// variables in `NEVER_UNSET` stay set, and their parsers refuse the empty value.
 #[must_use]
 pub fn unset_empty(arg: Arg) -> Arg {
     let is_empty = arg.get_env().is_some_and(|name| {

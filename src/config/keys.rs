@@ -40,22 +40,24 @@ pub struct KeySettings {
           value_parser = value_parser!(u64).range(0..=600))]
     pub clock_skew_seconds: u64,
 
-    /// Seconds that a new key is published before it signs. Minimum: the cache time of the key set,
-    /// three reloads and twice the clock skew, but at least 30 s and the clock skew, because common
-    /// libraries do not refetch a key set within 30 s; less is refused. Default: 1200, because some
-    /// libraries cache a key set for up to 15 minutes whatever its max-age, or the minimum if that
-    /// is higher.
+    /// Seconds that a new key is published before it signs. Minimum: the cache time of the key set
+    /// plus three reloads plus twice the clock skew, but at least 30 s plus the clock skew, because
+    /// common libraries do not refetch a key set within 30 s. A lower value is refused. Default:
+    /// 1200, because some libraries cache a key set for up to 15 minutes whatever its max-age. If
+    /// the minimum is higher, it is the default.
     #[arg(long, env = "SIGNET_KEY_PUBLICATION_SECONDS")]
     pub key_publication_seconds: Option<u64>,
 
-    /// For tests: omits the 1200 and the 30 seconds above. Resource servers that use common
-    /// libraries then refuse valid tokens after each rotation. Each start logs a warning.
+    /// For tests: `SIGNET_KEY_PUBLICATION_SECONDS` has neither the default of 1200 nor the minimum
+    /// of 30 s plus the clock skew. Resource servers that use common libraries then refuse valid
+    /// tokens after each rotation. Each start logs a warning.
     #[arg(long, env = "SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION", default_value = "false",
           action = clap::ArgAction::Set)]
     pub dangerously_short_key_publication: bool,
 
     /// Seconds that a key stays published after it stopped signing. Minimum and default: the
-    /// lifetime of an access token, three reloads and the clock skew; less is refused.
+    /// lifetime of an access token plus three reloads plus the clock skew. A lower value is
+    /// refused.
     #[arg(long, env = "SIGNET_KEY_RETENTION_SECONDS")]
     pub key_retention_seconds: Option<u64>,
 }

@@ -1,7 +1,7 @@
 //! List-valued settings.
 
-/// The items of a list-valued setting. (Written as `Vec`, clap would take it for an argument that may
-/// be repeated.)
+/// The items of a list-valued setting. If a setting had the type `Vec`, clap would treat it as an
+/// argument that may be repeated.
 pub type List<T> = Vec<T>;
 
 /// A parser of lists: the items are separated by commas, spaces or line breaks, so that a list may

@@ -16,13 +16,13 @@ pub struct LogSettings {
     pub log_format: LogFormat,
 }
 
-/// Refuses a number that is no level, which `tracing` would take for the name of a module, so that
+/// Refuses a number that is not a level. `tracing` would treat it as the name of a module, and
 /// nothing would be logged.
 fn parse_filter(text: &str) -> Result<String, String> {
-    let is_no_level = |directive: &&str| {
+    let is_invalid_number = |directive: &&str| {
         directive.starts_with(|c: char| c.is_ascii_digit()) && directive.parse::<Level>().is_err()
     };
-    match text.split(',').map(str::trim).find(is_no_level) {
+    match text.split(',').map(str::trim).find(is_invalid_number) {
         Some(directive) => Err(format!("`{directive}` is not a level")),
         None => Ok(text.to_owned()),
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_filter_with_a_number_that_is_no_level_is_rejected() {
+    fn log_filter_with_a_number_that_is_not_a_level_is_rejected() {
         for filter in ["info", "5", "signet=debug,info", "signet"] {
             assert_eq!(parse_filter(filter).as_deref(), Ok(filter));
         }

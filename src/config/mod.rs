@@ -1,6 +1,6 @@
 //! Every setting, read once at start-up from flags, `SIGNET_*` variables and `.env`.
 //!
-//! A field's doc comment is its `--help` text, its entry in `.env.example` and its row in
+//! The doc comment of a field is its `--help` text, its entry in `.env.example` and its row in
 //! `docs/configuration.md`. Settings are documented nowhere else.
 
 mod database;

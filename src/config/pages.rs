@@ -12,7 +12,7 @@ use crate::naming::is_name;
 /// Maximum length of the name, in characters: it must fit next to a logo on a phone.
 const MAX_NAME: usize = 40;
 
-/// Maximum length of the logo's URL, in bytes: every page has it in a header.
+/// Maximum length of the logo's URL, in bytes: every page sends it in a header.
 const MAX_URL: usize = 500;
 
 /// Name, logo, colour and scope descriptions of the hosted pages.
@@ -78,10 +78,12 @@ impl FromStr for Logo {
             && url.fragment().is_none()
             && url.username().is_empty()
             && url.password().is_none();
-        let is_sayable = url.as_str().bytes().all(|b| b.is_ascii_graphic() && !b";,'".contains(&b));
+        let is_valid_source =
+            url.as_str().bytes().all(|b| b.is_ascii_graphic() && !b";,'".contains(&b));
         let is_short = url.as_str().len() <= MAX_URL;
-        let is_named = url.host_str().is_some_and(|host| !host.starts_with('['));
-        if url.scheme() != "https" || !is_plain || !is_sayable || !is_named || !is_short {
+        let has_valid_host = url.host_str().is_some_and(|host| !host.starts_with('['));
+        if url.scheme() != "https" || !is_plain || !is_valid_source || !has_valid_host || !is_short
+        {
             return Err(format!(
                 "must be an https URL of at most {MAX_URL} bytes without user name, query and \
                  fragment, or a path"

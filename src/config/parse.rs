@@ -31,9 +31,9 @@ pub(super) fn parse_issuer(text: &str) -> Result<String, String> {
     }
     // Verifiers compare the issuer byte for byte, so a spelling that a URL parser would normalize
     // is refused.
-    let written = url.as_str().trim_end_matches('/');
-    if text != written {
-        return Err(format!("must be written as {written}"));
+    let normalized = url.as_str().trim_end_matches('/');
+    if text != normalized {
+        return Err(format!("must be written as {normalized}"));
     }
     Ok(text.to_owned())
 }
@@ -46,12 +46,16 @@ pub(super) fn parse_audience(text: &str) -> Result<String, String> {
 /// An origin as browsers send it (RFC 6454 §6.1); `*` and `null` are never allowed.
 pub(super) fn parse_origin(text: &str) -> Result<String, String> {
     let url = Url::parse(text).map_err(|error| format!("not an origin: {error}"))?;
-    let written = url.origin().ascii_serialization();
+    let normalized = url.origin().ascii_serialization();
     if !url.origin().is_tuple() {
         return Err("must be scheme://host or scheme://host:port, without a path".to_owned());
     }
-    // Browsers send the serialized origin, and it is compared as a string.
-    if written == text { Ok(written) } else { Err(format!("must be written as {written}")) }
+    // Browsers send the serialized origin, which is compared as a string.
+    if normalized == text {
+        Ok(normalized)
+    } else {
+        Err(format!("must be written as {normalized}"))
+    }
 }
 
 /// An IP address and a port. Host names are not resolved, because a name may have several
@@ -70,8 +74,8 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Converts a block of IPv4-mapped IPv6 addresses (RFC 4291 §2.5.5.2) to the IPv4 block, as is done
-/// with client addresses.
+/// Converts a block of IPv4-mapped IPv6 addresses (RFC 4291 §2.5.5.2) to the IPv4 block. Client
+/// addresses are converted in the same way.
 fn unmapped(net: IpNet) -> IpNet {
     let IpNet::V6(mapped) = net else { return net };
     let length = mapped.prefix_len().checked_sub(96);

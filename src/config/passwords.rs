@@ -32,7 +32,7 @@ pub struct PasswordSettings {
     pub hash_threads: u32,
 
     /// Maximum backlog of admitted password hashes, in seconds of computing time as last measured.
-    /// Above it, requests get 503 without being hashed, except that clients with few hashes in the
+    /// Above it, passwords are not hashed, and requests get 503. Clients with few hashes in the
     /// queue can use a reserve of another quarter.
     #[arg(long, env = "SIGNET_HASH_BACKLOG_SECONDS", default_value = "20",
           value_parser = value_parser!(u64).range(1..=300))]
@@ -46,8 +46,8 @@ impl PasswordSettings {
         Duration::from_secs(self.hash_backlog_seconds)
     }
 
-    /// Estimated maximum wait of a request for its hash, plus two seconds for the hash itself and
-    /// the commit.
+    /// Estimated maximum time that a request waits for its hash, plus two seconds for the hash
+    /// itself and the commit.
     #[must_use]
     pub fn longest_hash_wait(&self) -> Duration {
         self.hash_backlog() * 5 / 4 + Duration::from_secs(2)
@@ -57,8 +57,8 @@ impl PasswordSettings {
 /// The rules for new passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PasswordPolicy {
-    // NIST and OWASP ASVS (6.2.5) advise against composition rules, so this policy does not claim to
-    // meet either.
+    // NIST and OWASP ASVS (6.2.5) advise against composition rules, so this policy does not claim
+    // to meet either.
     /// The original application's rule, plus the blocklist.
     Compat,
     /// NIST SP 800-63B-4 §3.1.1.2.

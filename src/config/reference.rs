@@ -7,12 +7,12 @@ use clap::{Arg, Args, Command};
 
 use crate::config::Config;
 
-/// One setting, from its doc comment and attributes.
+/// A setting, as its doc comment and attributes describe it.
 pub(super) struct Setting {
     pub(super) variable: String,
     flag: String,
     group: String,
-    /// Empty if there is none.
+    /// The default value; empty if there is none.
     default: String,
     choices: Vec<String>,
     text: String,
@@ -21,8 +21,8 @@ pub(super) struct Setting {
 /// The settings that `command` or one of its subcommands accepts, in the order of their fields.
 pub(super) fn settings(command: &Command) -> Vec<Setting> {
     let own = command.get_arguments();
-    let below = command.get_subcommands().flat_map(Command::get_arguments);
-    own.chain(below).filter_map(Setting::of).collect()
+    let of_subcommands = command.get_subcommands().flat_map(Command::get_arguments);
+    own.chain(of_subcommands).filter_map(Setting::of).collect()
 }
 
 impl Setting {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::naming::is_name;
 use crate::scope::{IDENTITY, is_token};
 
-/// Maximum length of a description, in characters: several may be in one sentence.
+/// Maximum length of a description, in characters. A sentence may contain several descriptions.
 const MAX_DESCRIPTION: usize = 80;
 
 /// Descriptions by scope; each continues the words “it may”.
@@ -43,7 +43,7 @@ fn parse(item: &str) -> Result<(&str, &str), String> {
     let (scope, description) = item.split_once('=').ok_or("must be scope=description")?;
     let (scope, description) = (scope.trim_end(), description.trim_start());
     if !is_token(scope) {
-        return Err("what is before the = is no scope (RFC 6749 section 3.3)".to_owned());
+        return Err("the text before the = is no scope (RFC 6749 section 3.3)".to_owned());
     }
     // The pages have built-in descriptions of these.
     if IDENTITY.contains(&scope) {

@@ -86,7 +86,7 @@ pub struct ServiceSettings {
 }
 
 impl ServiceSettings {
-    /// Maximum time that a request waits for a password hash: shorter than
+    /// Maximum time that a request waits for a password hash. It is shorter than
     /// [`client_seconds`](Self::client_seconds), after which the client is disconnected without a
     /// response.
     #[must_use]

@@ -111,7 +111,7 @@ pub struct StatusSettings {
     pub status_ttl_seconds: u64,
 
     /// Seconds that a resource server may use a status list while Signet is unreachable; after that
-    /// it refuses tokens. More than three times `SIGNET_STATUS_TTL_SECONDS`.
+    /// it refuses tokens. Must be more than three times `SIGNET_STATUS_TTL_SECONDS`.
     #[arg(long, env = "SIGNET_STATUS_LIST_SECONDS", default_value = "3600",
           value_parser = value_parser!(u64).range(10..=604_800))]
     pub status_list_seconds: u64,

@@ -43,7 +43,7 @@ pub struct App {
     pub issuer: Issuer,
     /// Assigns status list entries to new sessions.
     pub status_entries: StatusEntries,
-    /// The status lists, which tell verifiers which sessions have ended.
+    /// The status lists, from which verifiers learn which sessions have ended.
     pub status_lists: StatusLists,
     /// Issues and reads refresh tokens.
     pub refresh_tokens: RefreshTokens,
@@ -53,7 +53,7 @@ pub struct App {
     pub reset_tokens: ResetTokens,
     /// Encrypts the authorization requests that browsers carry.
     pub request_sealer: RequestSealer,
-    /// Verifies our own access tokens, as a resource server does.
+    /// Verifies access tokens in the same way as a resource server.
     pub verifier: Verifier,
     /// The cookie that identifies a browser.
     pub cookie: BrowserCookie,
@@ -64,20 +64,20 @@ pub struct App {
     /// The cached result of the last readiness check of the database.
     pub readiness: Readiness,
     /// Whether the server is shutting down.
-    pub is_leaving: AtomicBool,
+    pub is_shutting_down: AtomicBool,
 }
 
 impl App {
     /// Starts the shutdown: readiness fails, and each response closes its connection.
-    pub fn leave(&self) {
-        self.is_leaving.store(true, Ordering::Release);
+    pub fn begin_shutdown(&self) {
+        self.is_shutting_down.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_leaving(&self) -> bool {
-        self.is_leaving.load(Ordering::Acquire)
+    pub(super) fn is_shutting_down(&self) -> bool {
+        self.is_shutting_down.load(Ordering::Acquire)
     }
 
-    /// The path of the issuer, under which a proxy serves everything; empty if it has none.
+    /// The path of the issuer, below which a proxy serves all routes; empty if it has none.
     pub(super) fn base_path(&self) -> String {
         let path =
             Url::parse(&self.issuer_url).map(|url| url.path().to_owned()).unwrap_or_default();

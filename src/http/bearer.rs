@@ -1,7 +1,8 @@
-//! Our own bearer tokens (RFC 6750), verified with the crate that resource servers use.
+//! Authentication by an access token of Signet (RFC 6750), which is verified with the crate that
+//! resource servers use.
 //!
-//! Every request with one is rate limited here, by client address, before the signature check and
-//! the database query.
+//! Every request with a bearer token is rate limited here by client address, before the signature
+//! is checked and before the database is queried.
 
 use std::sync::Arc;
 

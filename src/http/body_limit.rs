@@ -15,13 +15,14 @@ impl BodyLimit {
     /// The default for endpoints.
     pub(super) const DEFAULT: Self = Self(16 * 1024);
 
-    /// For forms with an encrypted authorization request: the default plus 40 KiB. The maxima are
-    /// 4,096 bytes each for `state` and `nonce` (twice that in JSON if all are backslashes), 4,096
-    /// for the scope, 2,000 each for an audience and a redirect URI; base64url adds a third.
+    /// For forms with an encrypted authorization request: the default plus 40 KiB. The request has
+    /// at most 4,096 bytes each for `state` and `nonce` (twice that in JSON if all characters are
+    /// backslashes), 4,096 for the scope, and 2,000 each for an audience and a redirect URI.
+    /// base64url adds a third.
     pub(super) const SEALED_REQUEST: Self = Self(Self::DEFAULT.0 + 40 * 1024);
 }
 
-/// An endpoint behind [`BodyLimit`].
+/// An endpoint whose request bodies are limited.
 pub(super) struct Limited<E> {
     pub(super) inner: E,
     pub(super) limit: BodyLimit,

@@ -1,4 +1,4 @@
-//! The operator's branding of the pages: read at the start, and served from memory.
+//! The operator's branding of the hosted pages: read at start-up, and served from memory.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use askama::Template;
 use crate::config::{Color, Logo, PageSettings, ScopeDescriptions};
 use crate::http::document::Document;
 
-/// Cache lifetime of the style sheet and the logo, in seconds; then browsers revalidate by `ETag`.
+/// Cache lifetime of the assets, in seconds. Afterwards browsers revalidate them by `ETag`.
 const MAX_AGE: u64 = 300;
 
 /// Maximum size of a logo, in bytes.
@@ -19,17 +19,17 @@ const STYLE: &str = include_str!("../templates/style.css");
 /// The name of the asset that is the operator's logo.
 const LOGO: &str = "logo";
 
-/// The background of a sheet in `style.css`, in light and dark mode.
-const SHEETS: [(&str, Color); 2] =
+/// The background of the page's panel (`.sheet` in `style.css`), in light and dark mode.
+const PANEL_BACKGROUNDS: [(&str, Color); 2] =
     [("day", Color([0xff, 0xff, 0xff])), ("night", Color([0x1e, 0x24, 0x27]))];
 
 const WHITE: Color = Color([0xff; 3]);
 const BLACK: Color = Color([0; 3]);
 
-/// Minimum contrast of a button's outline to its surroundings (WCAG 2.2, 1.4.11).
-const OUTLINE: f64 = 3.0;
+/// Minimum contrast between a button's outline and its surroundings (WCAG 2.2, 1.4.11).
+const MIN_OUTLINE_CONTRAST: f64 = 3.0;
 
-/// The CSP of the logo, which makes an SVG safe to open by itself, too.
+/// The Content-Security-Policy of the logo. It makes an SVG safe even if it is opened directly.
 const LOGO_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 /// Why a logo cannot be used.
@@ -38,10 +38,10 @@ pub enum LogoError {
     /// It does not exist or is not readable.
     #[error("cannot read the logo {0} (SIGNET_LOGO): {1}")]
     Unreadable(PathBuf, #[source] io::Error),
-    /// It is too large, since every page loads it.
+    /// It is too large for a file that every page loads.
     #[error("the logo {0} (SIGNET_LOGO) is larger than 256 KiB")]
     TooLarge(PathBuf),
-    /// Its file name extension is unknown, and so its media type.
+    /// Its file name extension belongs to no supported media type.
     #[error("the name of the logo {0} (SIGNET_LOGO) must end with .svg, .png, .webp or .jpg")]
     UnknownKind(PathBuf),
 }
@@ -80,11 +80,11 @@ impl Branding {
             ("style.css", style),
             ("icon.svg", icon(settings)),
             ("page.js", script(include_str!("../templates/page.js"))),
-            // Of a `form_post` response only.
+            // Used only by the page of a `form_post` response.
             ("submit.js", script(include_str!("../templates/submit.js"))),
         ];
         if let Some(Logo::File(path)) = &settings.logo {
-            assets.push((LOGO, read(path)?));
+            assets.push((LOGO, read_logo(path)?));
         }
         Ok(Self {
             name: settings.service_name.clone(),
@@ -124,18 +124,18 @@ fn initial(name: &str) -> String {
 
 fn icon(settings: &PageSettings) -> Document {
     let (accent, initial) = (settings.accent_color, initial(&settings.service_name));
-    let icon = Icon { accent, on_accent: on(accent), initial: &initial };
+    let icon = Icon { accent, on_accent: text_color_on(accent), initial: &initial };
     let svg = icon.render().unwrap_or_default().into_bytes();
     let icon = Document::public("image/svg+xml", svg, MAX_AGE);
     icon.with_header(poem::http::header::CONTENT_SECURITY_POLICY, LOGO_POLICY)
 }
 
-/// The text colour on the accent colour.
-fn on(accent: Color) -> Color {
+/// The colour of text on the accent colour.
+fn text_color_on(accent: Color) -> Color {
     if accent.contrast(WHITE) >= accent.contrast(BLACK) { WHITE } else { BLACK }
 }
 
-fn read(path: &Path) -> Result<Document, LogoError> {
+fn read_logo(path: &Path) -> Result<Document, LogoError> {
     let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
     let content_type = match extension.to_ascii_lowercase().as_str() {
         "svg" => "image/svg+xml",
@@ -153,13 +153,16 @@ fn read(path: &Path) -> Result<Document, LogoError> {
     Ok(logo.with_header(poem::http::header::CONTENT_SECURITY_POLICY, LOGO_POLICY))
 }
 
-/// The CSS of the accent colour and the text colour on it, and of another outline colour if the
-/// accent lacks contrast to the sheet around it.
+/// The CSS variables for the accent colour, for text on it, and for the outline of buttons. The
+/// outline has a colour of its own if the contrast of the accent colour to the panel is too low.
 fn accent_rule(accent: Color) -> String {
-    let on_accent = on(accent);
-    let outlines = SHEETS.map(|(time, sheet)| {
-        let is_clear = accent.contrast(sheet) >= OUTLINE;
-        format!("--outline-by-{time}: {};", if is_clear { "var(--accent)" } else { "var(--edge)" })
+    let on_accent = text_color_on(accent);
+    let outlines = PANEL_BACKGROUNDS.map(|(time, background)| {
+        let is_visible = accent.contrast(background) >= MIN_OUTLINE_CONTRAST;
+        format!(
+            "--outline-by-{time}: {};",
+            if is_visible { "var(--accent)" } else { "var(--edge)" }
+        )
     });
     let outlines = outlines.join(" ");
     format!(":root {{ --accent: {accent}; --on-accent: {on_accent}; {outlines} }}\n\n")

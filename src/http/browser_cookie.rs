@@ -7,8 +7,8 @@ use poem::{Request, Response};
 
 use crate::domain::oauth::secret::digest;
 
-/// `__Host-`: set by this host alone, over TLS, so that another host of the domain cannot plant one
-/// (RFC 6265bis, section 4.1.3.2).
+/// With `__Host-`, browsers accept the cookie only from this host and only over TLS, so that
+/// another host of the domain cannot plant one (RFC 6265bis, section 4.1.3.2).
 const PREFIX: &str = "__Host-signet";
 
 /// The length of 32 bytes in base64url.
@@ -21,8 +21,9 @@ const ISSUER_BYTES: usize = 6;
 ///
 /// Its name depends on the issuer, since cookies do not depend on the port: two instances on
 /// `localhost` would overwrite each other's login. Version 0.1 used `__Host-signet` for all
-/// issuers. That cookie is read if the other one belongs to no live login, and set along with it,
-/// so that browsers stay logged in during a rolling upgrade and after a rollback.
+/// issuers. The cookie with that name is read if the cookie with the current name belongs to no
+/// live login. Both are set, so that browsers stay logged in during a rolling upgrade and after a
+/// rollback.
 pub struct BrowserCookie {
     name: String,
 }
@@ -36,7 +37,7 @@ impl BrowserCookie {
         Self { name: format!("{PREFIX}-{suffix}") }
     }
 
-    /// The values of the cookie in a request, that of the current name first.
+    /// The values of the cookie in a request: first the one under the current name.
     pub(super) fn values(&self, request: &Request) -> Vec<String> {
         let mut values: Vec<String> =
             [&*self.name, PREFIX].iter().filter_map(|name| value(request, name)).collect();
@@ -44,10 +45,10 @@ impl BrowserCookie {
         values
     }
 
-    /// Whether a request has this value under both names: instances of the previous version read
-    /// only one of them.
-    pub(super) fn is_settled(&self, request: &Request, settled: &str) -> bool {
-        [&*self.name, PREFIX].iter().all(|name| value(request, name).as_deref() == Some(settled))
+    /// Whether a request has this value under both names. Instances of the previous version read
+    /// only the old name.
+    pub(super) fn has_under_both_names(&self, request: &Request, wanted: &str) -> bool {
+        [&*self.name, PREFIX].iter().all(|name| value(request, name).as_deref() == Some(wanted))
     }
 
     /// Whether a request has the cookie.
@@ -65,9 +66,9 @@ impl BrowserCookie {
         self.add(response, "", "; Max-Age=0")
     }
 
-    fn add(&self, mut response: Response, value: &str, life: &str) -> Response {
+    fn add(&self, mut response: Response, value: &str, max_age: &str) -> Response {
         for name in [&*self.name, PREFIX] {
-            let cookie = format!("{name}={value}{life}; Path=/; Secure; HttpOnly; SameSite=Lax");
+            let cookie = format!("{name}={value}{max_age}; Path=/; Secure; HttpOnly; SameSite=Lax");
             if let Ok(cookie) = HeaderValue::from_str(&cookie) {
                 response.headers_mut().append(header::SET_COOKIE, cookie);
             }
@@ -76,8 +77,8 @@ impl BrowserCookie {
     }
 }
 
-/// The value of the cookie of this name, if there is exactly one: a second one was set by another
-/// party.
+/// The value of the cookie with this name, if the request has exactly one such cookie. A second one
+/// was set by another party.
 fn value(request: &Request, name: &str) -> Option<String> {
     let fields = request.headers().get_all(header::COOKIE).iter();
     let pairs = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));
@@ -86,6 +87,6 @@ fn value(request: &Request, name: &str) -> Option<String> {
         (found == name).then_some(value)
     });
     let value = values.next()?;
-    let is_one = values.next().is_none() && value.len() == VALUE_LENGTH;
-    is_one.then(|| value.to_owned())
+    let is_valid = values.next().is_none() && value.len() == VALUE_LENGTH;
+    is_valid.then(|| value.to_owned())
 }

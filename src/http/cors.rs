@@ -1,8 +1,10 @@
-//! Which origins may call the JSON API and the protocol from a browser (Fetch, "CORS protocol").
+//! CORS: the origins that may call the JSON API and the OAuth endpoints from a browser (Fetch,
+//! "CORS protocol").
 //!
-//! An origin that is not listed gets a response without CORS headers, which its browser hides from
-//! it. The request is still served, since `Origin` alone proves nothing. poem's own middleware
-//! would reject even form posts of the hosted pages. No credentials: tokens travel in headers.
+//! For an origin that is not listed, the response has no CORS headers, and the browser hides it
+//! from the calling page. The request is still served, since `Origin` alone proves nothing. poem's
+//! own middleware would reject even form posts of the hosted pages. Credentials are not allowed,
+//! since tokens are sent in headers.
 
 use std::collections::HashSet;
 
@@ -46,7 +48,7 @@ fn add_headers(headers: &mut HeaderMap, allowed: Option<HeaderValue>, is_preflig
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = allowed else { return };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    let others: &[_] = if is_preflight {
+    let static_headers: &[_] = if is_preflight {
         &[
             (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE"),
             (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, x-request-id"),
@@ -58,7 +60,7 @@ fn add_headers(headers: &mut HeaderMap, allowed: Option<HeaderValue>, is_preflig
             "x-request-id, retry-after, ratelimit, ratelimit-policy",
         )]
     };
-    for (name, value) in others {
+    for (name, value) in static_headers {
         headers.insert(name, HeaderValue::from_static(value));
     }
 }

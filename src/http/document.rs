@@ -10,7 +10,7 @@ use poem::{Endpoint, Request, Response, Result};
 /// The header with the id of a request.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A precomputed response: the same bytes and headers for everybody.
+/// A precomputed response: the same bytes and headers for every client.
 #[derive(Clone)]
 pub(super) struct Document {
     body: Bytes,
@@ -46,7 +46,7 @@ impl Document {
     }
 
     pub(super) fn answer(&self, request: &Request) -> Response {
-        let mut response = if self.is_current_at(request) {
+        let mut response = if self.client_has_current(request) {
             Response::builder().status(StatusCode::NOT_MODIFIED).finish()
         } else {
             Response::builder().body(self.body.clone())
@@ -56,16 +56,17 @@ impl Document {
     }
 
     /// Whether the client has the current version (RFC 9110 §13.1.2).
-    fn is_current_at(&self, request: &Request) -> bool {
-        let (Some(etag), Some(held)) =
+    fn client_has_current(&self, request: &Request) -> bool {
+        let (Some(etag), Some(cached)) =
             (self.headers.get(header::ETAG), request.headers().get(header::IF_NONE_MATCH))
         else {
             return false;
         };
-        let (Ok(etag), Ok(held)) = (etag.to_str(), held.to_str()) else { return false };
-        held.split(',')
+        let (Ok(etag), Ok(cached)) = (etag.to_str(), cached.to_str()) else { return false };
+        cached
+            .split(',')
             .map(str::trim)
-            .any(|held| held == "*" || held.strip_prefix("W/").unwrap_or(held) == etag)
+            .any(|cached| cached == "*" || cached.strip_prefix("W/").unwrap_or(cached) == etag)
     }
 }
 
@@ -89,8 +90,8 @@ impl<F: Fn(&Request) -> Result<Response> + Send + Sync> Endpoint for ReadOnly<F>
     }
 }
 
-/// Headers with placeholders for those the service layer sets on each response: a cloned map has no
-/// spare capacity and would have to grow.
+/// Headers with placeholders for those that the service layer sets on each response. A cloned map
+/// has no spare capacity, so it would have to grow without them.
 fn headers_with_room() -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
     for name in [X_REQUEST_ID, header::X_CONTENT_TYPE_OPTIONS] {

@@ -1,7 +1,7 @@
 //! Precomputed documents: the key set, the metadata, the API description.
 //!
-//! They are served without a database query, lock or formatting, so they are available while
-//! everything else fails.
+//! They are served without a database query, lock or formatting, so they are available even if all
+//! other endpoints fail.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::http::document::Document;
 use crate::http::oauth::metadata;
 use crate::http::openapi;
 
-/// The CSP of the page at `/docs` alone: its script and style are inline.
+/// The Content-Security-Policy of the page at `/docs`, the only page with inline script and style.
 const DOCS_PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
      style-src 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
@@ -24,26 +24,26 @@ const DOCS_PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; 
 pub(super) struct JwksDocument {
     app: Arc<App>,
     max_age: u64,
-    made: ArcSwap<(Arc<Snapshot>, Document)>,
+    rendered: ArcSwap<(Arc<Snapshot>, Document)>,
 }
 
 impl JwksDocument {
     pub(super) fn new(app: Arc<App>, max_age: u64) -> Self {
-        let made = ArcSwap::from_pointee(Self::make(app.ring.current(), max_age));
-        Self { app, max_age, made }
+        let rendered = ArcSwap::from_pointee(Self::render(app.ring.current(), max_age));
+        Self { app, max_age, rendered }
     }
 
-    fn make(ring: Arc<Snapshot>, max_age: u64) -> (Arc<Snapshot>, Document) {
+    fn render(ring: Arc<Snapshot>, max_age: u64) -> (Arc<Snapshot>, Document) {
         let document = Document::public("application/jwk-set+json", ring.jwks.clone(), max_age);
         (ring, document)
     }
 
     pub(super) fn answer(&self, request: &Request) -> Response {
         let ring = self.app.ring.current();
-        if !Arc::ptr_eq(&self.made.load().0, &ring) {
-            self.made.store(Arc::new(Self::make(ring, self.max_age)));
+        if !Arc::ptr_eq(&self.rendered.load().0, &ring) {
+            self.rendered.store(Arc::new(Self::render(ring, self.max_age)));
         }
-        let mut response = self.made.load().1.answer(request);
+        let mut response = self.rendered.load().1.answer(request);
         // An instance without access to the database may not know the next key: its key set must
         // not be cached for the time that the rotation schedule assumes.
         if !self.app.ring.is_fresh() {
@@ -65,7 +65,7 @@ pub(super) fn openapi(document: &str) -> Document {
     Document::public("application/json", document.as_bytes().to_vec(), 60)
 }
 
-/// The OpenAPI document for humans. The page loads nothing from other origins.
+/// The API description as an HTML page. It loads nothing from other origins.
 pub(super) fn docs_page(document: &str) -> Document {
     let page = openapi::docs_page(document).into_bytes();
     Document::public("text/html; charset=utf-8", page, 60)

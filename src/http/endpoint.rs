@@ -1,5 +1,5 @@
-//! What operations of the protocol and the pages share: a name for the log, allowed methods, a body
-//! limit, and the format of errors from the framework.
+//! The operations of the OAuth endpoints and the hosted pages: each has a name for the log, allowed
+//! methods, a body limit, and a format for errors of the framework.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// `methods` are the allowed ones, as in `Allow`; `name` is for the log; `handler` always
-    /// returns a response.
+    /// `methods` is the value of the `Allow` header, `name` is for the log, and `error` renders
+    /// errors of the framework. `handler` always returns a response.
     pub(super) fn new<A: Future<Output = Response> + Send + 'static>(
         path: &'static str,
         methods: &'static str,
@@ -34,19 +34,19 @@ impl Operation {
         handler: impl Fn(Request) -> A + Send + Sync + 'static,
     ) -> Self {
         let inner = Limited { inner: make(handler), limit };
-        let endpoint = Shaped { name, methods, error, inner }.boxed();
+        let endpoint = OperationEndpoint { name, methods, error, inner }.boxed();
         Self { path, endpoint }
     }
 }
 
-/// The shared state; every request carries it.
+/// The shared state, which every request carries.
 pub(super) fn app_of(request: &Request) -> std::result::Result<Arc<App>, StatusCode> {
     let app = request.data::<Arc<App>>().map(Arc::clone);
     app.ok_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// An endpoint that rejects other methods and renders all errors in one format.
-struct Shaped<E> {
+/// An endpoint that rejects all methods except `methods`, and renders all errors by `error`.
+struct OperationEndpoint<E> {
     name: &'static str,
     methods: &'static str,
     error: ErrorResponse,
@@ -54,7 +54,7 @@ struct Shaped<E> {
 }
 
 /// Whether the request is a browser navigation, which should get an HTML page instead of JSON.
-pub(super) fn is_for_people(request: &Request) -> bool {
+pub(super) fn wants_html_page(request: &Request) -> bool {
     let accepted = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
     let is_page = accepted.is_some_and(|it| it.contains("text/html"));
     is_page
@@ -62,11 +62,11 @@ pub(super) fn is_for_people(request: &Request) -> bool {
         && !request.uri().path().starts_with("/api/")
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Shaped<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for OperationEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let is_allowed = self.methods.split(", ").any(|one| one == request.method().as_str());
+        let is_allowed = self.methods.split(", ").any(|it| it == request.method().as_str());
         let mut response = if is_allowed {
             let answered = self.inner.call(request).await;
             answered.unwrap_or_else(|error| (self.error)(error.status()))

@@ -106,7 +106,7 @@ impl Problem {
         Self::validation(vec![FieldProblem::new(name, why)])
     }
 
-    /// 401: the same for a wrong password and an unknown account.
+    /// 401: the password is wrong or the account is unknown. The error does not say which.
     pub(super) fn auth_failed() -> Self {
         Self::unauthorized("AUTH_FAILED", "Invalid credentials", "Bearer")
     }
@@ -125,23 +125,23 @@ impl Problem {
         )
     }
 
-    /// 401: the refresh token is forged, expired, already used or of an ended session; not said
-    /// which.
+    /// 401: the refresh token is forged, expired, already used or of an ended session. The error
+    /// does not say which.
     pub(super) fn invalid_refresh_token() -> Self {
         Self::unauthorized("INVALID_REFRESH_TOKEN", "Invalid refresh token", "Bearer")
     }
 
-    /// 400: the reset token is forged, expired or already used; not said which.
+    /// 400: the reset token is forged, expired or already used. The error does not say which.
     pub(super) fn invalid_reset_token() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_RESET_TOKEN", "The reset token is not valid")
     }
 
-    /// 404: the session is not live or belongs to another account; not said which.
+    /// 404: the session is not live or belongs to another account. The error does not say which.
     pub(super) fn no_such_session() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such session")
     }
 
-    /// 404: there is no consent, or no such client; not said which.
+    /// 404: there is no consent, or no such client. The error does not say which.
     pub(super) fn no_such_consent() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such consent")
     }
@@ -163,8 +163,8 @@ impl Problem {
         }
     }
 
-    /// 503: a retry may succeed soon. Also used when a commit is in doubt, so it does not say
-    /// whether the request took effect.
+    /// 503: a retry may succeed soon. The error does not say whether the request took effect,
+    /// because it is also used when a commit is in doubt.
     pub(super) fn unavailable() -> Self {
         Self {
             retry: Some(Retry::After(NonZeroU64::MIN)),
@@ -176,8 +176,8 @@ impl Problem {
         }
     }
 
-    /// 503 for a failure of the database or of hashing, logged here once with all its causes. An
-    /// overload of the password hashing, after which capacity is expected soon, is not logged.
+    /// 503 for a failure of the database or of hashing. The failure is logged here with all its
+    /// causes, except for an overload of password hashing, which is expected to end soon.
     pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
         let causes = || std::iter::successors(Some(error), |it| it.source());
         let hashing = causes().find_map(|it| it.downcast_ref::<HashError>());
@@ -274,8 +274,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// An operation that declares no failures of its own has those of all operations, which `openapi`
-/// adds.
+/// Declares no responses: `openapi` adds those that all operations have in common.
 impl ApiResponse for Problem {
     fn meta() -> MetaResponses {
         MetaResponses { responses: Vec::new() }
@@ -304,8 +303,8 @@ fn details_of(fields: &[FieldProblem]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The response to any error: one of ours unchanged; one of the framework's by its status alone,
-/// since its text may echo the request.
+/// The response to an error. A response that Signet made is returned unchanged. For an error of the
+/// framework only the status is used, since its text may echo the request.
 pub(super) fn response_of(error: Error) -> Response {
     if error.is_from_response() {
         return error.into_response();

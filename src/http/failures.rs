@@ -1,4 +1,5 @@
-//! Audit records of failures that are free to cause, limited to keep the audit log useful.
+//! Audit records of failures that cost a client nothing to cause. Their rate is limited, so that
+//! the audit log stays readable.
 
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use tokio::time::timeout;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::http::app::App;
 
-/// Timeout of a record. A write that has not begun to commit by then is cancelled.
+/// Maximum time to write a record. A write that has not begun to commit by then is cancelled.
 const RECORD_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Records a failure, unless its client, or all clients together, exceed the limit for its kind: 20
-/// and 600 per minute on each instance. Best effort: if the database fails or is slow, the response
-/// is neither changed nor delayed.
+/// Records a failure: on each instance at most 20 of a kind per minute for one client, and 600 of a
+/// kind per minute for all clients. If the database fails or is slow, the record is omitted and the
+/// response stays the same.
 pub(super) async fn record(app: &App, kind: Kind, event: Event, origin: &Origin) {
     if !app.limits.admit_record(kind, origin) {
         return;

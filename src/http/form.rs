@@ -14,7 +14,7 @@ const MAX_PARAMETERS: usize = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) struct Unreadable(pub(in crate::http) &'static str);
 
-/// The parameters of a request: from the body of a POST, else from the query, never from both.
+/// The parameters of a request: those in the body of a POST, otherwise those in the query.
 pub(in crate::http) async fn params(request: &mut Request) -> Result<Params, Unreadable> {
     if request.method() == Method::POST {
         return body(request).await;
@@ -29,7 +29,7 @@ pub(in crate::http) async fn body(request: &mut Request) -> Result<Params, Unrea
     decode(text)
 }
 
-/// A form in the body, not decoded; the query must have no parameters.
+/// The form in the body, not decoded. The query must be empty.
 pub(in crate::http) async fn body_bytes(request: &mut Request) -> Result<Bytes, Unreadable> {
     if request.uri().query().is_some_and(|query| !query.is_empty()) {
         return Err(Unreadable("parameters must be in the body only"));
@@ -47,7 +47,7 @@ pub(in crate::http) fn is_form(request: &Request) -> bool {
     media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// Decodes `name=value` pairs. Invalid UTF-8 is rejected, since it could not be returned unchanged.
+/// Decodes `name=value` pairs. Invalid UTF-8 is rejected: Signet could not return it unchanged.
 pub(in crate::http) fn decode(text: &str) -> Result<Params, Unreadable> {
     let mut pairs = Vec::new();
     for (name, value) in form_urlencoded::parse(text.as_bytes()).into_owned() {

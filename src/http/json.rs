@@ -1,7 +1,7 @@
 //! JSON bodies: parsed strictly, and rejected without echoing any value.
 //!
-//! poem-openapi's own payload repeats the client's JSON in its errors, passwords included, and does
-//! not name a missing member. This one parses with serde and names the invalid member.
+//! The errors of poem-openapi's own payload repeat the client's JSON, passwords included, and do
+//! not name a missing member. [`Json`] parses with serde, and its errors name the invalid member.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -118,7 +118,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOrNull<T> {
 
 /// The object in `bytes`, or which member is invalid and what was expected.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProblem> {
-    // RFC 8259 §8.1: a byte order mark may be ignored, and some editors write one.
+    // RFC 8259 §8.1 allows parsers to ignore a byte order mark.
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     // serde would also read a struct from an array.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
@@ -136,10 +136,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProbl
     Ok(value)
 }
 
-/// Converts serde's message to an error: keeps what it says about the schema, and drops values that
-/// it quotes from the request.
+/// Converts serde's message to an error that repeats what the message says about the schema, and no
+/// value of the request.
 fn schema_violation(path: &str, message: &str) -> FieldProblem {
-    // From the end: a member's name may contain anything.
+    // Splits at the last match, because a member's name may contain any text.
     let (message, position) = message.rsplit_once(" at line ").unwrap_or((message, "1 column 1"));
     let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next();
     if let Some(name) = quoted("missing field `") {
@@ -159,8 +159,8 @@ fn schema_violation(path: &str, message: &str) -> FieldProblem {
     FieldProblem::new(name, format!("must be {expected}"))
 }
 
-/// Quotes the name of the unknown member only if it is a short word, and gives the position
-/// otherwise: a client that swaps names and values sends a password as a name.
+/// Describes an unknown member: by its name if that is a short word, otherwise by its position. A
+/// client that swaps names and values sends a password as a name.
 fn unknown_member(name: &str, position: &str) -> String {
     let is_word = name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     if is_word && !name.is_empty() && name.len() <= MAX_QUOTED_BYTES {

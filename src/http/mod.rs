@@ -1,8 +1,8 @@
 //! The wire format: paths, bodies, headers, statuses. The rules are in `domain`.
 //!
-//! A request passes, from the outside in: its id, the limits on its head, the panic handler and
-//! error rendering (`service`); for the JSON API then logging (`trace`), CORS and the body limit;
-//! then one endpoint, which calls one function of `domain`.
+//! The outermost layer (`service`) adds the request id, limits the head of the request, handles
+//! panics and renders errors. Requests to the JSON API then pass logging (`trace`), CORS and the
+//! body limit. Finally one endpoint handles the request, and calls one function of `domain`.
 
 mod api;
 mod app;
@@ -62,7 +62,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let jwks_max_age = config.keys.jwks_max_age_seconds;
     let jwks = documents::JwksDocument::new(Arc::clone(&app), jwks_max_age);
     let lists = Arc::new(StatusDocuments::new(Arc::clone(&app)));
-    let aggregated = Arc::clone(&lists);
+    let lists_to_aggregate = Arc::clone(&lists);
     let metadata = documents::metadata(&app.issuer_url, jwks_max_age);
 
     let api = Limited { inner: openapi::service().into_endpoint(), limit: BodyLimit::DEFAULT };
@@ -73,7 +73,10 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
         .at("/.well-known/jwks.json", ReadOnly(move |request: &Request| Ok(jwks.answer(request))))
         .at("/.well-known/openid-configuration", metadata.clone().served())
         .at("/.well-known/oauth-authorization-server", metadata.served())
-        .at("/status", ReadOnly(move |request: &Request| Ok(aggregated.aggregation(request))))
+        .at(
+            "/status",
+            ReadOnly(move |request: &Request| Ok(lists_to_aggregate.aggregation(request))),
+        )
         .at("/status/:list", ReadOnly(move |request: &Request| lists.list(request)))
         .at("/openapi.json", documents::openapi(&document).served())
         .at("/docs", documents::docs_page(&document).served())
@@ -92,9 +95,9 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     Service { routes, app }
 }
 
-/// The service layer around routes of a test.
+/// The routes of a test, in the service layer.
 #[cfg(test)]
-pub(crate) fn around(
+pub(crate) fn with_service_layer(
     routes: impl Endpoint + 'static,
     app: Arc<App>,
 ) -> impl Endpoint<Output = Response> {

@@ -1,10 +1,10 @@
-//! The OpenAPI document of the JSON API: generated from the endpoints, completed with the responses
-//! of the layers around them.
+//! The OpenAPI document of the JSON API: generated from the endpoints, and completed with the
+//! responses of the layers around the endpoints.
 
 use poem_openapi::{OpenApi, OpenApiService};
 use serde_json::{Map, Value, json};
 
-use crate::http::api::{AccountApi, ConsentsApi, LoginsApi, MeApi, PasswordApi, SessionApi};
+use crate::http::api::{AccountApi, ConsentsApi, LoginApi, MeApi, PasswordApi, SessionsApi};
 
 const DESCRIPTION: &str = "\
 Sign-up, login, sessions and accounts. Resource servers verify the RS256 access tokens locally, \
@@ -13,7 +13,8 @@ with the public keys at `/.well-known/jwks.json`.
 All errors have the same envelope, with a `code` for programs. The `X-Request-Id` header of the \
 response equals `meta.request_id`; a UUID sent in that header becomes the request id.";
 
-/// The character classes of the default policy, for generators of clients and test data.
+/// The characters that the default password policy requires and forbids, for generators of clients
+/// and of test data.
 const PASSWORD_PATTERN: &str =
     r"^(?![\s\S]*[\u0000-\u001f\u007f-\u009f])(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*[0-9])";
 
@@ -22,10 +23,10 @@ const ZONEINFO_PATTERN: &str = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-
 const LOCALE_PATTERN: &str = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$";
 const PHONE_PATTERN: &str = r"^\+[1-9][0-9]{6,14}$";
 
-/// Members of a merge patch may be null.
-const PATCHES: [&str; 2] = ["ProfileBody", "AddressBody"];
+/// The schemas of merge patches. All their members may be null.
+const MERGE_PATCHES: [&str; 2] = ["ProfileBody", "AddressBody"];
 
-/// `(schema, keyword, value)`: constraints of the code that poem-openapi cannot express.
+/// Constraints that the code checks and poem-openapi cannot express, as `(schema, keyword, value)`.
 fn refinements() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("SignUpBody", "additionalProperties", json!(false)),
@@ -62,7 +63,7 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
 
 /// The endpoints of the JSON API. They get the shared state from the request's data.
 pub(super) fn service() -> OpenApiService<impl OpenApi, ()> {
-    let apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi, ConsentsApi);
+    let apis = (AccountApi, MeApi, PasswordApi, LoginApi, SessionsApi, ConsentsApi);
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
 
@@ -73,8 +74,8 @@ pub fn document(issuer_path: &str) -> String {
     let server = if issuer_path.is_empty() { "/" } else { issuer_path };
     let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
     if let Some(document) = document.as_object_mut() {
-        // A relative URL: the server that sent the document. Behind a proxy, the paths of the API
-        // are below the path of the issuer.
+        // A relative URL refers to the server that sent the document. Behind a proxy, the paths of
+        // the API are below the path of the issuer.
         document.insert("servers".to_owned(), json!([{ "url": server }]));
     }
     for operation in operations(&mut document) {
@@ -86,7 +87,7 @@ pub fn document(issuer_path: &str) -> String {
             schema.insert(keyword.to_owned(), value);
         }
     }
-    for patch in PATCHES {
+    for patch in MERGE_PATCHES {
         let members = document.pointer_mut(&format!("/components/schemas/{patch}/properties"));
         let members = members.and_then(Value::as_object_mut).into_iter();
         for member in members.flat_map(|members| members.values_mut()) {
@@ -104,10 +105,10 @@ pub fn document(issuer_path: &str) -> String {
     text
 }
 
-/// A page for humans with inline script and style: it works offline.
+/// An HTML page that shows the document. Its script and style are inline, so it works offline.
 pub(super) fn docs_page(document: &str) -> String {
     let service = service();
-    // Inside a script element, "</" would end it.
+    // The document is inside a script element, which "</" would end.
     service.swagger_ui_html().replace(&service.spec(), &document.replace("</", "<\\/"))
 }
 
@@ -119,8 +120,8 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Val
         .flat_map(|item| item.values_mut().filter_map(Value::as_object_mut))
 }
 
-/// Adds the responses that operations have in common, the layers' included, unless an operation
-/// declares its own text, and headers by status.
+/// Adds the responses that all operations have in common, including those of the layers around the
+/// endpoints, unless the operation describes such a response itself. Adds headers by status.
 fn complete(operation: &mut Map<String, Value>) {
     let takes_token = operation.contains_key("security");
     operation.entry("security").or_insert_with(|| json!([]));
@@ -128,25 +129,25 @@ fn complete(operation: &mut Map<String, Value>) {
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else {
         return;
     };
-    let mut others = vec![
+    let mut common = vec![
         ("414", "The URL is longer than 8 KiB (`URI_TOO_LONG`)"),
         ("431", "The header fields are larger than 16 KiB (`HEADERS_TOO_LARGE`)"),
         ("500", "Internal server error (`INTERNAL_ERROR`)"),
         ("429", "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."),
     ];
     if takes_token {
-        others.push(("401", "No valid access token, or its session has ended (`UNAUTHORIZED`)."));
+        common.push(("401", "No valid access token, or its session has ended (`UNAUTHORIZED`)."));
     }
     if takes_body {
-        others.push(("413", "The body is larger than 16 KiB (`PAYLOAD_TOO_LARGE`)"));
-        others.push(("415", "The body is not JSON (`UNSUPPORTED_MEDIA_TYPE`)"));
+        common.push(("413", "The body is larger than 16 KiB (`PAYLOAD_TOO_LARGE`)"));
+        common.push(("415", "The body is not JSON (`UNSUPPORTED_MEDIA_TYPE`)"));
         let in_doubt =
             "Retry; the request may or may not have taken effect (`SERVICE_UNAVAILABLE`).";
-        others.push(("503", in_doubt));
+        common.push(("503", in_doubt));
     } else {
-        others.push(("503", "Temporarily unavailable; retry (`SERVICE_UNAVAILABLE`)."));
+        common.push(("503", "Temporarily unavailable; retry (`SERVICE_UNAVAILABLE`)."));
     }
-    for (status, description) in others {
+    for (status, description) in common {
         responses.entry(status).or_insert_with(|| error_response(description));
     }
     for (status, response) in responses.iter_mut() {

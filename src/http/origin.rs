@@ -1,9 +1,9 @@
 //! The origin of a request, from trusted sources only.
 //!
-//! The address is that of the connection. If a trusted proxy opened it, the address is the
-//! rightmost hop of `X-Forwarded-For` that is not a trusted proxy, since the client can write
-//! everything to the left of it. No other header is read. poem's `RealIp` trusts the leftmost hop,
-//! from any peer.
+//! The client address is the address of the connection. If a trusted proxy opened the connection,
+//! the client address is the rightmost hop of `X-Forwarded-For` that is not a trusted proxy, since
+//! the client can write everything to the left of that hop. No other forwarding header is read.
+//! poem's `RealIp` trusts the leftmost hop, from any peer.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::domain::audit::Origin;
 use crate::http::app::App;
 use crate::http::request_context::RequestContext;
 
-/// The header in which proxies write the addresses they forward for.
+/// The header in which proxies write the addresses of the clients whose requests they forward.
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
 
 impl<'a> FromRequest<'a> for Origin {
@@ -29,7 +29,7 @@ impl<'a> FromRequest<'a> for Origin {
 pub(super) fn of(request: &Request) -> Origin {
     let proxies = request.data::<Arc<App>>().map_or(&[][..], |app| app.trusted_proxies.as_slice());
     let peer = peer(request);
-    let is_proxied = peer.is_some_and(|peer| trusted(proxies, peer));
+    let is_proxied = peer.is_some_and(|peer| is_trusted(proxies, peer));
     let chain = is_proxied.then(|| chain(request)).filter(|chain| !chain.is_empty());
     let user_agent = request.headers().get(header::USER_AGENT);
     Origin {
@@ -47,24 +47,25 @@ fn peer(request: &Request) -> Option<IpAddr> {
     }
 }
 
-fn trusted(proxies: &[IpNet], address: IpAddr) -> bool {
+fn is_trusted(proxies: &[IpNet], address: IpAddr) -> bool {
     proxies.iter().any(|block| block.contains(&address))
 }
 
-/// The whole chain as received, header fields in order.
+/// The complete chain as received, with the header fields in their order.
 fn chain(request: &Request) -> String {
     let fields = request.headers().get_all(FORWARDED_FOR).iter();
     let texts = fields.map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned());
     texts.collect::<Vec<_>>().join(", ")
 }
 
-/// `None` if the first untrusted hop cannot be parsed: such requests share one bucket.
+/// The rightmost hop that is not a trusted proxy, or the leftmost hop if all are trusted. `None` if
+/// a hop up to there cannot be parsed: such requests share one rate limit bucket.
 fn client_of(chain: &str, proxies: &[IpNet]) -> Option<IpAddr> {
     let mut address = None;
     for hop in chain.rsplit(',').map(str::trim) {
         let hop = parse_hop(hop)?;
         address = Some(hop);
-        if !trusted(proxies, hop) {
+        if !is_trusted(proxies, hop) {
             break;
         }
     }
@@ -83,7 +84,7 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    /// RL-03: the chain is read from right to left, and no further than needed.
+    /// RL-03: the chain is read from right to left, up to the client's hop.
     #[test]
     fn rightmost_untrusted_hop_is_the_client() {
         let proxies = ["10.0.0.0/8".parse().unwrap()];

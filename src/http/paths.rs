@@ -9,10 +9,10 @@ use serde_json::Value;
 pub(super) struct Paths(Vec<Path>);
 
 struct Path {
-    /// Split at slashes; a segment in braces matches anything.
+    /// The path, split at slashes. A segment in braces matches any segment.
     segments: Vec<String>,
     allow: HeaderValue,
-    /// By method.
+    /// The operation ids by method.
     operations: BTreeMap<String, String>,
 }
 
@@ -21,7 +21,7 @@ impl Paths {
     pub(super) fn new(document: &str) -> Self {
         let document: Value = serde_json::from_str(document).unwrap_or_default();
         let paths = document.get("paths").and_then(Value::as_object).into_iter().flatten();
-        Self(paths.filter_map(|(path, item)| Path::described(path, item)).collect())
+        Self(paths.filter_map(|(path, item)| Path::from_item(path, item)).collect())
     }
 
     /// The `Allow` header of a 405 (RFC 9110 §15.5.6).
@@ -29,19 +29,19 @@ impl Paths {
         self.find(path).map(|path| path.allow.clone())
     }
 
-    /// The operation id, if there is such an operation.
+    /// The id of the operation with this method and path, if there is one.
     pub(super) fn operation(&self, method: &Method, path: &str) -> Option<&str> {
         self.find(path)?.operations.get(method.as_str()).map(String::as_str)
     }
 
     fn find(&self, path: &str) -> Option<&Path> {
         let segments: Vec<_> = path.split('/').collect();
-        self.0.iter().find(|path| path.is(&segments))
+        self.0.iter().find(|path| path.matches(&segments))
     }
 }
 
 impl Path {
-    fn described(path: &str, item: &Value) -> Option<Self> {
+    fn from_item(path: &str, item: &Value) -> Option<Self> {
         let mut methods = Vec::new();
         let mut operations = BTreeMap::new();
         for (method, operation) in item.as_object()? {
@@ -59,10 +59,11 @@ impl Path {
         Some(Self { segments, allow, operations })
     }
 
-    fn is(&self, segments: &[&str]) -> bool {
-        let is_one = |(pattern, segment): (&String, &&str)| {
+    fn matches(&self, segments: &[&str]) -> bool {
+        let segment_matches = |(pattern, segment): (&String, &&str)| {
             pattern.starts_with('{') || pattern.as_str() == *segment
         };
-        self.segments.len() == segments.len() && self.segments.iter().zip(segments).all(is_one)
+        self.segments.len() == segments.len()
+            && self.segments.iter().zip(segments).all(segment_matches)
     }
 }

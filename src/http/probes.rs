@@ -16,31 +16,31 @@ use crate::http::readiness::Finding;
 use crate::telemetry;
 
 /// Timeout of the database check.
-const LOOK_TIMEOUT: Duration = Duration::from_millis(600);
+const CHECK_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// Liveness: the process responds. The database is not checked, so that its outage restarts no
-/// instance.
+/// Liveness: the process responds. The database is not checked, so that an outage of the database
+/// does not cause restarts of instances.
 #[handler]
 pub(super) fn live() -> Response {
     answer(StatusCode::OK, r#"{"status":"alive"}"#)
 }
 
-/// Readiness; the reason is logged only, since the response may be public.
+/// Readiness. The reason for a failure is only logged, since the response may be public.
 #[handler]
 pub(super) async fn ready(app: Data<&Arc<App>>) -> Response {
-    match finding(&app).await {
-        Ok(()) => readiness(StatusCode::OK, "ready"),
+    match check_readiness(&app).await {
+        Ok(()) => readiness_response(StatusCode::OK, "ready"),
         Err(reason) => {
             tracing::warn!(reason, "not ready");
-            readiness(StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            readiness_response(StatusCode::SERVICE_UNAVAILABLE, "unavailable")
         }
     }
 }
 
-/// Ready: not shutting down, the database responds, its schema is current, and the signing keys and
-/// status lists were read recently.
-async fn finding(app: &Arc<App>) -> Finding {
-    if app.is_leaving() {
+/// An instance is ready if it is not shutting down, if the database responds and has the current
+/// schema, and if the signing keys and status lists were read recently.
+async fn check_readiness(app: &Arc<App>) -> Finding {
+    if app.is_shutting_down() {
         return Err("this instance is stopping".to_owned());
     }
     if !app.ring.is_fresh() {
@@ -50,31 +50,32 @@ async fn finding(app: &Arc<App>) -> Finding {
         return Err("the ended sessions were not reloaded in time".to_owned());
     }
     let app = Arc::clone(app);
-    let looked = Arc::clone(&app);
-    looked.readiness.shared(async move { look(&app).await }).await
+    let checked = Arc::clone(&app);
+    checked.readiness.shared(async move { check_database(&app).await }).await
 }
 
-async fn look(app: &App) -> Finding {
+async fn check_database(app: &App) -> Finding {
     if let Some(write_obstacle) = app.db.write_obstacle().await {
         return Err(write_obstacle.to_owned());
     }
-    let status = timeout(LOOK_TIMEOUT, database::status(&app.db)).await;
+    let status = timeout(CHECK_TIMEOUT, database::status(&app.db)).await;
     match status.map_err(|_| "the database does not respond".to_owned())? {
         Ok(migrations) if migrations.iter().all(|(is_applied, _)| *is_applied) => Ok(()),
-        // A newer version has migrated the schema, which the version before it can still use.
+        // A newer version has migrated the schema. The previous version can still use it.
         Err(SchemaError::Newer { .. }) => Ok(()),
         Ok(_) => Err("the schema is older than this version".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Lost log lines are reported here, since the log cannot; they do not affect readiness.
-fn readiness(status: StatusCode, word: &str) -> Response {
+/// The response of the readiness probe. It reports lost log lines, since the log cannot report
+/// them. They do not affect readiness.
+fn readiness_response(status: StatusCode, word: &str) -> Response {
     let body = json!({ "status": word, "lost_log_lines": telemetry::lost_lines() });
     answer(status, body.to_string())
 }
 
-/// The address that the caller is limited by, to check the configuration of proxies.
+/// The address by which the caller is rate limited, to check the configuration of proxies.
 #[handler]
 pub(super) fn client_address(request: &Request) -> Response {
     let origin = origin::of(request);

@@ -1,10 +1,11 @@
-//! Rate limits: exact ones in the database, and coarse ones in memory in front of them.
+//! Rate limits: exact limits in the database, and coarse limits in memory, which are checked first.
 //!
-//! The coarse limits are per instance. They admit four times as much as the exact limit, and 24
-//! times as many logins, so they never reject a client that respects the exact one; they shed
-//! floods before these reach the database. As with the exact limit, an IPv6 client has a bucket of
-//! its own and shares that of its /48. Memory is bounded: above a number of clients, all of them
-//! share one bucket until some are evicted.
+//! The coarse limits are per instance. They admit four times as many attempts as the exact limit,
+//! and 24 times as many logins. So they never reject a client that respects the exact limit, but
+//! they reject a flood of requests before the database is queried. As with the exact limit, each
+//! IPv6 client has a bucket of its own, and all clients of a /48 share a second bucket. Memory is
+//! bounded: once [`MAX_BUCKETS`] clients have buckets, all clients share one bucket until idle
+//! buckets are evicted.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -26,39 +27,43 @@ use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
 pub use crate::domain::network::client;
 
-/// Factor by which a coarse limit exceeds the exact one.
-const FRONT_FACTOR: u32 = 4;
+/// Factor by which a coarse limit exceeds the exact limit.
+const COARSE_FACTOR: u32 = 4;
 
-/// The same factor where successful attempts are refunded: many users share an address.
-const FRONT_FACTOR_OF_LOGINS: u32 = 24;
+/// The factor for logins and reauthentications. It is higher because their successes are refunded
+/// by the exact limit, and many users share an address.
+const COARSE_FACTOR_OF_LOGINS: u32 = 24;
 
-/// Maximum number of clients, and of /48s, with a separate bucket in a coarse limit: some 10 MiB
-/// each.
-const CLIENTS: usize = 200_000;
+/// Maximum number of client buckets, and of /48 buckets, in a coarse limit. So many buckets take
+/// some 10 MiB.
+const MAX_BUCKETS: usize = 200_000;
 
-/// Factor by which the shared bucket exceeds that of one client.
-const CROWD_FACTOR: u32 = 1_000;
+/// Factor by which the bucket that all clients share exceeds that of one client.
+const SHARED_FACTOR: u32 = 1_000;
 
-/// Failures that are recorded per minute, of one client and of all: the audit log must stay
-/// readable.
-const RECORDS_OF_CLIENT: u32 = 20;
-const RECORDS_OF_ALL: u32 = 600;
+/// Maximum number of failures of one kind that are recorded per minute for one client, so that the
+/// audit log stays readable.
+const RECORDS_PER_CLIENT: u32 = 20;
+
+/// Maximum number of failures of one kind that are recorded per minute for all clients.
+const RECORDS_IN_TOTAL: u32 = 600;
 
 /// The rate limits of all endpoints.
 pub struct Limits {
     settings: LimitSettings,
     key: LimitKey,
-    sign_ups: Front,
-    log_ins: Front,
-    resets: Front,
-    confirmations: Front,
-    refreshes: Front,
-    changes: Front,
-    requests: Front,
-    failed_proofs: Front,
+    sign_ups: CoarseLimit,
+    log_ins: CoarseLimit,
+    resets: CoarseLimit,
+    reauthentications: CoarseLimit,
+    refreshes: CoarseLimit,
+    changes: CoarseLimit,
+    requests: CoarseLimit,
+    failed_authentications: CoarseLimit,
     refresh_records: Records,
     client_records: Records,
-    /// One bucket per registered client, which bounds their number, and kind of request.
+    /// One bucket per registered client and kind of request. The number of registered clients
+    /// bounds the number of buckets.
     client_requests: DefaultKeyedRateLimiter<(ClientEndpoint, String)>,
 }
 
@@ -72,21 +77,27 @@ pub(super) enum ClientEndpoint {
 }
 
 impl Limits {
-    /// The limits from `settings`; `key` hides addresses in the table.
+    /// The limits from `settings`. `key` hides addresses in the attempt table.
     #[must_use]
     pub fn new(settings: LimitSettings, key: LimitKey) -> Self {
         Self {
-            sign_ups: Front::before_exact(settings.sign_ups(), FRONT_FACTOR),
-            log_ins: Front::before_exact(settings.attempts_per_minute, FRONT_FACTOR_OF_LOGINS),
-            resets: Front::before_exact(settings.attempts_per_minute, FRONT_FACTOR),
-            confirmations: Front::before_exact(
+            sign_ups: CoarseLimit::before_exact(settings.sign_ups(), COARSE_FACTOR),
+            log_ins: CoarseLimit::before_exact(
                 settings.attempts_per_minute,
-                FRONT_FACTOR_OF_LOGINS,
+                COARSE_FACTOR_OF_LOGINS,
             ),
-            refreshes: Front::per_minute(settings.refreshes_per_minute),
-            changes: Front::per_minute(settings.refreshes_per_minute),
-            requests: Front::per_minute(settings.requests_per_minute),
-            failed_proofs: Front::before_exact(settings.attempts_per_minute, FRONT_FACTOR),
+            resets: CoarseLimit::before_exact(settings.attempts_per_minute, COARSE_FACTOR),
+            reauthentications: CoarseLimit::before_exact(
+                settings.attempts_per_minute,
+                COARSE_FACTOR_OF_LOGINS,
+            ),
+            refreshes: CoarseLimit::per_minute(settings.refreshes_per_minute),
+            changes: CoarseLimit::per_minute(settings.refreshes_per_minute),
+            requests: CoarseLimit::per_minute(settings.requests_per_minute),
+            failed_authentications: CoarseLimit::before_exact(
+                settings.attempts_per_minute,
+                COARSE_FACTOR,
+            ),
             refresh_records: Records::new(),
             client_records: Records::new(),
             client_requests: DefaultKeyedRateLimiter::keyed(per_minute(
@@ -110,7 +121,7 @@ impl Limits {
         origin: &Origin,
     ) -> Result<Admitted, AttemptError> {
         self.check(&self.sign_ups, origin)?;
-        let quotas = self.of_address(LimitedAction::SignUp, origin);
+        let quotas = self.address_quotas(LimitedAction::SignUp, origin);
         let admitted = attempt_limit::admit(db, quotas, origin).await?;
         Ok(admitted.at_account(AttemptKey::of_account(&self.key, email)))
     }
@@ -123,13 +134,13 @@ impl Limits {
         origin: &Origin,
     ) -> Result<Admitted, AttemptError> {
         self.check(&self.log_ins, origin)?;
-        let quotas = self.of_address_and_account(LimitedAction::LogIn, email, origin);
+        let quotas = self.address_and_account_quotas(LimitedAction::LogIn, email, origin);
         attempt_limit::admit(db, quotas, origin).await
     }
 
     /// Applies the coarse limit to a reauthentication, before the account is known.
     pub(super) fn admit_reauthentication_early(&self, origin: &Origin) -> Result<(), AttemptError> {
-        self.check(&self.confirmations, origin)
+        self.check(&self.reauthentications, origin)
     }
 
     /// Admits and counts a reauthentication: like a login to the account of `email`.
@@ -139,7 +150,7 @@ impl Limits {
         email: &Email,
         origin: &Origin,
     ) -> Result<Admitted, AttemptError> {
-        let quotas = self.of_address_and_account(LimitedAction::Confirm, email, origin);
+        let quotas = self.address_and_account_quotas(LimitedAction::Reauthenticate, email, origin);
         attempt_limit::admit(db, quotas, origin).await
     }
 
@@ -150,44 +161,44 @@ impl Limits {
         origin: &Origin,
     ) -> Result<Admitted, AttemptError> {
         self.check(&self.resets, origin)?;
-        attempt_limit::admit(db, self.of_address(LimitedAction::Reset, origin), origin).await
+        attempt_limit::admit(db, self.address_quotas(LimitedAction::Reset, origin), origin).await
     }
 
-    /// Admits a refresh, an authorization request, or a client without credentials: a generous
-    /// limit, per instance.
+    /// Admits a refresh, an authorization request, or a request of a client without credentials.
+    /// The limit is high, and per instance.
     pub(super) fn admit_refresh(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.refreshes, origin)
     }
 
-    /// Admits a change by a user to their own account, sessions or consents, or a logout request: a
-    /// limit like that of a refresh.
+    /// Admits a logout request, or a change by a user to their own account, sessions or consents.
+    /// The limit is separate from that of refreshes, but of the same size.
     pub(super) fn admit_change(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.changes, origin)
     }
 
-    /// Counts a failed client authentication, and rejects when there are too many. Successful ones
-    /// are not counted, so that no client can lock out another one at its address.
-    pub(super) fn admit_failed_proof(&self, origin: &Origin) -> Result<(), AttemptError> {
-        self.check(&self.failed_proofs, origin)
+    /// Counts a failed client authentication, and rejects it if there are too many. Successes are
+    /// not counted, so that no client can lock out another client at the same address.
+    pub(super) fn admit_failed_authentication(&self, origin: &Origin) -> Result<(), AttemptError> {
+        self.check(&self.failed_authentications, origin)
     }
 
-    /// Whether a failure that is free to cause is recorded in the audit log. Each kind has its own
-    /// limit, so that one cannot hide another.
+    /// Whether to record a failure that costs a client nothing to cause in the audit log. Each kind
+    /// has its own limit, so that failures of one kind cannot hide failures of another kind.
     pub(super) fn admit_record(&self, kind: Kind, origin: &Origin) -> bool {
         let records = match kind {
             Kind::ClientAuthenticationFailed => &self.client_records,
             _ => &self.refresh_records,
         };
         let is_admitted =
-            self.check(&records.of_client, origin).is_ok() && records.of_all.check().is_ok();
+            self.check(&records.per_client, origin).is_ok() && records.in_total.check().is_ok();
         if !is_admitted {
-            records.left_out.fetch_add(1, Ordering::Relaxed);
+            records.omitted.fetch_add(1, Ordering::Relaxed);
         }
         is_admitted
     }
 
-    /// Admits a request of an authenticated client: a limit per client, whatever its address, so
-    /// that others at the address do not use it up.
+    /// Admits a request of an authenticated client. The limit is per client and independent of the
+    /// address, so that other clients at the same address do not use it up.
     pub(super) fn admit_client(
         &self,
         endpoint: ClientEndpoint,
@@ -205,91 +216,100 @@ impl Limits {
         self.check(&self.requests, origin)
     }
 
-    /// Evicts idle clients, and logs how many audit records were left out; to be called about once
-    /// a minute.
+    /// Evicts idle buckets, and logs how many failures were not recorded. Call it about once a
+    /// minute.
     pub fn sweep(&self) {
-        let Self { sign_ups, log_ins, resets, confirmations, refreshes, .. } = self;
-        let Self { changes, requests, failed_proofs, refresh_records, client_records, .. } = self;
-        let of_passwords = [sign_ups, log_ins, resets, confirmations];
-        for front in of_passwords.into_iter().chain([refreshes, changes, requests, failed_proofs]) {
-            front.sweep();
+        let Self { sign_ups, log_ins, resets, reauthentications, refreshes, .. } = self;
+        let Self {
+            changes, requests, failed_authentications, refresh_records, client_records, ..
+        } = self;
+        let password_limits = [sign_ups, log_ins, resets, reauthentications];
+        let other_limits = [refreshes, changes, requests, failed_authentications];
+        for limit in password_limits.into_iter().chain(other_limits) {
+            limit.sweep();
         }
-        let records = [("forged refresh tokens", refresh_records), ("clients", client_records)];
+        let records = [
+            ("forged refresh tokens", refresh_records),
+            ("failed client authentications", client_records),
+        ];
         for (what, records) in records {
-            records.of_client.sweep();
-            let number = records.left_out.swap(0, Ordering::Relaxed);
+            records.per_client.sweep();
+            let number = records.omitted.swap(0, Ordering::Relaxed);
             if number > 0 {
                 tracing::warn!(
-                    "{number} more refusals ({what}) are not in the audit log: too many"
+                    "{number} failures ({what}) were too many to record in the audit log"
                 );
             }
         }
         evict_idle(&self.client_requests);
     }
 
-    fn of_address(&self, endpoint: LimitedAction, origin: &Origin) -> Vec<Quota> {
+    fn address_quotas(&self, action: LimitedAction, origin: &Origin) -> Vec<Quota> {
         let LimitSettings { ipv6_prefix, attempts_per_minute, .. } = self.settings;
-        let attempts = match endpoint {
+        let attempts = match action {
             LimitedAction::SignUp => self.settings.sign_ups(),
-            LimitedAction::LogIn | LimitedAction::Reset | LimitedAction::Confirm => {
+            LimitedAction::LogIn | LimitedAction::Reset | LimitedAction::Reauthenticate => {
                 attempts_per_minute
             }
         };
-        Quota::of_address(&self.key, endpoint, origin.address, ipv6_prefix, attempts)
+        Quota::of_address(&self.key, action, origin.address, ipv6_prefix, attempts)
     }
 
-    fn of_address_and_account(
+    fn address_and_account_quotas(
         &self,
-        endpoint: LimitedAction,
+        action: LimitedAction,
         email: &Email,
         origin: &Origin,
     ) -> Vec<Quota> {
-        let mut quotas = self.of_address(endpoint, origin);
+        let mut quotas = self.address_quotas(action, origin);
         let attempts = self.settings.account_attempts_per_minute;
         quotas.push(Quota::of_account(&self.key, email, attempts));
         quotas
     }
 
-    fn check(&self, front: &Front, origin: &Origin) -> Result<(), AttemptError> {
-        let checked = front.check(origin.address, self.settings.ipv6_prefix);
+    fn check(&self, limit: &CoarseLimit, origin: &Origin) -> Result<(), AttemptError> {
+        let checked = limit.check(origin.address, self.settings.ipv6_prefix);
         checked.map_err(AttemptError::Refused)
     }
 }
 
 /// A coarse limit, per instance: GCRA, one bucket per client, and one per IPv6 /48.
-struct Front {
+struct CoarseLimit {
     clients: DefaultKeyedRateLimiter<u128>,
     blocks: DefaultKeyedRateLimiter<u128>,
-    crowd: DefaultDirectRateLimiter,
+    /// The bucket that all clients share while there are too many buckets.
+    shared: DefaultDirectRateLimiter,
     /// The quota that rejections report.
     quota: u32,
     /// The minimum `Retry-After` of rejections.
-    least_wait: Duration,
+    min_wait: Duration,
 }
 
-impl Front {
+impl CoarseLimit {
     fn per_minute(quota: u32) -> Self {
-        let crowd = per_minute(quota.saturating_mul(CROWD_FACTOR));
+        let shared = per_minute(quota.saturating_mul(SHARED_FACTOR));
         Self {
             clients: DefaultKeyedRateLimiter::keyed(per_minute(quota)),
             blocks: DefaultKeyedRateLimiter::keyed(per_minute(of_block(quota))),
-            crowd: DefaultDirectRateLimiter::direct(crowd),
+            shared: DefaultDirectRateLimiter::direct(shared),
             quota,
-            least_wait: Duration::ZERO,
+            min_wait: Duration::ZERO,
         }
     }
 
-    /// A limit in front of an exact limit of `quota`, which its rejections report: a client at this
-    /// limit is above the exact one, too, and both admit it after a whole window.
+    /// A coarse limit that is checked before an exact limit of `quota`. Its rejections report
+    /// `quota` and a wait of at least a whole window: a client that this limit rejects exceeds the
+    /// exact limit, too, and both limits admit it again after a whole window.
     fn before_exact(quota: u32, factor: u32) -> Self {
-        let front = Self::per_minute(quota.saturating_mul(factor));
-        Self { quota, least_wait: WINDOW, ..front }
+        let limit = Self::per_minute(quota.saturating_mul(factor));
+        Self { quota, min_wait: WINDOW, ..limit }
     }
 
-    /// The client's own bucket comes first: what it rejects does not count against the /48.
+    /// Checks the client's own bucket first, so that a request which this bucket rejects does not
+    /// count against the /48.
     fn check(&self, address: Option<IpAddr>, prefix: u8) -> Result<(), Refusal> {
-        if self.clients.len() >= CLIENTS || self.blocks.len() >= CLIENTS {
-            return self.crowd.check().map_err(|until| self.refusal(self.quota, &until));
+        if self.clients.len() >= MAX_BUCKETS || self.blocks.len() >= MAX_BUCKETS {
+            return self.shared.check().map_err(|until| self.refusal(self.quota, &until));
         }
         let checked = self.clients.check_key(&client(address, prefix));
         checked.map_err(|until| self.refusal(self.quota, &until))?;
@@ -299,7 +319,7 @@ impl Front {
     }
 
     fn refusal(&self, quota: u32, until: &NotUntil<QuantaInstant>) -> Refusal {
-        let retry_after = wait(until).max(self.least_wait);
+        let retry_after = wait(until).max(self.min_wait);
         Refusal { quota_name: "address", quota, retry_after }
     }
 
@@ -309,20 +329,20 @@ impl Front {
     }
 }
 
-/// How many failures of a kind are recorded.
+/// The limits for audit records of one kind of failure.
 struct Records {
-    of_client: Front,
-    of_all: DefaultDirectRateLimiter,
+    per_client: CoarseLimit,
+    in_total: DefaultDirectRateLimiter,
     /// Failures that were not recorded since the last log line about them.
-    left_out: AtomicU64,
+    omitted: AtomicU64,
 }
 
 impl Records {
     fn new() -> Self {
         Self {
-            of_client: Front::per_minute(RECORDS_OF_CLIENT),
-            of_all: DefaultDirectRateLimiter::direct(per_minute(RECORDS_OF_ALL)),
-            left_out: AtomicU64::new(0),
+            per_client: CoarseLimit::per_minute(RECORDS_PER_CLIENT),
+            in_total: DefaultDirectRateLimiter::direct(per_minute(RECORDS_IN_TOTAL)),
+            omitted: AtomicU64::new(0),
         }
     }
 }
@@ -346,7 +366,7 @@ const fn of_block(quota: u32) -> u32 {
     quota.saturating_mul(BACKSTOP_FACTOR)
 }
 
-/// The /48 that an IPv6 client belongs to; none if a client is that large or larger.
+/// The /48 that contains an IPv6 client. `None` for IPv4, and if a client is a /48 itself.
 fn block(address: Option<IpAddr>, prefix: u8) -> Option<u128> {
     match address?.to_canonical() {
         IpAddr::V6(v6) if prefix > BACKSTOP_PREFIX => {
@@ -377,49 +397,48 @@ mod tests {
         Ipv6Addr::from_bits(bits).into()
     }
 
-    /// RL-10: above the cap, clients share a bucket and the table does not grow.
+    /// RL-10: above the cap, all clients share one bucket, and the number of buckets does not grow.
     #[test]
     fn number_of_buckets_is_bounded() {
-        let front = Front::per_minute(1);
+        let limit = CoarseLimit::per_minute(1);
 
-        // Each in its own /48.
-        for client in 0..u128::try_from(CLIENTS).unwrap() + 1_500 {
-            let _ = front.check(Some(address((0x2001 << 112) | (client << 80))), 64);
+        // Each client is in its own /48.
+        for client in 0..u128::try_from(MAX_BUCKETS).unwrap() + 1_500 {
+            let _ = limit.check(Some(address((0x2001 << 112) | (client << 80))), 64);
         }
 
-        assert_eq!((front.clients.len(), front.blocks.len()), (CLIENTS, CLIENTS));
-        assert!(front.check(Some(address(0x3001 << 112)), 64).is_err());
+        assert_eq!((limit.clients.len(), limit.blocks.len()), (MAX_BUCKETS, MAX_BUCKETS));
+        assert!(limit.check(Some(address(0x3001 << 112)), 64).is_err());
     }
 
-    /// W4: the clients of a /48 share ten times the quota of one; what the limit of one client
-    /// rejects does not count.
+    /// W4: the clients of a /48 share ten times the quota of one client. A request that exceeds the
+    /// quota of its client does not count against the /48.
     #[test]
     fn ipv6_48_is_limited_as_a_whole() {
-        let front = Front::per_minute(3);
+        let limit = CoarseLimit::per_minute(3);
         let client = |n: u128| Some(address((0x2001_0db8_0007 << 80) | (n << 64) | 1));
 
-        let admitted = (0..1_000).filter(|n| front.check(client(*n), 64).is_ok()).count();
+        let admitted = (0..1_000).filter(|n| limit.check(client(*n), 64).is_ok()).count();
         assert_eq!(admitted, 30);
-        assert_eq!(front.check(client(1_001), 64).unwrap_err().quota, 30);
+        assert_eq!(limit.check(client(1_001), 64).unwrap_err().quota, 30);
         // The neighbouring /48, and IPv4.
-        assert!(front.check(Some(address(0x2001_0db8_0008 << 80)), 64).is_ok());
-        assert!(front.check(Some("203.0.113.7".parse().unwrap()), 64).is_ok());
+        assert!(limit.check(Some(address(0x2001_0db8_0008 << 80)), 64).is_ok());
+        assert!(limit.check(Some("203.0.113.7".parse().unwrap()), 64).is_ok());
 
-        let front = Front::per_minute(3);
+        let limit = CoarseLimit::per_minute(3);
         for _ in 0..100 {
-            let _ = front.check(client(0), 64);
+            let _ = limit.check(client(0), 64);
         }
-        assert!((1..=9).all(|n| (0..3).all(|_| front.check(client(n), 64).is_ok())));
-        assert!(front.check(client(10), 64).is_err());
+        assert!((1..=9).all(|n| (0..3).all(|_| limit.check(client(n), 64).is_ok())));
+        assert!(limit.check(client(10), 64).is_err());
     }
 
-    /// A client that is a whole /48 has no second bucket.
     #[test]
     fn client_that_is_a_whole_48_has_one_bucket() {
-        for (text, prefix, is_behind) in
+        for (text, prefix, has_block) in
             [("2001:db8::1", 64, true), ("2001:db8::1", 49, true), ("2001:db8::1", 48, false)]
         {
-            assert_eq!(block(Some(text.parse().unwrap()), prefix).is_some(), is_behind, "{prefix}");
+            assert_eq!(block(Some(text.parse().unwrap()), prefix).is_some(), has_block, "{prefix}");
         }
         assert_eq!(block(Some("::ffff:203.0.113.9".parse().unwrap()), 64), None);
         assert_eq!(block(None, 64), None);

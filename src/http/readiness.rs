@@ -1,8 +1,8 @@
 //! Readiness of this instance, from database checks that probes share.
 //!
-//! Probes wait for a check in progress, and its result is cached for a moment: any number of probes
-//! causes a few queries per second on one connection. A check continues if its probe disconnects,
-//! so probes that do not wait cause no more.
+//! Probes wait for a check in progress, and its result is cached for a moment. So any number of
+//! probes causes only a few queries per second, on one connection. A check continues if its probe
+//! disconnects, so probes that disconnect early cause no additional checks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,12 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How long a result is cached. Together with the timeout of a check it is below the second within
-/// which a lost database must be noticed.
+/// How long a result is cached. This time plus the timeout of a check is less than one second,
+/// within which the loss of the database must be detected.
 const CACHE_LIFETIME: Duration = Duration::from_millis(250);
 
-/// Ready, or the reason why not: for the log, since the response to a probe may be public.
+/// `Ok` if the instance is ready, otherwise the reason. The reason is for the log, since the
+/// response to a probe may be public.
 pub(super) type Finding = Result<(), String>;
 
 /// The last check, shared by all probes.
@@ -22,10 +23,10 @@ pub(super) type Finding = Result<(), String>;
 pub struct Readiness(Arc<Mutex<Option<(Instant, Finding)>>>);
 
 impl Readiness {
-    /// The cached result, or that of `look`.
+    /// The cached result, or the result of `check`.
     pub(super) async fn shared(
         &self,
-        look: impl Future<Output = Finding> + Send + 'static,
+        check: impl Future<Output = Finding> + Send + 'static,
     ) -> Finding {
         let mut last = Arc::clone(&self.0).lock_owned().await;
         if let Some((at, finding)) = &*last
@@ -33,12 +34,12 @@ impl Readiness {
         {
             return finding.clone();
         }
-        let looking = tokio::spawn(async move {
-            let finding = look.await;
+        let checking = tokio::spawn(async move {
+            let finding = check.await;
             *last = Some((Instant::now(), finding.clone()));
             finding
         });
-        looking.await.unwrap_or_else(|_| Err("the database check failed".to_owned()))
+        checking.await.unwrap_or_else(|_| Err("the database check failed".to_owned()))
     }
 }
 

@@ -12,7 +12,8 @@ pub(in crate::http) fn with_query(uri: &str, parameters: &[(&'static str, String
     format!("{uri}{separator}{}", encoded.finish())
 }
 
-/// 303: the next request is a GET without a body, whatever this one was (RFC 9700 §4.12).
+/// A redirect with 303: the browser follows it with a GET without a body, whatever the method of
+/// the current request is (RFC 9700 §4.12).
 pub(in crate::http) fn see_other(location: &str) -> Response {
     Response::builder()
         .status(StatusCode::SEE_OTHER)

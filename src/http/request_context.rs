@@ -1,7 +1,7 @@
-//! The request in progress.
+//! The context of the request in progress.
 //!
-//! It is stored in a task-local: request extensions allocate a table, and the framework drops those
-//! of an error.
+//! It is stored in a task-local variable, because request extensions allocate a table, and because
+//! the framework drops the extensions of an error.
 
 use tokio::task::futures::TaskLocalFuture;
 use uuid::Uuid;
@@ -12,12 +12,12 @@ tokio::task_local! {
     static CURRENT: RequestContext;
 }
 
-/// What identifies the request in its response, the log and the audit log.
+/// Identifies the request in its response, in the log and in the audit log.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RequestContext {
     /// The UUID that the client sent in `X-Request-Id`, or a new one.
     pub(super) id: Uuid,
-    /// When it was received.
+    /// When the request was received.
     pub(super) at: Timestamp,
 }
 

@@ -1,5 +1,5 @@
 //! The outermost layer: adds a request id to every response and an envelope to every error, and
-//! limits a panic to one request.
+//! limits the effect of a panic to one request.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::domain::id;
 use crate::http::app::App;
 use crate::http::document::X_REQUEST_ID;
-use crate::http::endpoint::is_for_people;
+use crate::http::endpoint::wants_html_page;
 use crate::http::error::response_of;
 use crate::http::pages::layout::add_layout;
 use crate::http::pages::message;
@@ -33,10 +33,10 @@ pub(super) struct Service<E> {
 
 impl<E: Endpoint> Service<E> {
     async fn answer(&self, request: Request) -> Response {
-        let is_for_people = is_for_people(&request);
+        let wants_html_page = wants_html_page(&request);
         let refused = |error: Error| {
             // An unknown path, or a request that was rejected before its endpoint.
-            if is_for_people && !error.is_from_response() {
+            if wants_html_page && !error.is_from_response() {
                 let root = format!("{}/", self.app.base_path());
                 return add_layout(&self.app, message::error(error.status()), &root);
             }
@@ -68,7 +68,7 @@ impl<E: Endpoint> Endpoint for Service<E> {
             allow.or_insert(HeaderValue::from_static("GET, HEAD"));
         }
         add_headers(response.headers_mut(), id);
-        if self.app.is_leaving() {
+        if self.app.is_shutting_down() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
@@ -82,8 +82,9 @@ fn id_of(request: &Request, now: Timestamp) -> Uuid {
     sent.unwrap_or_else(|| id::new(now))
 }
 
-/// DS-02: checks what hyper does not: its size limits are far higher, and it accepts a missing or
-/// repeated `Host`, which two parsers could read differently (RFC 9112 §3.2).
+/// DS-02: limits the size of the URL and of the header section, because hyper's limits are far
+/// higher. Rejects a missing or repeated `Host`, which hyper accepts, and which two parsers could
+/// read differently (RFC 9112 §3.2).
 fn check_head(request: &Request) -> std::result::Result<(), StatusCode> {
     let (mut hosts, mut size) = (0, 0);
     for (name, value) in request.headers() {

@@ -16,22 +16,23 @@ use crate::domain::status::Published;
 use crate::http::app::App;
 use crate::http::document::Document;
 
-/// Cache lifetime of a status list, in seconds. It adds to the delay until a logout takes effect.
+/// Cache lifetime of a status list, in seconds. A logout takes effect later by this time.
 const LIST_MAX_AGE: u64 = 1;
 
-/// Cache lifetime of the list aggregation, in seconds: a new list is in it long before it is used.
+/// Cache lifetime of the list aggregation, in seconds. It may be longer than that of a list,
+/// because a new list is in the aggregation long before sessions refer to it.
 const AGGREGATION_MAX_AGE: u64 = 60;
 
 /// All documents of `/status` and below, for one set of lists.
-struct Made {
-    of: Arc<Published>,
-    lists: BTreeMap<i32, Forms>,
+struct Rendered {
+    published: Arc<Published>,
+    lists: BTreeMap<i32, Encodings>,
     aggregation: Document,
 }
 
 /// A status list token, plain and compressed.
 #[derive(Clone)]
-struct Forms {
+struct Encodings {
     token: Arc<str>,
     plain: Document,
     gzip: Option<Document>,
@@ -40,19 +41,19 @@ struct Forms {
 /// The documents, rendered again when the lists have changed.
 pub(super) struct StatusDocuments {
     app: Arc<App>,
-    made: ArcSwap<Made>,
-    making: Mutex<()>,
+    rendered: ArcSwap<Rendered>,
+    rendering: Mutex<()>,
 }
 
 impl StatusDocuments {
     pub(super) fn new(app: Arc<App>) -> Self {
-        let nothing = Made {
-            of: Arc::default(),
+        let nothing = Rendered {
+            published: Arc::default(),
             lists: BTreeMap::new(),
             aggregation: Document::public("application/json", Vec::new(), 0),
         };
-        let made = Made::of(app.status_lists.published(), &nothing, &app);
-        Self { app, made: ArcSwap::from_pointee(made), making: Mutex::new(()) }
+        let rendered = Rendered::of(app.status_lists.published(), &nothing, &app);
+        Self { app, rendered: ArcSwap::from_pointee(rendered), rendering: Mutex::new(()) }
     }
 
     /// `/status`: the URIs of all lists (section 9.3).
@@ -63,53 +64,55 @@ impl StatusDocuments {
     /// `/status/{list}`: the current list (section 8.1). It has one media type, so `Accept` is
     /// ignored.
     pub(super) fn list(&self, request: &Request) -> Result<Response> {
-        if asks_for_the_past(request.uri().query().unwrap_or_default()) {
+        if requests_past_list(request.uri().query().unwrap_or_default()) {
             return Err(Error::from_status(StatusCode::NOT_IMPLEMENTED));
         }
-        let made = self.current();
-        let forms = request.raw_path_param("list").and_then(number);
-        let forms = forms.and_then(|list| made.lists.get(&list));
-        let forms = forms.ok_or_else(|| Error::from_status(StatusCode::NOT_FOUND))?;
-        let gzip = forms.gzip.as_ref().filter(|_| takes_gzip(request.headers()));
-        Ok(gzip.unwrap_or(&forms.plain).answer(request))
+        let rendered = self.current();
+        let encodings = request.raw_path_param("list").and_then(number);
+        let encodings = encodings.and_then(|list| rendered.lists.get(&list));
+        let encodings = encodings.ok_or_else(|| Error::from_status(StatusCode::NOT_FOUND))?;
+        let gzip = encodings.gzip.as_ref().filter(|_| accepts_gzip(request.headers()));
+        Ok(gzip.unwrap_or(&encodings.plain).answer(request))
     }
 
     /// The first request after a change renders the documents, which takes a millisecond.
     /// Concurrent requests get the previous ones.
-    fn current(&self) -> Arc<Made> {
-        let made = self.made.load_full();
+    fn current(&self) -> Arc<Rendered> {
+        let rendered = self.rendered.load_full();
         let published = self.app.status_lists.published();
-        if Arc::ptr_eq(&made.of, &published) {
-            return made;
+        if Arc::ptr_eq(&rendered.published, &published) {
+            return rendered;
         }
-        let _making = match self.making.try_lock() {
-            Ok(making) => making,
-            Err(TryLockError::Poisoned(making)) => making.into_inner(),
-            Err(TryLockError::WouldBlock) => return made,
+        let _guard = match self.rendering.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
+            Err(TryLockError::WouldBlock) => return rendered,
         };
-        let made = Arc::new(Made::of(published, &made, &self.app));
-        self.made.store(Arc::clone(&made));
-        made
+        let rendered = Arc::new(Rendered::of(published, &rendered, &self.app));
+        self.rendered.store(Arc::clone(&rendered));
+        rendered
     }
 }
 
-impl Made {
+impl Rendered {
     fn of(published: Arc<Published>, before: &Self, app: &App) -> Self {
         let lists = published
             .iter()
             .map(|(id, signed)| match before.lists.get(id) {
-                Some(forms) if Arc::ptr_eq(&forms.token, &signed.token) => (*id, forms.clone()),
-                _ => (*id, Forms::of(Arc::clone(&signed.token))),
+                Some(encodings) if Arc::ptr_eq(&encodings.token, &signed.token) => {
+                    (*id, encodings.clone())
+                }
+                _ => (*id, Encodings::of(Arc::clone(&signed.token))),
             })
             .collect();
         let uris: Vec<_> = published.keys().map(|id| app.issuer.status_uri(*id)).collect();
         let aggregation = json!({ "status_lists": uris }).to_string().into_bytes();
         let aggregation = Document::public("application/json", aggregation, AGGREGATION_MAX_AGE);
-        Self { of: published, lists, aggregation }
+        Self { published, lists, aggregation }
     }
 }
 
-impl Forms {
+impl Encodings {
     fn of(token: Arc<str>) -> Self {
         let document = |body| {
             Document::public("application/statuslist+jwt", body, LIST_MAX_AGE)
@@ -132,8 +135,8 @@ fn compressed(bytes: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Whether the client accepts gzip (RFC 9110 §12.5.3); not if `Accept-Encoding` does not name it.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Whether `Accept-Encoding` names gzip and does not refuse it (RFC 9110 §12.5.3).
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     let sent = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|it| it.to_str().ok());
     sent.flat_map(|list| list.split(',')).any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
@@ -147,11 +150,12 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 }
 
 /// Section 8.4: a request for a historical list, which is not stored, must not get the current one.
-fn asks_for_the_past(query: &str) -> bool {
+fn requests_past_list(query: &str) -> bool {
     url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "time")
 }
 
-/// A list's number in canonical form: the `sub` of the list contains it byte for byte.
+/// The number of a list, if `text` is its canonical form: the `sub` of the list contains the same
+/// text.
 fn number(text: &str) -> Option<i32> {
     let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| is_canonical)
@@ -167,18 +171,18 @@ mod tests {
 
     #[test]
     fn gzip_is_sent_only_if_accepted_by_name() {
-        let takes = |value: &str| {
+        let accepts = |value: &str| {
             let headers = [(header::ACCEPT_ENCODING, value.parse().unwrap())];
-            takes_gzip(&HeaderMap::from_iter(headers))
+            accepts_gzip(&HeaderMap::from_iter(headers))
         };
 
         for accepted in ["gzip", "GZIP", "br, gzip", "deflate,gzip;q=0.5", "gzip; q=1", "gzip;q=x"]
         {
-            assert!(takes(accepted), "{accepted}");
+            assert!(accepts(accepted), "{accepted}");
         }
         for refused in ["", "br", "*", "gzip;q=0", "gzip; q=0.000", "x-gzip", "gzipped", "identity"]
         {
-            assert!(!takes(refused), "{refused}");
+            assert!(!accepts(refused), "{refused}");
         }
     }
 
@@ -200,12 +204,12 @@ mod tests {
     #[test]
     fn list_of_a_million_sessions_with_one_percent_ended_is_below_20_kb() {
         let mut bits = Bits::all_valid(ENTRIES);
-        let mut places = noise(80_000);
-        let mut places = places.chunks_exact_mut(4).map(|it| [it[0], it[1], it[2], it[3]]);
+        let mut positions = noise(80_000);
+        let mut positions = positions.chunks_exact_mut(4).map(|it| [it[0], it[1], it[2], it[3]]);
         let mut ended = 0;
         while ended < 10_000 {
-            let place = u32::from_be_bytes(places.next().unwrap()) % 1_000_000;
-            ended += usize::from(bits.set(usize::try_from(place).unwrap()));
+            let position = u32::from_be_bytes(positions.next().unwrap()) % 1_000_000;
+            ended += usize::from(bits.set(usize::try_from(position).unwrap()));
         }
         let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let kid = part(&noise(32));
@@ -239,10 +243,10 @@ mod tests {
     #[test]
     fn only_the_time_parameter_requests_a_past_list() {
         for past in ["time=1", "time", "a=b&time=", "%74ime=1"] {
-            assert!(asks_for_the_past(past), "{past}");
+            assert!(requests_past_list(past), "{past}");
         }
         for present in ["", "times=1", "a=time", "Time=1"] {
-            assert!(!asks_for_the_past(present), "{present}");
+            assert!(!requests_past_list(present), "{present}");
         }
     }
 }

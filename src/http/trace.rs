@@ -1,6 +1,6 @@
-//! One span and one log line per request of the JSON API, the protocol and the hosted pages.
+//! One span and one log line per request to the JSON API, the OAuth endpoints and the hosted pages.
 //!
-//! They contain the operation id. The path and the query are left out, since they may contain
+//! Both contain the operation id. They contain neither the path nor the query, which may contain
 //! codes, tokens and ids.
 
 use std::time::Instant;
@@ -35,30 +35,30 @@ impl<E: Endpoint> Endpoint for Traced<E> {
         );
         async move {
             let started = Instant::now();
-            let asked = self.paths.as_ref();
-            let asked =
-                asked.map(|it| (it, request.method().clone(), Box::from(request.uri().path())));
+            let target = self.paths.as_ref();
+            let target =
+                target.map(|it| (it, request.method().clone(), Box::from(request.uri().path())));
             let answered = self.inner.call(request).await;
             let mut response = answered.map_or_else(response_of, IntoResponse::into_response);
             // Tokens and personal data must not be cached (RFC 6749 §5.1).
             let no_store = HeaderValue::from_static("no-store");
             response.headers_mut().insert(header::CACHE_CONTROL, no_store);
             if response.status() == StatusCode::METHOD_NOT_ALLOWED
-                && let Some(allow) = asked.as_ref().and_then(|(paths, _, path)| paths.allow(path))
+                && let Some(allow) = target.as_ref().and_then(|(paths, _, path)| paths.allow(path))
             {
                 response.headers_mut().insert(header::ALLOW, allow);
             }
 
             let named = response.data::<OperationId>().map(|id| id.0);
             let by_path = || {
-                let (paths, method, path): &(&Paths, Method, Box<str>) = asked.as_ref()?;
+                let (paths, method, path): &(&Paths, Method, Box<str>) = target.as_ref()?;
                 paths.operation(method, path)
             };
             let operation = named.or_else(by_path).unwrap_or("unmatched");
             let status = response.status().as_u16();
             Span::current().record("operation.id", operation);
             Span::current().record("http.status", status);
-            // In microseconds, for fewer digits than a float of nanoseconds.
+            // Rounded to microseconds, so that the number in the log line has few digits.
             let micros = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
             let duration_ms = f64::from(micros) / 1_000.0;
             tracing::info!(duration_ms, "{operation} -> {status}");

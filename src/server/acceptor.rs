@@ -1,6 +1,6 @@
-//! Accepts connections with what poem's listener lacks: `TCP_NODELAY`, handling of exhausted file
-//! descriptors, a connection limit in total and per client, HTTP/1.1 only, and timeouts for clients
-//! that send or read a byte now and then (slowloris).
+//! Accepts connections. Provides what poem's listener lacks: `TCP_NODELAY`, handling of exhausted
+//! file descriptors, connection limits in total and per client, refusal of HTTP/2, and timeouts for
+//! clients that send or read a byte now and then (slowloris).
 
 use std::future::{Future, pending};
 use std::io;
@@ -22,8 +22,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::server::connection_limit::{ConnectionLimit, ConnectionSlot};
 use crate::server::shortage::Shortage;
 
-/// Start of an interim response (100 Continue, RFC 9110 §15.2.1): the request is still being
-/// received, and its deadline stays.
+/// Start of an interim response (100 Continue, RFC 9110 §15.2.1). It does not change the deadline,
+/// because the request is still being received.
 const INTERIM: &[u8] = b"HTTP/1.1 100 ";
 
 /// Idle timeout between requests, as a multiple of the client's time limit.
@@ -32,12 +32,13 @@ const IDLE_FACTOR: u32 = 4;
 /// Start of the HTTP/2 preface without TLS (RFC 9113 §3.4). No HTTP/1.1 method has this name.
 const HTTP_2: &[u8] = b"PRI ";
 
-/// Response to HTTP/2. The timeouts here are per connection, and in HTTP/2 requests share one.
+/// Response to HTTP/2, which is refused because its requests share one connection, and the timeouts
+/// here are per connection.
 const HTTP_1_ONLY: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     connection: close\r\ncontent-length: 0\r\n\r\n";
 
 pub(super) struct LimitedAcceptor {
-    /// `None` once it is closed.
+    /// `None` after it was closed.
     listener: Option<TcpListener>,
     closing: watch::Receiver<bool>,
     address: LocalAddr,
@@ -47,18 +48,18 @@ pub(super) struct LimitedAcceptor {
     client_time: Duration,
 }
 
-/// The open connections, and whether more are accepted.
+/// The open connections, and whether the listener is being closed.
 #[derive(Clone)]
 pub(super) struct Connections {
     permits: Arc<Semaphore>,
-    most: usize,
+    max: usize,
     closing: watch::Sender<bool>,
 }
 
 impl Connections {
     fn at_most(connections: u32) -> Self {
-        let most = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { permits: Arc::new(Semaphore::new(most)), most, closing: watch::Sender::new(false) }
+        let max = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
+        Self { permits: Arc::new(Semaphore::new(max)), max, closing: watch::Sender::new(false) }
     }
 
     /// Accepts the connections in the backlog, then closes the listener.
@@ -66,10 +67,10 @@ impl Connections {
         self.closing.send_replace(true);
     }
 
-    /// The number of open connections. One less than the permits in use, since the next
-    /// connection's permit is acquired before it is accepted.
+    /// The number of open connections. It is one less than the number of permits in use, because
+    /// the permit for the next connection is acquired before that connection is accepted.
     pub(super) fn count(&self) -> usize {
-        self.most.saturating_sub(self.permits.available_permits()).saturating_sub(1)
+        self.max.saturating_sub(self.permits.available_permits()).saturating_sub(1)
     }
 }
 
@@ -106,9 +107,9 @@ impl Acceptor for LimitedAcceptor {
         let permit = permit.map_err(io::Error::other)?;
         let Some(listener) = &self.listener else { return pending().await };
         let accepted = tokio::select! {
-            // Accept the backlog first: closing the listener resets those connections.
+            // The backlog is accepted first, because closing the listener resets its connections.
             biased;
-            accepted = accept_seated(listener, &self.limit, &mut self.shortage) => Some(accepted),
+            accepted = accept_admitted(listener, &self.limit, &mut self.shortage) => Some(accepted),
             _ = self.closing.wait_for(|is_closing| *is_closing) => None,
         };
         let Some((stream, peer, slot)) = accepted else {
@@ -122,9 +123,9 @@ impl Acceptor for LimitedAcceptor {
     }
 }
 
-/// The next connection of a client below its connection limit. Other connections are closed at once
-/// and use no resources.
-async fn accept_seated(
+/// The next connection of a client that is below its connection limit. Connections of clients at
+/// their limit are closed at once and use no resources.
+async fn accept_admitted(
     listener: &TcpListener,
     limit: &ConnectionLimit,
     shortage: &mut Shortage,
@@ -134,60 +135,63 @@ async fn accept_seated(
         shortage.report(None);
         match accepted {
             Ok((stream, peer)) => {
-                if let Ok(slot) = limit.take(peer.ip()) {
+                if let Ok(slot) = limit.acquire(peer.ip()) {
                     return (stream, peer, slot);
                 }
             }
-            Err(error) => shortage.meet(&error, listener).await,
+            Err(error) => shortage.handle(&error, listener).await,
         }
     }
 }
 
-/// A connection with a time limit on each phase: the client's time limit applies to receiving and
-/// answering a request together, and to the client's reading of the response.
+/// A connection with a time limit for each phase. The client's time limit applies to receiving and
+/// processing a request together, and separately to the time in which the client reads the
+/// response.
 pub(super) struct Connection {
     stream: TcpStream,
-    /// When the current phase must have ended.
+    /// The time at which the current phase must have ended.
     deadline: Instant,
-    /// A timer that fires at the deadline or before. It is reset only when it fires: resetting
-    /// takes a lock, and the phase changes several times per request.
-    alarm: Pin<Box<Sleep>>,
+    /// A timer that fires at the deadline or earlier. It is reset only when it fires, because a
+    /// reset takes a lock, and the phase changes several times per request.
+    timer: Pin<Box<Sleep>>,
     phase: Phase,
     client_time: Duration,
-    /// How many bytes match the HTTP/2 preface so far; `None` once one did not.
+    /// The number of received bytes that match the HTTP/2 preface. `None` after a byte did not
+    /// match.
     preface: Option<usize>,
-    _place: Place,
+    _permits: Permits,
 }
 
-/// The permits of a connection: one of the total, and one of its client unless that is a trusted
-/// proxy.
-type Place = (OwnedSemaphorePermit, Option<ConnectionSlot>);
+/// The permits of a connection: one of the total limit, and one of its client's limit, unless the
+/// client is a trusted proxy.
+type Permits = (OwnedSemaphorePermit, Option<ConnectionSlot>);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
-    /// Between requests: nothing was received since the last byte of a response.
+    /// Between requests: nothing was received after the last byte of a response.
     Idle,
-    /// Something was received since.
+    /// A request is being received or processed.
     Receiving,
-    /// A response waits for the client to read it.
+    /// The client is reading a response.
     Sending,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, place: Place, client_time: Duration) -> Self {
-        // The first request of a new connection is due at once.
+    fn new(stream: TcpStream, permits: Permits, client_time: Duration) -> Self {
+        // The time limit of the first request starts with the connection.
         let deadline = Instant::now() + client_time;
-        let alarm = Box::pin(sleep_until(deadline));
+        let timer = Box::pin(sleep_until(deadline));
         let phase = Phase::Receiving;
-        Self { stream, deadline, alarm, phase, client_time, preface: Some(0), _place: place }
+        Self { stream, deadline, timer, phase, client_time, preface: Some(0), _permits: permits }
     }
 
     /// Fails if the client speaks HTTP/2, after an attempt to send a response.
     fn refuse_http_2(&mut self, received: &[u8]) -> io::Result<()> {
-        let Some(seen) = self.preface else { return Ok(()) };
-        let rest = HTTP_2.get(seen..).unwrap_or_default();
-        let length = rest.len().min(received.len());
-        self.preface = (rest.get(..length) == received.get(..length)).then_some(seen + length);
+        let Some(matched) = self.preface else { return Ok(()) };
+        let expected = HTTP_2.get(matched..).unwrap_or_default();
+        let length = expected.len().min(received.len());
+        let matches = expected.get(..length) == received.get(..length);
+        self.preface = matches.then_some(matched + length);
         if self.preface == Some(HTTP_2.len()) {
             // Best effort: the connection is closed in any case.
             let _ = self.stream.try_write(HTTP_1_ONLY);
@@ -196,7 +200,7 @@ impl Connection {
         Ok(())
     }
 
-    fn enter(&mut self, phase: Phase) {
+    fn enter_phase(&mut self, phase: Phase) {
         if self.phase == phase {
             return;
         }
@@ -209,14 +213,14 @@ impl Connection {
     }
 
     /// Fails if the deadline has passed; otherwise registers the task to be woken when it passes.
-    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        while self.alarm.as_mut().poll(context).is_ready() {
+    fn check_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        while self.timer.as_mut().poll(context).is_ready() {
             let now = Instant::now();
             if self.deadline <= now {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             // Every deadline set from now on is at least the client's time limit away.
-            self.alarm.as_mut().reset(self.deadline.min(now + self.client_time));
+            self.timer.as_mut().reset(self.deadline.min(now + self.client_time));
         }
         Ok(())
     }
@@ -233,17 +237,18 @@ impl AsyncRead for Connection {
         let has_room = buffer.remaining() > 0;
         let received = buffer.filled().get(before..).unwrap_or_default();
         if polled.is_ready() && received.is_empty() && has_room && self.phase == Phase::Receiving {
-            // The client disconnected during its request or while it waits for the response. On a
-            // plain end of stream, hyper and poem would continue to process the request.
+            // The client disconnected during its request, or while it was waiting for the response.
+            // If this were reported as an end of stream, hyper and poem would continue to process
+            // the request.
             ready!(polled)?;
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         if !received.is_empty() {
-            self.enter(Phase::Receiving);
+            self.enter_phase(Phase::Receiving);
             self.refuse_http_2(received)?;
         }
         if polled.is_pending() {
-            self.check(context)?;
+            self.check_deadline(context)?;
         }
         polled
     }
@@ -265,15 +270,14 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         if polled.is_pending() {
-            self.enter(Phase::Sending);
-            self.check(context)?;
+            self.enter_phase(Phase::Sending);
+            self.check_deadline(context)?;
         }
         let written = ready!(polled)?;
         if !slices.first().is_some_and(|slice| slice.starts_with(INTERIM)) {
             let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
-            // A client that reads a response slowly does not restart its deadline with each partial
-            // write.
-            self.enter(if written < wanted { Phase::Sending } else { Phase::Idle });
+            // A partial write does not restart the deadline of a client that reads slowly.
+            self.enter_phase(if written < wanted { Phase::Sending } else { Phase::Idle });
         }
         Poll::Ready(Ok(written))
     }

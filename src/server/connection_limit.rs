@@ -1,7 +1,7 @@
 //! Limits the connections of each client, so that no single host can use them all.
 //!
-//! A client is the same as for the attempt limits: an address, or an IPv6 block. A trusted proxy
-//! carries the connections of many clients and is expected to limit them itself.
+//! As for the attempt limits, a client is an IPv4 address or an IPv6 block. Trusted proxies are
+//! exempt: they carry the connections of many clients and are expected to limit these themselves.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,22 +16,22 @@ use crate::config::Config;
 use crate::http;
 
 /// Minimum time between two log lines about clients at their limit.
-const QUIET: Duration = Duration::from_mins(1);
+const WARNING_PERIOD: Duration = Duration::from_mins(1);
 
 /// The connection counts of all clients.
 #[derive(Clone)]
 pub(super) struct ConnectionLimit(Arc<Shared>);
 
 struct Shared {
-    each: u32,
+    max_per_client: u32,
     ipv6_prefix: u8,
     exempt: Vec<IpNet>,
-    taken: Mutex<Taken>,
+    counts: Mutex<Counts>,
 }
 
-/// At most as many entries as there are connections.
+/// The counts of clients with open connections.
 #[derive(Default)]
-struct Taken {
+struct Counts {
     by_client: HashMap<u128, u32>,
     last_warning: Option<Instant>,
 }
@@ -47,42 +47,42 @@ pub(super) struct ConnectionSlot {
 pub(super) struct Full;
 
 impl ConnectionLimit {
-    /// At most `each` connections for each client.
-    pub(super) fn new(each: u32, config: &Config) -> Self {
+    /// A limit of `max_per_client` connections for each client.
+    pub(super) fn new(max_per_client: u32, config: &Config) -> Self {
         Self(Arc::new(Shared {
-            each,
+            max_per_client,
             ipv6_prefix: config.limits.ipv6_prefix,
             exempt: config.service.trusted_proxies.clone(),
-            taken: Mutex::default(),
+            counts: Mutex::default(),
         }))
     }
 
     /// Counts a connection from `address`; `None` for a trusted proxy, which is not limited.
-    pub(super) fn take(&self, address: IpAddr) -> Result<Option<ConnectionSlot>, Full> {
+    pub(super) fn acquire(&self, address: IpAddr) -> Result<Option<ConnectionSlot>, Full> {
         let address = address.to_canonical();
         if self.0.exempt.iter().any(|block| block.contains(&address)) {
             return Ok(None);
         }
         let client = http::client_of(Some(address), self.0.ipv6_prefix);
-        let mut taken = self.taken();
-        let count = taken.by_client.entry(client).or_default();
-        if *count >= self.0.each {
-            taken.warn(address);
+        let mut counts = self.counts();
+        let count = counts.by_client.entry(client).or_default();
+        if *count >= self.0.max_per_client {
+            counts.warn(address);
             return Err(Full);
         }
         *count += 1;
         Ok(Some(ConnectionSlot { limit: self.clone(), client }))
     }
 
-    fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
-        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> std::sync::MutexGuard<'_, Counts> {
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
-    /// At most once per minute, so that rejected clients do not flood the log.
+impl Counts {
+    /// Logs a warning, at most once per minute, so that rejected clients do not flood the log.
     fn warn(&mut self, address: IpAddr) {
-        if self.last_warning.is_none_or(|at| at.elapsed() >= QUIET) {
+        if self.last_warning.is_none_or(|at| at.elapsed() >= WARNING_PERIOD) {
             self.last_warning = Some(Instant::now());
             tracing::warn!(
                 %address,
@@ -95,10 +95,10 @@ impl Taken {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut taken = self.limit.taken();
-        if let Entry::Occupied(mut entry) = taken.by_client.entry(self.client) {
+        let mut counts = self.limit.counts();
+        if let Entry::Occupied(mut entry) = counts.by_client.entry(self.client) {
             match entry.get().checked_sub(1) {
-                Some(rest @ 1..) => *entry.get_mut() = rest,
+                Some(remaining @ 1..) => *entry.get_mut() = remaining,
                 _ => drop(entry.remove()),
             }
         }
@@ -109,12 +109,12 @@ impl Drop for ConnectionSlot {
 mod tests {
     use super::*;
 
-    fn limit(each: u32) -> ConnectionLimit {
+    fn limit(max_per_client: u32) -> ConnectionLimit {
         ConnectionLimit(Arc::new(Shared {
-            each,
+            max_per_client,
             ipv6_prefix: 64,
             exempt: vec!["10.0.0.0/8".parse().unwrap()],
-            taken: Mutex::default(),
+            counts: Mutex::default(),
         }))
     }
 
@@ -126,23 +126,23 @@ mod tests {
             ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff"),
         ] {
             let limit = limit(1);
-            let slot = limit.take(one.parse().unwrap()).unwrap();
+            let slot = limit.acquire(one.parse().unwrap()).unwrap();
 
-            assert!(limit.take(other.parse().unwrap()).is_err(), "{other}");
+            assert!(limit.acquire(other.parse().unwrap()).is_err(), "{other}");
             drop(slot);
-            assert!(limit.take(other.parse().unwrap()).is_ok(), "{other}");
-            assert!(limit.taken().by_client.is_empty(), "no entry remains");
+            assert!(limit.acquire(other.parse().unwrap()).is_ok(), "{other}");
+            assert!(limit.counts().by_client.is_empty(), "no entry remains");
         }
     }
 
     #[test]
     fn other_clients_and_proxies_are_counted_separately() {
         let limit = limit(1);
-        let _one = limit.take("2001:db8::1".parse().unwrap()).unwrap();
+        let _one = limit.acquire("2001:db8::1".parse().unwrap()).unwrap();
 
-        assert!(limit.take("2001:db8:0:1::1".parse().unwrap()).is_ok());
+        assert!(limit.acquire("2001:db8:0:1::1".parse().unwrap()).is_ok());
         for _ in 0..9 {
-            let slot = limit.take("::ffff:10.1.2.3".parse().unwrap()).unwrap();
+            let slot = limit.acquire("::ffff:10.1.2.3".parse().unwrap()).unwrap();
             assert!(slot.is_none(), "a trusted proxy has no limit");
         }
     }

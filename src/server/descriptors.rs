@@ -1,17 +1,17 @@
-//! How many connections fit into the file descriptor limit of the process (`ulimit -n`).
+//! Computes how many connections the file descriptor limit of the process (`ulimit -n`) allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// Descriptors that are not for connections of clients or to PostgreSQL: SQLite's files (some 25),
-/// back-channel logout requests in progress, the runtime, the log; and a margin.
+/// Descriptors for everything except connections of clients and to PostgreSQL: SQLite's files (some
+/// 25), back-channel logout requests in progress, the runtime, the log, and a margin.
 const OTHER_DESCRIPTORS: u64 = 96;
 
-/// Minimum number of connections that must fit at start, unless fewer are configured.
+/// Minimum number of connections that the descriptors must allow, unless fewer are configured.
 const MIN_CONNECTIONS: u32 = 16;
 
-/// The default share of all connections for one client: one in this many.
+/// The default limit for one client is the total limit divided by this number.
 const PER_CLIENT_DIVISOR: u32 = 10;
 
 /// The connection limits.
@@ -59,14 +59,14 @@ impl Capacity {
     }
 }
 
-/// Raises the soft limit, which exists for programs that use `select`; this one does not. Returns
-/// the limit now in effect, `None` if there is none.
+/// Raises the soft limit, which exists for programs that use `select`. Signet does not use it.
+/// Returns the limit that is now in effect, or `None` if there is no limit.
 fn raise_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
         return limit.current;
     }
-    // Some systems have an additional limit below the hard one.
+    // This fails on systems with an additional limit below the hard limit.
     match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
@@ -75,10 +75,10 @@ fn raise_limit() -> Option<u64> {
 
 fn fit(wanted: u32, limit: Option<u64>, others: u64) -> Result<u32, TooFewDescriptors> {
     let Some(limit) = limit else { return Ok(wanted) };
-    let fewest = wanted.min(MIN_CONNECTIONS);
+    let required = wanted.min(MIN_CONNECTIONS);
     let connections = u32::try_from(limit.saturating_sub(others)).unwrap_or(u32::MAX).min(wanted);
-    if connections < fewest {
-        return Err(TooFewDescriptors { limit, others, needed: others + u64::from(fewest) });
+    if connections < required {
+        return Err(TooFewDescriptors { limit, others, needed: others + u64::from(required) });
     }
     Ok(connections)
 }

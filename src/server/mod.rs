@@ -1,5 +1,5 @@
-//! A running server. It opens its resources in an order that changes nothing before everything is
-//! checked, then serves until it is asked to stop.
+//! A running server. It opens its resources in such an order that it checks everything before it
+//! changes anything. Then it serves until it is asked to stop.
 
 mod acceptor;
 mod backchannel_delivery;
@@ -44,14 +44,15 @@ use crate::server::tasks::{
     count_hash_classes, end_sessions, refresh_status_lists, run_housekeeping, run_key_schedule,
 };
 
-/// How long a stopping server still accepts connections, unless it has none: clients and proxies
-/// learn meanwhile that it is shutting down, and the accept backlog gets its responses.
+/// How long a stopping server still accepts connections, unless it has no open connection. In this
+/// time, clients and proxies learn that it is shutting down, and the connections in the accept
+/// backlog get their responses.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
-/// How long it then waits for requests on the connections it accepted last.
+/// How long the server then waits for requests on the connections that it accepted last.
 const FINAL_DRAIN: Duration = Duration::from_millis(100);
 
-/// How often it checks whether a connection is open.
+/// How often a stopping server checks whether a connection is open.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A server that is bound to its address but does not serve yet.
@@ -61,7 +62,7 @@ pub struct Server {
     app: Arc<App>,
     capacity: Capacity,
     config: Config,
-    state: StateKeeper,
+    state_keeper: StateKeeper,
 }
 
 /// Why the server does not start. Each message names what to change.
@@ -145,17 +146,17 @@ impl Storage {
     /// reads the key ring.
     ///
     /// # Errors
-    /// See [`StartError`]. Before the first write it is certain that the schema version is known
-    /// and that the master key decrypts every key in the database.
+    /// See [`StartError`]. Before the first write, it has been checked that the schema version is
+    /// known and that the master key decrypts every key in the database.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         let schedule = Schedule::new(&config.keys, &config.tokens)?;
         let db = Db::connect(&config.database, clock.clone()).await?;
         database::status(&db).await?;
-        let something_is_sealed = database::has_table(&db, "signing_key").await?
+        let has_sealed_keys = database::has_table(&db, "signing_key").await?
             && keys::any_sealed(&db).await.map_err(KeyRingError::from)?;
-        let master = MasterKeys::open(&config.keys.master_key_file, something_is_sealed)?;
+        let master = MasterKeys::open(&config.keys.master_key_file, has_sealed_keys)?;
         let sealer = master.sealer()?;
-        if something_is_sealed {
+        if has_sealed_keys {
             keys::check_sealed(&db, &sealer).await?;
         }
         let lineage = Lineage::read(&db).await.map_err(ConnectError::from)?;
@@ -196,8 +197,8 @@ impl Server {
         let wanted = config.service.listen;
         Self::check(&config)?;
         let capacity = Capacity::of(&config)?;
-        warn_of_short_times(&config);
-        warn_of_less_safe(&config);
+        warn_of_short_timeouts(&config);
+        warn_of_less_secure_settings(&config);
         let branding = Branding::new(&config.pages)?;
         let failed = |source| StartError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
@@ -207,30 +208,31 @@ impl Server {
         let instance = id::new(clock.now());
         storage.db.begin_serving(instance).await.map_err(ConnectError::from)?;
         let lineage = Lineage::read(&storage.db).await.map_err(ConnectError::from)?;
-        let state = StateKeeper::of(&config, &lineage, &clock);
-        state.save(&storage.db).await;
-        let app = assemble(&config, clock, storage, state.restore(), branding, address).await?;
-        Ok(Self { listener, address, app: Arc::new(app), capacity, config, state })
+        let state_keeper = StateKeeper::of(&config, &lineage, &clock);
+        state_keeper.save(&storage.db).await;
+        let restore = state_keeper.restore();
+        let app = assemble(&config, clock, storage, restore, branding, address).await?;
+        Ok(Self { listener, address, app: Arc::new(app), capacity, config, state_keeper })
     }
 
-    /// The address it is bound to.
+    /// The address to which the server is bound.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The `iss` of its tokens.
+    /// The `iss` of the tokens that it issues.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.app.issuer_url
     }
 
     /// Serves until `stop` is ready, then shuts down gracefully: readiness fails, and each response
-    /// closes its connection. After a grace period it accepts no more connections, closes those
-    /// that are idle, and lets requests in progress finish within the drain time.
+    /// closes its connection. After a grace period the server accepts no more connections, closes
+    /// idle connections, and lets requests in progress finish within the drain time.
     ///
     /// # Errors
-    /// If the listener fails, or `signet restored` was run while it served.
+    /// If the listener fails, or if `signet restored` was run while the server was running.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let ServiceSettings { drain_seconds, client_seconds, .. } = self.config.service;
         let Capacity { connections, per_client } = self.capacity;
@@ -240,12 +242,14 @@ impl Server {
         let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
         let mut tasks = start_tasks(&self.app, &self.config);
 
-        let (db, state) = (self.app.db.clone(), self.state);
+        let (db, state_keeper) = (self.app.db.clone(), self.state_keeper);
         let is_restored = AtomicBool::new(false);
         let stop = async {
             tokio::select! {
                 () = stop => {}
-                () = state.keep(&db) => is_restored.store(true, Ordering::Release),
+                () = state_keeper.run_until_restore(&db) => {
+                    is_restored.store(true, Ordering::Release);
+                }
             }
         };
         let drain = Duration::from_secs(drain_seconds);
@@ -257,7 +261,7 @@ impl Server {
             .await;
         tasks.abort_all();
         db.close().await;
-        state.save(&db).await;
+        state_keeper.save(&db).await;
         if is_restored.into_inner() {
             return Err(io::Error::other("`signet restored` was run; start again"));
         }
@@ -278,30 +282,31 @@ fn start_tasks(app: &Arc<App>, config: &Config) -> JoinSet<()> {
     tasks
 }
 
-/// Completes after the grace period that follows `stop`, or earlier once no connection is open; see
-/// [`SHUTDOWN_GRACE`].
+/// Waits for `stop` and begins the shutdown. Completes after the grace period, or as soon as no
+/// connection is open; see [`SHUTDOWN_GRACE`].
 async fn signal_shutdown(
     stop: impl Future<Output = ()>,
     app: Arc<App>,
     connections: Connections,
-    time: Duration,
+    grace: Duration,
 ) {
     stop.await;
-    app.leave();
-    let until = Instant::now() + time;
+    app.begin_shutdown();
+    let until = Instant::now() + grace;
     while Instant::now() < until {
         tokio::time::sleep(POLL_INTERVAL).await;
         if connections.count() == 0 {
             break;
         }
     }
-    // The connections accepted last have not sent their request yet.
     connections.close_listener();
-    tokio::time::sleep(FINAL_DRAIN.min(time)).await;
+    // The clients of the connections accepted last may not have sent their requests yet.
+    tokio::time::sleep(FINAL_DRAIN.min(grace)).await;
 }
 
-/// Runs before the first request, so that no sign-up can take an address that folds to an existing
-/// one. A failure does not prevent the start: housekeeping retries.
+/// Folds the email addresses of earlier versions. This runs before the first request, so that
+/// nobody can sign up with an address that folds to an existing one. A failure does not prevent the
+/// start, because housekeeping retries.
 async fn fold_addresses(db: &Db) {
     match email_folding::fold_and_settle(db).await {
         Ok(0) => {}
@@ -310,9 +315,9 @@ async fn fold_addresses(db: &Db) {
     }
 }
 
-/// Warns if the timeouts are shorter than the longest wait for a password hash: an admitted login
-/// would be cut off by the connection timeout or by the end of the process.
-fn warn_of_short_times(config: &Config) {
+/// Warns if the timeouts are shorter than the longest wait for a password hash. The connection
+/// timeout or the end of the process could then interrupt an admitted login.
+fn warn_of_short_timeouts(config: &Config) {
     let longest = config.passwords.longest_hash_wait().as_secs();
     for (name, seconds) in [
         ("SIGNET_DRAIN_SECONDS", config.service.drain_seconds),
@@ -328,7 +333,7 @@ fn warn_of_short_times(config: &Config) {
 }
 
 /// Warns about settings that are meant for tests or for clients that cannot be changed.
-fn warn_of_less_safe(config: &Config) {
+fn warn_of_less_secure_settings(config: &Config) {
     if config.tokens.refresh_reuse == RefreshReuse::Refuse {
         tracing::warn!(
             "SIGNET_REFRESH_REUSE is refuse: theft of a refresh token of the JSON API is not \
@@ -362,7 +367,8 @@ async fn assemble(
     let issuer = Issuer::new(issuer_url.clone(), &audience, life, Arc::clone(&ring))
         .with_typ_jwt(config.service.typ_jwt_audiences.clone());
     status::ensure_first_list(&db).await.map_err(ListError::from)?;
-    // Migrations on a slow disk take longer than keys may be used without being read again.
+    // Migrations on a slow disk can take longer than the time for which an instance may use the key
+    // ring without reloading it.
     if !ring.is_fresh() {
         Box::pin(ring.reload(&db)).await?;
     }
@@ -384,7 +390,7 @@ async fn assemble(
         branding,
         trusted_proxies: config.service.trusted_proxies.clone(),
         readiness: Readiness::default(),
-        is_leaving: AtomicBool::new(false),
+        is_shutting_down: AtomicBool::new(false),
         db,
         clock,
         issuer_url,
@@ -418,7 +424,7 @@ mod tests {
 
     use super::*;
 
-    /// The application of a server that is not bound.
+    /// The shared state of a server that is not bound to an address.
     async fn app_in(directory: &std::path::Path) -> Arc<App> {
         let config = Config::of(&[
             format!("--database-url=sqlite:{}", directory.join("signet.db").display()),
@@ -442,7 +448,7 @@ mod tests {
         });
         let works = make(|_| async { Ok::<_, poem::Error>("it works") });
         let routes = Route::new().at("/panics", panics.boxed()).at("/works", works.boxed());
-        let service = http::around(routes, app);
+        let service = http::with_service_layer(routes, app);
         let ask = async |path: &'static str| {
             let request =
                 Request::builder().uri(Uri::from_static(path)).header("host", "x").finish();

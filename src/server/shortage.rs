@@ -1,7 +1,7 @@
-//! Failures to accept a connection, mostly because of too many open files.
+//! Handles failures to accept a connection, which are mostly caused by too many open files.
 //!
-//! They must not stall the accepting task, make it spin, or flood the log. One descriptor is held
-//! in reserve: closing it for a moment allows a connection to be accepted, answered and closed.
+//! Such a failure must not block the accepting task, make it spin, or flood the log. One descriptor
+//! is reserved. While it is closed for a moment, a connection can be accepted, answered and closed.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -18,7 +18,7 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 /// Minimum time between two log lines about failures.
 const REPORT_PERIOD: Duration = Duration::from_secs(10);
 
-/// The response to a connection that is closed at once.
+/// The response to a request on a connection that is closed at once.
 const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     connection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
@@ -31,27 +31,27 @@ pub(super) struct Shortage {
 
 impl Shortage {
     pub(super) fn new() -> Self {
-        Self { reserve: open(), unreported: 0, reported_at: None }
+        Self { reserve: open_reserve(), unreported: 0, reported_at: None }
     }
 
-    /// Records that a connection could not be accepted. Rejects the next connection in the backlog
-    /// with the reserved descriptor, or waits for the back-off.
-    pub(super) async fn meet(&mut self, error: &io::Error, listener: &TcpListener) {
+    /// Records that a connection could not be accepted. Then uses the reserved descriptor to reject
+    /// the next connection in the backlog, or waits for the back-off.
+    pub(super) async fn handle(&mut self, error: &io::Error, listener: &TcpListener) {
         self.unreported += 1;
         self.report(Some(error));
-        let is_short = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
-        let is_short = error.raw_os_error().is_some_and(|code| is_short.contains(&code));
+        let too_many_files = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+        let is_short = error.raw_os_error().is_some_and(|code| too_many_files.contains(&code));
         if is_short && self.reserve.take().is_some() {
             if let Some(Ok((stream, _))) = listener.accept().now_or_never() {
                 // The connection is closed even if the client does not read the response.
-                let _ = stream.into_std().and_then(turn_away);
+                let _ = stream.into_std().and_then(reject);
             }
-            self.reserve = open();
+            self.reserve = open_reserve();
             return;
         }
         sleep(BACK_OFF).await;
         if self.reserve.is_none() {
-            self.reserve = open();
+            self.reserve = open_reserve();
         }
     }
 
@@ -68,13 +68,13 @@ impl Shortage {
     }
 }
 
-fn open() -> Option<File> {
+fn open_reserve() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// Neither call blocks: the runtime made the stream non-blocking.
-fn turn_away(mut stream: std::net::TcpStream) -> io::Result<()> {
-    // Closing a connection with unread data resets it, and the response may be lost.
+/// Responds with 503. Neither call blocks, because the runtime made the stream non-blocking.
+fn reject(mut stream: std::net::TcpStream) -> io::Result<()> {
+    // Closing a connection with unread data would reset it, and the response could be lost.
     let _ = stream.read(&mut [0; 4096]);
     stream.write_all(UNAVAILABLE)
 }

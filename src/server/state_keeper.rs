@@ -1,5 +1,5 @@
-//! Detects at the start, by the state file, that an older backup of the database was restored, and
-//! keeps that file up to date.
+//! Detects at start-up, by the state file, that an older backup of the database was restored. Keeps
+//! the state file up to date.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::database::{Db, Lineage, StateFile, Verdict};
 use crate::domain::id;
 
-/// How often the file is updated. A restored backup that is younger than this cannot be
-/// distinguished from the current database.
+/// How often the state file is updated. A restored backup that is younger than this interval cannot
+/// be distinguished from the current database.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(3);
 
 /// An older backup of the database was restored.
@@ -36,12 +36,13 @@ pub(super) struct StateKeeper {
     file: StateFile,
     name: String,
     restore: Option<Uuid>,
-    /// The commit count read at the start: it is written even if this server commits nothing.
-    found: i64,
+    /// The commit count that was read at the start. It is written even if this server commits
+    /// nothing.
+    initial_commits: i64,
     is_failing: AtomicBool,
 }
 
-/// The state file that is configured.
+/// The configured state file.
 fn state_file(config: &Config, clock: &Clock) -> StateFile {
     let path = config.restores.state_file(&config.keys.master_key_file);
     StateFile::at(path, id::new(clock.now()))
@@ -89,13 +90,13 @@ pub(super) fn refuse_older(
 }
 
 impl StateKeeper {
-    /// For a database whose schema and keys were checked.
+    /// A keeper for a database whose schema and keys were checked.
     pub(super) fn of(config: &Config, lineage: &Lineage, clock: &Clock) -> Self {
         Self {
             file: state_file(config, clock),
             name: lineage.name().unwrap_or_default(),
             restore: lineage.restore.map(|restore| restore.id),
-            found: lineage.commits,
+            initial_commits: lineage.commits,
             is_failing: AtomicBool::new(false),
         }
     }
@@ -105,13 +106,14 @@ impl StateKeeper {
         self.restore
     }
 
-    /// Updates the file. A failure is logged when it begins, also on the first call.
+    /// Updates the state file. A failure is logged unless the previous call failed, too.
     #[expect(clippy::disallowed_methods, reason = "a small file, one write at a time")]
     pub(super) async fn save(&self, db: &Db) {
         let (file, name, commits) =
-            (self.file.clone(), self.name.clone(), self.found.max(db.commits()));
-        let noted = tokio::task::spawn_blocking(move || record_in_use(&file, &name, commits)).await;
-        let result = noted.unwrap_or_else(|error| Err(io::Error::other(error)));
+            (self.file.clone(), self.name.clone(), self.initial_commits.max(db.commits()));
+        let recorded =
+            tokio::task::spawn_blocking(move || record_in_use(&file, &name, commits)).await;
+        let result = recorded.unwrap_or_else(|error| Err(io::Error::other(error)));
         let was_failing = self.is_failing.swap(result.is_err(), Ordering::Relaxed);
         if let (Err(error), false) = (result, was_failing) {
             tracing::warn!(
@@ -123,9 +125,10 @@ impl StateKeeper {
         }
     }
 
-    /// Updates the file until `signet restored` is run: the state of this instance predates the
-    /// restore, so whatever it grants from then on is void.
-    pub(super) async fn keep(&self, db: &Db) {
+    /// Updates the state file periodically, and returns when `signet restored` was run. The
+    /// instance must then stop: its state predates the restore, so everything that it grants would
+    /// be void.
+    pub(super) async fn run_until_restore(&self, db: &Db) {
         loop {
             tokio::time::sleep(UPDATE_INTERVAL).await;
             match db.last_restore().await {
@@ -143,7 +146,8 @@ impl StateKeeper {
     }
 }
 
-/// Logs where the file is written, so that a server that is being stopped still reports it.
+/// Writes the state file, and reports a copied database here rather than in the caller, so that a
+/// server that is being stopped also reports it.
 fn record_in_use(file: &StateFile, name: &str, commits: i64) -> io::Result<()> {
     if file.record_in_use(name, commits)? {
         tracing::error!(

@@ -15,62 +15,64 @@ use crate::domain::{session, status};
 use crate::http::App;
 
 /// How often expired rows are deleted.
-const HOUSEKEEPING: Duration = Duration::from_mins(1);
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How often this instance reads which sessions have ended.
-const STATUS_BEAT: Duration = Duration::from_secs(1);
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often unreferenced status lists are deleted and tables without statistics are analysed.
-const HOURLY: Duration = Duration::from_hours(1);
+/// How often unreferenced status lists are deleted, and tables without statistics are analysed.
+const HOURLY_INTERVAL: Duration = Duration::from_hours(1);
 
-/// Age of the oldest expired row from which a warning is logged.
+/// A warning is logged if the oldest expired row of a table has been expired for this long.
 const BACKLOG: Duration = Duration::from_hours(1);
 
-/// Minimum time between two such warnings for one table.
-const BACKLOG_WARNING: Duration = Duration::from_mins(10);
+/// Minimum time between two warnings about the backlog of one table.
+const BACKLOG_WARNING_PERIOD: Duration = Duration::from_mins(10);
 
-/// Pause between two portions of a count of accounts: 5,000 accounts are counted per second.
+/// Pause between two portions of a count of accounts. With it, 5,000 accounts are counted per
+/// second.
 const SURVEY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Pause after a failed portion.
+/// Pause after a failed portion of a count of accounts.
 const SURVEY_RETRY: Duration = Duration::from_secs(10);
 
-/// Pause between two counts.
+/// Pause between two counts of accounts.
 const SURVEY_REST: Duration = Duration::from_mins(10);
 
 /// How often this instance checks the outbox for ended sessions whose rows are not marked yet.
-const OUTBOX_BEAT: Duration = Duration::from_millis(250);
+const OUTBOX_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Performs the key rotation steps that are due, and reloads the key ring that other instances may
-/// have changed.
+/// Performs the key rotation steps that are due, and reloads the key ring, because other instances
+/// may have changed it.
 pub(super) async fn run_key_schedule(app: Arc<App>, bits: u32) {
     let (holder, db) = (id::new(app.clock.now()), app.db.reserved());
     let schedule = app.ring.schedule;
-    let mut beat = tokio::time::interval(schedule.reload);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beat.tick().await;
+    let mut ticks = tokio::time::interval(schedule.reload);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
     loop {
         // Subscribed before the work starts, so that no recovery of the database is missed.
         let recovered = app.db.recovered();
         follow_database_clock(&app, &db).await;
-        let kept = keys::advance(&db, &app.ring.sealer, &schedule, bits, holder).await;
-        if let Err(error) = kept {
+        let advanced = keys::advance(&db, &app.ring.sealer, &schedule, bits, holder).await;
+        if let Err(error) = advanced {
             tracing::warn!(%error, "the key schedule could not be run");
         }
         if let Err(error) = app.ring.reload(&db).await {
             tracing::warn!(%error, "the key ring could not be reloaded");
         }
-        // An instance that cannot read the key ring stops signing, so it retries as soon as the
-        // database is back.
+        // An instance that cannot read the key ring stops signing. So it retries as soon as the
+        // database is reachable again.
         tokio::select! {
-            _ = beat.tick() => {}
+            _ = ticks.tick() => {}
             () = recovered => {}
         }
     }
 }
 
-/// Counts accounts per class of password hash, so that checking an unknown address takes as long as
-/// checking a known one. The first count takes effect after each portion, later ones when complete.
+/// Counts accounts per class of password hash, so that a login with an unknown address takes as
+/// long as one with a known address. The first count takes effect after each portion. Later counts
+/// take effect when they are complete.
 pub(super) async fn count_hash_classes(app: Arc<App>) {
     let mut is_first = true;
     loop {
@@ -93,12 +95,12 @@ pub(super) async fn count_hash_classes(app: Arc<App>) {
     }
 }
 
-/// Reads which sessions have ended and publishes the status lists. A failure is logged when it
-/// begins and once a minute while it lasts.
+/// Reads which sessions have ended, and publishes the status lists. A failure is logged at once,
+/// and then once a minute while the failures continue.
 pub(super) async fn refresh_status_lists(app: Arc<App>) {
-    let mut beat = tokio::time::interval(STATUS_BEAT);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beat.tick().await;
+    let mut ticks = tokio::time::interval(STATUS_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
     let (db, mut failures) = (app.db.reserved(), 0_u32);
     loop {
         // Subscribed before the read starts, so that no recovery of the database is missed.
@@ -113,7 +115,7 @@ pub(super) async fn refresh_status_lists(app: Arc<App>) {
             }
         }
         tokio::select! {
-            _ = beat.tick() => {}
+            _ = ticks.tick() => {}
             () = recovered => {}
         }
     }
@@ -121,8 +123,8 @@ pub(super) async fn refresh_status_lists(app: Arc<App>) {
 
 /// Processes the outbox of sessions that were ended in bulk, portion by portion.
 pub(super) async fn end_sessions(app: Arc<App>) {
-    let mut beat = tokio::time::interval(OUTBOX_BEAT);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(OUTBOX_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         match session::end_some(&app.db).await {
             Ok(true) => continue,
@@ -131,7 +133,7 @@ pub(super) async fn end_sessions(app: Arc<App>) {
                 tracing::warn!(%error, "sessions ended in bulk could not all be marked yet");
             }
         }
-        beat.tick().await;
+        ticks.tick().await;
     }
 }
 
@@ -146,29 +148,30 @@ async fn follow_database_clock(app: &App, db: &Db) {
 
 /// Deletes expired rows and keeps the tables bounded.
 pub(super) async fn run_housekeeping(app: Arc<App>) {
-    let mut beat = tokio::time::interval(HOUSEKEEPING);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut hourly = tokio::time::interval(HOURLY);
+    let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut hourly_ticks = tokio::time::interval(HOURLY_INTERVAL);
     let mut backlogs = Backlogs::default();
     loop {
         let is_hourly = tokio::select! {
-            _ = beat.tick() => false,
-            _ = hourly.tick() => true,
+            _ = ticks.tick() => false,
+            _ = hourly_ticks.tick() => true,
         };
         if is_hourly {
-            // First of all: after an import, every query plan depends on it.
+            // This comes first because, after an import, every query plan depends on it.
             analyze(&app).await;
         }
         app.limits.sweep();
+        // The retention time is the clock by which rows expire.
         if let Err(error) = app.db.keep_retention().await {
             tracing::warn!(%error, "the retention time could not be recorded");
         }
-        // Continues at once while a table has expired rows left after its portion.
+        // Repeats at once while a table still has expired rows after its portion was deleted.
         while purge(&app, &mut backlogs).await {}
         fold_addresses(&app).await;
         if is_hourly {
-            // After deleting the invalid marks: a list with a mark is treated as referenced by a
-            // token.
+            // This comes after `purge`, which deletes rows of `invalid_status`: a list that still
+            // has such rows is not deleted.
             purge_lists(&app).await;
         }
     }
@@ -197,23 +200,23 @@ async fn fold_addresses(app: &App) {
     }
 }
 
-/// Deletes expired rows, table by table: a failure of one does not affect the others. Returns
-/// `true` if expired rows are left.
+/// Deletes a portion of the expired rows of each table. A failure in one table does not affect the
+/// other tables. Returns `true` if expired rows are left.
 async fn purge(app: &App, backlogs: &mut Backlogs) -> bool {
-    let (db, keep) = (&app.db, app.tokens.ended_session_retention());
-    let is_left = [
+    let (db, retention) = (&app.db, app.tokens.ended_session_retention());
+    let are_left = [
         backlogs.report("attempt", attempt_limit::purge(db).await),
         backlogs.report("authorization_code", housekeeping::purge_codes(db).await),
         backlogs.report("pending_authorization", housekeeping::purge_requests(db).await),
         backlogs.report("used_assertion", housekeeping::purge_assertions(db).await),
         backlogs.report("invalid_status", status::purge_marks(db).await),
-        backlogs.report("session", session::purge_ended(db, keep).await),
-        backlogs.report("session", session::purge_expired(db, keep).await),
+        backlogs.report("session", session::purge_ended(db, retention).await),
+        backlogs.report("session", session::purge_expired(db, retention).await),
     ];
-    is_left.contains(&true)
+    are_left.contains(&true)
 }
 
-/// When each table's backlog was last logged.
+/// The time of the last warning about the backlog of each table.
 #[derive(Default)]
 struct Backlogs(BTreeMap<&'static str, Instant>);
 
@@ -231,7 +234,8 @@ impl Backlogs {
                 false
             }
             Ok(Purged { deleted, backlog: Some(age) }) => {
-                let is_due = self.0.get(table).is_none_or(|at| at.elapsed() > BACKLOG_WARNING);
+                let is_due =
+                    self.0.get(table).is_none_or(|at| at.elapsed() > BACKLOG_WARNING_PERIOD);
                 if age > BACKLOG && is_due {
                     self.0.insert(table, Instant::now());
                     let oldest_seconds = age.as_secs();

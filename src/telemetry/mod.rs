@@ -1,7 +1,7 @@
 //! Logs: one line per event on standard output, as text or JSON.
 //!
-//! All output of `signet serve` goes through one queue (see `queue`), so that a standard output
-//! that fails or blocks loses log lines and has no other effect.
+//! All output of `signet serve` goes through one queue (see `queue`). If standard output fails or
+//! blocks, log lines are lost, and nothing else is affected.
 
 mod queue;
 
@@ -21,10 +21,11 @@ use crate::telemetry::queue::{Losses, Queue};
 /// Maximum size of the queue, in bytes.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Levels of libraries that log in many lines what Signet logs in one; `SIGNET_LOG` may set others.
+/// Log levels of libraries that write many lines where Signet writes one. `SIGNET_LOG` can override
+/// them.
 const LIBRARIES: &str = "poem=warn,sea_orm_migration=warn";
 
-/// The process has one standard output, and so one queue in front of it.
+/// The queue in front of standard output.
 static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 
 /// Why logging cannot start.
@@ -38,15 +39,15 @@ pub enum StartError {
     Output(#[from] io::Error),
 }
 
-/// Starts writing logs as `settings` say, panics included. Called once, by the command line.
+/// Starts logging with these settings. Panics are logged, too. To be called once.
 ///
 /// # Errors
 /// See [`StartError`].
 pub fn start(settings: &LogSettings) -> Result<(), StartError> {
     let filter = EnvFilter::try_new(format!("{LIBRARIES},{}", settings.log))?;
     let stdout = io::stdout();
-    // Not `Stdout` itself: it would hold its lock while a write blocks, and would buffer the rest
-    // of a line that could not be written.
+    // `Stdout` is not used: it would hold its lock while a write blocks, and would buffer the rest
+    // of a line that was only partly written.
     let output = File::from(stdout.as_fd().try_clone_to_owned()?);
     let queue = Queue::start(output, QUEUE_BYTES, report)?;
     let queue = Arc::clone(QUEUE.get_or_init(|| queue));
@@ -63,14 +64,14 @@ pub fn start(settings: &LogSettings) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Writes text for humans among the log lines.
+/// Writes a text for human readers to the log output.
 pub fn print(text: &str) {
     if let Some(queue) = QUEUE.get() {
         queue.push(format!("{text}\n").as_bytes());
     }
 }
 
-/// How many log lines were lost since the start: standard output failed or was not read.
+/// The number of log lines lost since the start because standard output failed or was not read.
 #[must_use]
 pub fn lost_lines() -> u64 {
     QUEUE.get().map_or(0, |queue| queue.lost())
@@ -91,7 +92,7 @@ fn report(losses: Losses) {
 /// Replaces the default hook, which writes to standard error directly.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(tracing::field::display);
-    // A formatted message may contain a password or a token; a literal cannot.
+    // A formatted message may contain a password or a token. A literal cannot.
     let reason = panic.payload().downcast_ref::<&'static str>();
     let thread = std::thread::current();
     tracing::error!(location, reason, thread = thread.name(), "panicked");
@@ -113,8 +114,8 @@ mod tests {
             .flatten_event(true)
             .with_writer(move || Shared(Arc::clone(&writer)))
             .finish();
-        // The hook is global: panics of other tests run it too, and log to their own thread's
-        // subscriber.
+        // The hook is global. Panics of other tests run it, too, but log to the subscriber of their
+        // own thread.
         set_hook(Box::new(log_panic));
 
         tracing::subscriber::with_default(subscriber, || {

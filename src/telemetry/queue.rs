@@ -1,8 +1,8 @@
 //! A bounded queue of log lines in front of an output that may fail or block.
 //!
-//! A dedicated thread writes them. Logging never blocks: a line that does not fit into the queue,
-//! or cannot be written, is lost and counted. tracing-appender has such a queue, but does not
-//! count failed writes, and at exit prints to the same output if the queue is full.
+//! A dedicated thread writes the lines. Logging never blocks: a line that does not fit into the
+//! queue, or that cannot be written, is lost and counted. tracing-appender also has a queue, but
+//! does not count failed writes, and prints to the same output at exit if the queue is full.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -11,19 +11,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Memory of a queued line in addition to its bytes.
+/// Memory that a queued line uses in addition to its bytes.
 const LINE_OVERHEAD: usize = 64;
 
 /// Minimum time between two reports of lost lines.
 const REPORT_PERIOD: Duration = Duration::from_secs(10);
 
-/// Pause before retrying a write that would block: stdout may be non-blocking (`O_NONBLOCK` belongs
-/// to the open file, which other processes may share).
+/// Pause before retrying a write that would block. Standard output may be non-blocking, because
+/// other processes may share the open file and set `O_NONBLOCK`.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 thread_local! {
-    /// Whether this is the writer thread: its reports of lost lines are queued even if the queue
-    /// is full.
+    /// Whether this is the writer thread. Its reports of lost lines are queued even if the queue is
+    /// full.
     static IS_WRITER: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -41,14 +41,15 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     lines: VecDeque<Box<[u8]>>,
-    /// Size of these lines and of the one that is being written.
+    /// The size of these lines and of the line that is being written.
     bytes: usize,
+    /// How many lines were lost since the start.
     lost: u64,
     /// How many of the lost lines were reported.
     reported: u64,
 }
 
-/// Lost lines.
+/// The number of lost lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Losses {
     /// Since the last report.
@@ -58,8 +59,8 @@ pub(super) struct Losses {
 }
 
 impl Queue {
-    /// A queue of at most `max_bytes` in front of `output`. `report` is called when lines can be
-    /// written again after some were lost, and by a flush; it may log.
+    /// A queue of at most `max_bytes` in front of `output`. If lines were lost, `report` is called
+    /// when lines can be written again, and by a flush. It may log.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -120,8 +121,8 @@ impl Queue {
         has_lost
     }
 
-    /// The next line; `None` if there is none for [`REPORT_PERIOD`] and lost lines are
-    /// unreported.
+    /// The next line. `None` if lost lines are unreported and no line arrives within
+    /// [`REPORT_PERIOD`].
     fn next(&self) -> Option<Box<[u8]>> {
         let is_empty = |state: &mut State| state.lines.is_empty();
         let state = self.state();
@@ -150,7 +151,7 @@ fn size_of(line: &[u8]) -> usize {
     line.len() + LINE_OVERHEAD
 }
 
-/// The writer of tracing-subscriber, which writes each line in one call.
+/// The output of tracing-subscriber, which writes each line in one call.
 impl Write for &Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -187,8 +188,8 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes a line, after a newline if the previous one was cut off. One call per line, so that
-    /// writes of others to the same pipe cannot split it.
+    /// Writes a line, after a newline if the previous line was cut off. A line is written in one
+    /// call, so that writes of other processes to the same pipe cannot split it.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_torn {
             self.write(b"\n")?;
@@ -253,7 +254,7 @@ mod tests {
         reports: Receiver<Losses>,
     }
 
-    fn stage(lines: usize) -> Fixture {
+    fn fixture(lines: usize) -> Fixture {
         let (results, steps) = channel();
         let (written, writes) = channel();
         let (send, reports) = channel();
@@ -281,34 +282,35 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_capacity_are_counted_and_the_others_stay_in_order() {
-        let stage = stage(3);
+        let fixture = fixture(3);
 
-        stage.push(0..8);
-        assert_eq!(stage.queue.lost(), 5);
-        stage.queue.flush(Duration::from_millis(20)); // It gives up.
+        fixture.push(0..8);
+        assert_eq!(fixture.queue.lost(), 5);
+        // Times out, because the output writes nothing.
+        fixture.queue.flush(Duration::from_millis(20));
 
-        assert_eq!(stage.write_lines(3), ["line 0\n", "line 1\n", "line 2\n"]);
-        assert_eq!(stage.reports.recv_timeout(LIMIT).unwrap(), Losses { lines: 5, total: 5 });
-        stage.queue.flush(LIMIT);
-        stage.push(8..9);
-        assert_eq!(stage.write_lines(1), ["line 8\n"], "there is room again");
-        assert!(stage.reports.try_recv().is_err(), "nothing is reported twice");
+        assert_eq!(fixture.write_lines(3), ["line 0\n", "line 1\n", "line 2\n"]);
+        assert_eq!(fixture.reports.recv_timeout(LIMIT).unwrap(), Losses { lines: 5, total: 5 });
+        fixture.queue.flush(LIMIT);
+        fixture.push(8..9);
+        assert_eq!(fixture.write_lines(1), ["line 8\n"], "there is room again");
+        assert!(fixture.reports.try_recv().is_err(), "nothing is reported twice");
     }
 
     #[test]
     fn failed_write_loses_the_line_and_the_next_starts_on_a_new_one() {
-        let stage = stage(9);
+        let fixture = fixture(9);
 
-        stage.push(0..3);
-        stage.results.send(Ok(4)).unwrap();
-        stage.results.send(Err(ErrorKind::StorageFull.into())).unwrap();
-        stage.results.send(Err(ErrorKind::StorageFull.into())).unwrap();
+        fixture.push(0..3);
+        fixture.results.send(Ok(4)).unwrap();
+        fixture.results.send(Err(ErrorKind::StorageFull.into())).unwrap();
+        fixture.results.send(Err(ErrorKind::StorageFull.into())).unwrap();
         for kind in [ErrorKind::Interrupted, ErrorKind::WouldBlock] {
-            stage.results.send(Err(kind.into())).unwrap();
+            fixture.results.send(Err(kind.into())).unwrap();
         }
 
-        assert_eq!(stage.write_lines(3), ["line", "\n", "line 2\n"]);
-        assert_eq!(stage.reports.recv_timeout(LIMIT).unwrap(), Losses { lines: 2, total: 2 });
-        assert_eq!(stage.queue.lost(), 2);
+        assert_eq!(fixture.write_lines(3), ["line", "\n", "line 2\n"]);
+        assert_eq!(fixture.reports.recv_timeout(LIMIT).unwrap(), Losses { lines: 2, total: 2 });
+        assert_eq!(fixture.queue.lost(), 2);
     }
 }

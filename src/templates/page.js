@@ -3,14 +3,15 @@
 // Prevents a second submission of a form while the first is in progress. The server also handles
 // repeated submissions.
 (() => {
-  const longest = 10000; // milliseconds; after that, a stopped page can be submitted again
-  let until = 0;
+  // In milliseconds. Afterwards the form of a page that was stopped can be submitted again.
+  const lockTime = 10000;
+  let lockedUntil = 0;
   document.addEventListener('submit', (event) => {
-    if (Date.now() < until) event.preventDefault();
-    else until = Date.now() + longest;
+    if (Date.now() < lockedUntil) event.preventDefault();
+    else lockedUntil = Date.now() + lockTime;
   });
-  // The page was restored from the back/forward cache.
-  addEventListener('pageshow', () => { until = 0; });
+  // Unlocks a page that is restored from the back/forward cache.
+  addEventListener('pageshow', () => { lockedUntil = 0; });
 })();
 
 // Adds a button that shows the typed password. It is hidden before submission, so that password
@@ -33,7 +34,7 @@
   }
 })();
 
-// Ticks off the rules for a new password as they are met. The server checks these and more.
+// Ticks off the rules for a new password that are met. The server checks these rules and more.
 (() => {
   const meets = {
     length: (text, rule) => [...text.normalize('NFC')].length >= Number(rule.dataset.minimum),
@@ -52,7 +53,7 @@
   }
 })();
 
-// Shows times in the local time zone. Without this script they are in UTC, and labelled so.
+// Shows times in the local time zone. Without this script, times are in UTC and marked as UTC.
 (() => {
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
   for (const time of document.querySelectorAll('time[datetime]')) {

@@ -47,9 +47,9 @@ def document() -> dict[str, Any]:
     """
     forge = Forge()
     cases = [case for group in GROUPS for case in group.cases(forge)]
-    twice = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
-    if twice:
-        raise SystemExit(f"names used by two cases: {', '.join(twice)}")
+    duplicates = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
+    if duplicates:
+        raise SystemExit(f"names used by two cases: {', '.join(duplicates)}")
     return {
         "issuer": ISSUER,
         "audience": AUDIENCE,
@@ -62,9 +62,13 @@ def document() -> dict[str, Any]:
 
 
 def members(case: Case) -> dict[str, Any]:
-    """Returns a case as an object of the file."""
+    """Returns a case as it is written in the file."""
     return {
-        "name": case.name, "why": case.why, "token": case.token, **case.own, "expect": case.expect
+        "name": case.name,
+        "why": case.why,
+        "token": case.token,
+        **case.settings,
+        "expect": case.expect,
     }
 
 
@@ -83,37 +87,37 @@ def as_text(whole: dict[str, Any]) -> str:
     return f"{{\n{text}\n}}\n"
 
 
-def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yields the path and value of every leaf of the document; tokens are split into parts.
 
-    Of status lists, it yields only the header, because zlib versions compress the same
-    list differently.
+    It yields only the header of a status list token, because zlib versions compress the
+    same list differently.
     """
     if isinstance(value, dict) and value:
         for name, member in value.items():
-            yield from leaves(member, f"{place} {name}")
+            yield from leaves(member, f"{path} {name}")
     elif isinstance(value, list) and value:
         for index, item in enumerate(value):
             name = item["name"] if isinstance(item, dict) and "name" in item else index
-            yield from leaves(item, f"{place} {name!r}")
+            yield from leaves(item, f"{path} {name!r}")
     elif isinstance(value, str):
         parts = value.split(".")
-        yield from ((f"{place} {index}", part) for index, part in enumerate(
-            parts[:1] if " status_lists " in place else parts
+        yield from ((f"{path} {index}", part) for index, part in enumerate(
+            parts[:1] if " status_lists " in path else parts
         ))
     else:
-        yield place, value
+        yield path, value
 
 
 def stale() -> list[str]:
-    """Returns the paths at which the file differs from the values common to two runs."""
-    found, one, other = (
+    """Returns the paths at which the file differs from the values that two runs have in common."""
+    existing, first, second = (
         dict(leaves(whole)) for whole in (json.loads(CASES.read_text()), document(), document())
     )
     absent = object()
-    fixed = (place for place in one if one[place] == other.get(place, absent))
-    differing = {place for place in fixed if found.get(place, absent) != one[place]}
-    return sorted(differing | (found.keys() - one.keys() - other.keys()))
+    fixed = (path for path in first if first[path] == second.get(path, absent))
+    differing = {path for path in fixed if existing.get(path, absent) != first[path]}
+    return sorted(differing | (existing.keys() - first.keys() - second.keys()))
 
 
 def main() -> None:
@@ -121,8 +125,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, do not write")
     if parser.parse_args().check:
-        if places := stale():
-            raise SystemExit(f"{CASES.name} is stale, run {Path(__file__).name}: {places[:9]}")
+        if paths := stale():
+            raise SystemExit(f"{CASES.name} is stale, run {Path(__file__).name}: {paths[:9]}")
         print(f"{CASES.name} is up to date")
         return
     whole = document()

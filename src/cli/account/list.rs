@@ -35,8 +35,8 @@ impl List {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let db = open(&self.database).await?;
         let address_part = self.address.map(|part| part.to_lowercase()).unwrap_or_default();
-        // Filtered here, not in SQL: no index covers these columns, so each page could scan the
-        // whole table.
+        // The accounts are filtered here and not in SQL: no index covers these columns, so each
+        // page could scan the whole table.
         let is_wanted = |account: &&account::Model| {
             let is_enabled = account.is_enabled();
             let is_of_state = (is_enabled || !self.enabled) && (!is_enabled || !self.disabled);
@@ -58,10 +58,10 @@ impl List {
 }
 
 fn print_line(account: &account::Model) -> Result<(), OutputError> {
-    let seen = account.last_login_at.map_or("never".to_owned(), Timestamp::to_rfc3339);
+    let last_login = account.last_login_at.map_or("never".to_owned(), Timestamp::to_rfc3339);
     let state = if account.is_enabled() { "enabled" } else { "disabled" };
     let address = account.email_claims().email;
-    output::print(&format!("{}  {address}  {state}  last login {seen}", account.id))
+    output::print(&format!("{}  {address}  {state}  last login {last_login}", account.id))
 }
 
 fn print_object(account: &account::Model) -> Result<(), OutputError> {

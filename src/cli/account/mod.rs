@@ -27,7 +27,8 @@ pub(super) enum Account {
     List(list::List),
     /// Show an account: its sessions, consents and recent failures.
     ///
-    /// For an address without an account, only the failures: logins, sign-ups and exceeded limits.
+    /// For an address without an account, shows only the failures: failed logins and sign-ups, and
+    /// exceeded limits.
     Show(show::Show),
     /// Disable an account: all its sessions end immediately, and logins are refused.
     ///

@@ -20,7 +20,8 @@ pub(in crate::cli) struct AccountArgument {
 }
 
 impl AccountArgument {
-    /// Resolves to the id, because the address may later belong to another account.
+    /// Opens the database and finds the id of the account. Commands use the id, because the address
+    /// may later belong to another account.
     pub(super) async fn open_and_find(&self) -> anyhow::Result<(Db, Uuid)> {
         let (db, email) = self.open().await?;
         let id = match self.account.parse() {
@@ -30,6 +31,8 @@ impl AccountArgument {
         Ok((db, id))
     }
 
+    /// Opens the database, and returns the email address, also for an account that is given by its
+    /// id.
     pub(super) async fn open(&self) -> anyhow::Result<(Db, Email)> {
         let parsed = |address: &str| {
             Email::parse_known(address).map_err(|error| anyhow!("the address {error}"))

@@ -45,23 +45,24 @@ impl Show {
         Ok(found?)
     }
 
-    /// Also for an address without an account: users may have mistyped theirs.
+    /// Prints the failures, even for an address without an account, because users may have mistyped
+    /// their address.
     async fn show_failures(&self, db: &Db, email: &Email) -> anyhow::Result<()> {
         let master = match MasterKeys::open(&self.master_key_file, true) {
             Ok(master) => master,
-            Err(error) => return Ok(line("failures", &format!("not known: {error}"))?),
+            Err(error) => return Ok(print_field("failures", &format!("not known: {error}"))?),
         };
         let key = AttemptKey::of_account(&master.limit_key()?, email);
         let limited =
             attempt_limit::limited_until(db, &key, self.account_attempts_per_minute).await?;
-        line(
+        print_field(
             "limited",
             &limited.map_or("no".to_owned(), |it| format!("until {}", it.to_rfc3339())),
         )?;
         let failures = administration::failures(db, &key, LAST_FAILURES + 1).await?;
         let shown = failures.len().min(usize::try_from(LAST_FAILURES)?);
         let more = if failures.len() > shown { ", the last of more" } else { "" };
-        line("failures", &format!("{shown}{more}"))?;
+        print_field("failures", &format!("{shown}{more}"))?;
         failures.iter().take(shown).try_for_each(print_failure)?;
         Ok(())
     }
@@ -80,14 +81,14 @@ fn print_account(shown: AccountView) -> Result<(), OutputError> {
         ("last login", at(account.last_login_at)),
         ("sessions", sessions.len().to_string()),
     ] {
-        line(name, &value)?;
+        print_field(name, &value)?;
     }
     for session in sessions {
         let used = session.rotated_at.unwrap_or(session.auth_time).to_rfc3339();
         let from = session.address.as_deref().unwrap_or("an unknown address");
         print(&format!("  {}  {}  last used {used} from {from}", session.id, session.client_id))?;
     }
-    line("consents", &consents.len().to_string())?;
+    print_field("consents", &consents.len().to_string())?;
     consents.iter().try_for_each(print_consent)
 }
 
@@ -112,6 +113,6 @@ fn print_consent(consent: &consent::Model) -> Result<(), OutputError> {
     Ok(())
 }
 
-fn line(name: &str, value: &str) -> Result<(), OutputError> {
+fn print_field(name: &str, value: &str) -> Result<(), OutputError> {
     print(&format!("{name:<11} {value}"))
 }

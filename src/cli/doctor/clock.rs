@@ -9,14 +9,14 @@ use crate::timestamp::Timestamp;
 /// Tolerance for times in the future, because clocks differ.
 const TOLERANCE: Duration = Duration::from_mins(5);
 
-/// Maximum lead of the clock over the retention time that is no fault: a server may be stopped over
-/// a weekend.
-const AHEAD: Duration = Duration::from_hours(7 * 24);
+/// If the clock is ahead of the retention time by more than this, it is a fault. A smaller
+/// difference is normal, because a server may be stopped over a weekend.
+const MAX_AHEAD: Duration = Duration::from_hours(7 * 24);
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Finds keys that were created or changed while a clock ran ahead; their next scheduled step is
-/// late by that amount.
+/// Finds keys that were created or changed while a clock ran ahead. The next scheduled step of such
+/// a key is late by the same amount.
 pub(super) fn examine_keys(keys: &[Model], now: Timestamp, report: &mut Report) {
     let latest = now.plus(TOLERANCE);
     let mut is_fine = true;
@@ -54,7 +54,7 @@ pub(super) fn examine_retention(stored: Option<Timestamp>, now: Timestamp, repor
             "set the clock: either it is behind now, or it was ahead at the first start; in the latter \
              case this fault disappears with time",
         );
-    } else if ahead > AHEAD {
+    } else if ahead > MAX_AHEAD {
         report.fault(
             format!(
                 "the clock shows {}, {} days ahead of the retention time: it is wrong, or no instance \

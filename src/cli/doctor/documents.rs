@@ -14,13 +14,14 @@ use crate::cli::doctor::status_lists;
 use crate::clock::Clock;
 use crate::timestamp::Timestamp;
 
-/// With a larger skew, verifiers refuse tokens as expired or not yet valid.
+/// Maximum clock skew, in seconds. With a larger skew, verifiers refuse tokens as expired or not
+/// yet valid.
 const TOLERATED_SKEW_SECONDS: u64 = 30;
 
 pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
     let metadata_url = format!("{issuer}/.well-known/openid-configuration");
     let Some((metadata, headers)) = fetch_json(http, &metadata_url, report).await else { return };
-    clock(&headers, report);
+    check_clock(&headers, report);
     let named = metadata.get("issuer").and_then(Value::as_str).unwrap_or("none");
     report.check(
         named == issuer,
@@ -29,17 +30,17 @@ pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
     );
     match metadata.get("jwks_uri").and_then(Value::as_str) {
         Some(jwks_uri) => {
-            if let Some(keys) = key_set(http, jwks_uri, report).await {
+            if let Some(keys) = fetch_key_set(http, jwks_uri, report).await {
                 status_lists::examine(http, issuer, &metadata, &keys, report).await;
             }
         }
         None => report.fault("the metadata names no jwks_uri", "is this a Signet?"),
     }
-    ready(http, issuer, report).await;
+    check_readiness(http, issuer, report).await;
     proxy::examine(http, issuer, report).await;
 }
 
-fn clock(headers: &HeaderMap, report: &mut Report) {
+fn check_clock(headers: &HeaderMap, report: &mut Report) {
     let date = text(headers, &header::DATE).replace("GMT", "+0000");
     let Ok(theirs) = OffsetDateTime::parse(&date, &Rfc2822) else {
         return report.note("the answer has no date to compare clocks by");
@@ -54,7 +55,7 @@ fn clock(headers: &HeaderMap, report: &mut Report) {
 }
 
 /// Fetches and checks the key set; `None` if it cannot be parsed.
-async fn key_set(http: &Client, jwks_uri: &str, report: &mut Report) -> Option<KeySet> {
+async fn fetch_key_set(http: &Client, jwks_uri: &str, report: &mut Report) -> Option<KeySet> {
     let (jwks, headers) = fetch_json(http, jwks_uri, report).await?;
     let none = Vec::new();
     let keys = jwks.get("keys").and_then(Value::as_array).unwrap_or(&none);
@@ -75,11 +76,11 @@ async fn key_set(http: &Client, jwks_uri: &str, report: &mut Report) -> Option<K
         &format!("all {} keys are long enough and distinct", keys.len()),
         "replace them (signet keys rotate, with SIGNET_RSA_BITS of 2048 or more)",
     );
-    caching(http, jwks_uri, &headers, report).await;
+    check_caching(http, jwks_uri, &headers, report).await;
     set
 }
 
-async fn caching(http: &Client, jwks_uri: &str, headers: &HeaderMap, report: &mut Report) {
+async fn check_caching(http: &Client, jwks_uri: &str, headers: &HeaderMap, report: &mut Report) {
     let cache_control = text(headers, &header::CACHE_CONTROL);
     report.check(
         max_age(headers) > 0 && !cache_control.contains("no-store"),
@@ -100,7 +101,7 @@ async fn caching(http: &Client, jwks_uri: &str, headers: &HeaderMap, report: &mu
     );
 }
 
-async fn ready(http: &Client, issuer: &str, report: &mut Report) {
+async fn check_readiness(http: &Client, issuer: &str, report: &mut Report) {
     let Ok(answer) = http.get(format!("{issuer}/readyz")).send().await else {
         return report.note("/readyz cannot be reached from here");
     };

@@ -1,4 +1,4 @@
-//! Fetching of JSON documents.
+//! Fetches JSON documents.
 
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Client, header};

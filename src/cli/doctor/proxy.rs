@@ -8,35 +8,35 @@ use serde_json::Value;
 use crate::cli::doctor::fetch::text;
 use crate::cli::doctor::report::Report;
 
-/// Characters of the `state` to try; each takes six bytes in a URL.
+/// The number of characters of the `state` in the check. Each takes six bytes in a URL.
 const LONG_STATE: usize = 1_000;
 
 pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
-    client_address(http, issuer, report).await;
-    long_answers(http, issuer, report).await;
+    check_client_address(http, issuer, report).await;
+    check_long_redirects(http, issuer, report).await;
 }
 
-/// Behind a proxy, rate limits depend on the forwarded client address.
-async fn client_address(http: &Client, issuer: &str, report: &mut Report) {
+/// Checks that the proxy forwards the client address, on which rate limits depend.
+async fn check_client_address(http: &Client, issuer: &str, report: &mut Report) {
     let answer = http.get(format!("{issuer}/client-address")).send().await;
     let Ok(answer) = answer.and_then(Response::error_for_status) else {
         return report.note("/client-address cannot be reached from here");
     };
     let seen: Value = answer.json().await.unwrap_or_default();
-    let says = |name| seen.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let is_set = |name| seen.get(name).and_then(Value::as_bool).unwrap_or(false);
     let address = seen.get("address").and_then(Value::as_str).unwrap_or("none");
     let is_private = address.parse::<IpAddr>().is_ok_and(is_private);
-    if says("ignored_forwarding") {
+    if is_set("ignored_forwarding") {
         report.fault(
             format!("Signet ignores X-Forwarded-For of the proxy at {address}"),
             "name the proxy in SIGNET_TRUSTED_PROXIES; until then all clients share one limit",
         );
-    } else if says("forwarded") && address == "none" {
+    } else if is_set("forwarded") && address == "none" {
         report.fault(
             "Signet cannot read the X-Forwarded-For that the proxy sends",
             "configure the proxy to send only addresses; until then all its clients share one limit",
         );
-    } else if issuer.starts_with("https:") && is_private && !says("forwarded") {
+    } else if issuer.starts_with("https:") && is_private && !is_set("forwarded") {
         report.fault(
             format!("Signet sees this client as {address}, which is the proxy's address"),
             "name the proxy in SIGNET_TRUSTED_PROXIES and configure it to send X-Forwarded-For; until \
@@ -54,9 +54,10 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Redirects to clients repeat the `state` that they sent. A logout request without a known browser
-/// session also repeats it, and changes nothing.
-async fn long_answers(http: &Client, issuer: &str, report: &mut Report) {
+/// Checks that the proxy accepts redirects with a long `state`. Redirects to clients repeat the
+/// `state` that the client sent. The check uses a logout request without a known browser session:
+/// it also repeats the `state`, and changes nothing.
+async fn check_long_redirects(http: &Client, issuer: &str, report: &mut Report) {
     let state = "%C3%A9".repeat(LONG_STATE);
     let form = http.post(format!("{issuer}/oauth2/logout")).body(format!("state={state}"));
     let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");

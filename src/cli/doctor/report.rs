@@ -1,4 +1,4 @@
-//! The findings: one line each, faults with a remedy.
+//! The findings of the checks. Each has one line. Faults also have a remedy.
 
 use std::fmt::Display;
 
@@ -12,7 +12,7 @@ pub(super) struct Report(Vec<Finding>);
 struct Finding {
     mark: &'static str,
     what: String,
-    /// Faults have one.
+    /// Only faults have a remedy.
     remedy: Option<&'static str>,
 }
 
@@ -30,7 +30,7 @@ impl Report {
         self.0.push(Finding { mark: "FAULT", what: what.into(), remedy: Some(remedy) });
     }
 
-    /// The result of a query; a failure is recorded as a fault.
+    /// Returns the result of a query. Records a failure as a fault.
     pub(super) fn read<T>(&mut self, what: &str, result: Result<T, impl Display>) -> Option<T> {
         let failed = |error| self.fault(format!("{what} cannot be read: {error}"), "migrate first");
         result.map_err(failed).ok()

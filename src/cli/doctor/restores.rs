@@ -4,7 +4,7 @@ use crate::cli::doctor::report::Report;
 use crate::config::DatabaseUrl;
 use crate::database::{Db, Lineage, StateFile, Verdict};
 
-const NAME_A_PLACE: &str = "set SIGNET_STATE_FILE to a writable path outside the folder of the \
+const MOVE_STATE_FILE: &str = "set SIGNET_STATE_FILE to a writable path outside the folder of the \
                             database and outside its backups";
 
 pub(super) async fn examine(db: &Db, url: &DatabaseUrl, file: &StateFile, report: &mut Report) {
@@ -25,16 +25,16 @@ pub(super) async fn examine(db: &Db, url: &DatabaseUrl, file: &StateFile, report
             "start an instance with this SIGNET_STATE_FILE; if it cannot write the file, it logs that",
         ),
         Err(error) => {
-            report.fault(format!("the state file {path} cannot be read: {error}"), NAME_A_PLACE);
+            report.fault(format!("the state file {path} cannot be read: {error}"), MOVE_STATE_FILE);
         }
     }
     if !file.is_writable() {
-        report.fault(format!("the state file {path} cannot be written"), NAME_A_PLACE);
+        report.fault(format!("the state file {path} cannot be written"), MOVE_STATE_FILE);
     }
     if url.sqlite_file().is_some_and(|database| file.is_beside(&database)) {
         report.fault(
             format!("the state file {path} is in the folder of the database, and restored with it"),
-            NAME_A_PLACE,
+            MOVE_STATE_FILE,
         );
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::doctor::fetch::{fetch_json, max_age, text};
 use crate::cli::doctor::report::Report;
 use crate::clock::Clock;
 
-/// Maximum `max-age` of a list, in seconds: longer caching on the way delays logouts.
+/// Maximum `max-age` of a list, in seconds. Caches that store lists for longer delay logouts.
 const TOLERATED_MAX_AGE: u64 = 5;
 
 /// Fetches every status list from the aggregation endpoint and verifies it.
@@ -35,11 +35,11 @@ pub(super) async fn examine(
         "the log of Signet says why there is none",
     );
     for uri in uris {
-        list(http, issuer, uri, keys, report).await;
+        check_list(http, issuer, uri, keys, report).await;
     }
 }
 
-async fn list(http: &Client, issuer: &str, uri: &str, keys: &KeySet, report: &mut Report) {
+async fn check_list(http: &Client, issuer: &str, uri: &str, keys: &KeySet, report: &mut Report) {
     let answer = http.get(uri).header(header::ACCEPT, "application/statuslist+jwt").send().await;
     let Ok(answer) = answer.and_then(reqwest::Response::error_for_status) else {
         return report.fault(

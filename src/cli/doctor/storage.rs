@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 const MAX_LISTED: usize = 100;
 
 pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &mut Report) {
-    // Opening would create the file; a check must not.
+    // Opening the database would create the file, which a check must not do.
     if let Some(file) = url.sqlite_file().filter(|file| !file.exists()) {
         let what = format!("there is no database {}", file.display());
         return report.fault(what, "correct SIGNET_DATABASE_URL");
@@ -42,13 +42,13 @@ pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &m
         Err(error) => report.fault(error.to_string(), "run the doctor of the version that runs"),
     }
     if let Some(accounts) = report.read("the addresses", email_folding::ambiguous(&db).await) {
-        ambiguous_addresses(&accounts, report);
+        report_ambiguous_addresses(&accounts, report);
     }
     let now = db.clock().now();
     let stored = db.stored_retention().await;
     if let Some(keys) = report.read("the keys", keys::list(&db).await) {
-        let served = stored.as_ref().ok().copied().flatten().unwrap_or(now);
-        schedule(&keys, now, served, report);
+        let retention_time = stored.as_ref().ok().copied().flatten().unwrap_or(now);
+        check_schedule(&keys, now, retention_time, report);
         clock::examine_keys(&keys, now, report);
     }
     if let Some(stored) = report.read("the retention time", stored) {
@@ -66,9 +66,9 @@ pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &m
     db.close().await;
 }
 
-/// Accounts from earlier versions whose addresses are equal after folding, or would be refused at
-/// sign-up now.
-fn ambiguous_addresses(accounts: &[account::Model], report: &mut Report) {
+/// Reports accounts from earlier versions whose addresses are equal after folding, or would be
+/// refused at sign-up now.
+fn report_ambiguous_addresses(accounts: &[account::Model], report: &mut Report) {
     for account in accounts.iter().take(MAX_LISTED) {
         report.note(format!(
             "the address of account {} looks like another one: {}; it logs in by this spelling \
@@ -81,9 +81,9 @@ fn ambiguous_addresses(accounts: &[account::Model], report: &mut Report) {
     }
 }
 
-/// Activation follows the clock; removal follows the retention time, which advances only while
-/// instances run.
-fn schedule(keys: &[Model], now: Timestamp, served: Timestamp, report: &mut Report) {
+/// Checks whether keys are activated and removed on time. The activation of a key is due by the
+/// clock. Its removal is due by the retention time, which advances only while instances run.
+fn check_schedule(keys: &[Model], now: Timestamp, retention_time: Timestamp, report: &mut Report) {
     let count = |state| keys.iter().filter(|key| key.state == state).count();
     report.check(
         count(KeyState::Active) == 1,
@@ -96,7 +96,7 @@ fn schedule(keys: &[Model], now: Timestamp, served: Timestamp, report: &mut Repo
     };
     let is_late = keys.iter().any(|key| match key.state {
         KeyState::Pending => overdue(key.activate_at, now),
-        KeyState::Retiring => overdue(key.remove_at, served.min(now)),
+        KeyState::Retiring => overdue(key.remove_at, retention_time.min(now)),
         KeyState::Active | KeyState::Removed => false,
     });
     report.check(

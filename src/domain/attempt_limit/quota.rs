@@ -27,7 +27,7 @@ pub enum LimitedAction {
     /// Setting a new password with a reset token.
     Reset,
     /// Reauthentication: entering the password again while logged in.
-    Confirm,
+    Reauthenticate,
 }
 
 impl LimitedAction {
@@ -36,14 +36,14 @@ impl LimitedAction {
             Self::SignUp => "signup",
             Self::LogIn => "login",
             Self::Reset => "reset",
-            Self::Confirm => "confirm",
+            Self::Reauthenticate => "confirm",
         }
     }
 
     /// Whether an attempt that does not fail is refunded to the window of its address: where
     /// success requires an existing account.
     const fn gives_back(self) -> bool {
-        matches!(self, Self::LogIn | Self::Confirm)
+        matches!(self, Self::LogIn | Self::Reauthenticate)
     }
 }
 

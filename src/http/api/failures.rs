@@ -1,5 +1,5 @@
-//! Declares which error responses an operation documents, and converts each domain error into a
-//! [`Problem`].
+//! Declares the error responses that the OpenAPI document lists for an operation, and converts
+//! domain errors to [`Problem`]s.
 
 use poem::http::StatusCode;
 use poem_openapi::payload::Payload;
@@ -16,8 +16,8 @@ use crate::domain::session::listing::SelfServiceError;
 use crate::domain::token::SigningError;
 use crate::http::error::{FieldProblem, Problem};
 
-/// Declares failure types, each with its documented statuses. Any error that converts into a
-/// [`Problem`] converts into each of them.
+/// Declares types for the failures of operations, each with its documented statuses. Any error that
+/// converts to a [`Problem`] also converts to each of these types.
 macro_rules! failures {
     ($($visibility:vis $name:ident { $($status:ident $description:literal)+ })+) => {$(
         $visibility struct $name(crate::http::error::Problem);
@@ -67,7 +67,7 @@ pub(super) fn documented(failures: &[(StatusCode, &'static str)]) -> MetaRespons
     MetaResponses { responses: failures.iter().map(response).collect() }
 }
 
-/// The weaknesses of the password in `member`, as errors of that member.
+/// The weaknesses of the password in `member`, as errors of this member.
 pub(super) fn weaknesses_of(member: &str, weaknesses: &[Weakness]) -> Vec<FieldProblem> {
     weaknesses.iter().map(|weakness| FieldProblem::new(member, weakness.to_string())).collect()
 }

@@ -3,20 +3,20 @@
 mod account;
 mod consents;
 mod failures;
-mod logins;
+mod login;
 mod me;
 mod password;
 mod profile;
 mod reauthentication;
-mod session;
+mod sessions;
 mod tokens;
 
 pub(super) use account::AccountApi;
 pub(super) use consents::ConsentsApi;
-pub(super) use logins::LoginsApi;
+pub(super) use login::LoginApi;
 pub(super) use me::MeApi;
 pub(super) use password::PasswordApi;
-pub(super) use session::SessionApi;
+pub(super) use sessions::SessionsApi;
 
 use poem_openapi::Tags;
 

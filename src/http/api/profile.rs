@@ -56,7 +56,8 @@ pub(super) struct ProfileBody {
     locale: Claim,
     /// A telephone number as `+` and digits (E.164).
     phone_number: Claim,
-    // The description is on the type: with one here, poem-openapi would write `allOf`.
+    // Has no doc comment, because poem-openapi would write `allOf` for one. The description is on
+    // the type.
     #[serde(deserialize_with = "object_or_null")]
     address: Claim<AddressBody>,
 }

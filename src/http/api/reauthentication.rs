@@ -16,8 +16,8 @@ pub(super) fn parse_password(member: &str, value: &str) -> Result<Password, Prob
     Password::parse(value).map_err(|error| Problem::invalid(member, error.to_string()))
 }
 
-/// Checks the in-memory attempt limit, then returns the email address of the logged-in account, for
-/// the limit in the database.
+/// Checks the in-memory attempt limit. Then returns the email address of the logged-in account,
+/// which the attempt limit in the database needs.
 pub(super) async fn admit_early(
     app: &App,
     login: Login,

@@ -1,4 +1,4 @@
-//! The tokens in the responses to sign-up, login and refresh: one body for all three.
+//! The tokens in the responses to sign-up, login and refresh, which have the same body.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -34,22 +34,22 @@ pub(super) struct AuthTokens {
 }
 
 impl AuthTokens {
-    /// Signs the tokens for a grant, valid from now: `iat` must not precede `auth_time`, which was
-    /// read in the transaction.
+    /// Signs the tokens for a grant. They are valid from the current time, and not from the start
+    /// of the request: `iat` must not precede `auth_time`, which was read in the transaction.
     pub(super) fn sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
         Self::try_to_sign(app, granted).inspect_err(|_| app.db.note_lost_response())
     }
 
     fn try_to_sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
         let now = app.clock.now();
-        let life = app.issuer.life_of(&granted, app.issuer.life(), now);
-        let access_token = app.issuer.access_token(&granted, life, now)?;
+        let lifetime = app.issuer.life_of(&granted, app.issuer.life(), now);
+        let access_token = app.issuer.access_token(&granted, lifetime, now)?;
         Ok(Json(Self {
             user_id: granted.account_id,
             token: access_token.clone(),
             access_token,
             token_type: "Bearer".to_owned(),
-            expires_in: life.as_secs(),
+            expires_in: lifetime.as_secs(),
             refresh_token: app.refresh_tokens.encode(granted.session_id, granted.generation)?,
             refresh_token_expires_in: granted.refresh_expires_at.since(now).as_secs(),
             email: granted.email.email,

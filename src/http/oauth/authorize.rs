@@ -21,14 +21,14 @@ use crate::http::redirect::see_other;
 /// Maximum length of a form that is redirected as a query, in bytes.
 const MAX_QUERY: usize = 7 * 1024;
 
-/// The steps of an authorization request, in their order. An error is a page until the redirect URI
-/// is known to be the client's, and then a response to the client.
+/// Answers an authorization request. An error is shown on a page until it is known that the
+/// redirect URI is the client's; a later error is sent to the client.
 pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     if let Some(refused) = speculation::refused(&request) {
         return Err(refused);
     }
     let app = app_of(&request).map_err(message::error)?;
-    // Before any database query.
+    // The limit applies before any database query.
     let admitted = app.limits.admit_refresh(&origin::of(&request));
     admitted.map_err(|refused| message::limited(&refused))?;
     let query = query_of(&mut request).await.map_err(unreadable)?;
@@ -39,19 +39,23 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     if request.method() == Method::POST && !app.cookie.is_in(&request) {
         return Ok(resend_as_query(&query));
     }
-    let asked = authorize::check(&client, redirect_uri, &params, &app.issuer)
+    let checked = authorize::check(&client, redirect_uri, &params, &app.issuer)
         .map_err(|refusal| authorization_response::refusal(&app, &refusal))?;
-    // Nothing is stored yet.
     let pending =
-        Pending { stored_in: StoredIn::Nothing, request: asked, asked_at: app.clock.now() };
-    let waiting = PendingRequest { pending, client, flow: String::new(), is_restored: false };
-    // Responds at once if no interaction is needed, otherwise with the page for it.
+        Pending { stored_in: StoredIn::Nothing, request: checked, asked_at: app.clock.now() };
+    let pending_request =
+        PendingRequest { pending, client, flow: String::new(), is_restored: false };
+    // If the request needs no interaction with the user, the client gets a response at once.
+    // Otherwise the browser gets the page for the interaction.
     let visitor = Visitor::of(&app, &request).await.map_err(message::failed)?;
-    let step = authorization_flow::advance(&app, &request, &waiting, &visitor, None).await?;
-    Ok(match authorization_response::outcome(&app, &waiting.pending.request.to, &step) {
-        Some(answer) if visitor.browser.is_some() => visitor.remember(&app, answer),
+    let step =
+        authorization_flow::advance(&app, &request, &pending_request, &visitor, None).await?;
+    Ok(match authorization_response::outcome(&app, &pending_request.pending.request.to, &step) {
+        Some(answer) if visitor.browser.is_some() => visitor.set_cookie(&app, answer),
         Some(answer) => answer,
-        None => authorization_flow::ask(&app, waiting, &visitor, &step, "../").await,
+        None => {
+            authorization_flow::show_next_page(&app, pending_request, &visitor, &step, "../").await
+        }
     })
 }
 
@@ -59,7 +63,7 @@ fn unreadable(Unreadable(why): Unreadable) -> Response {
     message::bad_request(why)
 }
 
-/// The parameters as a query; those of a form are encoded again.
+/// The parameters as a query. The parameters of a form are encoded again.
 async fn query_of(request: &mut Request) -> Result<String, Unreadable> {
     if request.method() != Method::POST {
         return Ok(request.uri().query().unwrap_or_default().to_owned());
@@ -80,8 +84,8 @@ async fn registered_client(app: &App, params: &Params) -> Result<Client, Respons
     found.ok_or_else(|| message::bad_request(message::UNKNOWN_CLIENT))
 }
 
-/// Redirects a form of another site. Browsers omit our cookie from a cross-site form post, and send
-/// it after a redirect. Setting another cookie here would log the user out.
+/// Redirects a form that another site posted. Browsers omit our cookie from a cross-site form post,
+/// and send it after the redirect. Setting a new cookie here instead would log the user out.
 fn resend_as_query(query: &str) -> Response {
     if query.len() > MAX_QUERY {
         return message::bad_request("the request is too long for a cross-site request");

@@ -18,13 +18,14 @@ use crate::http::oauth::error::OAuthError;
 use crate::http::rate_limit::ClientEndpoint;
 use crate::timestamp::Timestamp;
 
-/// The one assertion type of RFC 7523 §2.2.
+/// The only assertion type that RFC 7523 §2.2 defines.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Authenticates the client of a request and applies the rate limits.
 ///
-/// With a secret or an assertion, failures are limited per address and successes per client:
-/// servers share addresses. Requests without credentials are limited per address.
+/// Failures with a secret or an assertion are limited per address. Successes are limited per
+/// client, because several clients may share an address. Requests without credentials are limited
+/// per address.
 pub(super) async fn authenticate(
     app: &App,
     endpoint: ClientEndpoint,
@@ -33,22 +34,23 @@ pub(super) async fn authenticate(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Client, OAuthError> {
-    let proof = read(request, params);
-    if matches!(proof, Err(_) | Ok(ClientCredentials::None { .. })) {
+    let credentials = read(request, params);
+    if matches!(credentials, Err(_) | Ok(ClientCredentials::None { .. })) {
         app.limits.admit_refresh(origin)?;
     }
-    // For the operator's log; the client gets the same text.
-    let proof = proof.inspect_err(|error| {
+    // The log gets the same text as the client.
+    let credentials = credentials.inspect_err(|error| {
         tracing::info!("a client was refused: {}", error.description());
     })?;
     let issuer = app.issuer_url.as_str();
     let token_endpoint = format!("{issuer}/oauth2/token");
     let audiences = [issuer, token_endpoint.as_str()];
     let window = app.tokens.refresh_retry_window();
-    match client_authentication::authenticate(&app.db, &proof, &audiences, window, now).await {
-        // A client that guesses gets no details, and is soon rate limited.
+    match client_authentication::authenticate(&app.db, &credentials, &audiences, window, now).await
+    {
+        // The client may be guessing: it gets no details, and its failures are limited.
         Err(ClientAuthenticationError::Refused { client_id, reason }) => {
-            app.limits.admit_failed_proof(origin)?;
+            app.limits.admit_failed_authentication(origin)?;
             let event = Event::new(Kind::ClientAuthenticationFailed).reason(reason);
             let event = match client_id {
                 Some(id) => event.client(&id),
@@ -145,14 +147,17 @@ mod tests {
         basic(&Request::builder().header(header::AUTHORIZATION, field).finish())
     }
 
-    /// Both parts, encoded as RFC 6749 requires.
+    /// A Basic header whose id and secret are form-encoded, as RFC 6749 requires.
     fn encoded(id: &str, secret: &str) -> String {
-        let half =
+        let form_encoded =
             |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        format!("Basic {}", STANDARD.encode(format!("{}:{}", half(id), half(secret))))
+        format!(
+            "Basic {}",
+            STANDARD.encode(format!("{}:{}", form_encoded(id), form_encoded(secret)))
+        )
     }
 
-    /// MUST-099: secrets issued by us need no encoding, so black-box tests cannot cover this.
+    /// MUST-099. Secrets that Signet issues need no encoding, so black-box tests cannot cover this.
     #[test]
     fn both_parts_of_basic_credentials_are_form_decoded() {
         for (id, secret) in [
@@ -165,10 +170,11 @@ mod tests {
             let read = read_as(&encoded(id, secret)).unwrap();
             assert_eq!(read, Some((id.to_owned(), secret.to_owned())));
         }
-        // A client that does not encode sends the same for a secret without special characters.
+        // For a secret without special characters, a client that does not encode sends the same
+        // text.
         let plain = format!("basic {}", STANDARD.encode("web:sgs_A-z_09"));
         assert_eq!(read_as(&plain).unwrap(), Some(("web".to_owned(), "sgs_A-z_09".to_owned())));
-        // The second colon belongs to the secret.
+        // The first colon separates the id from the secret.
         let colons = format!("Basic {}", STANDARD.encode("web:a:b"));
         assert_eq!(read_as(&colons).unwrap().unwrap().1, "a:b");
     }

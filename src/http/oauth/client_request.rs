@@ -1,4 +1,4 @@
-//! A form request of an authenticated client: for a token, an introspection or a revocation.
+//! A request of an authenticated client to the token, introspection or revocation endpoint.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::http::rate_limit::ClientEndpoint;
 use crate::http::{form, origin};
 use crate::timestamp::Timestamp;
 
-/// The request, with what these endpoints need.
+/// The request, with the values that these endpoints need.
 pub(super) struct ClientRequest {
     pub(super) app: Arc<App>,
     pub(super) client: Client,
@@ -26,8 +26,8 @@ pub(super) struct ClientRequest {
 }
 
 impl ClientRequest {
-    /// Reads one form in the body, without repeated parameters, of a client that authenticates and
-    /// is within its rate limit.
+    /// Reads the form in the body. Fails if a parameter is repeated, or if the client does not
+    /// authenticate or exceeds its rate limit.
     pub(super) async fn read(
         mut request: Request,
         endpoint: ClientEndpoint,
@@ -45,7 +45,7 @@ impl ClientRequest {
         Ok(Self { app, client, params, origin, now })
     }
 
-    /// The services that tokens are made with.
+    /// The services that make tokens.
     pub(super) fn mint(&self) -> Mint<'_> {
         Mint {
             db: &self.app.db,

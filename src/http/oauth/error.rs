@@ -13,7 +13,8 @@ use crate::http::form::Unreadable;
 /// The challenge for client authentication.
 const BASIC: &str = "Basic realm=\"signet\", charset=\"UTF-8\"";
 
-/// An error as a client sees it. All texts are fixed: nothing from the request is echoed.
+/// An error in the form that a client gets. All texts are fixed: nothing from the request is
+/// echoed.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct OAuthError {
     status: StatusCode,
@@ -38,7 +39,8 @@ impl OAuthError {
         Self::unreadable_client("client authentication failed")
     }
 
-    /// 401: the client credentials are missing or malformed, which may be disclosed.
+    /// 401: the client credentials are missing or malformed. Unlike for wrong credentials, the
+    /// description states the reason.
     pub(super) const fn unreadable_client(why: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_client", why).challenged(BASIC)
     }
@@ -64,7 +66,7 @@ impl OAuthError {
             .challenged("Bearer realm=\"signet\"")
     }
 
-    /// 401: the token is forged, expired, revoked or of another type; not said which.
+    /// 401: the token is forged, expired, revoked or of another type. The error does not say which.
     pub(super) const fn invalid_token() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_token", "the access token is not valid")
             .challenged("Bearer realm=\"signet\", error=\"invalid_token\"")
@@ -82,7 +84,7 @@ impl OAuthError {
             .challenged("Bearer realm=\"signet\", error=\"invalid_request\"")
     }
 
-    /// 503: see [`Problem::unavailable`]. The cause was logged before.
+    /// 503: see [`Problem::unavailable`]. Does not log the cause.
     pub(super) const fn unavailable() -> Self {
         let why = "the service is busy, try again in a moment";
         Self {
@@ -91,7 +93,7 @@ impl OAuthError {
         }
     }
 
-    /// 503 for an internal failure, logged here once with all its causes.
+    /// 503 for an internal failure. Logs the failure with all its causes, see [`Problem::failed`].
     pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
         Problem::failed(error);
         Self::unavailable()

@@ -1,7 +1,7 @@
 //! `/oauth2/logout` (OpenID Connect RP-Initiated Logout 1.0).
 //!
-//! Only a client that sends an ID token of this login ends it at once. Any other request, such as
-//! an image on another site, gets the confirmation page.
+//! A request with an ID token of the browser's login ends this login at once. Any other request,
+//! for example for an image on another site, gets the confirmation page.
 
 use std::sync::Arc;
 
@@ -19,7 +19,9 @@ use crate::http::endpoint::app_of;
 use crate::http::form::{self, Unreadable};
 use crate::http::oauth::speculation;
 use crate::http::origin;
-use crate::http::pages::logout_request::{LogoutRequest, handed_on, leave, read};
+use crate::http::pages::logout_request::{
+    LogoutRequest, forwarded_parameters, redirect_after_logout, validate,
+};
 use crate::http::pages::visitor::Visitor;
 use crate::http::pages::{logout as logout_page, message};
 use crate::http::redirect::see_other;
@@ -37,36 +39,38 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     if is_foreign_form && !params.repeats_any() {
         // Browsers omit our cookie from a cross-site form post, and send it after a redirect.
         let mut query = form_urlencoded::Serializer::new(String::new());
-        let query = query.extend_pairs(handed_on(&params)).finish();
+        let query = query.extend_pairs(forwarded_parameters(&params)).finish();
         return Ok(see_other(&format!("../oauth2/logout?{query}")));
     }
-    let asked = read(&app, &params).await?;
-    end(&app, &request, &params, asked).await
+    let logout_request = validate(&app, &params).await?;
+    log_out(&app, &request, &params, logout_request).await
 }
 
-async fn end(
+async fn log_out(
     app: &Arc<App>,
     request: &Request,
     params: &Params,
     LogoutRequest { hint, destination }: LogoutRequest,
 ) -> Result<Response, Response> {
     let visitor = Visitor::of(app, request).await.map_err(message::failed)?;
-    let proved = proved(app, &visitor, hint.as_ref()).await;
-    let Some(browser) = proved.map_err(message::failed)? else {
+    let login = login_of_hint(app, &visitor, hint.as_ref()).await;
+    let Some(browser) = login.map_err(message::failed)? else {
         return Ok(match visitor.browser {
-            None => leave("../", destination.as_deref()),
+            None => redirect_after_logout("../", destination.as_deref()),
             Some(_) => {
-                visitor.remember(app, logout_page::ask(&visitor, params, destination.as_deref()))
+                let page = logout_page::confirmation(&visitor, params, destination.as_deref());
+                visitor.set_cookie(app, page)
             }
         });
     };
     logout::log_out(&app.db, &browser, &origin::of(request)).await.map_err(message::failed)?;
-    Ok(app.cookie.remove(leave("../", destination.as_deref())))
+    Ok(app.cookie.remove(redirect_after_logout("../", destination.as_deref())))
 }
 
-/// The login to end without confirmation: an ID token proves that it was issued in it. It may be
-/// past its idle timeout, since users may have worked at the client all the while.
-async fn proved(
+/// The login to end without confirmation: the browser's login, if `hint` is an ID token that was
+/// issued in it. The idle timeout of the login may have passed, since the user may have worked in
+/// the client in the meantime.
+async fn login_of_hint(
     app: &Arc<App>,
     visitor: &Visitor,
     hint: Option<&Hint>,

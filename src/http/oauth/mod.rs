@@ -1,4 +1,4 @@
-//! The endpoints of the protocol: form-encoded, and described by the metadata.
+//! The OAuth 2.0 and OpenID Connect endpoints, which the metadata lists. Requests are form-encoded.
 
 mod authorize;
 mod client_authentication;
@@ -20,11 +20,12 @@ use crate::http::endpoint::{ErrorResponse, Operation};
 use crate::http::oauth::error::OAuthError;
 use crate::http::pages::message;
 
-/// The operations of the protocol. CORS allows the given origins to call those that browser apps
-/// need; not the authorization endpoint, which scripts must not call (RFC 9700 §2.6).
+/// The operations of these endpoints. CORS allows the given origins to call the operations that
+/// browser applications need, but not the authorization endpoint, which scripts must not call
+/// (RFC 9700 §2.6).
 ///
-/// At two of them a GET has side effects, as the protocol defines; a HEAD, with which programs
-/// check links, must have none.
+/// At the authorization and logout endpoints a GET has side effects, as the specifications define.
+/// A HEAD must have none, because programs check links with it, so these two endpoints refuse it.
 pub(in crate::http) fn operations(cors_origins: &[String]) -> Vec<Operation> {
     let json: ErrorResponse = |status| OAuthError::from(status).into_response();
     let page: ErrorResponse = message::error;
@@ -48,7 +49,7 @@ pub(in crate::http) fn operations(cors_origins: &[String]) -> Vec<Operation> {
     ]
 }
 
-/// An operation whose handler returns a response or an error; `error` renders those of the
+/// An operation whose handler returns a response or an error. `error` renders errors of the
 /// framework.
 fn operation<A, E>(
     path: &'static str,

@@ -1,6 +1,6 @@
 //! Prefetch requests, which a browser sends before the user opens the page (Fetch Standard,
-//! `Sec-Purpose`; older browsers send `Purpose` or `X-Moz`). They must not trigger a GET that ends
-//! a login or issues a code.
+//! `Sec-Purpose`; older browsers send `Purpose` or `X-Moz`). Such a GET request must not end a
+//! login or issue a code.
 
 use poem::http::{StatusCode, header};
 use poem::{Request, Response};

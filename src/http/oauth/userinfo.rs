@@ -17,7 +17,8 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, OAuthError>
     let origin = origin::of(&request);
     app.limits.admit_request(&origin)?;
     let token = bearer(&mut request).await?;
-    // Any audience: this endpoint requires the scope `openid`, which is granted only for a user.
+    // The audience is not checked. Instead, this endpoint requires the scope `openid`, which is
+    // granted only for a user.
     let token = app.issuer.read_access_token(&token, now).ok_or_else(OAuthError::invalid_token)?.0;
     if !token.has_scope("openid") {
         return Err(OAuthError::insufficient_scope());
@@ -34,8 +35,8 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, OAuthError>
     Ok(json_answer(&Value::Object(claims)))
 }
 
-/// The token, sent by exactly one method: in the header or in a form body. A query parameter would
-/// be logged, so it is not accepted.
+/// The token, which must be sent by exactly one method: in the header or in a form body. It is not
+/// accepted in the query, because URLs are logged.
 async fn bearer(request: &mut Request) -> Result<String, OAuthError> {
     let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
     let field = fields.next().cloned();

@@ -13,20 +13,20 @@ use crate::domain::session::listing::{self, Login, SelfServiceError};
 use crate::http::origin;
 use crate::http::pages::consent_text::{self, Permission};
 use crate::http::pages::layout::Page;
-use crate::http::pages::logout_request::leave;
+use crate::http::pages::logout_request::redirect_after_logout;
 use crate::http::pages::message::{failed, limited, stale};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::user_agent;
 use crate::http::redirect::see_other;
 
-/// The confirmation after an action, by its name in the URL.
-const DONE: [(&str, &str); 3] = [
+/// The notice after an action, by the name of the action in the URL.
+const NOTICES: [(&str, &str); 3] = [
     ("password", "Your password is changed. All your other logins have ended."),
     ("end", "That login has ended."),
     ("withdraw", "You have taken back what you had allowed."),
 ];
 
-/// Sessions that are shown without expanding the list.
+/// The number of sessions that are shown without expanding the list.
 const FIRST_SESSIONS: usize = 5;
 
 /// `/account`.
@@ -34,11 +34,12 @@ const FIRST_SESSIONS: usize = 5;
 #[template(path = "account.html")]
 struct AccountPage<'a> {
     csrf: &'a str,
-    /// The confirmation of the last action; empty if there was none.
-    done: &'a str,
+    /// The notice about the last action; empty if there was none.
+    notice: &'a str,
     email: &'a str,
-    /// The session of this browser, and some of the others.
+    /// The session of this browser, and up to four other sessions.
     first_sessions: Vec<SessionLine>,
+    /// The sessions that are shown after the list is expanded.
     more_sessions: Vec<SessionLine>,
     consents: Vec<ConsentLine>,
 }
@@ -46,27 +47,31 @@ struct AccountPage<'a> {
 /// A session, as its owner sees it.
 struct SessionLine {
     session: listing::Row,
-    /// The client; for a login on these pages, the browser.
+    /// The name of the client, or of the browser for a session of these pages or the JSON API.
     heading: String,
-    /// A browser, or another program; empty if the heading names it.
+    /// The browser or other program; empty if the heading names it.
     device: String,
-    is_this: bool,
+    is_current: bool,
 }
 
 /// A consent, as its owner sees it.
 struct ConsentLine {
     consent: Consent,
-    /// The client's host, since it can choose any name.
-    home: String,
+    /// The client's host, which is shown because a client can choose any name.
+    host: String,
     permissions: Vec<Permission>,
 }
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let Some(browser) = &call.visitor.browser else {
-        // Submitted twice: all sessions have ended already.
+        // The form was submitted twice, and all sessions have already ended.
         let is_done = call.is_post() && call.params.get("end") == Some("all");
-        return Ok(if is_done { leave("", None) } else { call.redirect_to_page("login") });
+        return Ok(if is_done {
+            redirect_after_logout("", None)
+        } else {
+            call.redirect_to_page("login")
+        });
     };
     if !call.is_current {
         return Err(stale(&call.visitor));
@@ -78,31 +83,35 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
             return end(&call, browser, &origin).await;
         };
         let withdrawn = consent::withdraw(db, login_of(browser), client_id, &origin).await;
-        return Ok(changed(&call, withdrawn, "account?done=withdraw"));
+        return Ok(response_to_change(&call, withdrawn, "account?done=withdraw"));
     }
     show(&call, browser).await
 }
 
 async fn end(call: &PageRequest, browser: &Browser, origin: &Origin) -> Result<Response, Response> {
     let app = &call.app;
-    let wanted = call.params.get("end").unwrap_or_default();
-    if wanted == "all" {
+    let which = call.params.get("end").unwrap_or_default();
+    if which == "all" {
         browser_session::end_everywhere(&app.db, browser, origin).await.map_err(failed)?;
-        return Ok(app.cookie.remove(leave("", None)));
+        return Ok(app.cookie.remove(redirect_after_logout("", None)));
     }
-    let id = wanted.parse().map_err(|_| stale(&call.visitor))?;
+    let id = which.parse().map_err(|_| stale(&call.visitor))?;
     let ended = listing::end_one(&app.db, login_of(browser), id, origin).await;
-    Ok(changed(call, ended, "account?done=end"))
+    Ok(response_to_change(call, ended, "account?done=end"))
 }
 
 fn login_of(browser: &Browser) -> Login {
     Login { account_id: browser.account.id, session_id: browser.session.id }
 }
 
-/// The response to a form that ended or withdrew something.
-fn changed(call: &PageRequest, result: Result<(), SelfServiceError>, done: &str) -> Response {
+/// The response to a form that ends a session or withdraws a consent.
+fn response_to_change(
+    call: &PageRequest,
+    result: Result<(), SelfServiceError>,
+    done: &str,
+) -> Response {
     match result {
-        // Submitted twice, or from two tabs: already done.
+        // Not found: the form was submitted twice, or from two tabs.
         Ok(()) | Err(SelfServiceError::NotFound) => see_other(done),
         Err(SelfServiceError::NotLoggedIn) => call.redirect_to_page("login"),
         Err(SelfServiceError::Database(error)) => failed(error),
@@ -121,44 +130,44 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
     let consents =
         consent::list(db, browser.account.id, &call.app.issuer_url).await.map_err(failed)?;
     let consents = consents.into_iter().map(|consent| ConsentLine {
-        home: consent_text::home_of(&consent.client),
+        host: consent_text::host_of(&consent.client),
         permissions: consent_text::permissions(&call.app, &consent),
         consent,
     });
     let lines = sessions.into_iter().map(|session| {
-        let is_this = session.id == browser.session.id;
+        let is_current = session.id == browser.session.id;
         let name = names.get(&session.client_id).cloned();
-        line_of_session(call, session, name, is_this)
+        session_line(call, session, name, is_current)
     });
     let mut first_sessions: Vec<_> = lines.collect();
     let more_sessions = first_sessions.split_off(first_sessions.len().min(FIRST_SESSIONS));
-    let done = DONE.iter().find(|(what, _)| call.has_done(what)).map(|(_, text)| *text);
+    let notice = NOTICES.iter().find(|(action, _)| call.has_completed(action));
     let page = AccountPage {
         csrf: &call.visitor.csrf(),
-        done: done.unwrap_or_default(),
+        notice: notice.map(|(_, text)| *text).unwrap_or_default(),
         email: &browser.account.email_claims().email,
         first_sessions,
         more_sessions,
         consents: consents.collect(),
     };
     let frame = Page { is_wide: true, ..Page::titled("Your account") };
-    Ok(call.visitor.remember(&call.app, frame.answer(StatusCode::OK, &page)))
+    Ok(call.visitor.set_cookie(&call.app, frame.answer(StatusCode::OK, &page)))
 }
 
 /// Sessions of these pages or the JSON API are labelled with the browser, all others with the
 /// client.
-fn line_of_session(
+fn session_line(
     call: &PageRequest,
     session: listing::Row,
     client_name: Option<String>,
-    is_this: bool,
+    is_current: bool,
 ) -> SessionLine {
-    let device = user_agent::in_words(session.user_agent.as_deref().unwrap_or_default());
+    let device = user_agent::describe(session.user_agent.as_deref().unwrap_or_default());
     let (heading, device) = match client_name {
         Some(name) => (name, device),
         None if session.client_id != FIRST_PARTY_CLIENT => (session.client_id.clone(), device),
         None if device.is_empty() => (call.app.branding.name.clone(), device),
         None => (device, String::new()),
     };
-    SessionLine { session, heading, device, is_this }
+    SessionLine { session, heading, device, is_current }
 }

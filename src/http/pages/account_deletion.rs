@@ -1,7 +1,8 @@
 //! `/delete-account`: deletes the account of a logged-in user who knows its password.
 //!
-//! The form carries the account, encrypted for the browser: submitted again, it finds the account
-//! deleted. The cookie stays for that, without a session.
+//! The form contains the account id, encrypted for the browser. If the form is submitted again
+//! after the deletion, the id shows that the account is deleted. The browser therefore keeps its
+//! cookie, although the session of the cookie has ended.
 
 use askama::Template;
 use poem::http::StatusCode;
@@ -37,8 +38,8 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     match &call.visitor.browser {
         Some(browser) if call.is_post() => delete(&call, browser).await,
         Some(browser) => Ok(show(&call, browser, "", StatusCode::OK)),
-        None if call.has_done("deletion") => Ok(deleted()),
-        None if call.is_post() && is_gone(&call).await? => Ok(see_other(DELETED)),
+        None if call.has_completed("deletion") => Ok(deleted()),
+        None if call.is_post() && is_already_deleted(&call).await? => Ok(see_other(DELETED)),
         None => Ok(redirect_to_login("delete-account")),
     }
 }
@@ -53,7 +54,7 @@ fn show(call: &PageRequest, browser: &Browser, problem: &str, status: StatusCode
 }
 
 /// Whether the account that the form was shown for is deleted.
-async fn is_gone(call: &PageRequest) -> Result<bool, Response> {
+async fn is_already_deleted(call: &PageRequest) -> Result<bool, Response> {
     let Some(id) = reauthentication::account_of_form(call) else { return Ok(false) };
     account::is_deleted(&call.app.db, id).await.map_err(message::failed)
 }
@@ -69,8 +70,10 @@ async fn delete(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     let confirmation = reauthentication::admit(call, browser, password, &origin, limited).await?;
     match domain::delete_account(&app.db, &app.hasher, confirmation, now).await {
         Ok(()) => Ok(see_other(DELETED)),
-        // Submitted twice, and the other request was faster.
-        Err(ReauthenticationError::NotLoggedIn) if is_gone(call).await? => Ok(see_other(DELETED)),
+        // The form was submitted twice, and the other request was faster.
+        Err(ReauthenticationError::NotLoggedIn) if is_already_deleted(call).await? => {
+            Ok(see_other(DELETED))
+        }
         Err(error) => Err(reauthentication::failure(call, &error).unwrap_or_else(again)),
     }
 }

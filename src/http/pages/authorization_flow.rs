@@ -1,5 +1,4 @@
-//! Continues an authorization request at the pages: with a response to the client, or the next
-//! page.
+//! Continues an authorization request until the client gets a response, or the user the next page.
 
 use std::sync::Arc;
 
@@ -21,29 +20,29 @@ use crate::http::redirect::see_other;
 pub(in crate::http) async fn advance(
     app: &App,
     request: &Request,
-    waiting: &PendingRequest,
+    pending_request: &PendingRequest,
     visitor: &Visitor,
     decision: Option<Decision>,
 ) -> Result<Step, Response> {
-    let PendingRequest { pending, client, .. } = waiting;
+    let PendingRequest { pending, client, .. } = pending_request;
     let (issuer, browser) = (app.issuer_url.as_str(), visitor.browser.as_ref());
     let origin = &origin::of(request);
     let state = State { client, issuer, pending, browser, decision, origin };
     flow::advance(&app.db, state, app.clock.now()).await.map_err(message::failed)
 }
 
-/// Advances the pending request of a page, up to a response to the client or the next page.
+/// Advances the pending request of a page. The result is a response to the client or the next page.
 pub(super) async fn continue_flow(
     call: &PageRequest,
-    waiting: PendingRequest,
+    pending_request: PendingRequest,
     visitor: &Visitor,
     decision: Option<Decision>,
 ) -> Response {
-    let step = match advance(&call.app, &call.request, &waiting, visitor, decision).await {
+    let step = match advance(&call.app, &call.request, &pending_request, visitor, decision).await {
         Ok(step) => step,
         Err(page) => return page,
     };
-    let PendingRequest { pending, .. } = &waiting;
+    let PendingRequest { pending, .. } = &pending_request;
     if let Some(answer) = authorization_response::outcome(&call.app, &pending.request.to, &step) {
         return answer;
     }
@@ -51,38 +50,48 @@ pub(super) async fn continue_flow(
         StoredIn::Row(_) if step == Step::Consent => call.redirect_to_page("consent"),
         StoredIn::Row(_) => call.redirect_to_page("login"),
         StoredIn::SealedForm | StoredIn::Nothing => {
-            Box::pin(ask(&call.app, waiting, visitor, &step, "")).await
+            Box::pin(show_next_page(&call.app, pending_request, visitor, &step, "")).await
         }
     }
 }
 
-/// Shows the page that a request needs next, login or consent: the response to a new request or to
-/// a login. `up` is the relative path to the root of the pages.
-pub(in crate::http) async fn ask(
+/// Shows the login or consent page, whichever the pending request needs next. `root` is the
+/// relative path to the root of the pages.
+pub(in crate::http) async fn show_next_page(
     app: &Arc<App>,
-    mut waiting: PendingRequest,
+    mut pending_request: PendingRequest,
     visitor: &Visitor,
     step: &Step,
-    up: &str,
+    root: &str,
 ) -> Response {
     if let (Step::Consent, Some(browser)) = (step, &visitor.browser) {
         let account_id = browser.account.id;
-        return match pending::store(&app.db, &waiting.pending, account_id, visitor.digest()).await {
-            Ok(Some(handle)) => see_other(&format!("{up}consent?flow={handle}")),
+        return match pending::store(
+            &app.db,
+            &pending_request.pending,
+            account_id,
+            visitor.cookie_digest(),
+        )
+        .await
+        {
+            Ok(Some(handle)) => see_other(&format!("{root}consent?flow={handle}")),
             Ok(None) => message::bad_request(message::UNKNOWN_CLIENT),
             Err(error) => message::failed(error),
         };
     }
-    // Encrypted again at each login, which changes the cookie.
-    match sealed::seal(&app.request_sealer, &waiting.pending, &visitor.digest()) {
-        Ok(flow) => waiting.flow = flow,
+    // The request is encrypted again at each login, because a login changes the cookie.
+    match sealed::seal(&app.request_sealer, &pending_request.pending, &visitor.cookie_digest()) {
+        Ok(flow) => pending_request.flow = flow,
         Err(error) => return message::failed(error),
     }
-    waiting.pending.stored_in = StoredIn::SealedForm;
-    if waiting.pending.request.prompts("create") {
-        let page = signup_form::Form { up, ..signup_form::Form::of(app, visitor, Some(&waiting)) };
-        return visitor.remember(app, page.answer(StatusCode::OK));
+    pending_request.pending.stored_in = StoredIn::SealedForm;
+    if pending_request.pending.request.prompts("create") {
+        let page = signup_form::Form {
+            root,
+            ..signup_form::Form::of(app, visitor, Some(&pending_request))
+        };
+        return visitor.set_cookie(app, page.answer(StatusCode::OK));
     }
-    let page = login_form::Form { up, ..login_form::Form::of(visitor, Some(&waiting)) };
-    visitor.remember(app, page.answer())
+    let page = login_form::Form { root, ..login_form::Form::of(visitor, Some(&pending_request)) };
+    visitor.set_cookie(app, page.answer())
 }

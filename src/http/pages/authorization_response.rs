@@ -16,12 +16,12 @@ use crate::http::redirect::{see_other, with_query};
 #[template(path = "form_post.html")]
 struct FormPostPage<'a> {
     action: &'a str,
-    /// The same, for display.
+    /// The host of `action`, for display.
     returns_to: &'a str,
     fields: &'a [(&'static str, String)],
 }
 
-/// Sends an error.
+/// The error response to a refused request.
 pub(in crate::http) fn refusal(app: &App, Refusal { to, reason }: &Refusal) -> Response {
     error(app, to, *reason)
 }
@@ -53,7 +53,7 @@ fn send(app: &App, to: &ReturnAddress, mut parameters: Vec<(&'static str, String
 
 /// An authorization response in `form_post` mode.
 fn form_post(action: &str, fields: &[(&'static str, String)]) -> Response {
-    let page = FormPostPage { action, returns_to: &layout::in_words(action), fields };
-    let frame = Page { has_script: true, ..Page::titled("One moment") };
+    let page = FormPostPage { action, returns_to: &layout::host_for_display(action), fields };
+    let frame = Page { submits_itself: true, ..Page::titled("One moment") };
     frame.towards(&[action]).answer(StatusCode::OK, &page)
 }

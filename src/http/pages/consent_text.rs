@@ -1,5 +1,5 @@
-//! What clients may do, and at which resource servers, in words for users: the same on the consent
-//! page and in the list of consents.
+//! Describes to users what clients may do, and at which resource servers. The consent page and the
+//! list of consents use the same words.
 
 use url::Url;
 
@@ -13,26 +13,26 @@ use crate::scope::{Audiences, Scope};
 
 /// The permissions of a client, in words.
 pub(super) struct Permission {
-    /// The hosts apart from this service; empty if there are none.
+    /// The hosts of resource servers other than this service; may be empty.
     pub(super) places: Vec<String>,
-    /// Each continues the phrase “it may”.
+    /// The permitted actions. Each continues the phrase “it may”.
     pub(super) items: Vec<String>,
 }
 
 impl Permission {
-    /// A scope at these audiences.
+    /// The permissions of a scope at these audiences.
     pub(super) fn of(app: &App, scope: &Scope, audience: &Audiences) -> Self {
-        Self::described(&app.branding.scopes, scope, audience, &app.issuer_url)
+        Self::describe(&app.branding.scopes, scope, audience, &app.issuer_url)
     }
 
-    fn described(
+    fn describe(
         descriptions: &ScopeDescriptions,
         scope: &Scope,
         audience: &Audiences,
         issuer: &str,
     ) -> Self {
-        let (here, mut places) = (audience::of_userinfo(issuer), Vec::<String>::new());
-        for place in audience.iter().filter(|it| *it != here).map(place_of) {
+        let (own_audience, mut places) = (audience::of_userinfo(issuer), Vec::<String>::new());
+        for place in audience.iter().filter(|it| *it != own_audience).map(place_of) {
             if !places.contains(&place) {
                 places.push(place);
             }
@@ -48,40 +48,41 @@ impl Permission {
     }
 }
 
-/// The permissions of a consent; audiences with the same scope are merged. Individual claims are
+/// The permissions of a consent. Audiences with the same scope are merged. Individual claims are
 /// listed without a host, since the client itself gets them.
 pub(super) fn permissions(app: &App, consent: &Consent) -> Vec<Permission> {
-    let mut together: Vec<(&Scope, Vec<&str>)> = Vec::new();
+    let mut by_scope: Vec<(&Scope, Vec<&str>)> = Vec::new();
     for (audience, scope) in &consent.access {
-        match together.iter_mut().find(|(known, _)| *known == scope) {
+        match by_scope.iter_mut().find(|(known, _)| *known == scope) {
             Some((_, audiences)) => audiences.push(audience),
-            None => together.push((scope, vec![audience.as_str()])),
+            None => by_scope.push((scope, vec![audience.as_str()])),
         }
     }
-    let each = together
+    let permissions = by_scope
         .into_iter()
         .map(|(scope, audiences)| Permission::of(app, scope, &audiences.into_iter().collect()));
-    let mut permissions: Vec<_> = each.collect();
+    let mut permissions: Vec<_> = permissions.collect();
     if !consent.claims.is_empty() {
-        let here = permissions.iter().position(|it| it.places.is_empty());
-        let here = here.map(|at| permissions.remove(at));
-        let here = here.unwrap_or_else(|| Permission { places: Vec::new(), items: Vec::new() });
-        permissions.insert(0, here.and(&consent.claims));
+        let without_host = permissions.iter().position(|it| it.places.is_empty());
+        let without_host = without_host.map(|at| permissions.remove(at));
+        let without_host =
+            without_host.unwrap_or_else(|| Permission { places: Vec::new(), items: Vec::new() });
+        permissions.insert(0, without_host.and(&consent.claims));
     }
     permissions
 }
 
-/// The host of a client: that of its first https redirect URI.
-pub(super) fn home_of(client: &Client) -> String {
+/// The host of a client, which is the host of its first https redirect URI.
+pub(super) fn host_of(client: &Client) -> String {
     let mut addresses = client.redirect_uris.0.iter();
     match addresses.find(|uri| uri.starts_with("https:")) {
-        Some(uri) => layout::in_words(uri),
+        Some(uri) => layout::host_for_display(uri),
         None => "a program on a device of yours".to_owned(),
     }
 }
 
-/// The host of an audience in ASCII: look-alike letters stay Punycode, and neither user information
-/// before the host nor the path after it is shown. The whole audience if it has no host.
+/// The host of an audience in ASCII, or the whole audience if it has no host. Look-alike letters
+/// stay in Punycode. Neither user information before the host nor the path after it is shown.
 fn place_of(audience: &str) -> String {
     let url = Url::parse(audience).ok();
     url.as_ref().and_then(Url::host_str).unwrap_or(audience).to_owned()
@@ -102,7 +103,7 @@ fn text_of_scope(scope: &str, descriptions: &ScopeDescriptions) -> String {
     }
 }
 
-/// A standard claim that is requested by name.
+/// The text for a standard claim that is requested by name.
 fn text_of_claim(name: &str) -> &'static str {
     match name {
         "name" => "see your name",
@@ -154,7 +155,7 @@ mod tests {
         }
     }
 
-    /// “Something else” would be no informed consent.
+    /// A claim that is described as “something else” would allow no informed consent.
     #[test]
     fn each_requestable_claim_has_its_own_description() {
         let metadata = crate::http::oauth::metadata::document("https://id.example");
@@ -171,20 +172,21 @@ mod tests {
     #[test]
     fn audience_is_named_once_and_the_default_is_not_named() {
         let issuer = "https://id.example";
-        let here = "https://id.example/oauth2/userinfo";
-        let audience = [here, "https://a.example/1", "https://a.example/2", "https://b.example"];
+        let userinfo = "https://id.example/oauth2/userinfo";
+        let audience =
+            [userinfo, "https://a.example/1", "https://a.example/2", "https://b.example"];
 
         let descriptions = ScopeDescriptions::default();
         let scope = Scope::parse("openid").unwrap();
         let of = |audiences: &[&str]| {
             let audiences = audiences.iter().copied().collect();
-            Permission::described(&descriptions, &scope, &audiences, issuer)
+            Permission::describe(&descriptions, &scope, &audiences, issuer)
         };
 
         let permission = of(&audience);
 
         assert_eq!(permission.places, ["a.example", "b.example"]);
-        assert!(of(&[here]).places.is_empty());
+        assert!(of(&[userinfo]).places.is_empty());
         // A resource server may be identified by the issuer's URL.
         assert_eq!(of(&[issuer]).places, ["id.example"]);
     }

@@ -1,8 +1,9 @@
 //! The layout and the headers of pages.
 //!
-//! An endpoint renders the body of its page; the template engine escapes all values. [`add_layout`]
-//! adds the layout with the service's name and logo, and headers: the page cannot be framed or
-//! cached, sends no referrer, and loads neither foreign nor inline content.
+//! An endpoint renders the body of its page, and the template engine escapes all values.
+//! [`add_layout`] adds the layout with the service's name and logo. It also adds headers, so that
+//! the page cannot be framed or cached, sends no referrer, and loads neither foreign nor inline
+//! content.
 
 use askama::Template;
 use poem::Response;
@@ -14,24 +15,24 @@ use crate::http::branding::Branding;
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// Maximum length of the sources in `form-action`, in bytes, unless a single one is longer. Some
-/// proxies allow 4 KiB for all headers of a response (nginx's `proxy_buffer_size`).
+/// Maximum total length of the sources in `form-action`, in bytes; the first source may be longer.
+/// Some proxies allow 4 KiB for all headers of a response (nginx's `proxy_buffer_size`).
 const MAX_SOURCES: usize = 2 * 1024;
 
 /// HSTS: browsers use https for a year after a visit by https.
-const TRANSPORT: &str = "max-age=31536000";
+const HSTS: &str = "max-age=31536000";
 
 /// A page without its layout.
 #[derive(Clone, Default)]
 pub(super) struct Page {
     pub(super) title: String,
-    /// HTML, escaped.
+    /// The body as HTML, whose values are escaped.
     pub(super) main: String,
-    /// Whether it needs a wide layout.
+    /// Whether the page needs a wide layout.
     pub(super) is_wide: bool,
-    /// Whether a script submits its form.
-    pub(super) has_script: bool,
-    /// The destinations of its forms apart from this origin, as CSP sources (CSP 3 §2.3.1).
+    /// Whether a script submits the form of the page.
+    pub(super) submits_itself: bool,
+    /// The origins other than this one to which its forms may lead, as CSP sources (CSP 3 §2.3.1).
     pub(super) form_targets: String,
 }
 
@@ -41,19 +42,20 @@ impl Page {
         Self { title: title.to_owned(), ..Self::default() }
     }
 
-    /// The same, with a form. Its title starts with an error for users of screen readers.
+    /// A page with a form. If the form has a problem, the title begins with `Error:`, for users of
+    /// screen readers.
     pub(super) fn of_form(title: &str, has_problem: bool) -> Self {
         let prefix = if has_problem { "Error: " } else { "" };
         Self::titled(&format!("{prefix}{title}"))
     }
 
-    /// Allows its forms to lead to other URIs, the most important first: Chromium applies
-    /// `form-action` to all redirects after a form submission, too.
+    /// Allows the forms of the page to lead to other URIs, the most important first. Chromium also
+    /// applies `form-action` to all redirects after a form submission.
     pub(super) fn towards(self, destinations: &[&str]) -> Self {
         Self { form_targets: sources_of(destinations), ..self }
     }
 
-    /// The response with this page, whose body is `main`. [`add_layout`] completes it.
+    /// The response with this page, whose body is `main`. [`add_layout`] completes the response.
     pub(super) fn answer(self, status: StatusCode, main: &impl Template) -> Response {
         let Ok(main) = main.render() else {
             return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
@@ -76,8 +78,8 @@ struct Layout<'a> {
     logo: String,
 }
 
-/// Adds the layout to a page; other responses stay as they are. `root` is the relative path to the
-/// root of the pages: links are relative, since a proxy may serve the issuer below a path.
+/// Adds the layout to a page. Other responses stay unchanged. `root` is the relative path to the
+/// root of the pages. Links are relative, since a proxy may serve the issuer below a path.
 pub(in crate::http) fn add_layout(app: &App, mut response: Response, root: &str) -> Response {
     let Some(page) = response.extensions_mut().remove::<Page>() else { return response };
     let branding = &app.branding;
@@ -88,7 +90,7 @@ pub(in crate::http) fn add_layout(app: &App, mut response: Response, root: &str)
     response.set_body(html);
     add_headers(response.headers_mut(), &policy(&page, branding.image_source()));
     if app.issuer_url.starts_with("https:") {
-        let value = HeaderValue::from_static(TRANSPORT);
+        let value = HeaderValue::from_static(HSTS);
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
     }
     response
@@ -117,8 +119,8 @@ fn add_headers(headers: &mut HeaderMap, policy: &str) {
     }
 }
 
-/// The first URI whatever its length, since the form itself leads there, and as many of the others
-/// as fit.
+/// The CSP sources of these URIs. The first source is always included, since the form itself leads
+/// there. Further sources are included as far as they fit.
 fn sources_of(uris: &[&str]) -> String {
     let mut sources: Vec<String> = Vec::new();
     let mut length = 0;
@@ -143,8 +145,8 @@ fn source_of(uri: &str) -> Option<String> {
     is_safe.then(|| format!(" {source}"))
 }
 
-/// A URI for display: its host, or that it is on this device.
-pub(super) fn in_words(uri: &str) -> String {
+/// A URI for display: its host, or the words for a program on this device.
+pub(super) fn host_for_display(uri: &str) -> String {
     let Ok(url) = Url::parse(uri) else { return String::new() };
     match url.host_str() {
         Some(host) if url.scheme() == "https" => host.to_owned(),

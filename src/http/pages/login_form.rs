@@ -8,22 +8,22 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
 
-/// The same for an unknown address, a wrong password and a disabled account.
+/// The error for an unknown address, a wrong password or a disabled account. It does not say which.
 pub(super) const REFUSED: &str = "The email address or the password is not right.";
 
-/// Pages that a login may redirect to, if requested.
-pub(super) const WANTED: [&str; 3] = ["account", "change-password", "delete-account"];
+/// The pages that a login may redirect to. The first is the default.
+pub(super) const NEXT_PAGES: [&str; 3] = ["account", "change-password", "delete-account"];
 
 /// `/login`.
 #[derive(Clone, Copy, Template)]
 #[template(path = "login.html")]
 pub(super) struct Form<'a> {
     pub(super) visitor: &'a Visitor,
-    pub(super) waiting: Option<&'a PendingRequest>,
+    pub(super) pending_request: Option<&'a PendingRequest>,
     /// The relative path from the page to the root of the pages; may be empty.
-    pub(super) up: &'a str,
+    pub(super) root: &'a str,
     /// The page to redirect to if no request is pending.
-    pub(super) then: &'static str,
+    pub(super) next_page: &'static str,
     /// The submitted address, or the client's `login_hint`.
     pub(super) username: &'a str,
     /// The error of the last attempt; empty before the first.
@@ -32,21 +32,22 @@ pub(super) struct Form<'a> {
 
 impl<'a> Form<'a> {
     /// The form before the first attempt.
-    pub(super) fn of(visitor: &'a Visitor, waiting: Option<&'a PendingRequest>) -> Self {
-        let username = waiting.and_then(|it| it.pending.request.login_hint.as_deref());
-        let (username, then) = (username.unwrap_or_default(), WANTED[0]);
-        Self { visitor, waiting, up: "", then, username, problem: "" }
+    pub(super) fn of(visitor: &'a Visitor, pending_request: Option<&'a PendingRequest>) -> Self {
+        let username = pending_request.and_then(|it| it.pending.request.login_hint.as_deref());
+        let (username, next_page) = (username.unwrap_or_default(), NEXT_PAGES[0]);
+        Self { visitor, pending_request, root: "", next_page, username, problem: "" }
     }
 
-    /// Whether the error is wrong credentials.
-    fn is_wrong(&self) -> bool {
+    /// Whether the error is that the credentials are wrong.
+    fn has_wrong_credentials(&self) -> bool {
         self.problem == REFUSED
     }
 
     pub(super) fn answer(&self) -> Response {
         let is_first = self.problem.is_empty();
         let status = if is_first { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-        let destinations = self.waiting.map(PendingRequest::destinations).unwrap_or_default();
+        let destinations =
+            self.pending_request.map(PendingRequest::destinations).unwrap_or_default();
         Page::of_form("Log in", !is_first).towards(&destinations).answer(status, self)
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::oauth::logout;
 use crate::domain::oauth::params::Params;
 use crate::http::origin;
 use crate::http::pages::layout::Page;
-use crate::http::pages::logout_request::{handed_on, leave, read};
+use crate::http::pages::logout_request::{forwarded_parameters, redirect_after_logout, validate};
 use crate::http::pages::message::{self, MessagePage};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::visitor::Visitor;
@@ -19,7 +19,7 @@ use crate::http::pages::visitor::Visitor;
 struct LogoutPage<'a> {
     csrf: &'a str,
     /// The relative path from the page to the root of the pages; may be empty.
-    up: &'a str,
+    root: &'a str,
     email: &'a str,
     /// The parameters of the client's logout request that the form passes on.
     fields: Vec<(&'a str, &'a str)>,
@@ -29,49 +29,54 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     if !call.is_post() {
         let page = match &call.visitor.browser {
-            Some(_) => question(&call.visitor, &Params::default(), None, ""),
-            None => signed_out(),
+            Some(_) => confirmation_page(&call.visitor, &Params::default(), None, ""),
+            None => logged_out_page(),
         };
         return Ok(page);
     }
-    let asked = read(&call.app, &call.params).await?;
+    let logout_request = validate(&call.app, &call.params).await?;
     if let Some(browser) = &call.visitor.browser {
         if !call.is_current {
-            let destination = asked.destination.as_deref();
-            let mut again = question(&call.visitor, &call.params, destination, "");
+            let destination = logout_request.destination.as_deref();
+            let mut again = confirmation_page(&call.visitor, &call.params, destination, "");
             again.set_status(StatusCode::BAD_REQUEST);
             return Err(again);
         }
         let origin = origin::of(&call.request);
         logout::log_out(&call.app.db, browser, &origin).await.map_err(message::failed)?;
     }
-    let left = leave("", asked.destination.as_deref());
-    // A cross-site form comes without the cookie, and must not remove it.
-    Ok(if call.visitor.is_new() { left } else { call.app.cookie.remove(left) })
+    let redirect = redirect_after_logout("", logout_request.destination.as_deref());
+    // Browsers send a cross-site form without the cookie. The response must not remove the cookie.
+    Ok(if call.visitor.is_new() { redirect } else { call.app.cookie.remove(redirect) })
 }
 
-/// The confirmation form for a client's request.
-pub(in crate::http) fn ask(
+/// The confirmation form for a client's logout request.
+pub(in crate::http) fn confirmation(
     visitor: &Visitor,
     params: &Params,
     destination: Option<&str>,
 ) -> Response {
-    question(visitor, params, destination, "../")
+    confirmation_page(visitor, params, destination, "../")
 }
 
-fn question(visitor: &Visitor, params: &Params, destination: Option<&str>, up: &str) -> Response {
+fn confirmation_page(
+    visitor: &Visitor,
+    params: &Params,
+    destination: Option<&str>,
+    root: &str,
+) -> Response {
     let email = visitor.browser.as_ref().map(|it| it.account.email_claims().email);
     let page = LogoutPage {
         csrf: &visitor.csrf(),
-        up,
+        root,
         email: &email.unwrap_or_default(),
-        fields: handed_on(params).collect(),
+        fields: forwarded_parameters(params).collect(),
     };
     let destinations: Vec<_> = destination.into_iter().collect();
     Page::titled("Log out").towards(&destinations).answer(StatusCode::OK, &page)
 }
 
-fn signed_out() -> Response {
+fn logged_out_page() -> Response {
     let text = "Nobody is logged in to this browser.";
     let link = Some(("login", "Log in"));
     MessagePage::new("You are logged out", text, link).answer(StatusCode::OK)

@@ -10,8 +10,10 @@ use crate::http::app::App;
 use crate::http::pages::message;
 use crate::http::redirect::{see_other, with_query};
 
-/// The parameters that the confirmation form passes on, as far as they are present.
-pub(in crate::http) fn handed_on(params: &Params) -> impl Iterator<Item = (&'static str, &str)> {
+/// The present parameters that the confirmation form contains.
+pub(in crate::http) fn forwarded_parameters(
+    params: &Params,
+) -> impl Iterator<Item = (&'static str, &str)> {
     let names = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
     names.into_iter().filter_map(|name| Some((name, params.get(name)?)))
 }
@@ -25,7 +27,10 @@ pub(in crate::http) struct LogoutRequest {
 }
 
 /// Validates a logout request, from a client or from the confirmation form.
-pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRequest, Response> {
+pub(in crate::http) async fn validate(
+    app: &App,
+    params: &Params,
+) -> Result<LogoutRequest, Response> {
     if params.repeats_any() {
         return Err(message::bad_request("a parameter is given more than once"));
     }
@@ -34,8 +39,8 @@ pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRe
         return Err(message::bad_request("id_token_hint is not an ID token of this service"));
     }
     let hint = hint.flatten();
-    let named = params.get("client_id");
-    if hint.as_ref().zip(named).is_some_and(|(hint, named)| hint.client_id != named) {
+    let client_id = params.get("client_id");
+    if hint.as_ref().zip(client_id).is_some_and(|(hint, client_id)| hint.client_id != client_id) {
         return Err(message::bad_request("client_id does not match id_token_hint"));
     }
     if params.get("state").is_some_and(|state| state.contains(char::is_control)) {
@@ -58,10 +63,10 @@ pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRe
     Ok(LogoutRequest { hint: Some(hint), destination })
 }
 
-/// Redirects a browser after its logout. `up` is the relative path to the root of the pages.
-pub(in crate::http) fn leave(up: &str, destination: Option<&str>) -> Response {
+/// Redirects a browser after its logout. `root` is the relative path to the root of the pages.
+pub(in crate::http) fn redirect_after_logout(root: &str, destination: Option<&str>) -> Response {
     match destination {
         Some(uri) => see_other(uri),
-        None => see_other(&format!("{up}logout")),
+        None => see_other(&format!("{root}logout")),
     }
 }

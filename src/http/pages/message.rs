@@ -17,9 +17,9 @@ use crate::http::request_context::RequestContext;
 pub(super) struct MessagePage<'a> {
     heading: &'a str,
     text: &'a str,
-    /// For the application's developer; may be empty.
+    /// The reason for the application's developer; may be empty.
     details: &'a str,
-    /// A link to continue: its address and text.
+    /// A link with which the user can continue: its address and text.
     link: Option<(&'a str, &'a str)>,
     /// The request id in the log and the audit log after an error; may be empty.
     request_id: String,
@@ -98,7 +98,7 @@ pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
     }
 }
 
-/// The same, on the form and with the submitted values.
+/// The same status, but with the form that was submitted. `form` renders the form with an error.
 pub(super) fn limited_on(refused: &AttemptError, form: impl FnOnce(&str) -> Response) -> Response {
     let AttemptError::Refused(refusal) = refused else { return unavailable(refused) };
     let seconds = refusal.seconds().get();
@@ -110,7 +110,7 @@ pub(super) fn limited_on(refused: &AttemptError, form: impl FnOnce(&str) -> Resp
     response
 }
 
-/// The error page for an internal failure, logged as [`Problem::failed`] does.
+/// The error page for an internal failure, which [`Problem::failed`] logs.
 pub(super) fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response {
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE);
     if let Some(seconds) = Problem::failed(cause).retry_after() {
@@ -122,8 +122,8 @@ pub(super) fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response
 /// The error of a request whose redirect URI is not registered.
 pub(in crate::http) const NOT_REGISTERED: &str = "redirect_uri is not registered for the client";
 
-/// The error page for a client's request that must not be redirected. It gives the reason and
-/// echoes nothing.
+/// The error page for a client's request that must not be redirected. It states the reason, and
+/// repeats nothing from the request.
 pub(in crate::http) fn bad_request(why: &str) -> Response {
     tracing::info!("request refused: {why}");
     let text = "The application that sent you here made a mistake. Please contact its support.";
@@ -143,11 +143,11 @@ pub(super) fn stale(visitor: &Visitor) -> Response {
     MessagePage::new("Start again", text, Some(link)).answer(StatusCode::BAD_REQUEST)
 }
 
-/// The error page for a failed flow: nothing was granted.
+/// The error page for a flow that failed because of an internal error. Nothing was granted.
 pub(in crate::http) fn failed(cause: impl Into<FlowError>) -> Response {
     let cause: FlowError = cause.into();
     unavailable(&cause)
 }
 
-/// The error of a request whose client is not or no longer registered.
+/// The error of a request whose client is not registered, or is no longer registered.
 pub(in crate::http) const UNKNOWN_CLIENT: &str = "the client is not known";

@@ -1,7 +1,8 @@
 //! The hosted pages: plain HTML forms that work without JavaScript.
 //!
-//! A form's POST is answered with 303, or with its page and the errors. Pages carry a client's
-//! pending request (`pending_request`), which only works in the browser in which it began.
+//! The response to the POST of a form is a 303, or the page of the form with errors. Pages contain
+//! a client's pending request (`pending_request`), which only works in the browser in which it
+//! began.
 
 mod account;
 mod account_deletion;
@@ -34,7 +35,7 @@ use serde_json::json;
 
 use crate::http::app::App;
 use crate::http::body_limit::BodyLimit;
-use crate::http::endpoint::{Operation, is_for_people};
+use crate::http::endpoint::{Operation, wants_html_page};
 use crate::http::redirect::see_other;
 
 /// The operations of the pages.
@@ -52,7 +53,7 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// A page with a form. Its handler returns an error instead of a response to end early.
+/// A page with a form. Both results of the handler are responses: it returns `Err` to return early.
 fn page<A: Future<Output = Result<Response, Response>> + Send + 'static>(
     path: &'static str,
     name: &'static str,
@@ -66,9 +67,10 @@ fn page<A: Future<Output = Result<Response, Response>> + Send + 'static>(
     Operation::new(path, "GET, HEAD, POST", name, limit, message::error, answer)
 }
 
-/// The URL of the service itself: leads browsers to the account, and programs to the documents.
+/// The response at the root path. Browsers are redirected to the account page. Other programs get
+/// the URLs of the documents.
 fn root(request: &Request, documents: &str) -> Response {
-    let mut response = if is_for_people(request) {
+    let mut response = if wants_html_page(request) {
         see_other("account")
     } else {
         Response::builder().content_type("application/json").body(documents.to_owned())
@@ -92,17 +94,17 @@ pub(in crate::http) fn add_assets(routes: Route, app: &Arc<App>) -> Route {
     let documents = documents(&app.issuer_url);
     let routes = routes.at("/", get(make_sync(move |request| root(&request, &documents))));
     let pages = operations().into_iter().fold(routes, |routes, page| {
-        let meant = format!("..{}", page.path);
-        routes.at(format!("{}/", page.path), get(make_sync(move |_| see_other(&meant))))
+        let target = format!("..{}", page.path);
+        routes.at(format!("{}/", page.path), get(make_sync(move |_| see_other(&target))))
     });
     // "A Well-Known URL for Changing Passwords" (W3C): where password managers send users.
     let well_known = get(make_sync(|_| see_other("../change-password")));
     let pages = pages.at("/.well-known/change-password", well_known);
-    // Links are relative, since a proxy may serve the issuer below a path; so pages below `/oauth2`
-    // request their assets there.
-    ["", "/oauth2"].iter().fold(pages, |pages, below| {
+    // Links are relative, since a proxy may serve the issuer below a path. Pages below `/oauth2`
+    // therefore request their assets below `/oauth2`.
+    ["", "/oauth2"].iter().fold(pages, |pages, prefix| {
         app.branding.assets.iter().fold(pages, |pages, (name, asset)| {
-            pages.at(format!("{below}/assets/{name}"), asset.clone().served())
+            pages.at(format!("{prefix}/assets/{name}"), asset.clone().served())
         })
     })
 }

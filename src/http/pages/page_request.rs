@@ -21,13 +21,14 @@ use crate::http::pages::{authorization_response, message};
 use crate::http::redirect::see_other;
 use crate::timestamp::Timestamp;
 
-/// A request for a page, with what all pages need.
+/// A request for a page, with the values that all pages need.
 pub(super) struct PageRequest {
     pub(super) app: Arc<App>,
     pub(super) request: Request,
     pub(super) visitor: Visitor,
     pub(super) params: Params,
-    /// Whether it is no form, or one of ours with a CSRF token of this browser's current login.
+    /// Whether the request may change something: it is not a form, or it is a form of Signet with a
+    /// CSRF token of this browser's current login.
     pub(super) is_current: bool,
 }
 
@@ -38,9 +39,9 @@ impl PageRequest {
         if call.is_current { Ok(call) } else { Err(message::stale(&call.visitor)) }
     }
 
-    /// Reads a request. A form that is not current must change nothing: it may be cross-site, if
-    /// the browser does not send `Sec-Fetch-Site`, or a double submit whose first has changed the
-    /// cookie.
+    /// Reads a request. A form that is not current must change nothing. It may be cross-site if the
+    /// browser does not send `Sec-Fetch-Site`. Or it was submitted twice, and the first submission
+    /// has changed the cookie.
     pub(super) async fn read_any(mut request: Request) -> Result<Self, Response> {
         let internal = |_| message::error(StatusCode::INTERNAL_SERVER_ERROR);
         let app = app_of(&request).map_err(internal)?;
@@ -56,13 +57,14 @@ impl PageRequest {
         Ok(Self { app, request, visitor, params, is_current })
     }
 
-    /// Whether one of our own forms has just done this: a cross-site link cannot claim it.
-    pub(super) fn has_done(&self, what: &str) -> bool {
+    /// Whether the URL says that a form has just completed this action. A cross-site link cannot
+    /// claim this.
+    pub(super) fn has_completed(&self, action: &str) -> bool {
         let site = self.request.header("sec-fetch-site");
-        self.params.get("done") == Some(what) && site.is_none_or(|site| site == "same-origin")
+        self.params.get("done") == Some(action) && site.is_none_or(|site| site == "same-origin")
     }
 
-    /// Whether the browser sends that the request is same-origin; some browsers send nothing.
+    /// Whether the browser states that the request is same-origin. Some browsers state nothing.
     pub(super) fn is_same_origin(&self) -> bool {
         self.request.header("sec-fetch-site") == Some("same-origin")
     }
@@ -71,19 +73,21 @@ impl PageRequest {
         self.request.method() == Method::POST
     }
 
-    /// Whether this form only opens the page, like a link: links carry no encrypted request.
+    /// Whether this form only opens the page, like a link. A form is used instead of a link if the
+    /// request contains an encrypted authorization request.
     pub(super) fn only_opens(&self) -> bool {
         self.params.get("open").is_some()
     }
 
-    /// The pending request, limited to what its client may still have; `None` if the page was
-    /// opened without one.
-    pub(super) async fn waiting(&self) -> Result<Option<PendingRequest>, Response> {
+    /// The pending request, limited to what its client may still have. `None` if the page was
+    /// opened without a pending request.
+    pub(super) async fn pending_request(&self) -> Result<Option<PendingRequest>, Response> {
         let Some(flow) = self.params.get("flow") else { return Ok(None) };
-        let (app, now, browser) = (&self.app, self.app.clock.now(), self.visitor.digest());
+        let (app, now, browser) = (&self.app, self.app.clock.now(), self.visitor.cookie_digest());
         let found = match sealed::is_sealed(flow) {
             true if self.is_post() => self.open_sealed(flow, now),
-            // Pages put it into forms only: URLs end up in logs and histories.
+            // A sealed request is accepted only from forms, because URLs are logged and stored in
+            // histories.
             true => None,
             false => rows::find(&app.db, flow, browser, now)
                 .await
@@ -105,29 +109,32 @@ impl PageRequest {
     }
 
     /// Decrypts a request that was encrypted for the current cookie of this browser, or for an
-    /// earlier one, and then encrypts it for the current one: the page may predate a login, which
-    /// stores the previous cookie, or a logout, and then the form has the digest of its cookie.
-    /// That digest proves nothing, so such a request is shown to the user again, like one from a
-    /// link to the authorization endpoint, and is not granted.
+    /// earlier cookie. In the second case the request is encrypted again for the current cookie.
+    ///
+    /// If the page predates a login, the earlier cookie is the one that the login stored as its
+    /// previous cookie. If the page predates a logout, only the form names the digest of the
+    /// earlier cookie. That digest proves nothing. So the request is shown to the user again, like
+    /// a request from a link to the authorization endpoint, and is not granted.
     fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<(Pending, String, bool)> {
         let sealer = &self.app.request_sealer;
-        let digest = self.visitor.digest();
+        let digest = self.visitor.cookie_digest();
         if let Some(pending) = sealed::open(sealer, flow, &digest, now) {
             return Some((pending, flow.to_owned(), false));
         }
-        let said = self.params.get("sealed_for").filter(|_| !self.is_current);
-        let said = said.and_then(|it| URL_SAFE_NO_PAD.decode(it).ok());
-        let before = self.visitor.previous_digest();
-        let before = before.and_then(|before| sealed::open(sealer, flow, before, now));
-        let is_restored = before.is_none();
-        let pending = before.or_else(|| sealed::open(sealer, flow, &said?, now))?;
+        let claimed_digest = self.params.get("sealed_for").filter(|_| !self.is_current);
+        let claimed_digest = claimed_digest.and_then(|it| URL_SAFE_NO_PAD.decode(it).ok());
+        let previous_digest = self.visitor.previous_cookie_digest();
+        let before_login =
+            previous_digest.and_then(|digest| sealed::open(sealer, flow, digest, now));
+        let is_restored = before_login.is_none();
+        let pending = before_login.or_else(|| sealed::open(sealer, flow, &claimed_digest?, now))?;
         let flow = sealed::seal(sealer, &pending, &digest).ok()?;
         Some((pending, flow, is_restored))
     }
 
-    /// Redirects to a page of ours, with the pending request.
+    /// Redirects to a hosted page, with the pending request.
     pub(super) fn redirect_to_page(&self, page: &str) -> Response {
-        // Anything that is not a handle is not echoed.
+        // Only a handle is repeated in the URL.
         let is_handle =
             |flow: &&str| flow.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         match self.params.get("flow").filter(is_handle) {

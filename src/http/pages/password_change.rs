@@ -1,7 +1,7 @@
-//! `/change-password`: a new password for a logged-in user who knows the current one.
+//! `/change-password`: sets a new password for a logged-in user who knows the current one.
 //!
-//! All sessions end, and this browser gets a new one: an attacker may have the old cookie, or codes
-//! that were issued to it.
+//! All sessions end, and this browser gets a new session, because an attacker may have the old
+//! cookie or codes that were issued for it.
 
 use askama::Template;
 use poem::http::StatusCode;
@@ -17,7 +17,7 @@ use crate::domain::reauthentication::{
 };
 use crate::http::origin;
 use crate::http::pages::layout::Page;
-use crate::http::pages::login::{NewCookie, enter, redirect_to_login};
+use crate::http::pages::login::{NewCookie, log_in_and_continue, redirect_to_login};
 use crate::http::pages::message::{self, error, stale};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::{password_hint, reauthentication};
@@ -47,17 +47,17 @@ struct PasswordPage<'a> {
 }
 
 impl Problems {
-    fn of_current() -> Self {
+    fn wrong_current_password() -> Self {
         Self { current: reauthentication::REFUSED.to_owned(), ..Self::default() }
     }
 }
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
-    let Some(browser) = &call.visitor.browser else { return repeat_unanswered(&call).await };
+    let Some(browser) = &call.visitor.browser else { return resubmit_without_session(&call).await };
     if call.is_post() && !call.is_current {
         return match reauthentication::account_of_form(&call) {
-            Some(id) if id == browser.account.id => repeat(&call, browser).await,
+            Some(id) if id == browser.account.id => resubmit_with_new_session(&call, browser).await,
             _ => Err(stale(&call.visitor)),
         };
     }
@@ -67,45 +67,53 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     Ok(show(&call, browser, &Problems::default(), StatusCode::OK))
 }
 
-/// A form that is submitted again before the first response arrived: its cookie has no session any
-/// more. The new password, if correct, logs the browser in.
-async fn repeat_unanswered(call: &PageRequest) -> Result<Response, Response> {
+/// Processes a form that is submitted again before the response to its first submission has
+/// arrived. The session of its cookie has ended. If the new password is correct, it logs the
+/// browser in.
+async fn resubmit_without_session(call: &PageRequest) -> Result<Response, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
     if !(call.is_post() && call.is_current) {
         return Ok(redirect_to_login("change-password"));
     }
-    let account = hosted_login::account_of_replaced(db, call.visitor.digest(), now).await;
+    let account = hosted_login::account_of_replaced(db, call.visitor.cookie_digest(), now).await;
     let account = account.map_err(message::failed)?;
     let Some(account) = account else { return Ok(redirect_to_login("change-password")) };
     let email = Email::of_account(&account.email_canonical);
-    let entered = log_in_anew(call, &email).await?;
-    Ok(entered.unwrap_or_else(|| redirect_to_login("change-password")))
+    let logged_in = log_in_with_new_password(call, &email).await?;
+    Ok(logged_in.unwrap_or_else(|| redirect_to_login("change-password")))
 }
 
-/// The same, after the browser got its new cookie: it keeps that, however often the form is
-/// submitted.
-async fn repeat(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {
+/// Processes a form that is submitted again after the browser got its new cookie. The browser keeps
+/// this cookie, however often the form is submitted.
+async fn resubmit_with_new_session(
+    call: &PageRequest,
+    browser: &Browser,
+) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin::of(&call.request);
     let again = || {
         let current = "This page was from before your last login. Type both again.".to_owned();
         show(call, browser, &Problems { current, ..Problems::default() }, StatusCode::BAD_REQUEST)
     };
-    let typed = Password::parse(call.params.get("new_password").unwrap_or_default());
-    let typed = typed.map_err(|_| again())?;
+    let password = Password::parse(call.params.get("new_password").unwrap_or_default());
+    let password = password.map_err(|_| again())?;
     let limited = |text: &str| limited(call, browser, text);
-    let confirmation = reauthentication::admit(call, browser, typed, &origin, limited).await?;
+    let confirmation = reauthentication::admit(call, browser, password, &origin, limited).await?;
     match domain::check_password(&app.db, &app.hasher, confirmation, now).await {
         Ok(()) => Ok(see_other(CHANGED)),
         Err(error) => Err(reauthentication::failure(call, &error).unwrap_or_else(again)),
     }
 }
 
-async fn log_in_anew(call: &PageRequest, email: &Email) -> Result<Option<Response>, Response> {
+async fn log_in_with_new_password(
+    call: &PageRequest,
+    email: &Email,
+) -> Result<Option<Response>, Response> {
     let Ok(password) = Password::parse(call.params.get("new_password").unwrap_or_default()) else {
         return Ok(None);
     };
-    enter(call, None, email, password, CHANGED, |_| error(StatusCode::TOO_MANY_REQUESTS)).await
+    let limited = |_: &str| error(StatusCode::TOO_MANY_REQUESTS);
+    log_in_and_continue(call, None, email, password, CHANGED, limited).await
 }
 
 fn show(
@@ -140,14 +148,15 @@ async fn change(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     let origin = origin::of(&call.request);
     let again = |problems| show(call, browser, &problems, StatusCode::BAD_REQUEST);
     let limited = |text: &str| limited(call, browser, text);
-    let Typed { current, new, problems } = read(call, browser);
+    let SubmittedPasswords { current, new, problems } = validate(call, browser);
     let Some(current) = current else { return Err(again(problems)) };
     let confirmation = reauthentication::admit(call, browser, current, &origin, limited).await?;
     let Some(new) = new else {
-        // Checks the current password as well, so that the form shows all errors at once.
+        // The current password is checked, too, so that the form shows all errors at once.
         let checked = domain::check_password(&app.db, &app.hasher, confirmation, now).await;
         let Err(error) = checked else { return Err(again(problems)) };
-        let both = || again(Problems { new: problems.new.clone(), ..Problems::of_current() });
+        let both =
+            || again(Problems { new: problems.new.clone(), ..Problems::wrong_current_password() });
         return Err(reauthentication::failure(call, &error).unwrap_or_else(both));
     };
     let cookie = NewCookie::of(call, None).map_err(message::failed)?;
@@ -158,32 +167,34 @@ async fn change(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     };
     let replacement = Replacement { password: new, new_login: Some(new_login) };
     match domain::change_password(&app.db, &app.hasher, confirmation, replacement, now).await {
-        Ok(()) => cookie.hand_over(call, None, CHANGED).await,
-        // Submitted twice, and the other request was faster.
-        Err(ReauthenticationError::NotLoggedIn) => repeat_unanswered(call).await,
+        Ok(()) => cookie.set_and_continue(call, None, CHANGED).await,
+        // The form was submitted twice, and the other request was faster.
+        Err(ReauthenticationError::NotLoggedIn) => resubmit_without_session(call).await,
         Err(error) => Err(reauthentication::failure(call, &error)
-            .unwrap_or_else(|| again(Problems::of_current()))),
+            .unwrap_or_else(|| again(Problems::wrong_current_password()))),
     }
 }
 
-/// The submitted passwords, `None` if not usable, and the errors of the form.
-struct Typed {
+/// The submitted passwords and the errors of the form. An invalid password is `None`.
+struct SubmittedPasswords {
     current: Option<Password>,
     new: Option<Password>,
     problems: Problems,
 }
 
 /// Validates both fields, so that the form shows all errors at once.
-fn read(call: &PageRequest, browser: &Browser) -> Typed {
-    let typed = |name| Password::parse(call.params.get(name).unwrap_or_default());
+fn validate(call: &PageRequest, browser: &Browser) -> SubmittedPasswords {
+    let password = |name| Password::parse(call.params.get(name).unwrap_or_default());
     let mut problems = Problems::default();
-    let current = typed("current_password").map_err(|_| problems = Problems::of_current()).ok();
-    let new = typed("new_password").map_err(|it| problems.new = password_hint::unreadable(it)).ok();
+    let current = password("current_password");
+    let current = current.map_err(|_| problems = Problems::wrong_current_password()).ok();
+    let new = password("new_password");
+    let new = new.map_err(|it| problems.new = password_hint::unusable(it)).ok();
     if let Some(new) = &new {
         let email = Email::of_account(&browser.account.email_canonical);
         problems.new =
             password_hint::problem(&account::weaknesses(call.app.password_policy, new, &email));
     }
     let new = new.filter(|_| problems.new.is_empty());
-    Typed { current, new, problems }
+    SubmittedPasswords { current, new, problems }
 }

@@ -1,10 +1,10 @@
-//! The password policy as texts for users.
+//! The texts for users about the password policy.
 
 use crate::domain::password::{Policy, UnusablePassword, Weakness};
 
 /// A rule that the page lists and its script checks off.
 pub(super) struct Rule {
-    /// The name that the script uses.
+    /// The name by which the script checks the rule; empty for a rule that it cannot check.
     pub(super) name: &'static str,
     /// The text of the rule.
     pub(super) text: &'static str,
@@ -12,7 +12,7 @@ pub(super) struct Rule {
     pub(super) minimum: u32,
 }
 
-/// The rules, shown before the first attempt.
+/// The rules that the page lists before the first attempt.
 pub(super) fn rules(policy: Policy) -> Vec<Rule> {
     let rule = |name, text| Rule { name, text, minimum: 0 };
     match policy {
@@ -44,6 +44,6 @@ pub(super) fn problem(weaknesses: &[Weakness]) -> String {
 }
 
 /// The error of a text that cannot be a password.
-pub(super) fn unreadable(error: UnusablePassword) -> String {
+pub(super) fn unusable(error: UnusablePassword) -> String {
     format!("The password {error}.")
 }

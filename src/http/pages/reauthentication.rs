@@ -1,4 +1,4 @@
-//! What pages share that reauthenticate a logged-in user by password.
+//! Code shared by the pages that reauthenticate a logged-in user by password.
 
 use poem::Response;
 use uuid::Uuid;
@@ -14,11 +14,11 @@ use crate::domain::session::listing::Login;
 use crate::http::pages::message::{limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
 
-/// The same for a wrong password and for a text that cannot be one.
+/// The error for a wrong password, and for a text that cannot be a password.
 pub(super) const REFUSED: &str = "This is not your password.";
 
-/// Counts a reauthentication attempt, against the in-memory limit first. `limited` renders the page
-/// when a rate limit is exceeded.
+/// Counts a reauthentication attempt, first for the in-memory limit and then for the limit in the
+/// database. `limited` renders the page when a limit is exceeded.
 pub(super) async fn admit<'a>(
     call: &PageRequest,
     browser: &Browser,
@@ -36,21 +36,26 @@ pub(super) async fn admit<'a>(
     Ok(Confirmation { login, password, admitted, origin })
 }
 
-/// The account that a form is shown for, encrypted for the browser: it identifies a form that is
-/// submitted again after the first submission has ended the session.
+/// The id of the account that a form is shown for, encrypted for the browser. It identifies the
+/// account if the form is submitted again after the first submission has ended the session.
 pub(super) fn seal_account(call: &PageRequest, browser: &Browser) -> Result<String, FlowError> {
-    Ok(call.app.request_sealer.seal(browser.account.id.as_bytes(), &call.visitor.digest())?)
+    Ok(call
+        .app
+        .request_sealer
+        .seal(browser.account.id.as_bytes(), &call.visitor.cookie_digest())?)
 }
 
-/// The account that a form was shown for, in this browser with its current or its previous cookie.
+/// The id of the account that a form was shown for, if the form was shown in this browser with its
+/// current or its previous cookie.
 pub(super) fn account_of_form(call: &PageRequest) -> Option<Uuid> {
     let account = call.params.get("account")?;
     let open = |digest: &[u8]| call.app.request_sealer.open(account, digest);
-    let id = open(&call.visitor.digest()).or_else(|| open(call.visitor.previous_digest()?))?;
+    let id = open(&call.visitor.cookie_digest());
+    let id = id.or_else(|| open(call.visitor.previous_cookie_digest()?))?;
     Uuid::from_slice(&id).ok()
 }
 
-/// The response to a failure; `None` if the password is wrong, which the form shows.
+/// The response to a failure. `None` if the password is wrong: the form then shows the error.
 pub(super) fn failure(call: &PageRequest, error: &ReauthenticationError) -> Option<Response> {
     match error {
         ReauthenticationError::Refused | ReauthenticationError::Changed => None,

@@ -1,4 +1,4 @@
-//! `/signup`: with the same rules and limits as the JSON API.
+//! `/signup`, with the same rules and limits as a sign-up at the JSON API.
 
 use poem::http::StatusCode;
 use poem::{Request, Response};
@@ -8,7 +8,7 @@ use crate::domain::email::Email;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
 use crate::http::origin;
-use crate::http::pages::login::{NewCookie, continue_if_same, enter};
+use crate::http::pages::login::{NewCookie, continue_if_same, log_in_and_continue};
 use crate::http::pages::message::{self, limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::password_hint;
@@ -18,54 +18,56 @@ use crate::http::redirect::see_other;
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
-    let waiting = call.waiting().await?;
+    let pending_request = call.pending_request().await?;
     if call.is_post() && call.only_opens() && call.visitor.is_new() && !call.is_same_origin() {
         return Ok(see_other("signup"));
     }
     if call.is_post() && !call.only_opens() {
         return if call.is_current {
-            sign_up(&call, waiting).await
+            sign_up(&call, pending_request).await
         } else {
             let again = |username: &str, problem: &str| {
                 let problems = Problems { form: problem.to_owned(), ..Problems::default() };
-                let form = Form::of(&call.app, &call.visitor, waiting.as_ref());
+                let form = Form::of(&call.app, &call.visitor, pending_request.as_ref());
                 Form { username, problems, ..form }.answer(StatusCode::BAD_REQUEST)
             };
-            continue_if_same(&call, waiting.clone(), again).await
+            continue_if_same(&call, pending_request.clone(), again).await
         };
     }
-    let page = Form::of(&call.app, &call.visitor, waiting.as_ref()).answer(StatusCode::OK);
-    Ok(call.visitor.remember(&call.app, page))
+    let page = Form::of(&call.app, &call.visitor, pending_request.as_ref()).answer(StatusCode::OK);
+    Ok(call.visitor.set_cookie(&call.app, page))
 }
 
 async fn sign_up(
     call: &PageRequest,
-    waiting: Option<PendingRequest>,
+    pending_request: Option<PendingRequest>,
 ) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin::of(&call.request);
-    let typed = call.params.get("username").unwrap_or_default();
+    let username = call.params.get("username").unwrap_or_default();
     let again = |problems, status| {
-        let form = Form::of(&call.app, &call.visitor, waiting.as_ref());
-        Form { username: typed, problems, ..form }.answer(status)
+        let form = Form::of(&call.app, &call.visitor, pending_request.as_ref());
+        Form { username, problems, ..form }.answer(status)
     };
     let (email, password) =
-        validate(call, typed).map_err(|problems| again(problems, StatusCode::BAD_REQUEST))?;
-    let wait = |text: &str| {
+        validate(call, username).map_err(|problems| again(problems, StatusCode::BAD_REQUEST))?;
+    let limited = |text: &str| {
         let problems = Problems { form: text.to_owned(), ..Problems::default() };
         again(problems, StatusCode::TOO_MANY_REQUESTS)
     };
     let admitted = app.limits.admit_sign_up(&app.db, &email, &origin).await;
-    let admitted = admitted.map_err(|it| limited_on(&it, wait))?;
+    let admitted = admitted.map_err(|it| limited_on(&it, limited))?;
     let request = SignUp { email: &email, password: password.clone(), admitted, origin: &origin };
-    let cookie = NewCookie::of(call, waiting.as_ref()).map_err(message::failed)?;
+    let cookie = NewCookie::of(call, pending_request.as_ref()).map_err(message::failed)?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
     let request = (request, cookie.entrance.clone());
     match hosted_login::sign_up(&app.db, &app.hasher, entries, request, settings, now).await {
-        Ok(_) => cookie.hand_over(call, waiting, "account").await,
+        Ok(_) => cookie.set_and_continue(call, pending_request, "account").await,
         Err(SignUpError::EmailExists) => {
-            if let Some(entered) = repeat(call, waiting.clone(), &email, password, wait).await? {
-                return Ok(entered);
+            let logged_in =
+                resubmit(call, pending_request.clone(), &email, password, limited).await?;
+            if let Some(logged_in) = logged_in {
+                return Ok(logged_in);
             }
             let email = "An account with this email address already exists.".to_owned();
             let problems = Problems { email, is_taken: true, ..Problems::default() };
@@ -77,31 +79,33 @@ async fn sign_up(
     }
 }
 
-/// A form of this browser that has just created the account: submitted again before the response
-/// arrived, it is a login, with its limits.
-async fn repeat(
+/// Processes a form that has just created the account in this browser, and is submitted again
+/// before the response has arrived. It counts as a login, with the limits of a login.
+async fn resubmit(
     call: &PageRequest,
-    waiting: Option<PendingRequest>,
+    pending_request: Option<PendingRequest>,
     email: &Email,
     password: Password,
     limited: impl FnOnce(&str) -> Response,
 ) -> Result<Option<Response>, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
-    let is_repeated = hosted_login::has_just_begun(db, email, call.visitor.digest(), now).await;
+    let is_repeated =
+        hosted_login::has_just_begun(db, email, call.visitor.cookie_digest(), now).await;
     if is_repeated.map_err(message::failed)? {
-        enter(call, waiting, email, password, "account", limited).await
+        log_in_and_continue(call, pending_request, email, password, "account", limited).await
     } else {
         Ok(None)
     }
 }
 
 /// Validates both fields, so that the form shows all errors at once.
-fn validate(call: &PageRequest, typed: &str) -> Result<(Email, Password), Problems> {
+fn validate(call: &PageRequest, username: &str) -> Result<(Email, Password), Problems> {
     let mut problems = Problems::default();
-    let email =
-        Email::parse(typed).map_err(|it| problems.email = format!("The email address {it}.")).ok();
+    let email = Email::parse(username)
+        .map_err(|it| problems.email = format!("The email address {it}."))
+        .ok();
     let password = Password::parse(call.params.get("password").unwrap_or_default());
-    let password = password.map_err(|it| problems.password = password_hint::unreadable(it)).ok();
+    let password = password.map_err(|it| problems.password = password_hint::unusable(it)).ok();
     if let Some(password) = &password {
         let policy = call.app.password_policy;
         let weaknesses = match &email {

@@ -27,9 +27,9 @@ pub(super) struct Problems {
 pub(super) struct Form<'a> {
     pub(super) app: &'a App,
     pub(super) visitor: &'a Visitor,
-    pub(super) waiting: Option<&'a PendingRequest>,
+    pub(super) pending_request: Option<&'a PendingRequest>,
     /// The relative path from the page to the root of the pages; may be empty.
-    pub(super) up: &'a str,
+    pub(super) root: &'a str,
     /// The submitted address, or the client's `login_hint`.
     pub(super) username: &'a str,
     pub(super) problems: Problems,
@@ -40,11 +40,11 @@ impl<'a> Form<'a> {
     pub(super) fn of(
         app: &'a App,
         visitor: &'a Visitor,
-        waiting: Option<&'a PendingRequest>,
+        pending_request: Option<&'a PendingRequest>,
     ) -> Self {
-        let username = waiting.and_then(|it| it.pending.request.login_hint.as_deref());
+        let username = pending_request.and_then(|it| it.pending.request.login_hint.as_deref());
         let (username, problems) = (username.unwrap_or_default(), Problems::default());
-        Self { app, visitor, waiting, up: "", username, problems }
+        Self { app, visitor, pending_request, root: "", username, problems }
     }
 
     /// The rules for the password.
@@ -55,7 +55,8 @@ impl<'a> Form<'a> {
     pub(super) fn answer(&self, status: StatusCode) -> Response {
         let Problems { form, email, password, .. } = &self.problems;
         let has_problem = [form, email, password].iter().any(|problem| !problem.is_empty());
-        let destinations = self.waiting.map(PendingRequest::destinations).unwrap_or_default();
+        let destinations =
+            self.pending_request.map(PendingRequest::destinations).unwrap_or_default();
         Page::of_form("Sign up", has_problem).towards(&destinations).answer(status, self)
     }
 }

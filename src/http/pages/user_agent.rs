@@ -1,6 +1,7 @@
-//! The `User-Agent` header, in words for users.
+//! Describes the `User-Agent` header to users.
 
-/// The products of browsers, the most specific first: each also claims to be one further down.
+/// Browsers by their product token, the most specific first: most browsers also send tokens that
+/// are further down in this list.
 const BROWSERS: [(&str, &str); 9] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -26,12 +27,13 @@ const SYSTEMS: [(&str, &str); 7] = [
 /// Maximum length of another program's name, in characters.
 const MAX_NAME: usize = 40;
 
-/// `Firefox on Linux`; for other programs, the first word.
-pub(super) fn in_words(user_agent: &str) -> String {
-    let among = |known: &[(&str, &'static str)]| {
-        known.iter().find(|(sign, _)| user_agent.contains(sign)).map(|(_, name)| *name)
+/// The browser and its system, such as `Firefox on Linux`. For other programs, the first word of
+/// the header.
+pub(super) fn describe(user_agent: &str) -> String {
+    let find_in = |known: &[(&str, &'static str)]| {
+        known.iter().find(|(token, _)| user_agent.contains(token)).map(|(_, name)| *name)
     };
-    match (among(&BROWSERS), among(&SYSTEMS)) {
+    match (find_in(&BROWSERS), find_in(&SYSTEMS)) {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(browser), None) => browser.to_owned(),
         (None, _) => {

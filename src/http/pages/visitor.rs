@@ -16,11 +16,12 @@ use crate::http::app::App;
 
 /// The browser that sent a request.
 pub(in crate::http) struct Visitor {
-    /// Its cookie: the one it sent, or a new one.
+    /// The value of its cookie: the value that it sent, or a new one.
     cookie: String,
     /// Whether the browser sent no cookie.
     is_new: bool,
-    /// Whether the cookie still has to be set, under one name or both.
+    /// Whether the response must set the cookie, because the browser lacks it under one or both
+    /// names.
     is_to_be_set: bool,
     /// Its login, if it has one.
     pub(in crate::http) browser: Option<Browser>,
@@ -31,8 +32,8 @@ impl Visitor {
     pub(in crate::http) async fn of(app: &Arc<App>, request: &Request) -> Result<Self, FlowError> {
         let mut first = None;
         for cookie in app.cookie.values(request) {
-            let visitor = Self::with(app, &cookie).await?;
-            let is_to_be_set = !app.cookie.is_settled(request, &cookie);
+            let visitor = Self::of_cookie(app, &cookie).await?;
+            let is_to_be_set = !app.cookie.has_under_both_names(request, &cookie);
             let visitor = Self { is_to_be_set, ..visitor };
             if visitor.browser.is_some() {
                 return Ok(visitor);
@@ -47,13 +48,14 @@ impl Visitor {
     }
 
     /// The browser with this cookie.
-    pub(super) async fn with(app: &Arc<App>, cookie: &str) -> Result<Self, FlowError> {
-        let idle_life = app.tokens.browser_idle_life();
-        let browser = browser_session::visit(&app.db, cookie, idle_life, app.clock.now()).await?;
+    pub(super) async fn of_cookie(app: &Arc<App>, cookie: &str) -> Result<Self, FlowError> {
+        let idle_timeout = app.tokens.browser_idle_life();
+        let browser =
+            browser_session::visit(&app.db, cookie, idle_timeout, app.clock.now()).await?;
         Ok(Self { cookie: cookie.to_owned(), is_new: false, is_to_be_set: false, browser })
     }
 
-    /// Its login, even if past the idle timeout.
+    /// Its login, even if the idle timeout of the login has passed.
     pub(in crate::http) async fn last_login(
         &self,
         app: &Arc<App>,
@@ -64,33 +66,34 @@ impl Visitor {
         }
     }
 
-    /// Whether the browser sent no cookie. The response to a form that may be cross-site, which
-    /// browsers send without it, must not set one: it would replace the browser's cookie.
+    /// Whether the browser sent no cookie. Browsers send a cross-site form without the cookie, so
+    /// the response to a form that may be cross-site must not set a new cookie: it would replace
+    /// the existing one.
     pub(super) fn is_new(&self) -> bool {
         self.is_new
     }
 
     /// The digest of the cookie, to which a pending request is bound.
-    pub(in crate::http) fn digest(&self) -> Vec<u8> {
+    pub(in crate::http) fn cookie_digest(&self) -> Vec<u8> {
         digest(&self.cookie)
     }
 
-    /// The same, in a form.
-    pub(super) fn digest_in_text(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.digest())
+    /// The digest of the cookie in base64url, for a form.
+    pub(super) fn encoded_cookie_digest(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.cookie_digest())
     }
 
     /// The digest of the cookie that the browser had before its login.
-    pub(super) fn previous_digest(&self) -> Option<&[u8]> {
+    pub(super) fn previous_cookie_digest(&self) -> Option<&[u8]> {
         self.browser.as_ref()?.session.previous_cookie_digest.as_deref()
     }
 
     /// Sets the cookie in a response, if the browser does not have it yet.
-    pub(in crate::http) fn remember(&self, app: &App, response: Response) -> Response {
+    pub(in crate::http) fn set_cookie(&self, app: &App, response: Response) -> Response {
         if self.is_to_be_set { app.cookie.set(response, &self.cookie) } else { response }
     }
 
-    /// The CSRF token of our forms: bound to the cookie, and so to the login.
+    /// The CSRF token of the forms. It is bound to the cookie, and so to the login.
     pub(super) fn csrf(&self) -> String {
         let message = format!("signet csrf v1\n{}", self.cookie);
         URL_SAFE_NO_PAD.encode(sha256(message.as_bytes()))
@@ -100,11 +103,11 @@ impl Visitor {
     pub(super) fn has_valid_csrf_token(&self, request: &Request, params: &Params) -> bool {
         let sent = params.get("csrf").unwrap_or_default();
         let expected = self.csrf();
-        let is_ours =
+        let is_token_valid =
             sent.len() == expected.len() && memcmp::eq(sent.as_bytes(), expected.as_bytes());
-        // `Origin` is `null` for our own forms, since their pages send no referrer. This is more
-        // specific.
+        // `Origin` is not checked: it is `null` for our own forms, since their pages send no
+        // referrer.
         let site = request.header("sec-fetch-site");
-        is_ours && !self.is_new && site.is_none_or(|site| site == "same-origin")
+        is_token_valid && !self.is_new && site.is_none_or(|site| site == "same-origin")
     }
 }

@@ -1,5 +1,6 @@
-//! Which addresses logout requests may be sent to. The operator configures the URIs, but the owners
-//! of the names decide what they resolve to. So the check is on the resolved address (SSRF).
+//! Restricts the addresses to which logout requests may be sent, against SSRF. The operator
+//! configures the URIs, but the owner of a host name decides to which address the name resolves.
+//! Therefore the resolved address is checked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -33,8 +34,8 @@ impl Resolve for Guard {
 }
 
 impl Guard {
-    /// Whether a request may be sent to this URI, as far as the URI itself shows: an IP address
-    /// literal never passes through the resolver.
+    /// Whether the URI itself allows a request. This check is needed for IP address literals, which
+    /// never pass through the resolver.
     pub(super) fn admits(&self, uri: &str) -> bool {
         self.is_private_allowed || !names_private_address(uri)
     }
@@ -70,7 +71,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
         || (a == 198 && (18..20).contains(&b))
-        // Azure's platform address, which answers virtual machines only.
+        // Azure's platform address, which is reachable only from virtual machines.
         || address.octets() == [168, 63, 129, 16];
     !is_special
 }

@@ -1,7 +1,9 @@
-//! Delivers logout tokens to clients (OpenID Connect Back-Channel Logout 1.0 §2.5), one POST each.
+//! Delivers logout tokens to clients (OpenID Connect Back-Channel Logout 1.0 §2.5), each in a POST
+//! of its own.
 //!
-//! By default requests go to public addresses only. Redirects are not followed, and response bodies
-//! not read. Slow or unreachable clients do not delay the others.
+//! By default requests are sent to public addresses only. Redirects are not followed, and response
+//! bodies are not read. Slow or unreachable clients do not delay the logout tokens of other
+//! clients.
 
 mod guard;
 
@@ -40,13 +42,13 @@ pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bo
     };
     let mut shares = Shares::default();
     let mut deliveries = FuturesUnordered::new();
-    let mut beat = tokio::time::interval(POLL_INTERVAL);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(POLL_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = beat.tick() => adopt_old(&app).await,
-            Some(told) = deliveries.next() => {
-                let (client_id, answer): (String, Answer) = told;
+            _ = ticks.tick() => adopt_old(&app).await,
+            Some(delivered) = deliveries.next() => {
+                let (client_id, answer): (String, Answer) = delivered;
                 shares.settle(&client_id, answer, app.clock.now());
                 if !shares.were_short() {
                     continue;
@@ -61,7 +63,7 @@ pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bo
     }
 }
 
-/// Moves what instances of the previous version have queued to the outbox.
+/// Moves logout notices that instances of the previous version have queued to the outbox.
 async fn adopt_old(app: &App) {
     if let Err(error) = session::adopt_old_notices(&app.db).await {
         tracing::warn!(%error, "the outbox of the previous version could not be read");
@@ -89,9 +91,10 @@ async fn deliver(app: &App, sender: &Sender, item: Item) -> (String, Answer) {
 struct Failure {
     /// Whether there was no response.
     is_silent: bool,
-    /// For the operator's log.
+    /// The reason, for the operator's log.
     why: String,
-    /// The URI without its query, which may contain confidential data; empty if nothing was sent.
+    /// The URI of the request; empty if nothing was sent. Its query is omitted, because that may
+    /// contain confidential data.
     to: String,
 }
 
@@ -102,7 +105,8 @@ impl<E: Error> From<E> for Failure {
     }
 }
 
-/// Delivers a logout token, unless the client has no back-channel logout URI any more.
+/// Delivers a logout token. Succeeds without a request if the client no longer has a back-channel
+/// logout URI.
 async fn attempt(app: &App, sender: &Sender, item: &Item) -> Result<(), Failure> {
     let client_id = &item.receiver;
     let uri = backchannel::receiver(&app.db, client_id).await?;
@@ -129,8 +133,8 @@ impl Sender {
         Ok(Self { client, guard })
     }
 
-    /// Sends a logout token. Success is 200 (§2.8), or the 204 that some frameworks send for an
-    /// empty body.
+    /// Sends a logout token. The statuses of success are 200 (§2.8), and 204, which some frameworks
+    /// send for an empty body.
     async fn send(&self, uri: &str, token: &str) -> Result<(), Failure> {
         let to = uri.split('?').next().unwrap_or_default();
         let failed = |is_silent, why| Err(Failure { is_silent, why, to: to.to_owned() });
@@ -148,13 +152,13 @@ impl Sender {
             Err(error) if error.is_timeout() => {
                 failed(true, format!("no response within {} s", REQUEST_TIMEOUT.as_secs()))
             }
-            Err(error) => failed(true, root_of(&error.without_url())),
+            Err(error) => failed(true, root_cause_of(&error.without_url())),
         }
     }
 }
 
-/// The root cause of an error: the outer ones merely say that a request failed.
-fn root_of(error: &dyn Error) -> String {
+/// The root cause of an error. The outer errors only say that a request failed.
+fn root_cause_of(error: &dyn Error) -> String {
     let mut root = error;
     while let Some(cause) = root.source() {
         root = cause;

@@ -46,7 +46,7 @@ LIST_CLAIMS: Members = {
     "ttl": 300,
 }
 
-SAYS: Members = {
+RESULT: Members = {
     "subject": USER,
     "user_id": USER,
     "client_id": "web",
@@ -69,17 +69,20 @@ class Case:
     why: str
     token: str
     expect: Members
-    own: Members = field(default_factory=dict)
-    """Overrides: `now`, `jwks`, `issuer`, `audience`, `accept_typ_jwt` or `status_lists`."""
+    settings: Members = field(default_factory=dict)
+    """The settings that differ from those of the file.
+
+    They are `now`, `jwks`, `issuer`, `audience`, `accept_typ_jwt` and `status_lists`.
+    """
 
 
 def accepted(
-    name: str, why: str, token: str, says: Members | None = None, **own: Any
+    name: str, why: str, token: str, differences: Members | None = None, **settings: Any
 ) -> Case:
-    """A token that is accepted; `says` lists the differences from `SAYS`."""
-    return Case(name, why, token, {**SAYS, **(says or {})}, own)
+    """Returns a case of an accepted token; `differences` are those from `RESULT`."""
+    return Case(name, why, token, {**RESULT, **(differences or {})}, settings)
 
 
-def refused(name: str, why: str, token: str, error: str, **own: Any) -> Case:
-    """A token that is refused with the code `error`."""
-    return Case(name, why, token, {"error": error}, own)
+def refused(name: str, why: str, token: str, error: str, **settings: Any) -> Case:
+    """Returns a case of a token that is refused with the code `error`."""
+    return Case(name, why, token, {"error": error}, settings)

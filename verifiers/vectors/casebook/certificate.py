@@ -14,10 +14,10 @@ from casebook.case import NOW
 
 
 def certificate(key: rsa.RSAPrivateKey) -> str:
-    """A member of `x5c` (RFC 7515 section 4.1.6): base64, not base64url, of the DER form."""
+    """Returns a member of `x5c` (RFC 7515 section 4.1.6): the DER form in base64, not base64url."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "id.example.test")])
     start = datetime.fromtimestamp(NOW, timezone.utc)
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -27,4 +27,4 @@ def certificate(key: rsa.RSAPrivateKey) -> str:
         .not_valid_after(start + timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
-    return base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()
+    return base64.b64encode(signed.public_bytes(serialization.Encoding.DER)).decode()

@@ -17,17 +17,17 @@ EXPONENT = 65537
 
 
 def new_key(bits: int = 2048, exponent: int = EXPONENT) -> rsa.RSAPrivateKey:
-    """A key for RS256."""
+    """Generates a key for RS256."""
     return rsa.generate_private_key(exponent, bits)
 
 
 def integer(number: int) -> str:
-    """Base64urlUInt (RFC 7518 section 2)."""
+    """Encodes a number as Base64urlUInt (RFC 7518 section 2)."""
     return base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
 
 
 def jwk(key: rsa.RSAPrivateKey, kid: str, **members: Any) -> Members:
-    """The public key, as Signet publishes it."""
+    """Returns the public key, as Signet publishes it."""
     public = key.public_key().public_numbers()
     return {
         "kty": "RSA",
@@ -41,22 +41,22 @@ def jwk(key: rsa.RSAPrivateKey, kid: str, **members: Any) -> Members:
 
 
 def signature(key: rsa.RSAPrivateKey, signed: str) -> bytes:
-    """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 section 3.3)."""
+    """Signs by RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 section 3.3)."""
     return key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
 
 
-def seal(signed: str, key: rsa.RSAPrivateKey) -> str:
-    """The compact JWS of any signing input."""
+def jws(signed: str, key: rsa.RSAPrivateKey) -> str:
+    """Signs a signing input, which need not be valid, and returns the compact JWS."""
     return f"{signed}.{base64url(signature(key, signed))}"
 
 
-def mac(signed: str, secret: bytes, digest: str = "sha256") -> str:
-    """The compact JWS of a signing input, with an HMAC."""
+def hmac_jws(signed: str, secret: bytes, digest: str = "sha256") -> str:
+    """Returns the compact JWS of a signing input, with an HMAC instead of a signature."""
     return f"{signed}.{base64url(hmac.digest(secret, signed.encode(), digest))}"
 
 
 def packed(statuses: dict[int, int], bits: int, size: int) -> bytes:
-    """An uncompressed status list of `size` entries; entries not in `statuses` are 0."""
+    """Returns an uncompressed status list of `size` entries; entries not in `statuses` are 0."""
     array = bytearray(size * bits // 8)
     for index, status in statuses.items():
         array[index * bits // 8] |= status << (index * bits % 8)
@@ -64,7 +64,7 @@ def packed(statuses: dict[int, int], bits: int, size: int) -> bytes:
 
 
 def status_list(statuses: dict[int, int], bits: int = 1, size: int = 128) -> Members:
-    """The claim `status_list` of a status list token."""
+    """Returns the claim `status_list` of a status list token."""
     return {"bits": bits, "lst": base64url(zlib.compress(packed(statuses, bits, size), 9))}
 
 
@@ -84,21 +84,21 @@ class Forge:
     )
 
     def keys(self) -> list[Members]:
-        """The issuer's public keys."""
+        """Returns the issuer's public keys."""
         return [jwk(self.first, "key-1"), jwk(self.second, "key-2")]
 
     def jwks(self, *more: Any) -> Members:
-        """The issuer's key set, with additional members."""
+        """Returns the issuer's key set, with additional keys."""
         return {"keys": [*self.keys(), *more]}
 
     def token(
         self, header: Text = HEADER, claims: Text = CLAIMS, key: rsa.RSAPrivateKey | None = None
     ) -> str:
-        """An access token, signed by the first key unless `key` is given."""
-        return seal(signing_input(header, claims), key or self.first)
+        """Returns an access token, signed by the first key unless `key` is given."""
+        return jws(signing_input(header, claims), key or self.first)
 
     def claims(self, claims: Text) -> str:
-        """A genuine token with these claims."""
+        """Returns a genuine access token with these claims."""
         return self.token(claims=claims)
 
     def list_token(
@@ -107,11 +107,11 @@ class Forge:
         header: Text = LIST_HEADER,
         key: rsa.RSAPrivateKey | None = None,
     ) -> str:
-        """A status list token."""
+        """Returns a status list token."""
         return self.token(header, claims, key)
 
     def lists(self, statuses: dict[int, int], bits: int, size: int = 128) -> dict[str, str]:
-        """The list at `LIST_URI`, with these statuses."""
+        """Returns the list at `LIST_URI`, with these statuses."""
         claims = change(GENUINE_LIST, status_list=status_list(statuses, bits, size))
         return {LIST_URI: self.list_token(claims)}
 

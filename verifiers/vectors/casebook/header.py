@@ -7,8 +7,8 @@ from typing import Any
 
 from casebook.case import CLAIMS, HEADER, ISSUER, Case, Members, refused
 from casebook.certificate import certificate
-from casebook.forge import Forge, jwk, seal
-from casebook.text import ABSENT, base64url, change, compact, first, shown, signing_input
+from casebook.forge import Forge, jwk, jws
+from casebook.text import ABSENT, base64url, change, compact, label, prepend, signing_input
 
 EVIL = "https://evil.example/keys.json"
 
@@ -46,19 +46,22 @@ UNKNOWN_KEYS = [
     "ke\u0443-1",
 ]
 
-NO_KEY_IDS: list[Any] = [ABSENT, "", None, 1, True, ["key-1"], {"kid": "key-1"}]
+INVALID_KEY_IDS: list[Any] = [ABSENT, "", None, 1, True, ["key-1"], {"kid": "key-1"}]
 
 SEVERAL_FAULTS: list[tuple[str, Members, str]] = [
-    ("a forbidden parameter before another alg", {"jwk": {}, "alg": "none"}, "forbidden_header"),
-    ("another alg before another typ", {"alg": "HS256", "typ": "JWT"}, "unsupported_algorithm"),
-    ("another typ before an unknown key", {"typ": "JWT", "kid": "key-3"}, "wrong_type"),
+    ("a forbidden parameter and a wrong alg: the parameter is reported",
+     {"jwk": {}, "alg": "none"}, "forbidden_header"),
+    ("a wrong alg and a wrong typ: alg is reported", {"alg": "HS256", "typ": "JWT"},
+     "unsupported_algorithm"),
+    ("a wrong typ and an unknown key: typ is reported", {"typ": "JWT", "kid": "key-3"},
+     "wrong_type"),
 ]
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """All signed by a genuine key, except where the token provides an attacker's key."""
+    """Yields tokens signed by a genuine key, and tokens that provide the key of an attacker."""
     yield from forbidden(forge)
-    yield from brought_keys(forge)
+    yield from attacker_keys(forge)
     yield from algorithms(forge)
     yield from types(forge)
     yield from key_ids(forge)
@@ -66,11 +69,11 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def forbidden(forge: Forge) -> Iterator[Case]:
-    """Parameters that are refused whatever their value is."""
+    """Yields tokens with parameters that are refused whatever their value is."""
     why = "RFC 7515 section 4.1, RFC 8725 section 3.10"
     for name, value in FORBIDDEN:
         yield refused(
-            f"{name} {shown(value)}", why,
+            f"{name} {label(value)}", why,
             forge.token(change(HEADER, **{name: value})), "forbidden_header",
         )
     yield refused(
@@ -79,63 +82,63 @@ def forbidden(forge: Forge) -> Iterator[Case]:
     )
     yield refused(
         "crit written with an escape", why,
-        forge.token(first(HEADER, r'"\u0063rit":["exp"]')), "forbidden_header",
+        forge.token(prepend(HEADER, r'"\u0063rit":["exp"]')), "forbidden_header",
     )
     unencoded = change(HEADER, b64=False, crit=["b64"])
     yield refused(
-        "b64 and crit as for a payload that is not encoded", "RFC 7797 section 6",
+        "b64 and crit, with a signature over the encoded payload", "RFC 7797 section 6",
         forge.token(unencoded), "forbidden_header",
     )
     yield refused(
-        "b64 and crit, the payload signed as it is", "RFC 7797 section 3",
-        detached(forge, unencoded), "forbidden_header",
+        "b64 and crit, with a signature over the unencoded payload", "RFC 7797 section 3",
+        unencoded_payload_token(forge, unencoded), "forbidden_header",
     )
 
 
-def detached(forge: Forge, header: Members) -> str:
-    """A token whose signature covers the payload before encoding."""
-    signature = seal(f"{base64url(header)}.{compact(CLAIMS)}", forge.first).rsplit(".", 1)[1]
+def unencoded_payload_token(forge: Forge, header: Members) -> str:
+    """Returns a token whose signature covers the unencoded payload."""
+    signature = jws(f"{base64url(header)}.{compact(CLAIMS)}", forge.first).rsplit(".", 1)[1]
     return f"{signing_input(header, CLAIMS)}.{signature}"
 
 
-def brought_keys(forge: Forge) -> Iterator[Case]:
-    """The attacks that the refused parameters would allow, with the attacker's key."""
+def attacker_keys(forge: Forge) -> Iterator[Case]:
+    """Yields the attacks that the refused parameters would allow, with the key of an attacker."""
     for kid in ["key-1", "evil"]:
-        brought: list[tuple[str, Any]] = [
+        parameters: list[tuple[str, Any]] = [
             ("jwk", jwk(forge.stranger, kid)),
             ("jku", EVIL),
             ("x5u", "https://evil.example/chain.pem"),
             ("x5c", [certificate(forge.stranger)]),
         ]
-        for name, value in brought:
+        for name, value in parameters:
             yield refused(
                 f"{name} of an attacker, kid {kid}",
-                "RFC 8725 section 3.10: no key but the issuer's, and nothing is fetched",
+                "RFC 8725 section 3.10: only the issuer's keys, and nothing is fetched",
                 forge.token(change(HEADER, kid=kid, **{name: value}), key=forge.stranger),
                 "forbidden_header",
             )
 
 
 def algorithms(forge: Forge) -> Iterator[Case]:
-    """Other algorithm names with a genuine RS256 signature."""
+    """Yields tokens with other algorithm names and a genuine RS256 signature."""
     for value in ALGORITHMS:
         yield refused(
-            f"alg {shown(value)} over a genuine signature",
-            "RFC 8725 section 3.1: RS256, letter for letter",
+            f"alg {label(value)} with a genuine signature",
+            "RFC 8725 section 3.1: alg must be RS256, byte for byte",
             forge.token(change(HEADER, alg=value)), "unsupported_algorithm",
         )
     yield refused(
         "alg only in __proto__", "RFC 8725 section 3.1: alg is missing",
-        forge.token(first(change(HEADER, alg=ABSENT), '"__proto__":{"alg":"RS256"}')),
+        forge.token(prepend(change(HEADER, alg=ABSENT), '"__proto__":{"alg":"RS256"}')),
         "unsupported_algorithm",
     )
 
 
 def types(forge: Forge) -> Iterator[Case]:
-    """Tokens that are not access tokens."""
+    """Yields tokens that are not access tokens."""
     for value in TYPES:
         yield refused(
-            f"typ {shown(value)}", "RFC 9068 section 4, RFC 8725 section 3.11",
+            f"typ {label(value)}", "RFC 9068 section 4, RFC 8725 section 3.11",
             forge.token(change(HEADER, typ=value)), "wrong_type",
         )
     id_token = change(
@@ -151,43 +154,43 @@ def types(forge: Forge) -> Iterator[Case]:
         forge.token(change(HEADER, typ=ABSENT), id_token), "wrong_type",
     )
     yield refused(
-        "a status list token as an access token", "RFC 8725 section 3.12", forge.list_token(),
-        "wrong_type",
+        "a status list token instead of an access token", "RFC 8725 section 3.12",
+        forge.list_token(), "wrong_type",
     )
 
 
 def key_ids(forge: Forge) -> Iterator[Case]:
-    """Values of `kid`, which is only looked up by name."""
-    why = "RFC 8725 section 3.10: only a name to look up"
+    """Yields values of `kid`, which is only used to look up a key."""
+    why = "RFC 8725 section 3.10: kid is only used to look up a key"
     for kid in UNKNOWN_KEYS:
         yield refused(
-            f"kid {shown(kid)}", why, forge.token(change(HEADER, kid=kid)), "unknown_key"
+            f"kid {label(kid)}", why, forge.token(change(HEADER, kid=kid)), "unknown_key"
         )
     yield refused(
         "kid of 1,000 characters", why, forge.token(change(HEADER, kid="k" * 1000)), "unknown_key"
     )
-    for value in NO_KEY_IDS:
+    for value in INVALID_KEY_IDS:
         yield refused(
-            f"kid {shown(value)}", "RFC 7515 section 4.1.4: a string that is not empty",
+            f"kid {label(value)}", "RFC 7515 section 4.1.4: a string that is not empty",
             forge.token(change(HEADER, kid=value)), "malformed",
         )
-    # Truncated, because anything above 8 KiB exceeds the limit.
-    start = base64url(change(HEADER, kid="k" * 65536))[:9000]
+    # The header is truncated, because any token above 8 KiB exceeds the limit.
+    header = base64url(change(HEADER, kid="k" * 65536))[:9000]
     yield refused(
-        "kid of 64 KiB", "at most 8 KiB", f"{start}.{base64url(CLAIMS)}.AAAA", "malformed"
+        "kid of 64 KiB", "at most 8 KiB", f"{header}.{base64url(CLAIMS)}.AAAA", "malformed"
     )
 
 
 def several_faults(forge: Forge) -> Iterator[Case]:
-    """Tokens with several faults: the first failing step determines the error."""
-    why = "the order of the steps"
+    """Yields tokens with several faults. The first failing step determines the error."""
+    why = "the first failing step determines the error"
     for name, changes, error in SEVERAL_FAULTS:
         yield refused(name, why, forge.token(change(HEADER, **changes)), error)
     yield refused(
-        "an unknown key before a signature that is not valid", why,
+        "an unknown key and an invalid signature: the key is reported", why,
         f"{signing_input(change(HEADER, kid='key-3'), CLAIMS)}.AAAA", "unknown_key",
     )
     yield refused(
-        "a signature that is not valid before claims", why,
+        "an invalid signature and wrong claims: the signature is reported", why,
         f"{signing_input(HEADER, change(CLAIMS, iss='x', exp=1))}.AAAA", "bad_signature",
     )

@@ -13,11 +13,11 @@ from casebook.text import (
     base64url,
     change,
     compact,
-    first,
+    label,
     nested,
-    shown,
+    prepend,
     signing_input,
-    stray,
+    with_stray_bits,
 )
 
 UNUSABLE: list[tuple[str, list[Any]]] = [
@@ -35,122 +35,123 @@ UNUSABLE: list[tuple[str, list[Any]]] = [
     ]),
     ("n", [ABSENT, None, "", "AQAB", 7, "n", []]),
 ]
-"""Members of a key, and the values that are invalid for each."""
+"""Members of a key, and the values that make the key unusable."""
 
 USABLE: list[tuple[str, Members]] = [
-    ("a key with nothing but what is required", {"use": ABSENT, "alg": ABSENT}),
+    ("a key with only the required members", {"use": ABSENT, "alg": ABSENT}),
     ("a key with key_ops verify", {"key_ops": ["verify"]}),
     ("a key with key_ops sign and verify", {"use": ABSENT, "key_ops": ["sign", "verify"]}),
     ("a key with unknown members", {"x5t": "AAAA", "x5c": ["AAAA"], "exp": 1, "x": {"y": 7}}),
     # These values are not those of a real key.
-    ("a key with private members, which are not read",
+    ("a key with private members, which are ignored",
      {"d": "AQAB", "p": "AQAB", "q": "AQAB", "dp": "AQ", "dq": "AQ", "qi": "AQ", "oth": []}),
 ]
-"""Name, and changes to a key."""
+"""Name of the case, and changes to a key."""
 
-NO_KEYS: list[Any] = [None, 7, True, "key-1", [], {}]
+NOT_KEYS: list[Any] = [None, 7, True, "key-1", [], {}]
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """Each case has its own key set."""
-    yield from no_key_sets(forge)
+    """Yields cases that have a key set of their own."""
+    yield from invalid_key_sets(forge)
     yield from unusable_keys(forge)
-    yield from keys_beside(forge)
-    yield from sizes_of_keys(forge)
+    yield from other_keys(forge)
+    yield from key_sizes(forge)
 
 
-def no_key_sets(forge: Forge) -> Iterator[Case]:
-    """Documents from which no key is used."""
-    usual = forge.jwks()
-    text = compact(usual)
-    key, beside = usual["keys"]
+def invalid_key_sets(forge: Forge) -> Iterator[Case]:
+    """Yields documents that are not valid key sets, so that none of their keys is used."""
+    valid = forge.jwks()
+    text = compact(valid)
+    key, other_key = valid["keys"]
     rows: list[tuple[str, Any]] = [
         ("that is empty", ""),
-        ("that is a page", "<!doctype html><title>Not found</title>"),
-        ("that breaks off", text[:-1]),
-        ("with bytes after it", f"{text}x"),
-        ("that is there twice", text + text),
+        ("that is an HTML page", "<!doctype html><title>Not found</title>"),
+        ("that is truncated", text[:-1]),
+        ("with trailing bytes", f"{text}x"),
+        ("that occurs twice", text + text),
         ("with a byte order mark", f"\ufeff{text}"),
-        ("with a comma at its end", f"{text[:-1]},}}"),
-        ("with NaN", first(usual, '"x":NaN')),
+        ("with a trailing comma", f"{text[:-1]},}}"),
+        ("with NaN", prepend(valid, '"x":NaN')),
         ("that is null", "null"),
-        ("that is a list of keys", usual["keys"]),
+        ("that is a list of keys", valid["keys"]),
         ("that is a key", key),
         ("that is a number", 7),
         ("without keys", {}),
-        ("with keys in capitals", {"Keys": usual["keys"]}),
+        ("with Keys instead of keys", {"Keys": valid["keys"]}),
         ("with keys null", {"keys": None}),
         ("with keys that are an object", {"keys": {"key-1": key}}),
-        ("with keys that are text", {"keys": text}),
+        ("with keys that are a string", {"keys": text}),
         ("with a usable key twice", forge.jwks(key)),
-        ("with two usable keys of one kid", forge.jwks(jwk(forge.stranger, "key-1"))),
-        ("with two usable keys of a kid that the token does not name",
+        ("with two usable keys with the kid of the token",
+         forge.jwks(jwk(forge.stranger, "key-1"))),
+        ("with two usable keys with the same other kid",
          forge.jwks(jwk(forge.stranger, "key-2"))),
-        ("with keys twice", first(usual, '"keys":[]')),
-        ("with a name twice beside the keys", first(usual, '"x":1,"x":2')),
-        ("with kid twice in its key", with_key(first(key, '"kid":"key-2"'))),
-        ("with n twice in its key", with_key(first(key, f'"n":"{beside["n"]}"'))),
-        ("with n twice in its key, once with an escape",
-         with_key(first(key, rf'"\u006e":"{beside["n"]}"'))),
-        ("with a name twice in a key of no use",
+        ("with the member keys twice", prepend(valid, '"keys":[]')),
+        ("with an unknown member twice", prepend(valid, '"x":1,"x":2')),
+        ("with kid twice in a key", with_key(prepend(key, '"kid":"key-2"'))),
+        ("with n twice in a key", with_key(prepend(key, f'"n":"{other_key["n"]}"'))),
+        ("with n twice in a key, once with an escape",
+         with_key(prepend(key, rf'"\u006e":"{other_key["n"]}"'))),
+        ("with a member twice in an unusable key",
          with_key(f'{compact(key)},{{"kty":"EC","x":"a","x":"b"}}')),
-        ("nested 200 deep", first(usual, f'"x":{nested(199)}')),
+        ("with a depth of 200", prepend(valid, f'"x":{nested(199)}')),
     ]
     for name, jwks in rows:
         yield refused(
             f"a key set {name}",
-            "RFC 7517 sections 4 and 5: a document that is not one, or two usable keys of one kid",
+            "RFC 7517 sections 4 and 5: not a key set, or two usable keys with the same kid",
             forge.token(), "keys_unavailable", jwks=jwks,
         )
 
 
 def with_key(text: str) -> str:
-    """A key set with a key that is the text `text`."""
+    """Returns a key set whose key is the text `text`."""
     return f'{{"keys":[{text}]}}'
 
 
 def unusable_keys(forge: Forge) -> Iterator[Case]:
-    """Key sets with the token's key, which must not be used."""
+    """Yields key sets in which the token's key is unusable."""
     key = jwk(forge.first, "key-1")
     for member, wrong in UNUSABLE:
         for value in wrong:
             yield refused(
-                f"a key with {member} {shown(value)}", "not a usable key: it is ignored",
+                f"a key with {member} {label(value)}", "an unusable key is ignored",
                 forge.token(), "unknown_key", jwks={"keys": [change(key, **{member: value})]},
             )
     modulus = key["n"]
-    number = forge.first.public_key().public_numbers().n.to_bytes(256, "big")
+    modulus_bytes = forge.first.public_key().public_numbers().n.to_bytes(256, "big")
     for name, spelling in [
         ("with padding", f"{modulus}=="),
         ("with a line feed", f"{modulus}\n"),
-        ("with stray bits at its end", stray(modulus)),
-        ("with a zero byte before it", base64url(b"\0" + number)),
+        ("with stray trailing bits", with_stray_bits(modulus)),
+        ("with a leading zero byte", base64url(b"\0" + modulus_bytes)),
     ]:
         yield refused(
-            f"a key with n {name}", "RFC 7518 section 2: the one canonical spelling",
+            f"a key with n {name}", "RFC 7518 section 2: only the canonical spelling",
             forge.token(), "unknown_key", jwks={"keys": [change(key, n=spelling)]},
         )
     yield refused(
-        "a key set without any key", "a key set, though of no use", forge.token(), "unknown_key",
-        jwks={"keys": []},
+        "a key set without any key", "a valid key set without the key",
+        forge.token(), "unknown_key", jwks={"keys": []},
     )
     yield refused(
-        "a key set of things that are no keys", "they are ignored", forge.token(), "unknown_key",
-        jwks={"keys": [*NO_KEYS, [key]]},
+        "a key set of values that are not keys", "these values are ignored",
+        forge.token(), "unknown_key", jwks={"keys": [*NOT_KEYS, [key]]},
     )
     yield refused(
-        "a secret as a key", "RFC 8725 section 2.1", forge.token(), "unknown_key",
+        "a symmetric key", "RFC 8725 section 2.1", forge.token(), "unknown_key",
         jwks={"keys": [{"kty": "oct", "kid": "key-1", "k": base64url(b"secret" * 8)}]},
     )
     yield refused(
-        "a kid that is equal only when composed", "compared byte for byte",
+        "a kid that is equal only after Unicode composition", "compared byte for byte",
         forge.token(change(HEADER, kid="cle\u0301")), "unknown_key",
         jwks={"keys": [jwk(forge.first, "cl\u00e9")]},
     )
 
 
-def keys_beside(forge: Forge) -> Iterator[Case]:
-    """Other keys that must not matter, and members that are ignored."""
+def other_keys(forge: Forge) -> Iterator[Case]:
+    """Yields key sets with other keys, which have no effect, and with ignored members."""
     key = jwk(forge.first, "key-1")
     curve = {"kty": "EC", "crv": "P-256", "use": "sig", **point(forge.curve)}
     old_keys = [jwk(forge.stranger, f"old-{number}") for number in range(3)]
@@ -159,20 +160,22 @@ def keys_beside(forge: Forge) -> Iterator[Case]:
             name, "RFC 7517 section 4", forge.token(), jwks={"keys": [change(key, **changes)]}
         )
     for name, keys in [
-        ("a key of another kind beside", [{**curve, "kid": "key-ec"}, key]),
-        ("a key of another kind with the same kid", [{**curve, "kid": "key-1"}, key]),
-        ("a key of unknown kind with the same kid", [{"kty": "later", "kid": "key-1"}, key]),
-        ("a key for encryption with the same kid",
+        ("another key with another kty", [{**curve, "kid": "key-ec"}, key]),
+        ("another key with another kty and the same kid", [{**curve, "kid": "key-1"}, key]),
+        ("another key with an unknown kty and the same kid",
+         [{"kty": "later", "kid": "key-1"}, key]),
+        ("another key for encryption with the same kid",
          [jwk(forge.stranger, "key-1", use="enc", alg="RSA-OAEP"), key]),
-        ("a key for PS256 with the same kid", [key, jwk(forge.stranger, "key-1", alg="PS256")]),
-        ("a key with the exponent 3 and the same kid",
+        ("another key for PS256 with the same kid",
+         [key, jwk(forge.stranger, "key-1", alg="PS256")]),
+        ("another key with the exponent 3 and the same kid",
          [jwk(forge.stranger, "key-1", e="Aw"), key]),
-        ("a key without kid beside", [change(key, kid=ABSENT), key]),
-        ("two keys with an empty kid beside",
+        ("another key without kid", [change(key, kid=ABSENT), key]),
+        ("two other keys with an empty kid",
          [change(key, kid=""), jwk(forge.stranger, ""), key]),
-        ("things that are no keys beside", [*NO_KEYS, key]),
+        ("other values that are not keys", [*NOT_KEYS, key]),
         ("one key under two kids", [change(key, kid="key-0"), key]),
-        ("three keys beside", [*old_keys, key]),
+        ("three other keys", [*old_keys, key]),
     ]:
         yield accepted(name, "RFC 7517 section 5", forge.token(), jwks={"keys": keys})
     yield accepted(
@@ -180,8 +183,8 @@ def keys_beside(forge: Forge) -> Iterator[Case]:
         forge.token(), jwks={"x": None, **forge.jwks(), "exp": 1},
     )
     for name, kid in [
-        ("beyond ASCII", "cl\u00e9 \u2713"),
-        ("that is a member of every JavaScript object", "constructor"),
+        ("with non-ASCII characters", "cl\u00e9 \u2713"),
+        ("that names a member of every JavaScript object", "constructor"),
         ("__proto__", "__proto__"),
     ]:
         yield accepted(
@@ -190,8 +193,8 @@ def keys_beside(forge: Forge) -> Iterator[Case]:
         )
 
 
-def sizes_of_keys(forge: Forge) -> Iterator[Case]:
-    """The limits: 2048 to 8192 bits, and the exponent AQAB."""
+def key_sizes(forge: Forge) -> Iterator[Case]:
+    """Yields keys around the limits: 2048 to 8192 bits, and the exponent AQAB."""
     header = change(HEADER, kid="own")
     why = "a modulus of 2048 to 8192 bits"
     for bits in [2056, 3072, 4096]:
@@ -208,17 +211,18 @@ def sizes_of_keys(forge: Forge) -> Iterator[Case]:
         )
     key = new_key(exponent=3)
     yield refused(
-        "a key with the exponent 3, and its signature", "the exponent AQAB",
+        "a key with the exponent 3 and a signature by it", "the exponent must be AQAB",
         forge.token(header, key=key), "unknown_key", jwks={"keys": [jwk(key, "own")]},
     )
-    # No private key exists for these. The error shows whether the public key was accepted:
-    # then it is bad_signature, otherwise unknown_key.
+    # These moduli have no private key, so the signature is wrong. If the verifier accepts the
+    # public key, the error is bad_signature, otherwise unknown_key.
     for bits, error in [
         (2047, "unknown_key"), (2048, "bad_signature"), (8192, "bad_signature"),
         (8193, "unknown_key"),
     ]:
-        made = base64url(b"\1" * ((bits + 7) // 8))
+        wrong_signature = base64url(b"\1" * ((bits + 7) // 8))
         yield refused(
-            f"a modulus of {bits} ones", why, f"{signing_input(header, CLAIMS)}.{made}", error,
+            f"a modulus of {bits} bits that are all 1", why,
+            f"{signing_input(header, CLAIMS)}.{wrong_signature}", error,
             jwks={"keys": [jwk(forge.first, "own", n=integer((1 << bits) - 1))]},
         )

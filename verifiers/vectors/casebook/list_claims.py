@@ -13,12 +13,12 @@ from casebook.lists import unusable, usable, with_members
 from casebook.text import (
     ABSENT,
     base64url,
-    broken,
     change,
-    other_alphabet,
-    shown,
-    spelled,
-    stray,
+    insert,
+    label,
+    standard_alphabet,
+    with_raw,
+    with_stray_bits,
 )
 
 MEBIBYTE = 2**20
@@ -26,42 +26,42 @@ ENTRIES = packed({}, 1, 1024)
 STREAM = zlib.compress(ENTRIES, 9)
 
 WRONG: list[tuple[str, str, list[Any]]] = [
-    ("sub", "sub is the uri, byte for byte", [
+    ("sub", "sub equals the uri, byte for byte", [
         ABSENT, None, "", 7, [LIST_URI], f"{ISSUER}/status/2", f"{LIST_URI}/", f"{LIST_URI}#",
         LIST_URI[:-1], LIST_URI.upper(), "HTTPS" + LIST_URI[5:], LIST_URI.replace(":", "%3A"),
     ]),
-    ("iss", "iss, if there, is the issuer", [
+    ("iss", "iss is optional, and equals the issuer", [
         None, "", 7, [ISSUER], f"{ISSUER}/", "https://evil.example", ISSUER.upper(),
     ]),
     ("status_list", "an object with bits and lst", [
         ABSENT, None, [], "", 7, {}, [GENUINE_LIST["status_list"]],
     ]),
-    ("ttl", "ttl, if there, is a number above 0", [
+    ("ttl", "ttl is optional, and a number above 0", [
         None, 0, -1, -300, "300", "", True, [300], {},
     ]),
-    ("iat", "whole seconds from 0 to below 2^53", [ABSENT, None, str(NOW), True, [NOW]]),
-    ("exp", "whole seconds from 0 to below 2^53", [None, str(NOW + 900), True, [NOW + 900]]),
+    ("iat", "an integer from 0 to 2^53 - 1", [ABSENT, None, str(NOW), True, [NOW]]),
+    ("exp", "an integer from 0 to 2^53 - 1", [None, str(NOW + 900), True, [NOW + 900]]),
 ]
-"""Claim, why, and the values that are invalid for it."""
+"""Claim, why, and the values that are invalid for the claim."""
 
 TIMES: list[tuple[str, Members]] = [
-    ("exp of a minute ago", {"exp": NOW - 60}),
+    ("exp a minute ago", {"exp": NOW - 60}),
     ("exp at the end of the leeway", {"exp": NOW - LEEWAY}),
     ("exp 0", {"exp": 0}),
     ("iat in an hour", {"iat": NOW + 3600}),
-    ("iat a second past the leeway", {"iat": NOW + LEEWAY + 1}),
+    ("iat a second after the leeway", {"iat": NOW + LEEWAY + 1}),
 ]
 
-NO_SECONDS = ["-1", str(2**53), f"{NOW}.5", "1e300"]
+INVALID_TIMES = ["-1", str(2**53), f"{NOW}.5", "1e300"]
 """JSON numbers that are not valid times."""
 
-NO_BITS: list[Any] = [ABSENT, None, 0, 3, 5, 7, 16, 32, -1, "1", True, [1], 1.5]
+INVALID_BITS: list[Any] = [ABSENT, None, 0, 3, 5, 7, 16, 32, -1, "1", True, [1], 1.5]
 
-NO_LST: list[Any] = [ABSENT, None, "", 7, True, [], {}]
+INVALID_LST: list[Any] = [ABSENT, None, "", 7, True, [], {}]
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """Claims, then the compressed list."""
+    """Yields lists with invalid claims, and then lists with an invalid compressed list."""
     yield from claims(forge)
     yield from sizes(forge)
     yield from streams(forge)
@@ -69,11 +69,11 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def claims(forge: Forge) -> Iterator[Case]:
-    """Claims of another list, of another issuer or of another time, and claims without a list."""
+    """Yields lists with missing or wrong claims."""
     for claim, why, values in WRONG:
         for value in values:
             yield unusable(
-                forge, f"with {claim} {shown(value)}", why,
+                forge, f"with {claim} {label(value)}", why,
                 forge.list_token(change(GENUINE_LIST, **{claim: value})),
             )
     for name, changes in TIMES:
@@ -82,52 +82,52 @@ def claims(forge: Forge) -> Iterator[Case]:
             forge.list_token(change(GENUINE_LIST, **changes)),
         )
     for claim in ["iat", "exp"]:
-        for number in NO_SECONDS:
+        for number in INVALID_TIMES:
             yield unusable(
-                forge, f"with {claim} {number}", "whole seconds from 0 to below 2^53",
-                forge.list_token(spelled(GENUINE_LIST, claim, number)),
+                forge, f"with {claim} {number}", "an integer from 0 to 2^53 - 1",
+                forge.list_token(with_raw(GENUINE_LIST, claim, number)),
             )
-    for value in NO_BITS:
+    for value in INVALID_BITS:
         yield unusable(
-            forge, f"with bits {shown(value)}", "bits is 1, 2, 4 or 8",
+            forge, f"with bits {label(value)}", "bits is 1, 2, 4 or 8",
             forge.list_token(with_members(bits=value)),
         )
 
 
 def sizes(forge: Forge) -> Iterator[Case]:
-    """Decompressed sizes around the limit of 1 MiB."""
+    """Yields lists with decompressed sizes around the limit of 1 MiB."""
     for level in [0, 1, 6]:
         yield usable(
-            forge, f"compressed at level {level} is believed", "RFC 1950: any level",
+            forge, f"compressed at level {level} is accepted", "RFC 1950: any level",
             packed_as(forge, zlib.compress(ENTRIES, level)),
         )
     narrow = zlib.compressobj(9, zlib.DEFLATED, 9)
     yield usable(
-        forge, "compressed in a small window is believed", "RFC 1950 section 2.2: CINFO",
+        forge, "compressed with a small window is accepted", "RFC 1950 section 2.2: CINFO",
         packed_as(forge, narrow.compress(ENTRIES) + narrow.flush()),
     )
-    why = "at most 1 MiB when inflated"
+    why = "at most 1 MiB after decompression"
     yield usable(
-        forge, "of exactly 1 MiB when inflated is believed", why,
+        forge, "of exactly 1 MiB after decompression is accepted", why,
         packed_as(forge, zlib.compress(bytes(MEBIBYTE), 9)),
     )
     yield unusable(
-        forge, "of 1 MiB and a byte when inflated", why,
+        forge, "of 1 MiB and a byte after decompression", why,
         packed_as(forge, zlib.compress(bytes(MEBIBYTE + 1), 9)),
     )
     yield unusable(
-        forge, "of 64 MiB when inflated", why,
+        forge, "of 64 MiB after decompression", why,
         packed_as(forge, zlib.compress(bytes(64 * MEBIBYTE), 9)),
     )
 
 
 def packed_as(forge: Forge, stream: bytes) -> str:
-    """A status list token with this stream."""
+    """Returns a status list token with this compressed list."""
     return forge.list_token(with_members(lst=base64url(stream)))
 
 
 def streams(forge: Forge) -> Iterator[Case]:
-    """Data that is not exactly one zlib stream (RFC 1950)."""
+    """Yields lists with data that is not exactly one zlib stream (RFC 1950)."""
     raw = zlib.compressobj(9, zlib.DEFLATED, -15)
     dictionary = zlib.compressobj(9, zlib.DEFLATED, 15, zdict=bytes(128))
     # Method 9 instead of 8, with matching check bits (RFC 1950 section 2.2).
@@ -136,14 +136,14 @@ def streams(forge: Forge) -> Iterator[Case]:
         ("that is not compressed", ENTRIES),
         ("that is a raw deflate stream", raw.compress(ENTRIES) + raw.flush()),
         ("that is a gzip stream", gzip.compress(ENTRIES, 9, mtime=0)),
-        ("whose zlib stream is cut by a byte", STREAM[:-1]),
+        ("whose zlib stream lacks its last byte", STREAM[:-1]),
         ("whose zlib stream has no checksum", STREAM[:-4]),
-        ("whose zlib stream is cut in half", STREAM[: len(STREAM) // 2]),
-        ("that is the start of a zlib stream", STREAM[:2]),
-        ("whose zlib stream has another checksum", STREAM[:-1] + bytes([STREAM[-1] ^ 1])),
-        ("whose zlib stream has another checksum in its header",
+        ("whose zlib stream lacks its second half", STREAM[: len(STREAM) // 2]),
+        ("that is only the header of a zlib stream", STREAM[:2]),
+        ("whose zlib stream has a wrong checksum", STREAM[:-1] + bytes([STREAM[-1] ^ 1])),
+        ("whose zlib stream has wrong check bits in its header",
          bytes([STREAM[0], STREAM[1] ^ 1]) + STREAM[2:]),
-        ("whose zlib stream is of another method", method_9),
+        ("whose zlib stream has another compression method", method_9),
         ("whose zlib stream needs a dictionary", dictionary.compress(ENTRIES) + dictionary.flush()),
         ("that is a zlib stream and a byte", STREAM + b"\0"),
         ("that is a zlib stream and a line feed", STREAM + b"\n"),
@@ -151,44 +151,44 @@ def streams(forge: Forge) -> Iterator[Case]:
         ("that is a byte and a zlib stream", b"\0" + STREAM),
     ]:
         yield unusable(
-            forge, f"with an lst {name}", "one zlib stream, whole and alone",
+            forge, f"with an lst {name}", "exactly one complete zlib stream",
             packed_as(forge, stream),
         )
 
 
 def encodings(forge: Forge) -> Iterator[Case]:
-    """Encodings of a zlib stream other than the canonical base64url."""
-    for value in NO_LST:
+    """Yields lists whose zlib stream is not in canonical base64url."""
+    for value in INVALID_LST:
         yield unusable(
-            forge, f"with lst {shown(value)}", "a string",
+            forge, f"with lst {label(value)}", "a string",
             forge.list_token(with_members(lst=value)),
         )
-    # A length of 1 modulo 3, so that padding and unused bits are possible.
+    # The length is 1 modulo 3, so that padding and unused bits are possible.
     text = base64url(next(
         stream for size in range(64, 4096, 8)
         if len(stream := zlib.compress(packed({0: 0}, 1, size), 9)) % 3 == 1
     ))
-    spoilt = [
+    invalid_encodings = [
         ("with padding", f"{text}=="),
-        ("with a line feed in it", broken(text, "\n")),
-        ("with a line feed at its end", f"{text}\n"),
-        ("with a space in it", broken(text, " ")),
-        ("with a character of no alphabet in it", broken(text, "!")),
-        ("with stray bits at its end", stray(text)),
+        ("with a line feed inside", insert(text, "\n")),
+        ("with a trailing line feed", f"{text}\n"),
+        ("with a space inside", insert(text, " ")),
+        ("with a character outside of the alphabet", insert(text, "!")),
+        ("with stray trailing bits", with_stray_bits(text)),
         ("in hexadecimal", STREAM.hex()),
-        ("in the alphabet of plain base64", plain_base64()),
+        ("in the standard base64 alphabet", standard_base64()),
     ]
-    for name, spelling in spoilt:
+    for name, spelling in invalid_encodings:
         yield unusable(
             forge, f"with lst {name}", "canonical unpadded base64url",
             forge.list_token(with_members(lst=spelling)),
         )
 
 
-def plain_base64() -> str:
-    """A list in standard base64 whose base64url form differs."""
+def standard_base64() -> str:
+    """Returns a list in standard base64 whose base64url form differs."""
     for index in range(1024):
         text = base64url(zlib.compress(packed({index: 1, index // 2: 1}, 1, 1024), 9))
         if "-" in text or "_" in text:
-            return other_alphabet(text)
-    raise AssertionError("no list is spelled in two ways")
+            return standard_alphabet(text)
+    raise AssertionError("no list has two spellings")

@@ -19,36 +19,36 @@ from casebook.case import (
     refused,
 )
 from casebook.certificate import certificate
-from casebook.forge import GENUINE_LIST, Forge, jwk, mac, seal, status_list
+from casebook.forge import GENUINE_LIST, Forge, hmac_jws, jwk, jws, status_list
 from casebook.text import (
     ABSENT,
     Text,
     base64url,
-    broken,
     change,
     compact,
-    first,
+    insert,
+    label,
     nested,
-    octets,
-    shown,
+    prepend,
     signing_input,
-    spaced,
-    spelled,
-    stray,
+    to_bytes,
+    with_raw,
+    with_spaces,
+    with_stray_bits,
 )
 
-ENOUGH: list[tuple[str, Text]] = [
-    ("with nothing but what is required", change(GENUINE_LIST, iss=ABSENT, exp=ABSENT, ttl=ABSENT)),
+VALID_CLAIMS: list[tuple[str, Text]] = [
+    ("with only the required claims", change(GENUINE_LIST, iss=ABSENT, exp=ABSENT, ttl=ABSENT)),
     ("without exp", change(GENUINE_LIST, exp=ABSENT)),
     ("without ttl", change(GENUINE_LIST, ttl=ABSENT)),
     ("without iss", change(GENUINE_LIST, iss=ABSENT)),
     ("with a ttl of one second", change(GENUINE_LIST, ttl=1)),
     ("with a ttl of half a second", change(GENUINE_LIST, ttl=0.5)),
-    ("with a ttl longer than time", spelled(GENUINE_LIST, "ttl", "1e300")),
+    ("with a ttl of 1e300 seconds", with_raw(GENUINE_LIST, "ttl", "1e300")),
     ("with exp in the last second of the leeway", change(GENUINE_LIST, exp=NOW - LEEWAY + 1)),
-    ("with exp as late as there is", change(GENUINE_LIST, exp=2**53 - 1)),
+    ("with exp of the largest valid time", change(GENUINE_LIST, exp=2**53 - 1)),
     ("with iat at the end of the leeway", change(GENUINE_LIST, iat=NOW + LEEWAY)),
-    ("with iat of the first second of all", change(GENUINE_LIST, iat=0)),
+    ("with iat 0", change(GENUINE_LIST, iat=0)),
     ("with other claims", change(GENUINE_LIST, aud="x", nbf="x", jti=7, x={"y": [None]})),
 ]
 """Valid claims of a list."""
@@ -78,114 +78,118 @@ HEADERS: list[tuple[str, list[Any]]] = [
 PAYLOADS: list[tuple[str, Text]] = [
     ("with a payload that is a list", [GENUINE_LIST]),
     ("with a payload that is null", "null"),
-    ("with bytes after its payload", compact(GENUINE_LIST) + "x"),
+    ("with bytes after the object in its payload", compact(GENUINE_LIST) + "x"),
     ("with a byte order mark in its payload", "\ufeff" + compact(GENUINE_LIST)),
     ("with a byte that is not UTF-8",
-     octets(first(GENUINE_LIST, '"x":"?"')).replace(b"?", b"\xff")),
-    ("with NaN", first(GENUINE_LIST, '"x":NaN')),
-    ("with sub twice", first(GENUINE_LIST, f'"sub":"{LIST_URI}"')),
-    ("with status_list twice", first(GENUINE_LIST, '"status_list":{}')),
+     to_bytes(prepend(GENUINE_LIST, '"x":"?"')).replace(b"?", b"\xff")),
+    ("with NaN", prepend(GENUINE_LIST, '"x":NaN')),
+    ("with sub twice", prepend(GENUINE_LIST, f'"sub":"{LIST_URI}"')),
+    ("with status_list twice", prepend(GENUINE_LIST, '"status_list":{}')),
     ("with status_list twice, once with an escape",
-     first(GENUINE_LIST, r'"status\u005flist":{}')),
-    ("with lst twice", spelled(
-        GENUINE_LIST, "status_list", first(GENUINE_LIST["status_list"], '"lst":""'))),
-    ("with bits twice", spelled(
-        GENUINE_LIST, "status_list", first(GENUINE_LIST["status_list"], '"bits":1'))),
-    ("nested 200 deep", first(GENUINE_LIST, f'"x":{nested(199)}')),
+     prepend(GENUINE_LIST, r'"status\u005flist":{}')),
+    ("with lst twice", with_raw(
+        GENUINE_LIST, "status_list", prepend(GENUINE_LIST["status_list"], '"lst":""'))),
+    ("with bits twice", with_raw(
+        GENUINE_LIST, "status_list", prepend(GENUINE_LIST["status_list"], '"bits":1'))),
+    ("with a depth of 200", prepend(GENUINE_LIST, f'"x":{nested(199)}')),
 ]
 """Texts that are not a JSON object with unique names."""
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """Every token is genuine, so its list determines the result."""
-    yield from believed(forge)
-    yield from not_there(forge)
+    """Yields genuine access tokens, whose list determines the result."""
+    yield from valid_lists(forge)
+    yield from unavailable_lists(forge)
     yield from headers(forge)
     yield from signatures(forge)
     yield from shapes(forge)
 
 
-def watched(forge: Forge) -> str:
-    """A genuine token that refers to an entry of the list."""
+def token_with_status(forge: Forge) -> str:
+    """Returns a genuine token that refers to an entry of the list."""
     return forge.claims(change(CLAIMS, status=STATUS))
 
 
-def usable(forge: Forge, name: str, why: str, made: str) -> Case:
-    """A list that is accepted."""
-    return accepted(f"list {name}", why, watched(forge), status_lists={LIST_URI: made})
+def usable(forge: Forge, name: str, why: str, status_list: str) -> Case:
+    """Returns a case of a list that is accepted."""
+    return accepted(
+        f"list {name}", why, token_with_status(forge), status_lists={LIST_URI: status_list}
+    )
 
 
-def unusable(forge: Forge, name: str, why: str, made: str | None) -> Case:
-    """A list that is treated as unavailable."""
+def unusable(forge: Forge, name: str, why: str, status_list: str | None) -> Case:
+    """Returns a case of a list that is treated as unavailable."""
     return refused(
-        f"list {name}", why, watched(forge), "status_unavailable", status_lists={LIST_URI: made}
+        f"list {name}", why, token_with_status(forge), "status_unavailable",
+        status_lists={LIST_URI: status_list},
     )
 
 
 def with_members(**members: Any) -> Members:
-    """The claims of a genuine list, with changed members of `status_list`."""
+    """Returns the claims of a genuine list, with changed members of `status_list`."""
     return change(GENUINE_LIST, status_list=change(GENUINE_LIST["status_list"], **members))
 
 
-def believed(forge: Forge) -> Iterator[Case]:
-    """Valid lists, with and without optional claims."""
-    for name, claims in ENOUGH:
+def valid_lists(forge: Forge) -> Iterator[Case]:
+    """Yields valid lists, with and without optional claims."""
+    for name, claims in VALID_CLAIMS:
         yield usable(
-            forge, f"{name} is believed", "draft-ietf-oauth-status-list section 5.1",
+            forge, f"{name} is accepted", "draft-ietf-oauth-status-list section 5.1",
             forge.list_token(claims),
         )
     for typ in TYPES:
         yield usable(
-            forge, f"of typ {typ} is believed", "RFC 7515 section 4.1.9: media types",
+            forge, f"of typ {typ} is accepted", "RFC 7515 section 4.1.9: media types",
             forge.list_token(header=change(LIST_HEADER, typ=typ)),
         )
     yield usable(
-        forge, "signed by the other key of the set is believed", "RFC 7517 section 4.5",
+        forge, "signed by the second key of the set is accepted", "RFC 7517 section 4.5",
         forge.list_token(header=change(LIST_HEADER, kid="key-2"), key=forge.second),
     )
     yield usable(
-        forge, "with unknown parameters is believed", "RFC 7515 section 4",
+        forge, "with unknown parameters is accepted", "RFC 7515 section 4",
         forge.list_token(header=change(LIST_HEADER, cty="x", x5t="AAAA", nonce=7)),
     )
     yield usable(
-        forge, "with unknown members in status_list is believed",
+        forge, "with unknown members in status_list is accepted",
         "draft-ietf-oauth-status-list section 4.2",
         forge.list_token(with_members(aggregation_uri=f"{ISSUER}/status", x=1)),
     )
 
 
-def not_there(forge: Forge) -> Iterator[Case]:
-    """Lists that cannot be fetched."""
+def unavailable_lists(forge: Forge) -> Iterator[Case]:
+    """Yields lists that cannot be fetched."""
     why = "when_status_unavailable is refuse"
-    yield unusable(forge, "that cannot be had", why, None)
+    yield unusable(forge, "that cannot be fetched", why, None)
     for name, lists in [
-        ("that is not there", {}),
-        ("that is only at another address", {f"{ISSUER}/status/2": forge.list_token()}),
+        ("that does not exist", {}),
+        ("that exists only at another URI", {f"{ISSUER}/status/2": forge.list_token()}),
     ]:
         yield refused(
-            f"list {name}", why, watched(forge), "status_unavailable", status_lists=lists
+            f"list {name}", why, token_with_status(forge), "status_unavailable", status_lists=lists
         )
 
 
 def headers(forge: Forge) -> Iterator[Case]:
-    """Headers that are also invalid in access tokens, and other types."""
+    """Yields lists with headers that are also invalid in access tokens, and with other types."""
     for parameter, wrong in HEADERS:
         for value in wrong:
             yield unusable(
-                forge, f"with {parameter} {shown(value)}", "the header checks of an access token",
+                forge, f"with {parameter} {label(value)}",
+                "the same header checks as for an access token",
                 forge.list_token(header=change(LIST_HEADER, **{parameter: value})),
             )
     yield unusable(
         forge, "with alg twice", "RFC 7515 section 4: names are unique",
-        forge.list_token(header=first(LIST_HEADER, '"alg":"none"')),
+        forge.list_token(header=prepend(LIST_HEADER, '"alg":"none"')),
     )
 
 
 def signatures(forge: Forge) -> Iterator[Case]:
-    """Lists that are unsigned, or signed by others."""
+    """Yields lists that are unsigned, or not signed by the key that they name."""
     genuine = forge.list_token()
-    signed, made = genuine.rsplit(".", 1)
-    other = base64url(change(GENUINE_LIST, status_list=status_list({6: 1})))
+    signed, signature = genuine.rsplit(".", 1)
+    other_payload = base64url(change(GENUINE_LIST, status_list=status_list({6: 1})))
     unsigned = signing_input(change(LIST_HEADER, alg="none"), GENUINE_LIST)
     hashed = signing_input(change(LIST_HEADER, alg="HS256"), GENUINE_LIST)
     in_token = change(
@@ -198,47 +202,49 @@ def signatures(forge: Forge) -> Iterator[Case]:
     for name, text in [
         ("without a signature", f"{signed}."),
         ("without a signature, alg none", f"{unsigned}."),
-        ("with an HMAC by the key set", mac(hashed, octets(forge.jwks()))),
-        ("signed by an attacker's key under this kid", by_stranger()),
-        ("signed by an attacker's key of another kid", by_stranger(kid="evil")),
-        ("signed by an attacker's key that it brings along",
+        ("with an HMAC by the key set", hmac_jws(hashed, to_bytes(forge.jwks()))),
+        ("signed by an attacker's key, with the kid of key-1", by_stranger()),
+        ("signed by an attacker's key, with an unknown kid", by_stranger(kid="evil")),
+        ("signed by an attacker's key, with this key in its header",
          by_stranger(jwk=jwk(forge.stranger, "key-1"))),
         ("signed by an attacker's key, with its certificate",
          by_stranger(x5c=[certificate(forge.stranger)])),
-        ("signed by the other key of the set under this kid",
+        ("signed by key-2, with the kid of key-1",
          forge.list_token(key=forge.second)),
-        ("with another payload under its signature", f"{signed.split('.')[0]}.{other}.{made}"),
-        ("with a signature cut short", genuine[:-4]),
-        ("with the signature of the token", f"{signed}.{watched(forge).rsplit('.', 1)[1]}"),
-        ("that is the access token itself", watched(forge)),
-        ("that is an access token with a list in it", forge.claims(in_token)),
+        ("with the signature of another payload",
+         f"{signed.split('.')[0]}.{other_payload}.{signature}"),
+        ("with a truncated signature", genuine[:-4]),
+        ("with the signature of the access token",
+         f"{signed}.{token_with_status(forge).rsplit('.', 1)[1]}"),
+        ("that is the access token itself", token_with_status(forge)),
+        ("that is an access token with the claim status_list", forge.claims(in_token)),
     ]:
         yield unusable(forge, name, "signed by a key of the same key set", text)
 
 
 def shapes(forge: Forge) -> Iterator[Case]:
-    """Texts that are not a compact JWS of two JSON objects."""
+    """Yields lists that are not a compact JWS of two JSON objects."""
     genuine = forge.list_token()
     header, payload, signature = genuine.split(".")
-    spare = base64url(spaced(GENUINE_LIST, 1))
+    spare = base64url(with_spaces(GENUINE_LIST, 1))
     for name, text in [
         ("that is empty", ""),
-        ("that is a page", "<!doctype html><title>Not found</title>"),
+        ("that is an HTML page", "<!doctype html><title>Not found</title>"),
         ("that is JSON", compact(GENUINE_LIST)),
         ("of two parts", f"{header}.{payload}"),
         ("of four parts", f"{genuine}.{signature}"),
         ("in the JSON serialization",
          compact({"payload": payload, "protected": header, "signature": signature})),
-        ("with a line feed at its end", f"{genuine}\n"),
+        ("with a trailing line feed", f"{genuine}\n"),
         ("with a byte order mark", f"\ufeff{genuine}"),
-        ("with a space before it", f" {genuine}"),
-        ("with padding after its payload", seal(f"{header}.{spare}==", forge.first)),
-        ("with stray bits in its payload", seal(f"{header}.{stray(spare)}", forge.first)),
+        ("with a leading space", f" {genuine}"),
+        ("with padding after its payload", jws(f"{header}.{spare}==", forge.first)),
+        ("with stray bits in its payload", jws(f"{header}.{with_stray_bits(spare)}", forge.first)),
         ("with a line feed in its payload",
-         seal(f"{header}.{broken(payload, chr(10))}", forge.first)),
-        ("with stray bits in its signature", f"{header}.{payload}.{stray(signature)}"),
+         jws(f"{header}.{insert(payload, chr(10))}", forge.first)),
+        ("with stray bits in its signature", f"{header}.{payload}.{with_stray_bits(signature)}"),
     ]:
-        yield unusable(forge, name, "a compact JWS, in the encoding of an access token", text)
+        yield unusable(forge, name, "a compact JWS, encoded like an access token", text)
     for name, claims in PAYLOADS:
         yield unusable(
             forge, name, "a JSON object in which no name occurs twice", forge.list_token(claims)

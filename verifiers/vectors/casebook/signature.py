@@ -1,4 +1,4 @@
-"""Signatures that are not by the key over this header and payload."""
+"""Signatures that the named key did not make over this header and payload."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from casebook.case import CLAIMS, HEADER, ISSUER, Case, refused
-from casebook.forge import Forge, integer, jwk, mac, signature
-from casebook.text import base64url, change, compact, octets, signing_input
+from casebook.forge import Forge, hmac_jws, integer, jwk, signature
+from casebook.text import base64url, change, compact, signing_input, to_bytes
 
 BYTES = 256
 """Length of a signature by a 2048-bit key."""
@@ -22,17 +22,17 @@ SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """Missing signatures, HMACs, other schemes, and altered signatures."""
+    """Yields missing signatures, HMACs, other schemes, and altered signatures."""
     yield from unsigned(forge)
     yield from hmacs(forge)
     yield from other_schemes(forge)
     yield from altered(forge)
-    yield from transplanted(forge)
+    yield from mismatched(forge)
     yield from forged_padding(forge)
 
 
 def unsigned(forge: Forge) -> Iterator[Case]:
-    """Tokens without a signature (RFC 7515 appendix A.5)."""
+    """Yields tokens without a signature (RFC 7515 appendix A.5)."""
     genuine = forge.token().rsplit(".", 1)[1]
     for name in ["none", "None", "NONE", "nOnE", "none ", "", "null"]:
         signed = signing_input(change(HEADER, alg=name), CLAIMS)
@@ -51,7 +51,7 @@ def unsigned(forge: Forge) -> Iterator[Case]:
 
 
 def hmacs(forge: Forge) -> Iterator[Case]:
-    """HMACs with the public key as the secret (RFC 8725 section 2.1)."""
+    """Yields HMACs with the public key or public text as the secret (RFC 8725 section 2.1)."""
     public = forge.first.public_key()
     pem, der = serialization.Encoding.PEM, serialization.Encoding.DER
     spki = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -64,43 +64,45 @@ def hmacs(forge: Forge) -> Iterator[Case]:
         "the public key as PKCS #1 PEM": public.public_bytes(pem, pkcs1),
         "the public key as DER": public.public_bytes(der, spki),
         "the public key as PKCS #1 DER": public.public_bytes(der, pkcs1),
-        "the public key as JWK": octets(key),
-        "the key set": octets(forge.jwks()),
+        "the public key as JWK": to_bytes(key),
+        "the key set": to_bytes(forge.jwks()),
         "the modulus": numbers.n.to_bytes(BYTES, "big"),
-        "the modulus as base64url": octets(integer(numbers.n)),
+        "the modulus as base64url": to_bytes(integer(numbers.n)),
         "the kid": b"key-1",
-        "the issuer": octets(ISSUER),
-        "nothing": b"",
+        "the issuer": to_bytes(ISSUER),
+        "the empty string": b"",
     }
     for name, secret in secrets.items():
         for alg, error in [("HS256", "unsupported_algorithm"), ("RS256", "bad_signature")]:
             yield refused(
-                f"an HMAC by {name}, alg {alg}", "RFC 8725 sections 2.1 and 3.1",
-                mac(signing_input(change(HEADER, alg=alg), CLAIMS), secret), error,
+                f"an HMAC with {name} as the secret, alg {alg}", "RFC 8725 sections 2.1 and 3.1",
+                hmac_jws(signing_input(change(HEADER, alg=alg), CLAIMS), secret), error,
             )
     for alg in ["HS384", "HS512"]:
         signed = signing_input(change(HEADER, alg=alg), CLAIMS)
         yield refused(
-            f"an HMAC by the public key as PEM, alg {alg}", "RFC 8725 sections 2.1 and 3.1",
-            mac(signed, public.public_bytes(pem, spki), f"sha{alg[2:]}"), "unsupported_algorithm",
+            f"an HMAC with the public key as PEM as the secret, alg {alg}",
+            "RFC 8725 sections 2.1 and 3.1",
+            hmac_jws(signed, public.public_bytes(pem, spki), f"sha{alg[2:]}"),
+            "unsupported_algorithm",
         )
 
 
 def other_schemes(forge: Forge) -> Iterator[Case]:
-    """Genuine signatures by the right key, with another scheme."""
-    salted = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    """Yields genuine signatures by the right key, with another scheme."""
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
     for name, alg, pad, digest in [
         ("RSASSA-PKCS1-v1_5 with SHA-1", "RS1", padding.PKCS1v15(), hashes.SHA1()),  # noqa: S303
         ("RSASSA-PKCS1-v1_5 with SHA-384", "RS384", padding.PKCS1v15(), hashes.SHA384()),
         ("RSASSA-PKCS1-v1_5 with SHA-512", "RS512", padding.PKCS1v15(), hashes.SHA512()),
-        ("RSASSA-PSS with SHA-256", "PS256", salted, hashes.SHA256()),
+        ("RSASSA-PSS with SHA-256", "PS256", pss, hashes.SHA256()),
     ]:
         for named, error in [(alg, "unsupported_algorithm"), ("RS256", "bad_signature")]:
             signed = signing_input(change(HEADER, alg=named), CLAIMS)
-            made = forge.first.sign(signed.encode(), pad, digest)
+            other_signature = forge.first.sign(signed.encode(), pad, digest)
             yield refused(
                 f"{name} by the right key, alg {named}", "RFC 8725 section 3.1",
-                f"{signed}.{base64url(made)}", error,
+                f"{signed}.{base64url(other_signature)}", error,
             )
     curve = {"kty": "EC", "crv": "P-256", "use": "sig", "kid": "key-ec", **point(forge.curve)}
     edwards = ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"cases").digest())
@@ -110,13 +112,13 @@ def other_schemes(forge: Forge) -> Iterator[Case]:
     for named, error in [("ES256", "unsupported_algorithm"), ("RS256", "unknown_key")]:
         signed = signing_input(change(HEADER, alg=named, kid="key-ec"), CLAIMS)
         yield refused(
-            f"ECDSA by a key of the set, alg {named}", "RFC 8725 section 3.1: RS256 alone",
+            f"ECDSA by a key of the set, alg {named}", "RFC 8725 section 3.1: only RS256",
             f"{signed}.{base64url(ecdsa(forge.curve, signed))}", error, jwks=jwks,
         )
     for named, error in [("EdDSA", "unsupported_algorithm"), ("RS256", "unknown_key")]:
         signed = signing_input(change(HEADER, alg=named, kid="key-ed"), CLAIMS)
         yield refused(
-            f"EdDSA by a key of the set, alg {named}", "RFC 8725 section 3.1: RS256 alone",
+            f"EdDSA by a key of the set, alg {named}", "RFC 8725 section 3.1: only RS256",
             f"{signed}.{base64url(edwards.sign(signed.encode()))}", error, jwks=jwks,
         )
     signed = signing_input(change(HEADER, alg="ES256", kid="key-ec"), CLAIMS)
@@ -127,27 +129,27 @@ def other_schemes(forge: Forge) -> Iterator[Case]:
 
 
 def altered(forge: Forge) -> Iterator[Case]:
-    """Altered genuine signatures."""
+    """Yields altered genuine signatures."""
     signed = signing_input(HEADER, CLAIMS)
-    good = signature(forge.first, signed)
-    for name, made in [
-        ("with its first bit turned", flipped(good, 0)),
-        ("with its last bit turned", flipped(good, BYTES * 8 - 1)),
-        ("with a bit in its middle turned", flipped(good, 1000)),
-        ("without its last byte", good[:-1]),
-        ("without its first byte", good[1:]),
-        ("with a zero byte before it", b"\0" + good),
-        ("with a zero byte after it", good + b"\0"),
-        ("twice", good + good),
-        ("turned round", good[::-1]),
+    genuine = signature(forge.first, signed)
+    for name, altered_signature in [
+        ("with its first bit flipped", flipped(genuine, 0)),
+        ("with its last bit flipped", flipped(genuine, BYTES * 8 - 1)),
+        ("with a bit in its middle flipped", flipped(genuine, 1000)),
+        ("without its last byte", genuine[:-1]),
+        ("without its first byte", genuine[1:]),
+        ("with a leading zero byte", b"\0" + genuine),
+        ("with a trailing zero byte", genuine + b"\0"),
+        ("that occurs twice", genuine + genuine),
+        ("with its bytes reversed", genuine[::-1]),
         ("of three bytes", b"\0\0\0"),
-        ("of zeros", bytes(BYTES)),
+        ("of bytes that are all 0", bytes(BYTES)),
         ("of the number one", (1).to_bytes(BYTES, "big")),
-        ("of ones", b"\xff" * BYTES),
+        ("of bits that are all 1", b"\xff" * BYTES),
     ]:
         yield refused(
-            f"a signature {name}", "RFC 8017 section 8.2.2", f"{signed}.{base64url(made)}",
-            "bad_signature",
+            f"a signature {name}", "RFC 8017 section 8.2.2",
+            f"{signed}.{base64url(altered_signature)}", "bad_signature",
         )
     yield refused(
         "a signature with the modulus added", "RFC 8017 section 5.2.2: below the modulus",
@@ -155,26 +157,29 @@ def altered(forge: Forge) -> Iterator[Case]:
     )
 
 
-def transplanted(forge: Forge) -> Iterator[Case]:
-    """Genuine signatures over other content or by other keys."""
-    header, payload, made = forge.token().split(".")
+def mismatched(forge: Forge) -> Iterator[Case]:
+    """Yields genuine signatures over other content or by other keys."""
+    header, payload, genuine = forge.token().split(".")
     bob = base64url(change(CLAIMS, sub="bob", user_id="bob"))
     for name, token in [
-        ("a payload put under another's signature", f"{header}.{bob}.{made}"),
+        ("the payload of another user with the signature of the original payload",
+         f"{header}.{bob}.{genuine}"),
         ("a payload with one letter changed",
-         f"{header}.{base64url(change(CLAIMS, jti=CLAIMS['jti'][:-1] + 'c'))}.{made}"),
-        ("a header put before another's payload",
-         f"{base64url(change(HEADER, typ='application/at+jwt'))}.{payload}.{made}"),
-        ("a header with a space more", f"{base64url(compact(HEADER) + ' ')}.{payload}.{made}"),
+         f"{header}.{base64url(change(CLAIMS, jti=CLAIMS['jti'][:-1] + 'c'))}.{genuine}"),
+        ("a changed header with the original signature",
+         f"{base64url(change(HEADER, typ='application/at+jwt'))}.{payload}.{genuine}"),
+        ("a header with an added space",
+         f"{base64url(compact(HEADER) + ' ')}.{payload}.{genuine}"),
         ("a kid changed to that of another key",
-         f"{base64url(change(HEADER, kid='key-2'))}.{payload}.{made}"),
-        ("a token by another key of the set under this kid", forge.token(key=forge.second)),
-        ("a token by an attacker's key under this kid", forge.token(key=forge.stranger)),
-        ("a signature of the payload alone",
+         f"{base64url(change(HEADER, kid='key-2'))}.{payload}.{genuine}"),
+        ("a token signed by key-2, with the kid of key-1", forge.token(key=forge.second)),
+        ("a token signed by an attacker's key, with the kid of key-1",
+         forge.token(key=forge.stranger)),
+        ("a signature over the payload only",
          f"{header}.{payload}.{base64url(signature(forge.first, payload))}"),
-        ("a signature of the parts without their dot",
+        ("a signature over the parts without their dot",
          f"{header}.{payload}.{base64url(signature(forge.first, header + payload))}"),
-        ("a signature of the decoded parts",
+        ("a signature over the decoded parts",
          f"{header}.{payload}."
          f"{base64url(signature(forge.first, compact(HEADER) + '.' + compact(CLAIMS)))}"),
     ]:
@@ -182,44 +187,44 @@ def transplanted(forge: Forge) -> Iterator[Case]:
 
 
 def forged_padding(forge: Forge) -> Iterator[Case]:
-    """Blocks that only a lenient padding check accepts (RFC 8017 section 8.2.2)."""
+    """Yields blocks that only a lenient padding check accepts (RFC 8017 section 8.2.2)."""
     signed = signing_input(HEADER, CLAIMS)
     digest = hashlib.sha256(signed.encode()).digest()
     info = SHA256_INFO + digest
-    nameless = bytes.fromhex("302f300b0609608648016503040201") + b"\x04\x20" + digest
+    info_without_parameters = bytes.fromhex("302f300b0609608648016503040201") + b"\x04\x20" + digest
     for name, encoded in [
         ("with bytes after the hash", block(b"\0\1" + b"\xff" * 8 + b"\0" + info, b"\0", b"")),
         ("with block type 2", block(b"\0\2", b"\xff", b"\0" + info)),
         ("with padding that is not all ones", block(b"\0\1", b"\xff", b"\xfe\0" + info)),
-        ("with no padding", block(b"", b"\0", info)),
-        ("with the hash alone", block(b"\0\1", b"\xff", b"\0" + digest)),
+        ("without padding", block(b"", b"\0", info)),
+        ("with only the hash", block(b"\0\1", b"\xff", b"\0" + digest)),
     ]:
         yield refused(
             f"a block {name}", "RFC 8017 section 8.2.2: the whole block is compared",
-            f"{signed}.{base64url(raised(forge.first, encoded))}", "bad_signature",
+            f"{signed}.{base64url(sign_block(forge.first, encoded))}", "bad_signature",
         )
-    encoded = block(b"\0\1", b"\xff", b"\0" + nameless)
+    encoded = block(b"\0\1", b"\xff", b"\0" + info_without_parameters)
     yield refused(
-        "a block with parameters left out", "RFC 8017 section 9.2, note 1",
-        f"{signed}.{base64url(raised(forge.first, encoded))}", "bad_signature",
+        "a block whose hash identifier lacks the parameters", "RFC 8017 section 9.2, note 1",
+        f"{signed}.{base64url(sign_block(forge.first, encoded))}", "bad_signature",
         accepted_by=["java"],
     )
 
 
 def block(start: bytes, fill: bytes, end: bytes) -> bytes:
-    """A block as long as the modulus, with `fill` repeated between `start` and `end`."""
+    """Returns a block as long as the modulus, with `fill` repeated between `start` and `end`."""
     return start + fill * (BYTES - len(start) - len(end)) + end
 
 
-def raised(key: rsa.RSAPrivateKey, encoded: bytes) -> bytes:
-    """Signs a block as is (RFC 8017 section 5.2.1), which libraries do not offer."""
+def sign_block(key: rsa.RSAPrivateKey, encoded: bytes) -> bytes:
+    """Signs a block without padding it (RFC 8017 section 5.2.1), which libraries do not offer."""
     private = key.private_numbers()
     number = pow(int.from_bytes(encoded, "big"), private.d, private.public_numbers.n)
     return number.to_bytes(BYTES, "big")
 
 
 def with_modulus_added(key: rsa.RSAPrivateKey) -> str:
-    """A token whose signature is a number above the modulus, but of the same length."""
+    """Returns a token whose signature is a number above the modulus, but of the same length."""
     modulus = key.private_numbers().public_numbers.n
     for _ in range(10_000):
         signed = signing_input(HEADER, change(CLAIMS, jti=secrets.token_hex(8)))
@@ -229,20 +234,20 @@ def with_modulus_added(key: rsa.RSAPrivateKey) -> str:
     raise AssertionError("no signature is small enough")
 
 
-def flipped(made: bytes, bit: int) -> bytes:
-    """The signature with one bit flipped; bit 0 is the first."""
-    changed = bytearray(made)
+def flipped(original: bytes, bit: int) -> bytes:
+    """Returns the signature with one bit flipped; bit 0 is the first."""
+    changed = bytearray(original)
     changed[bit // 8] ^= 0x80 >> bit % 8
     return bytes(changed)
 
 
 def point(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
-    """The public key as members of a JWK (RFC 7518 section 6.2.1)."""
+    """Returns the public key as members of a JWK (RFC 7518 section 6.2.1)."""
     numbers = key.public_key().public_numbers()
     return {name: base64url(getattr(numbers, name).to_bytes(32, "big")) for name in ("x", "y")}
 
 
 def ecdsa(key: ec.EllipticCurvePrivateKey, signed: str) -> bytes:
-    """An ES256 signature (RFC 7518 section 3.4)."""
-    made = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
-    return b"".join(number.to_bytes(32, "big") for number in made)
+    """Returns an ES256 signature (RFC 7518 section 3.4)."""
+    numbers = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+    return b"".join(number.to_bytes(32, "big") for number in numbers)

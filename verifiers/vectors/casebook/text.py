@@ -1,4 +1,4 @@
-"""Objects as JSON, including forms that JSON writers do not produce."""
+"""Writes objects as JSON, including forms that JSON writers do not produce."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 class _Absent:
-    """Marks a member to be removed."""
+    """The type of `ABSENT`, which marks a member to be removed."""
 
 
 ABSENT: Final = _Absent()
@@ -20,75 +20,75 @@ Text = dict[str, Any] | list[Any] | str | bytes
 
 
 def compact(value: Any) -> str:
-    """JSON without spaces, with members in their given order."""
+    """Writes JSON without spaces, with members in their given order."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def change(members: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A copy with members replaced, added, or removed (`ABSENT`)."""
+    """Returns a copy with members replaced, added, or removed (`ABSENT`)."""
     changed = {**members, **changes}
     return {name: value for name, value in changed.items() if value is not ABSENT}
 
 
-def spelled(members: dict[str, Any], name: str, value: str) -> str:
-    """JSON in which the value of the member `name` is the text `value`."""
-    rest = compact(change(members, **{name: ABSENT}))
-    return f'{{"{name}":{value},{rest[1:]}'
+def with_raw(members: dict[str, Any], name: str, value: str) -> str:
+    """Returns JSON in which the value of the member `name` is the text `value`."""
+    others = compact(change(members, **{name: ABSENT}))
+    return f'{{"{name}":{value},{others[1:]}'
 
 
-def first(members: dict[str, Any], text: str) -> str:
-    """JSON that begins with the members in `text`, which may repeat others."""
+def prepend(members: dict[str, Any], text: str) -> str:
+    """Returns JSON that begins with the members in `text`, which may repeat other members."""
     return f"{{{text},{compact(members)[1:]}"
 
 
 def nested(depth: int) -> str:
-    """Nested lists."""
+    """Returns `depth` nested lists."""
     return "[" * depth + "]" * depth
 
 
-def octets(text: Text) -> bytes:
-    """The bytes of a part of a token."""
+def to_bytes(text: Text) -> bytes:
+    """Returns the bytes of a part of a token."""
     if isinstance(text, bytes):
         return text
     return (text if isinstance(text, str) else compact(text)).encode()
 
 
-def shown(value: Any) -> str:
-    """A value as written in the name of a case."""
+def label(value: Any) -> str:
+    """Returns a value as it is written in the name of a case."""
     return "missing" if value is ABSENT else compact(value)
 
 
 def base64url(text: Text) -> str:
-    """Unpadded base64url (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(octets(text)).rstrip(b"=").decode()
+    """Returns unpadded base64url (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(to_bytes(text)).rstrip(b"=").decode()
 
 
 def signing_input(header: Text, payload: Text) -> str:
-    """The signing input of a compact JWS (RFC 7515 section 5.1)."""
+    """Returns the signing input of a compact JWS (RFC 7515 section 5.1)."""
     return f"{base64url(header)}.{base64url(payload)}"
 
 
-def spaced(members: dict[str, Any], remainder: int) -> str:
-    """The object as JSON, padded with spaces to a length of `remainder` modulo 3.
+def with_spaces(members: dict[str, Any], remainder: int) -> str:
+    """Returns the object as JSON, padded with spaces to a length of `remainder` modulo 3.
 
     With a remainder of 1, four bits of the last base64url character are unused.
     """
     text = compact(members)
-    return text + " " * ((remainder - len(octets(text))) % 3)
+    return text + " " * ((remainder - len(to_bytes(text))) % 3)
 
 
-def stray(part: str) -> str:
-    """The part with an unused trailing bit set, if it has one."""
+def with_stray_bits(part: str) -> str:
+    """Returns the part with an unused trailing bit set. The part must have such a bit."""
     return part[:-1] + ALPHABET[ALPHABET.index(part[-1]) + 1]
 
 
-def broken(part: str, by: str) -> str:
-    """The part with `by` inserted."""
-    return f"{part[:8]}{by}{part[8:]}"
+def insert(part: str, text: str) -> str:
+    """Returns the part with `text` inserted."""
+    return f"{part[:8]}{text}{part[8:]}"
 
 
-def other_alphabet(part: str) -> str:
-    """The part in the standard base64 alphabet (RFC 4648 section 4).
+def standard_alphabet(part: str) -> str:
+    """Returns the part in the standard base64 alphabet (RFC 4648 section 4).
 
     Raises:
         AssertionError: The part has neither of the two characters that differ.

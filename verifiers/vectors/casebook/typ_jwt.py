@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from casebook.accepted import CLIENT_CLAIMS, CLIENT_SAYS
+from casebook.accepted import CLIENT_CLAIMS, CLIENT_RESULT
 from casebook.case import (
     AUDIENCE,
     CLAIMS,
@@ -22,10 +22,10 @@ from casebook.case import (
     accepted,
     refused,
 )
-from casebook.claims import NO_STRINGS
+from casebook.claims import NOT_STRINGS
 from casebook.forge import Forge
 from casebook.header import TYPES
-from casebook.text import ABSENT, Text, change, first, shown, signing_input
+from casebook.text import ABSENT, Text, change, label, prepend, signing_input
 
 JWT = change(HEADER, typ="JWT")
 
@@ -53,7 +53,7 @@ ID_TOKEN: Members = {
     "at_hash": "77QmUPtjPfzWtF2AnpK9RQ",
     "email": "alice@example.test",
 }
-"""The claims of an ID token, with this API as its audience, which must not be a client."""
+"""The claims of an ID token whose audience is the API. No real ID token has this audience."""
 
 ID_TOKENS: list[tuple[str, Members, str]] = [
     ("an ID token", ID_TOKEN, "wrong_type"),
@@ -61,62 +61,66 @@ ID_TOKENS: list[tuple[str, Members, str]] = [
     ("an ID token without at_hash", change(ID_TOKEN, at_hash=ABSENT), "wrong_type"),
     ("an ID token without nonce and at_hash", change(ID_TOKEN, nonce=ABSENT, at_hash=ABSENT),
      "invalid_claim"),
-    ("an ID token with what an access token has besides",
+    ("an ID token with all claims of an access token",
      change(ID_TOKEN, jti="token-1", client_id="web", scope="tasks:read", user_id=USER),
      "wrong_type"),
 ]
 
-REFUSED_AS_EVER: list[tuple[str, Members, str]] = [
-    ("iss that is another", {"iss": "https://evil.example"}, "wrong_issuer"),
-    ("aud that is another", {"aud": "https://other.example.test"}, "wrong_audience"),
-    ("exp of a minute ago", {"exp": NOW - 60}, "expired"),
+OTHER_FAULTS: list[tuple[str, Members, str]] = [
+    ("iss of another issuer", {"iss": "https://evil.example"}, "wrong_issuer"),
+    ("aud of another audience", {"aud": "https://other.example.test"}, "wrong_audience"),
+    ("exp a minute ago", {"exp": NOW - 60}, "expired"),
     ("iat in an hour", {"iat": NOW + 3600}, "not_yet_valid"),
     ("sub missing", {"sub": ABSENT, "user_id": ABSENT}, "invalid_claim"),
     ("client_id empty", {"client_id": ""}, "invalid_claim"),
     ("jti empty", {"jti": ""}, "invalid_claim"),
-    ("user_id that is another's", {"user_id": "bob"}, "invalid_claim"),
+    ("user_id of another user", {"user_id": "bob"}, "invalid_claim"),
 ]
 
 SEVERAL_FAULTS: list[tuple[str, Members, str]] = [
-    ("a nonce before a missing scope", {"nonce": "n", "scope": ABSENT}, "wrong_type"),
-    ("an at_hash before another audience", {"at_hash": "AAAA", "aud": "x"}, "wrong_type"),
-    ("a missing client_id before another issuer", {"client_id": ABSENT, "iss": "x"},
+    ("a nonce and no scope: nonce is reported", {"nonce": "n", "scope": ABSENT}, "wrong_type"),
+    ("an at_hash and a wrong audience: at_hash is reported", {"at_hash": "AAAA", "aud": "x"},
+     "wrong_type"),
+    ("no client_id and a wrong issuer: client_id is reported", {"client_id": ABSENT, "iss": "x"},
      "invalid_claim"),
-    ("a missing jti before another audience", {"jti": ABSENT, "aud": "x"}, "invalid_claim"),
-    ("a missing scope before another issuer", {"scope": ABSENT, "iss": "x"}, "invalid_claim"),
+    ("no jti and a wrong audience: jti is reported", {"jti": ABSENT, "aud": "x"}, "invalid_claim"),
+    ("no scope and a wrong issuer: scope is reported", {"scope": ABSENT, "iss": "x"},
+     "invalid_claim"),
 ]
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """All with the option, except where the name of a case says otherwise."""
+    """Yields cases with the option, and some cases without the option."""
     yield from access_tokens(forge)
     yield from without_the_option(forge)
     yield from other_types(forge)
     yield from claims_of_access_tokens(forge)
     yield from claims_of_id_tokens(forge)
-    yield from everything_else(forge)
+    yield from other_checks(forge)
     yield from several_faults(forge)
 
 
 def passes(
-    name: str, why: str, token: str, says: Members | None = None, **own: Any
+    name: str, why: str, token: str, differences: Members | None = None, **settings: Any
 ) -> Case:
-    """A token that the option accepts."""
-    return accepted(f"typ JWT allowed: {name}", why, token, says, accept_typ_jwt=True, **own)
+    """Returns a case of a token that is accepted with the option."""
+    name = f"typ JWT allowed: {name}"
+    return accepted(name, why, token, differences, accept_typ_jwt=True, **settings)
 
 
-def fails(name: str, why: str, token: str, error: str, **own: Any) -> Case:
-    """A token that is refused even with the option."""
-    return refused(f"typ JWT allowed: {name}", why, token, error, accept_typ_jwt=True, **own)
+def fails(name: str, why: str, token: str, error: str, **settings: Any) -> Case:
+    """Returns a case of a token that is refused even with the option."""
+    name = f"typ JWT allowed: {name}"
+    return refused(name, why, token, error, accept_typ_jwt=True, **settings)
 
 
 def with_claims(forge: Forge, claims: Text) -> str:
-    """A genuine token with `typ` `JWT` and these claims."""
+    """Returns a genuine token with `typ` `JWT` and these claims."""
     return forge.token(JWT, claims)
 
 
 def access_tokens(forge: Forge) -> Iterator[Case]:
-    """Access tokens for audiences with `typ` `JWT`, and for other audiences."""
+    """Yields access tokens for audiences with `typ` `JWT`, and for other audiences."""
     why = "RFC 7519 section 5.1, RFC 7515 section 4.1.9: media types"
     for typ in NAMES:
         yield passes(
@@ -132,18 +136,18 @@ def access_tokens(forge: Forge) -> Iterator[Case]:
         status_lists={LIST_URI: forge.list_token()},
     )
     yield passes(
-        "a token of a client's own is accepted", "RFC 6749 section 4.4",
-        with_claims(forge, CLIENT_CLAIMS), CLIENT_SAYS,
+        "a client's own token is accepted", "RFC 6749 section 4.4",
+        with_claims(forge, CLIENT_CLAIMS), CLIENT_RESULT,
     )
     yield passes(
-        "an empty scope is accepted", "a string",
+        "an empty scope is accepted", "scope is a string",
         with_claims(forge, change(CLAIMS, scope="")), {"scope": ""},
     )
     yield passes(
-        "claim names are told apart by case", "RFC 7519 section 10.1.1",
+        "claim names are case-sensitive", "RFC 7519 section 10.1.1",
         with_claims(forge, change(CLAIMS, Nonce="n", AT_HASH="AAAA")),
     )
-    why = "nothing more is asked of at+jwt than without the option"
+    why = "the option adds no requirement for at+jwt"
     yield passes(
         "typ at+jwt needs no scope", why, forge.claims(change(CLAIMS, scope=ABSENT)), {"scope": ""}
     )
@@ -154,8 +158,8 @@ def access_tokens(forge: Forge) -> Iterator[Case]:
 
 
 def without_the_option(forge: Forge) -> Iterator[Case]:
-    """Without the option, only `at+jwt` is accepted, whatever the claims are."""
-    why = "RFC 9068 section 4: at+jwt, unless set"
+    """Yields tokens that are refused without the option, which accepts only `at+jwt`."""
+    why = "RFC 9068 section 4: without the option, only at+jwt"
     for typ in NAMES:
         yield refused(
             f"an access token with typ {typ}", why,
@@ -163,21 +167,21 @@ def without_the_option(forge: Forge) -> Iterator[Case]:
             status_lists={LIST_URI: forge.list_token()},
         )
     yield refused(
-        "an access token with typ JWT where the option is off", why, forge.token(JWT),
+        "an access token with typ JWT if the option is off", why, forge.token(JWT),
         "wrong_type", accept_typ_jwt=False,
     )
 
 
 def other_types(forge: Forge) -> Iterator[Case]:
-    """Types that are neither `JWT` nor `at+jwt`."""
+    """Yields tokens with types that are neither `JWT` nor `at+jwt`."""
     for value in OTHER_NAMES:
         yield fails(
-            f"typ {shown(value)}", "RFC 8725 section 3.11: at+jwt or JWT",
+            f"typ {label(value)}", "RFC 8725 section 3.11: at+jwt or JWT",
             forge.token(change(HEADER, typ=value)), "wrong_type",
         )
     yield fails(
         "typ only in __proto__", "RFC 8725 section 3.11: typ is missing",
-        forge.token(first(change(HEADER, typ=ABSENT), '"__proto__":{"typ":"JWT"}')), "wrong_type",
+        forge.token(prepend(change(HEADER, typ=ABSENT), '"__proto__":{"typ":"JWT"}')), "wrong_type",
     )
     yield fails(
         "a status list with typ JWT", "draft-ietf-oauth-status-list section 5.1",
@@ -187,17 +191,17 @@ def other_types(forge: Forge) -> Iterator[Case]:
 
 
 def claims_of_access_tokens(forge: Forge) -> Iterator[Case]:
-    """`client_id`, `jti` and `scope` must be strings."""
-    why = "RFC 8725 section 3.12: what an ID token lacks must be there"
+    """Yields tokens in which `client_id`, `jti` or `scope` is not a string."""
+    why = "RFC 8725 section 3.12: claims that an ID token lacks are required"
     for claim in ["client_id", "jti", "scope"]:
-        for value in [ABSENT, *NO_STRINGS]:
+        for value in [ABSENT, *NOT_STRINGS]:
             yield fails(
-                f"{claim} {shown(value)}", why,
+                f"{claim} {label(value)}", why,
                 with_claims(forge, change(CLAIMS, **{claim: value})), "invalid_claim",
             )
         yield fails(
             f"{claim} only in __proto__", why,
-            with_claims(forge, first(
+            with_claims(forge, prepend(
                 change(CLAIMS, **{claim: ABSENT}), f'"__proto__":{{"{claim}":"web"}}'
             )),
             "invalid_claim",
@@ -205,36 +209,36 @@ def claims_of_access_tokens(forge: Forge) -> Iterator[Case]:
 
 
 def claims_of_id_tokens(forge: Forge) -> Iterator[Case]:
-    """`nonce` and `at_hash` must be absent."""
-    why = "RFC 8725 section 3.12: what an ID token has must not be there"
+    """Yields tokens with `nonce` or `at_hash`, and ID tokens."""
+    why = "RFC 8725 section 3.12: claims that only an ID token has are refused"
     for claim in ["nonce", "at_hash"]:
-        for value in ["AAAA", "", *NO_STRINGS]:
+        for value in ["AAAA", "", *NOT_STRINGS]:
             yield fails(
-                f"{claim} {shown(value)}", f"{why}; null is not absent",
+                f"{claim} {label(value)}", f"{why}; null is not absent",
                 with_claims(forge, change(CLAIMS, **{claim: value})), "wrong_type",
             )
         yield fails(
             f"{claim} written with an escape", why,
-            with_claims(forge, first(CLAIMS, f'"\\u{ord(claim[0]):04x}{claim[1:]}":"AAAA"')),
+            with_claims(forge, prepend(CLAIMS, f'"\\u{ord(claim[0]):04x}{claim[1:]}":"AAAA"')),
             "wrong_type",
         )
     for name, claims, error in ID_TOKENS:
         yield fails(name, why, with_claims(forge, claims), error)
     yield fails(
-        "an ID token of a client's", why,
+        "an ID token for a client", why,
         with_claims(forge, change(ID_TOKEN, aud="web")), "wrong_type",
     )
 
 
-def everything_else(forge: Forge) -> Iterator[Case]:
-    """All other checks are the same as for `at+jwt`."""
-    for name, changes, error in REFUSED_AS_EVER:
+def other_checks(forge: Forge) -> Iterator[Case]:
+    """Yields tokens that fail a check which is the same as for `at+jwt`."""
+    for name, changes, error in OTHER_FAULTS:
         yield fails(
-            name, "every other check is as ever",
+            name, "all other checks are the same as for at+jwt",
             with_claims(forge, change(CLAIMS, **changes)), error,
         )
     yield fails(
-        "a token signed by a stranger", "RFC 7515 section 5.2",
+        "a token signed by an attacker's key", "RFC 7515 section 5.2",
         forge.token(JWT, key=forge.stranger), "bad_signature",
     )
     yield fails(
@@ -248,11 +252,11 @@ def everything_else(forge: Forge) -> Iterator[Case]:
 
 
 def several_faults(forge: Forge) -> Iterator[Case]:
-    """Tokens with several faults: the first failing step determines the error."""
-    why = "the order of the steps"
+    """Yields tokens with several faults. The first failing step determines the error."""
+    why = "the first failing step determines the error"
     for name, changes, error in SEVERAL_FAULTS:
         yield fails(name, why, with_claims(forge, change(CLAIMS, **changes)), error)
     yield fails(
-        "a signature that is not valid before a nonce", why,
+        "an invalid signature and a nonce: the signature is reported", why,
         f"{signing_input(JWT, change(CLAIMS, nonce='n'))}.AAAA", "bad_signature",
     )

@@ -21,11 +21,11 @@ use crate::http::error::Problem;
 use crate::http::failures;
 use crate::http::json::Json;
 
-/// The operations on the current session.
-pub(in crate::http) struct SessionApi;
+/// The operations that start, refresh and end the current session.
+pub(in crate::http) struct LoginApi;
 
 #[OpenApi(prefix_path = "/api/auth", tag = "Tag::Sessions")]
-impl SessionApi {
+impl LoginApi {
     /// Log in with email and password.
     ///
     /// An unknown account and a wrong password get the same response in the same time.
@@ -35,7 +35,7 @@ impl SessionApi {
         app: Data<&Arc<App>>,
         origin: Origin,
         body: Json<LogInBody>,
-    ) -> Result<LoggedInAnswer, LogInFailure> {
+    ) -> Result<LogInSuccess, LogInFailure> {
         let now = app.clock.now();
         let (email, password) = body.0.validate()?;
         app.issuer.check_fresh()?;
@@ -45,7 +45,7 @@ impl SessionApi {
         let granted =
             session::log_in(&app.db, &app.hasher, &app.status_entries, attempt, &app.tokens, now)
                 .await?;
-        Ok(LoggedInAnswer::Ok(AuthTokens::sign(&app, granted)?))
+        Ok(LogInSuccess::Ok(AuthTokens::sign(&app, granted)?))
     }
 
     /// Exchange a refresh token for new tokens.
@@ -131,7 +131,7 @@ struct Message {
 }
 
 #[derive(ApiResponse)]
-enum LoggedInAnswer {
+enum LogInSuccess {
     /// A session was started.
     #[oai(status = 200)]
     Ok(Json<AuthTokens>),

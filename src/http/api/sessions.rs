@@ -18,10 +18,10 @@ use crate::http::error::Problem;
 use crate::http::json::Json;
 
 /// The operations on the account's sessions.
-pub(in crate::http) struct LoginsApi;
+pub(in crate::http) struct SessionsApi;
 
 #[OpenApi(prefix_path = "/api/auth/sessions", tag = "Tag::Sessions")]
-impl LoginsApi {
+impl SessionsApi {
     /// List the sessions of the account.
     ///
     /// Live sessions only: the session of this token first, then the newest first; at most 100.
