@@ -1,4 +1,4 @@
-//! The only reader of time. Everything else takes `now` as an argument.
+//! The only code that reads the time. All other code takes `now` as an argument.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::timestamp::Timestamp;
 
-/// The start of this process, as the origin of its uptime.
+/// The start of this process, from which its uptime is measured.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The source of `now`.
@@ -16,15 +16,15 @@ static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub enum Clock {
     /// The system's clock.
     System,
-    /// The clock of the shared database: all instances agree, even if this host's clock is wrong or
-    /// jumps. The system's clock until it is set; clones share the time.
+    /// The clock of the shared database, so that all instances agree even if this host's clock is
+    /// wrong or jumps. Until it is set, it shows the system's time. Clones share the time.
     Shared(Arc<RwLock<Option<Anchor>>>),
-    /// A clock that moves only when it is set; for tests.
+    /// A clock for tests, which advances only when a test changes it.
     Manual(ManualClock),
 }
 
 impl Clock {
-    /// A clock that follows the database's once it is connected, and the system's until then.
+    /// A shared clock. It shows the system's time until [`follow`](Self::follow) sets it.
     #[must_use]
     pub fn shared() -> Self {
         Self::Shared(Arc::default())
@@ -34,7 +34,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match self {
-            #[expect(clippy::disallowed_methods, reason = "this is the one reader of time")]
+            #[expect(clippy::disallowed_methods, reason = "the only place that reads the time")]
             Self::System => OffsetDateTime::now_utc().into(),
             Self::Shared(anchor) => match *anchor.read().unwrap_or_else(PoisonError::into_inner) {
                 Some(Anchor { at, since }) => at.plus(since.elapsed()),
@@ -44,8 +44,8 @@ impl Clock {
         }
     }
 
-    /// How long this process has run, by the monotonic clock: changes of the system time do not
-    /// affect it.
+    /// How long this process has run, by the monotonic clock, which changes of the system time do
+    /// not affect.
     #[must_use]
     pub fn uptime(&self) -> Duration {
         match self {
@@ -54,11 +54,13 @@ impl Clock {
         }
     }
 
-    /// Sets a shared clock to the database's time, just read; other clocks are unchanged.
+    /// Sets a shared clock to the database's time, which was read just before this call. Does
+    /// nothing to clocks of other kinds.
     pub fn follow(&self, database_now: Timestamp) {
         if let Self::Shared(anchor) = self {
-            // Anchored at the arrival of the response, it lags the database's clock a little and is
-            // never ahead: no token is issued in the future, and no key signs early.
+            // The time is anchored when the response arrives. So the clock lags the database's
+            // clock a little and is never ahead: no token is issued in the future, and no key signs
+            // early.
             let now = Anchor { at: database_now, since: Instant::now() };
             *anchor.write().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
@@ -72,8 +74,7 @@ pub struct Anchor {
     since: Instant,
 }
 
-/// A clock under the control of a test; clones share the time. It has a wall clock and a monotonic
-/// one, in microseconds.
+/// A clock for tests: a wall clock and a monotonic clock, in microseconds. Clones share the time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<(AtomicI64, AtomicI64)>);
 
@@ -97,12 +98,13 @@ impl ManualClock {
     /// Advances the wall clock and the monotonic clock.
     pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-        // The monotonic clock first: a concurrent reader sees the wall clock lag, never lead.
+        // The monotonic clock is advanced first. So a concurrent reader may see the wall clock
+        // behind it, never ahead.
         self.0.1.fetch_add(micros, Ordering::SeqCst);
         self.0.0.fetch_add(micros, Ordering::SeqCst);
     }
 
-    /// Sets the wall clock and leaves the monotonic one unchanged.
+    /// Sets the wall clock and leaves the monotonic clock unchanged.
     pub fn set(&self, to: Timestamp) {
         self.0.0.store(to.as_micros(), Ordering::SeqCst);
     }
@@ -122,8 +124,8 @@ impl Moment {
         Self { monotonic: Instant::now(), system: Clock::System.now() }
     }
 
-    /// The elapsed time, by the clock that shows more of it: the monotonic clock stops while a
-    /// virtual machine is paused, and the system clock may be set back.
+    /// The elapsed time, by whichever of the two clocks advanced more: the monotonic clock stops
+    /// while a virtual machine is paused, and the system clock may be set back.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.monotonic.elapsed().max(Clock::System.now().since(self.system))

@@ -50,7 +50,7 @@ fn blocking_threads_with_new_memory(bencher: Bencher) {
     let (runtime, argon2) = (runtime(), argon2id());
     bencher.bench_local(|| {
         let argon2 = argon2.clone();
-        let fresh = move || hash(&argon2, &mut vec![Block::new(); argon2.params().block_count()]);
-        runtime.block_on(async { tokio::task::spawn_blocking(fresh).await }).unwrap()
+        let work = move || hash(&argon2, &mut vec![Block::new(); argon2.params().block_count()]);
+        runtime.block_on(async { tokio::task::spawn_blocking(work).await }).unwrap()
     });
 }

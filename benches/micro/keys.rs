@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// The `iss` and `aud` of all tokens in the benchmarks.
 const ISSUER: &str = "https://id.example.test";
 
-/// The fixed time of all benchmarks.
+/// The fixed time at which tokens are issued and verified.
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_768_384_800_000_000);
 
 #[derive(Parser)]
@@ -83,7 +83,7 @@ pub(crate) fn granted() -> Granted {
     }
 }
 
-/// A key of the default length that is not in the key ring.
-pub(crate) fn rsa() -> anyhow::Result<PKey<Private>> {
+/// A new key of the default length. It is not in the key ring.
+pub(crate) fn rsa_key() -> anyhow::Result<PKey<Private>> {
     Ok(PKey::from_rsa(Rsa::generate(2048)?)?)
 }

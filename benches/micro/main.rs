@@ -1,10 +1,10 @@
-//! Throughput on one core. Each operation is compared with its bare cryptographic work. Run it with
-//! `cargo bench`.
+//! Throughput of single operations on one core, compared with their cryptographic primitives alone.
+//! Run it with `cargo bench`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "failed preparations abort a benchmark, and one measures tokio's blocking threads"
+    reason = "a failed setup aborts a benchmark, and one benchmark uses tokio's blocking threads"
 )]
 
 mod hash;

@@ -13,14 +13,16 @@ use crate::keys::Keys;
 const SETTINGS: StatusSettings =
     StatusSettings { status_ttl_seconds: 10, status_list_seconds: 3600 };
 
-/// Ten thousand pseudo-random entries of a million (Knuth's multipliers for 64 bits).
+/// Ten thousand pseudo-random entries of a million, from a linear congruential generator with
+/// Knuth's 64-bit constants.
 fn ended_entries() -> impl Iterator<Item = usize> {
     let next = |state: &u64| {
         Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
     };
-    let places = std::iter::successors(Some(1_u64), next).map(|state| (state >> 33) % 1_000_000);
-    let places: BTreeSet<_> = places.take(10_050).collect();
-    places.into_iter().take(10_000).map(|place| usize::try_from(place).unwrap())
+    let indexes = std::iter::successors(Some(1_u64), next).map(|state| (state >> 33) % 1_000_000);
+    // Some of them are equal.
+    let indexes: BTreeSet<_> = indexes.take(10_050).collect();
+    indexes.into_iter().take(10_000).map(|index| usize::try_from(index).unwrap())
 }
 
 /// Reads the entries from the database and signs the list, as an instance does at startup and every
@@ -45,7 +47,7 @@ fn read_and_sign(bencher: Bencher) {
     });
 }
 
-/// Only compresses the list.
+/// Compresses the list without reading or signing it.
 #[divan::bench]
 fn pack(bencher: Bencher) {
     let mut bits = Bits::all_valid(ENTRIES);

@@ -4,7 +4,7 @@ use divan::Bencher;
 use openssl::hash::MessageDigest;
 use openssl::sign::{Signer, Verifier};
 
-use crate::keys::{Keys, NOW, granted, rsa};
+use crate::keys::{Keys, NOW, granted, rsa_key};
 
 /// A message as long as the signed part of a token.
 const MESSAGE: [u8; 700] = [b'm'; 700];
@@ -17,7 +17,7 @@ fn sign(bencher: Bencher) {
 
 #[divan::bench]
 fn sign_bare(bencher: Bencher) {
-    let key = rsa().unwrap();
+    let key = rsa_key().unwrap();
     let mut signature = vec![0; key.size()];
     bencher.bench_local(|| {
         let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
@@ -36,7 +36,7 @@ fn verify(bencher: Bencher) {
 
 #[divan::bench]
 fn verify_bare(bencher: Bencher) {
-    let key = rsa().unwrap();
+    let key = rsa_key().unwrap();
     let mut signer = Signer::new(MessageDigest::sha256(), &key).unwrap();
     let signature = signer.sign_oneshot_to_vec(&MESSAGE).unwrap();
     bencher.bench_local(|| {

@@ -1,5 +1,5 @@
-//! Breakdown of a refresh. Each part is measured separately in this process with the server's
-//! library and database, while the server is idle.
+//! The CPU time of the parts of a refresh. Each part is measured separately in this process, with
+//! the server's library and database, while the server is idle.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ use signet::domain::token::Issuer;
 use signet::server::Storage;
 use tokio::runtime::Runtime;
 
-use crate::limits::rate_on_all_cores;
-use crate::load::count;
+use crate::load::as_float;
 use crate::process::cpu_time;
+use crate::reference::rate_on_all_cores;
 use crate::users::User;
 
 /// The client that presents the tokens.
@@ -40,7 +40,8 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Opens the database and the keys of a server with these arguments. Refreshes `user` once.
+    /// Opens the database and the keys of a server that was started with `arguments`. Refreshes the
+    /// token of `user` once.
     pub(crate) fn open(arguments: &[String], user: &mut User) -> anyhow::Result<Self> {
         let config = Settings::try_parse_from(arguments)?.config;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -59,7 +60,8 @@ impl Parts {
         Ok(Self { runtime, storage, issuer, tokens, rotation, granted })
     }
 
-    /// Access tokens per second that all cores can sign. Each is like the token of a refresh.
+    /// Access tokens that all cores together sign per second. They have the claims of a refreshed
+    /// token.
     pub(crate) fn tokens_on_all_cores(&self, time: Duration) -> anyhow::Result<f64> {
         self.runtime.block_on(self.storage.ring.reload(&self.storage.db))?;
         rate_on_all_cores(time, || Ok(|| self.sign()))
@@ -68,7 +70,7 @@ impl Parts {
     /// CPU time to sign an access token, in microseconds.
     pub(crate) fn signing(&self, time: Duration) -> anyhow::Result<f64> {
         self.runtime.block_on(self.storage.ring.reload(&self.storage.db))?;
-        micros_each(time, || self.sign())
+        cpu_micros(time, || self.sign())
     }
 
     fn sign(&self) -> anyhow::Result<()> {
@@ -83,7 +85,7 @@ impl Parts {
     /// CPU time to decode a refresh token and encode its successor, in microseconds.
     pub(crate) fn codec(&self, time: Duration) -> anyhow::Result<f64> {
         let token = self.tokens.encode(self.granted.session_id, self.granted.generation)?;
-        micros_each(time, || {
+        cpu_micros(time, || {
             let presented = self.tokens.decode(std::hint::black_box(&token));
             let presented =
                 presented.ok_or_else(|| anyhow::anyhow!("the token cannot be decoded"))?;
@@ -94,26 +96,27 @@ impl Parts {
         })
     }
 
-    /// Rotations per second, each committed to disk, with one at a time for each of `users`. Also
-    /// returns the CPU time of a rotation in this process, in microseconds.
+    /// Lets each of `users` rotate its token repeatedly, with one task per user. Returns the number
+    /// of rotations per second, all committed to disk, and the CPU time of a rotation in this
+    /// process, in microseconds.
     pub(crate) fn rotations(
         &self,
         users: &mut Vec<User>,
         time: Duration,
     ) -> anyhow::Result<(f64, f64)> {
-        let (start, before) = (Instant::now(), cpu_time("self"));
-        let running: Vec<_> = users
+        let (start, cpu_before) = (Instant::now(), cpu_time("self"));
+        let tasks: Vec<_> = users
             .drain(..)
             .map(|user| self.runtime.spawn(self.rotate_repeatedly(user, start + time)))
             .collect();
         let mut total = 0;
-        for it in running {
-            let (user, done) = self.runtime.block_on(it)??;
+        for task in tasks {
+            let (user, rotations) = self.runtime.block_on(task)??;
             users.push(user);
-            total += done;
+            total += rotations;
         }
-        let (elapsed, used) = (start.elapsed(), cpu_time("self").saturating_sub(before));
-        Ok((count(total) / elapsed.as_secs_f64(), used.as_secs_f64() * 1e6 / count(total)))
+        let (elapsed, used) = (start.elapsed(), cpu_time("self").saturating_sub(cpu_before));
+        Ok((as_float(total) / elapsed.as_secs_f64(), used.as_secs_f64() * 1e6 / as_float(total)))
     }
 
     /// Rotates the token of `user` until `end`. Returns the user with the newest token, and the
@@ -129,14 +132,14 @@ impl Parts {
             let newest = tokens.decode(&user.refresh_token);
             let mut newest =
                 newest.ok_or_else(|| anyhow::anyhow!("not a refresh token of this server"))?;
-            let mut done = 0;
+            let mut rotations = 0;
             while Instant::now() < end {
                 let granted = rotation.rotate(newest, HOLDER, &origin).await?;
                 newest.generation = granted.generation;
-                done += 1;
+                rotations += 1;
             }
             user.refresh_token = tokens.encode(newest.session_id, newest.generation)?;
-            Ok((user, done))
+            Ok((user, rotations))
         }
     }
 
@@ -146,15 +149,13 @@ impl Parts {
     }
 }
 
-/// CPU time of a run of `work`, in microseconds. Other load on the machine does not affect it.
-fn micros_each(
-    time: Duration,
-    mut work: impl FnMut() -> anyhow::Result<()>,
-) -> anyhow::Result<f64> {
-    let (start, before, mut done) = (Instant::now(), cpu_time("self"), 0);
+/// The average CPU time of a call of `work`, in microseconds. Other load on the machine does not
+/// affect it.
+fn cpu_micros(time: Duration, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let (start, cpu_before, mut calls) = (Instant::now(), cpu_time("self"), 0);
     while start.elapsed() < time {
         work()?;
-        done += 1;
+        calls += 1;
     }
-    Ok(cpu_time("self").saturating_sub(before).as_secs_f64() * 1e6 / count(done))
+    Ok(cpu_time("self").saturating_sub(cpu_before).as_secs_f64() * 1e6 / as_float(calls))
 }

@@ -16,7 +16,7 @@ pub(crate) struct Connection {
 }
 
 /// The relevant parts of a response.
-pub(crate) struct Answer<'a> {
+pub(crate) struct Response<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a str,
 }
@@ -36,7 +36,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for the complete response.
-    pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<Response<'_>> {
         self.send(request).await?;
         self.length = 0;
         let frame = loop {
@@ -49,7 +49,7 @@ impl Connection {
         };
         let body = self.received.get(frame.body..frame.end).unwrap_or_default();
         let body = std::str::from_utf8(body).map_err(io::Error::other)?;
-        Ok(Answer { status: frame.status, body })
+        Ok(Response { status: frame.status, body })
     }
 
     async fn send(&self, mut request: &[u8]) -> io::Result<()> {

@@ -11,11 +11,11 @@ use anyhow::{Context, bail};
 use crate::client::Connection;
 use crate::users::{self, User};
 
-/// The status of a temporary refusal. The client may retry.
+/// The status of requests that the server refuses temporarily. The client may retry them.
 const BUSY: u16 = 503;
 
-/// Pause of a client before it retries. It is shorter than any `Retry-After`, so the load does not
-/// drop.
+/// The pause of a client before it retries. It is shorter than any `Retry-After`, so that the load
+/// does not drop.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The path of the key set.
@@ -31,20 +31,20 @@ pub(crate) enum Work {
     LogIn { users: Vec<User>, next: usize },
     /// A refresh for each user in turn.
     Refresh { users: Vec<User>, next: usize },
-    /// A refresh with a forged token.
+    /// Refreshes with forged tokens.
     Forged,
 }
 
 /// The results of a load.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    /// The work of all connections, in a state that a later load can continue.
+    /// The work of all connections, which a later run can continue.
     pub(crate) work: Vec<Work>,
     /// Latencies of all responses except 503, sorted.
     pub(crate) latencies: Vec<Duration>,
     /// How often each status occurred.
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// Responses with 503. They are not an error, and are not part of rates and latencies.
+    /// The number of 503 responses. They are not errors, and rates and latencies exclude them.
     pub(crate) busy: u64,
     /// From the first request to the last response.
     pub(crate) elapsed: Duration,
@@ -115,7 +115,7 @@ impl Work {
 impl Outcome {
     /// Responses per second.
     pub(crate) fn rate(&self) -> f64 {
-        count(self.latencies.len()) / self.elapsed.as_secs_f64()
+        as_float(self.latencies.len()) / self.elapsed.as_secs_f64()
     }
 
     /// The latency at this percentile, in milliseconds.
@@ -145,7 +145,7 @@ impl Outcome {
     }
 }
 
-/// Runs each of `work` on a connection of its own, until it has no requests left or `time` is over.
+/// Runs each item of `work` on its own connection, until no requests are left or `time` has passed.
 pub(crate) fn run(address: SocketAddr, work: Vec<Work>, time: Duration) -> anyhow::Result<Outcome> {
     let threads = cores().min(work.len());
     let mut shares: Vec<Vec<Work>> = (0..threads).map(|_| Vec::new()).collect();
@@ -156,8 +156,8 @@ pub(crate) fn run(address: SocketAddr, work: Vec<Work>, time: Duration) -> anyho
     }
     let outcomes: Vec<anyhow::Result<Outcome>> = thread::scope(|scope| {
         let start = |share| scope.spawn(move || run_share(address, share, time));
-        let running: Vec<_> = shares.into_iter().map(start).collect();
-        let outcomes = running.into_iter().map(thread::ScopedJoinHandle::join);
+        let threads: Vec<_> = shares.into_iter().map(start).collect();
+        let outcomes = threads.into_iter().map(thread::ScopedJoinHandle::join);
         outcomes.map(|it| it.unwrap_or_else(|_| bail!("a thread of the load panicked"))).collect()
     });
     let mut total = Outcome::default();
@@ -178,10 +178,10 @@ fn run_share(address: SocketAddr, work: Vec<Work>, time: Duration) -> anyhow::Re
             connections.push((connection, work));
         }
         let spawn = |(connection, work)| tokio::task::spawn_local(repeat(connection, work, time));
-        let running: Vec<_> = connections.into_iter().map(spawn).collect();
+        let tasks: Vec<_> = connections.into_iter().map(spawn).collect();
         let mut total = Outcome::default();
-        for outcome in running {
-            total = total.merge(outcome.await??);
+        for task in tasks {
+            total = total.merge(task.await??);
         }
         Ok(total)
     })
@@ -198,15 +198,15 @@ async fn repeat(
     while sent_at.duration_since(start) < time {
         let Some(request) = work.next() else { break };
         sent_at = Instant::now();
-        let answer = connection.exchange(&request).await.context("a request was not answered")?;
-        *outcome.statuses.entry(answer.status).or_default() += 1;
-        if answer.status == BUSY {
+        let response = connection.exchange(&request).await.context("a request got no response")?;
+        *outcome.statuses.entry(response.status).or_default() += 1;
+        if response.status == BUSY {
             outcome.busy += 1;
             tokio::time::sleep(BUSY_PAUSE).await;
             continue;
         }
         outcome.latencies.push(sent_at.elapsed());
-        work.handle_response(answer.body);
+        work.handle_response(response.body);
         if let Some(pause) = work.pause() {
             tokio::time::sleep(pause).await;
         }
@@ -216,10 +216,10 @@ async fn repeat(
     Ok(outcome)
 }
 
-/// A count as a float.
+/// Converts a count to a float.
 #[expect(clippy::cast_precision_loss, reason = "all counts are far below 2^52")]
-pub(crate) fn count(number: usize) -> f64 {
-    number as f64
+pub(crate) fn as_float(count: usize) -> f64 {
+    count as f64
 }
 
 /// Fetches the key set once.

@@ -1,8 +1,8 @@
-//! Compares the service with the limits of its machine. `scripts/bench` starts it.
+//! Compares the rates of the service with reference rates, such as bare RSA signatures on the same
+//! machine. `scripts/bench` starts it.
 //!
-//! The service and the corresponding limit of the machine are measured alternately in the same run,
-//! so other load on the machine and its temperature affect both alike. `docs/performance.md`
-//! explains each row.
+//! The service and its reference are measured in turns in the same run, so that other load on the
+//! machine, and its temperature, affect both alike. `docs/performance.md` explains each row.
 
 #![expect(
     clippy::print_stdout,
@@ -13,11 +13,11 @@
 mod breakdown;
 mod client;
 mod comparison;
-mod limits;
 mod load;
 mod plan;
 mod priority;
 mod process;
+mod reference;
 mod report;
 mod run;
 mod static_server;
@@ -44,7 +44,7 @@ struct Arguments {
 enum Task {
     /// Measure a release build of signet.
     Run(Run),
-    /// Serve the bytes of a file with poem but without Signet, as the limit for the JWKS.
+    /// Serve the bytes of a file with poem but without Signet, as the reference for the JWKS.
     ServeStatic {
         /// The port on 127.0.0.1.
         #[arg(long)]

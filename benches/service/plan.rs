@@ -10,10 +10,10 @@ use openssl::pkey::{PKey, Private};
 use tempfile::TempDir;
 
 use crate::breakdown::Parts;
-use crate::limits;
-use crate::load::{self, Outcome, Work, count};
+use crate::load::{self, Outcome, Work, as_float};
 use crate::priority::Priorities;
 use crate::process::{Process, free_port};
+use crate::reference;
 use crate::report::{Row, Series};
 use crate::run::{Part, Run};
 use crate::tables::{CostOfRefresh, Crowd, Rows, Sizes};
@@ -26,11 +26,13 @@ const CROWD: usize = 1_000;
 /// The server under test, and the data for measuring it.
 pub(crate) struct Bench<'a> {
     run: &'a Run,
-    /// How long a limit is measured in a round. The other durations are derived from it.
+    /// How long a reference rate is measured in a round. Other durations are derived from this one.
     unit: Duration,
     directory: TempDir,
     server: Process,
+    /// The reference for the JWKS.
     poem: Process,
+    /// The key for reference signatures.
     key: PKey<Private>,
     users: Vec<User>,
     rows: Rows,
@@ -40,12 +42,12 @@ pub(crate) struct Bench<'a> {
 
 /// Runs all measurements, and prints the results.
 pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: Vec<_> = load.split(' ').take(3).collect();
-    println!("{} cores, load before the run: {}", load::cores(), load.join(" "));
+    let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let averages: Vec<_> = averages.split(' ').take(3).collect();
+    println!("{} cores, load before the run: {}", load::cores(), averages.join(" "));
 
     let directory = temporary_directory(run)?;
-    let new_key = start_on_new_database(run, directory.path())?;
+    let starts_on_new_database = start_on_new_database(run, directory.path())?;
     let mut bench = Bench::prepare(run, directory)?;
     let idle = bench.resident();
     bench.sign_up_all()?;
@@ -67,9 +69,10 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
     }
     if run.only.is_none() {
         bench.measure_concurrent_logins()?;
-        let warm = bench.start_on_used_database()?;
+        let starts_on_used_database = bench.start_on_used_database()?;
         let binary = fs::metadata(&run.signet)?.len();
-        let sizes = Sizes { idle, crowd: std::mem::take(&mut bench.crowd), warm, new_key, binary };
+        let crowd = std::mem::take(&mut bench.crowd);
+        let sizes = Sizes { idle, crowd, starts_on_used_database, starts_on_new_database, binary };
         println!("{}", sizes.table(&bench.rows).text());
     }
     Ok(())
@@ -99,8 +102,8 @@ fn start(run: &Run, directory: &Path) -> anyhow::Result<Process> {
     Process::start(&run.signet, &arguments, port, load::JWKS, &directory.join("signet.log"))
 }
 
-/// Default settings except for paths, this program as a trusted proxy, and a higher login limit per
-/// account.
+/// Default settings except for paths, this program as a trusted proxy, and a higher attempt limit
+/// per account.
 fn settings(run: &Run, directory: &Path) -> Vec<String> {
     let sqlite = || format!("sqlite:{}", directory.join("signet.db").display());
     let database = run.database_url.clone().unwrap_or_else(sqlite);
@@ -139,18 +142,18 @@ impl<'a> Bench<'a> {
         let poem = Process::start(&std::env::current_exe()?, &arguments, port, load::JWKS, &log)?;
         let unit = Duration::from_millis(if run.quick { 500 } else { 2_000 });
         let users = (0..if run.quick { 128 } else { 320 }).map(User::new).collect();
-        let (key, rows) = (limits::rsa_key()?, Rows::default());
+        let (key, rows) = (reference::rsa_key()?, Rows::default());
         let (crowd, priorities) = (Crowd::default(), Priorities::default());
         Ok(Self { run, unit, directory, server, poem, key, users, rows, crowd, priorities })
     }
 
-    /// Resident memory a second from now, in MiB.
+    /// Waits a second, then returns the resident memory in MiB.
     pub(crate) fn resident(&self) -> f64 {
         sleep(Duration::from_secs(1));
         self.server.resident()
     }
 
-    /// The results since the last call.
+    /// Returns the results since the last call.
     pub(crate) fn take_rows(&mut self) -> Rows {
         std::mem::take(&mut self.rows)
     }
@@ -166,7 +169,7 @@ impl<'a> Bench<'a> {
         let work = distribute(&mut self.users, LOG_INS, |users| Work::SignUp { users, next: 0 });
         let outcome = load::run(self.server.address, work, Duration::from_mins(1))?.expect(201)?;
         self.users = Work::into_users(outcome.work);
-        // Warm up, so that the first round does not differ from later ones.
+        // Warm up, so that the first round does not differ from later rounds.
         load::run(self.poem.address, Work::jwks(CONNECTIONS, Duration::ZERO), self.unit / 2)?;
         self.refresh(self.unit / 2)
     }
@@ -183,37 +186,38 @@ impl<'a> Bench<'a> {
         if self.run.only == Some(Part::Crowd) {
             self.measure_concurrent_logins()?;
         }
-        // Not part of a full run. The results serve to choose the server's built-in priority.
+        // Not part of a full run. Developers choose the priority of the hashing threads by it.
         if self.run.only == Some(Part::Priority) {
             self.priorities.round(&self.server, &mut self.users, self.unit)?;
         }
         Ok(())
     }
 
-    /// Measures the limit and the service, in alternating order.
+    /// Measures the reference and the service, in alternating order.
     fn measure(&mut self, part: Part, round: usize, parts: &Parts) -> anyhow::Result<()> {
         for turn in turns(round) {
             match turn {
-                Turn::Limit => self.measure_limit(part, parts)?,
+                Turn::Reference => self.measure_reference(part, parts)?,
                 Turn::Service => self.measure_service(part)?,
             }
         }
         Ok(())
     }
 
-    fn measure_limit(&mut self, part: Part, parts: &Parts) -> anyhow::Result<()> {
+    fn measure_reference(&mut self, part: Part, parts: &Parts) -> anyhow::Result<()> {
         match part {
             Part::Jwks => {
                 let work = Work::jwks(CONNECTIONS, Duration::ZERO);
                 measure_load(&self.poem, &mut self.rows.poem, work, self.unit)?.expect(200)?;
             }
             Part::Refresh => {
-                self.rows.signatures.rate.push(limits::signatures(&self.key, self.unit)?);
+                self.rows.signatures.rate.push(reference::signatures(&self.key, self.unit)?);
                 self.rows.tokens.rate.push(parts.tokens_on_all_cores(self.unit)?);
             }
             Part::Login => {
-                self.rows.reused_memory.rate.push(limits::hashes(self.unit)?);
-                self.rows.fresh_memory.rate.push(limits::hashes_in_fresh_memory(self.unit)?);
+                let rows = &mut self.rows;
+                rows.reused_memory.rate.push(reference::hashes_in_reused_memory(self.unit)?);
+                rows.fresh_memory.rate.push(reference::hashes_in_fresh_memory(self.unit)?);
             }
             Part::Storm | Part::Crowd | Part::Priority => {}
         }
@@ -255,19 +259,21 @@ impl<'a> Bench<'a> {
     /// logins, first at the low rate and then at the highest rate.
     fn storm_round(&mut self) -> anyhow::Result<()> {
         let (clients, pause) = LOW_RATE;
-        let light = || Work::jwks(clients, pause);
-        measure_load(&self.server, &mut self.rows.idle, light(), self.unit)?.expect(200)?;
+        let low_rate = || Work::jwks(clients, pause);
+        measure_load(&self.server, &mut self.rows.low_rate, low_rate(), self.unit)?.expect(200)?;
 
         let storm = distribute(&mut self.users, STORM, |users| Work::LogIn { users, next: 0 });
         let (server, rows, unit) = (&self.server, &mut self.rows, self.unit);
-        let (before, time) = (Duration::from_millis(300), 2 * unit + Duration::from_millis(500));
+        let (lead, time) = (Duration::from_millis(300), 2 * unit + Duration::from_millis(500));
         let outcome = thread::scope(|scope| {
             let storm = scope.spawn(|| load::run(server.address, storm, time));
-            sleep(before);
+            sleep(lead);
             // The logins use most of the CPU time, so only the responses are recorded.
-            record(&mut rows.storm, &load::run(server.address, light(), unit)?.expect(200)?);
-            let work = Work::jwks(CONNECTIONS, Duration::ZERO);
-            record(&mut rows.busy_storm, &load::run(server.address, work, unit)?.expect(200)?);
+            let outcome = load::run(server.address, low_rate(), unit)?.expect(200)?;
+            record(&mut rows.low_rate_in_storm, &outcome);
+            let full_rate = Work::jwks(CONNECTIONS, Duration::ZERO);
+            let outcome = load::run(server.address, full_rate, unit)?.expect(200)?;
+            record(&mut rows.full_rate_in_storm, &outcome);
             storm.join().unwrap_or_else(|_| bail!("the thread of the logins panicked"))
         })?;
         let outcome = outcome.expect(200)?;
@@ -276,19 +282,20 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// A thousand concurrent logins.
+    /// Measures a thousand concurrent logins.
     fn measure_concurrent_logins(&mut self) -> anyhow::Result<()> {
-        let before = limits::hashes(self.unit)?;
-        let known = self.users.len();
-        let log_in = |number| Work::LogIn { users: vec![User::new(number % known)], next: 0 };
+        let rate_before = reference::hashes_in_reused_memory(self.unit)?;
+        let accounts = self.users.len();
+        let log_in = |number| Work::LogIn { users: vec![User::new(number % accounts)], next: 0 };
         let work = (0..CROWD).map(log_in).collect();
         self.server.reset_peak()?;
         let outcome = load::run(self.server.address, work, Duration::from_nanos(1))?;
         self.crowd.peak.push(self.server.peak());
         for (status, count) in outcome.statuses {
-            *self.crowd.answers.entry(status).or_default() += count;
+            *self.crowd.statuses.entry(status).or_default() += count;
         }
-        let hashes = count(CROWD) / f64::midpoint(before, limits::hashes(self.unit)?);
+        let rate_after = reference::hashes_in_reused_memory(self.unit)?;
+        let hashes = as_float(CROWD) / f64::midpoint(rate_before, rate_after);
         let last = outcome.elapsed.as_secs_f64();
         self.crowd.last.push(last);
         self.crowd.hashes.push(hashes);
@@ -296,8 +303,8 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Start times on the database of this run, in milliseconds. The server is stopped for them:
-    /// SQLite permits one at a time.
+    /// Start times on the database of this run, in milliseconds. Stops the server under test first,
+    /// because only one server at a time may use a SQLite file.
     pub(crate) fn start_on_used_database(&mut self) -> anyhow::Result<Series> {
         self.server.stop();
         let mut times = Series::default();
@@ -322,20 +329,20 @@ impl<'a> Bench<'a> {
 
 #[derive(PartialEq)]
 enum Turn {
-    Limit,
+    Reference,
     Service,
 }
 
 /// The machine is warmer during the second measurement, so the order alternates.
 fn turns(round: usize) -> [Turn; 2] {
     if round.is_multiple_of(2) {
-        [Turn::Limit, Turn::Service]
+        [Turn::Reference, Turn::Service]
     } else {
-        [Turn::Service, Turn::Limit]
+        [Turn::Service, Turn::Reference]
     }
 }
 
-/// Runs a load and records its results and the resources of the process.
+/// Runs a load, and records its results and the resources that the process used.
 fn measure_load(
     process: &Process,
     row: &mut Row,
@@ -343,10 +350,10 @@ fn measure_load(
     time: Duration,
 ) -> anyhow::Result<Outcome> {
     process.reset_peak()?;
-    let before = process.cpu_time();
+    let cpu_before = process.cpu_time();
     let outcome = load::run(process.address, work, time)?;
-    let used = process.cpu_time().saturating_sub(before);
-    row.cpu.push(used.as_secs_f64() * 1e6 / count(outcome.latencies.len()));
+    let used = process.cpu_time().saturating_sub(cpu_before);
+    row.cpu.push(used.as_secs_f64() * 1e6 / as_float(outcome.latencies.len()));
     row.peak.push(process.peak());
     record(row, &outcome);
     Ok(outcome)

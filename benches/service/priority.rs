@@ -2,8 +2,8 @@
 //!
 //! This program sets each priority on the server's threads in turn, with and without other programs
 //! that keep all cores busy. On Linux with `sched_autogroup_enabled`, nice values apply only among
-//! the processes of one session. So both the server and the busy programs are children of this
-//! program. Processes of other sessions get their share regardless of nice values.
+//! the processes of one Unix session. Processes of other sessions get their share regardless of
+//! nice values. So both the server and the busy programs are children of this program.
 
 use std::fs;
 use std::process::{Child, Command};
@@ -28,23 +28,26 @@ const NICE: [i32; 4] = [19, 10, 5, 0];
 pub(crate) struct Priorities {
     alone: [Cell; NICE.len()],
     busy: [Cell; NICE.len()],
-    idle: [Series; 2],
+    /// The p99 of requests at the low rate without logins, in milliseconds: without and with busy
+    /// programs.
+    without_logins: [Series; 2],
     rounds: usize,
+    /// The number of 503 responses.
     refused: u64,
 }
 
 #[derive(Default)]
 struct Cell {
     /// Logins per second during a flood of requests for the key set.
-    flooded: Series,
-    /// Requests for the key set per second in that flood.
+    logins_in_flood: Series,
+    /// Requests for the key set per second in the flood.
     flood: Series,
-    /// The p99 of the requests in that flood, in milliseconds.
+    /// The p99 of the requests in the flood, in milliseconds.
     flood_p99: Series,
     /// Logins per second during 1,000 requests per second for the key set.
-    logins: Series,
-    /// The p99 of these requests, in milliseconds.
-    p99: Series,
+    logins_at_low_rate: Series,
+    /// The p99 of the requests at this low rate, in milliseconds.
+    low_rate_p99: Series,
 }
 
 impl Priorities {
@@ -57,13 +60,14 @@ impl Priorities {
     ) -> anyhow::Result<()> {
         let is_reversed = !self.rounds.is_multiple_of(2);
         self.rounds += 1;
-        let [idle, idle_busy] = &mut self.idle;
-        let backgrounds = [(0, &mut self.alone, idle), (load::cores(), &mut self.busy, idle_busy)];
-        for (programs, cells, idle) in backgrounds {
+        let [alone_p99, busy_p99] = &mut self.without_logins;
+        let backgrounds =
+            [(0, &mut self.alone, alone_p99), (load::cores(), &mut self.busy, busy_p99)];
+        for (programs, cells, p99) in backgrounds {
             let _busy_programs = BusyPrograms::start(programs)?;
             let (clients, pause) = LOW_RATE;
             let outcome = load::run(server.address, Work::jwks(clients, pause), unit)?;
-            idle.push(outcome.expect(200)?.percentile(99));
+            p99.push(outcome.expect(200)?.percentile(99));
             let mut turns: Vec<_> = NICE.into_iter().zip(cells).collect();
             if is_reversed {
                 turns.reverse();
@@ -82,36 +86,36 @@ impl Priorities {
             "nice",
             "busy programs",
             "logins /s beside a flood",
-            "key set /s in the flood",
-            "its p99, ms",
-            "logins /s beside 1,000 /s",
-            "p99 of those, ms",
+            "key set requests /s in the flood",
+            "their p99, ms",
+            "logins /s beside 1,000 key set requests /s",
+            "p99 of these requests, ms",
         ]);
         for (programs, cells) in [("none", &self.alone), ("one per core", &self.busy)] {
             for (nice, cell) in NICE.iter().zip(cells) {
                 table.line(&[
                     &nice.to_string(),
                     programs,
-                    &cell.flooded.spread(),
+                    &cell.logins_in_flood.spread(),
                     &cell.flood.spread(),
                     &cell.flood_p99.spread(),
-                    &cell.logins.spread(),
-                    &cell.p99.spread(),
+                    &cell.logins_at_low_rate.spread(),
+                    &cell.low_rate_p99.spread(),
                 ]);
             }
         }
-        let [idle, busy] = &self.idle;
+        let [alone_p99, busy_p99] = &self.without_logins;
         table.blank();
-        table.head(&["without logins", "p99 at 1,000 /s, ms"]);
-        table.line(&["no busy programs", &idle.spread()]);
-        table.line(&["one per core", &busy.spread()]);
+        table.head(&["without logins", "p99 at 1,000 key set requests /s, ms"]);
+        table.line(&["no busy programs", &alone_p99.spread()]);
+        table.line(&["one busy program per core", &busy_p99.spread()]);
         table.line(&["responses with 503", &self.refused.to_string()]);
         table
     }
 }
 
 impl Cell {
-    /// Runs both loads once, and returns the number of 503 responses.
+    /// Runs logins beside the flood, then beside the low rate. Returns the number of 503 responses.
     fn measure(
         &mut self,
         server: &Process,
@@ -120,20 +124,20 @@ impl Cell {
     ) -> anyhow::Result<u64> {
         let flood = Work::jwks(CONNECTIONS, Duration::ZERO);
         let (logins, flood) = run_with_logins(server, users, LOG_INS, flood, unit)?;
-        self.flooded.push(logins.rate());
+        self.logins_in_flood.push(logins.rate());
         self.flood.push(flood.rate());
         self.flood_p99.push(flood.percentile(99));
         let (clients, pause) = LOW_RATE;
         let refused = logins.busy;
-        let (logins, light) =
+        let (logins, low_rate) =
             run_with_logins(server, users, STORM, Work::jwks(clients, pause), unit)?;
-        self.logins.push(logins.rate());
-        self.p99.push(light.percentile(99));
+        self.logins_at_low_rate.push(logins.rate());
+        self.low_rate_p99.push(low_rate.percentile(99));
         Ok(refused + logins.busy)
     }
 }
 
-/// Runs logins on this many connections, and `other` at the same time.
+/// Runs logins on `connections` connections, and `other` at the same time. Returns both outcomes.
 fn run_with_logins(
     server: &Process,
     users: &mut Vec<User>,
@@ -142,16 +146,17 @@ fn run_with_logins(
     unit: Duration,
 ) -> anyhow::Result<(load::Outcome, load::Outcome)> {
     let work = distribute(users, connections, |users| Work::LogIn { users, next: 0 });
-    let before = Duration::from_millis(300);
-    let (mut done, other) = thread::scope(|scope| {
-        let running = scope.spawn(|| load::run(server.address, work, unit + 2 * before));
-        sleep(before);
+    let lead = Duration::from_millis(300);
+    let (mut logins, other) = thread::scope(|scope| {
+        let thread = scope.spawn(|| load::run(server.address, work, unit + 2 * lead));
+        sleep(lead);
         let other = load::run(server.address, other, unit)?.expect(200)?;
-        let done = running.join().unwrap_or_else(|_| bail!("the thread of the logins panicked"))?;
-        anyhow::Ok((done.expect(200)?, other))
+        let logins =
+            thread.join().unwrap_or_else(|_| bail!("the thread of the logins panicked"))?;
+        anyhow::Ok((logins.expect(200)?, other))
     })?;
-    *users = Work::into_users(std::mem::take(&mut done.work));
-    Ok((done, other))
+    *users = Work::into_users(std::mem::take(&mut logins.work));
+    Ok((logins, other))
 }
 
 impl Process {

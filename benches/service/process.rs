@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// From its start to its first response.
+    /// The time from the start of the process to its first response.
     pub(crate) start: Duration,
 }
 
@@ -35,8 +35,8 @@ impl Process {
     ) -> anyhow::Result<Self> {
         let log_file = File::options().create(true).append(true).open(log)?;
         let started = Instant::now();
-        // `setpriv` makes the kernel end the process if this program is killed. Its own time is
-        // part of the measured start.
+        // `setpriv` makes the kernel end the process if this program is killed. The measured start
+        // time includes that of `setpriv`.
         let child = Command::new("setpriv")
             .args(["--pdeathsig=TERM", "--"])
             .arg(program)
@@ -66,7 +66,7 @@ impl Process {
         self.child.id()
     }
 
-    /// CPU time so far, of all its threads.
+    /// CPU time that all threads of the process have used so far.
     pub(crate) fn cpu_time(&self) -> Duration {
         cpu_time(&self.child.id().to_string())
     }
@@ -96,7 +96,7 @@ impl Process {
 }
 
 impl Process {
-    /// Stops it with SIGTERM, and with SIGKILL if that takes too long.
+    /// Stops the process with SIGTERM, or with SIGKILL if it has not ended after 12 seconds.
     pub(crate) fn stop(&mut self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let is_signalled = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
@@ -121,7 +121,8 @@ impl Drop for Process {
 /// CPU time that all threads of a process have used so far. `process` is its id, or `self`.
 pub(crate) fn cpu_time(process: &str) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // Fields 14 and 15 contain it in hundredths of a second (proc(5)). Field 2 may contain spaces.
+    // Fields 14 and 15 are user and system time in hundredths of a second (proc(5)). Field 2, the
+    // name, may contain spaces.
     let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
     let ticks: u64 = fields.skip(11).take(2).filter_map(|it| it.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)

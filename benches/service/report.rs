@@ -6,20 +6,21 @@ use std::fmt::Write;
 #[derive(Default)]
 pub(crate) struct Series(Vec<f64>);
 
-/// A load, or a limit, with its result in each round. Values that do not apply are empty.
+/// The results of a load or of a reference, with a value per round. A series is empty if it does
+/// not apply.
 #[derive(Default)]
 pub(crate) struct Row {
-    /// Per second.
+    /// Responses or calls per second.
     pub(crate) rate: Series,
-    /// In milliseconds.
+    /// Median latency, in milliseconds.
     pub(crate) p50: Series,
-    /// In milliseconds.
+    /// Latency at the 99th percentile, in milliseconds.
     pub(crate) p99: Series,
     /// CPU time per response, in microseconds.
     pub(crate) cpu: Series,
     /// Peak resident memory, in MiB.
     pub(crate) peak: Series,
-    /// Responses with 503 in all rounds.
+    /// The number of 503 responses in all rounds.
     pub(crate) busy: u64,
 }
 
@@ -63,19 +64,20 @@ impl Series {
 pub(crate) struct Table(String);
 
 impl Table {
-    /// A row with the ratio of its rate to the rate of `limit`, and the goal for this ratio.
-    pub(crate) fn row(&mut self, name: &str, row: &Row, limit: Option<(&Row, f64)>) {
+    /// Adds a row. `reference` is the row that its rate is compared with, and the goal for the
+    /// ratio of the two rates.
+    pub(crate) fn row(&mut self, name: &str, row: &Row, reference: Option<(&Row, f64)>) {
         if row.rate.0.is_empty() {
             return;
         }
-        let share = limit.map(|(limit, goal)| {
-            format!("{:.2} (goal {goal:.2})", row.rate.median() / limit.rate.median())
+        let ratio = reference.map(|(reference, goal)| {
+            format!("{:.2} (goal {goal:.2})", row.rate.median() / reference.rate.median())
         });
         let peak = if row.peak.0.is_empty() { String::new() } else { number(row.peak.max()) };
         self.line(&[
             name,
             &row.rate.spread(),
-            &share.unwrap_or_default(),
+            &ratio.unwrap_or_default(),
             &row.p50.cell(),
             &row.p99.cell(),
             &row.cpu.cell(),

@@ -1,4 +1,4 @@
-//! The limit for any document: a server with poem but without Signet, which responds with fixed
+//! The reference for the JWKS: a server that uses poem but not Signet, and responds with fixed
 //! bytes.
 
 use std::path::Path;

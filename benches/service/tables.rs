@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::load::{cores, count};
+use crate::load::{as_float, cores};
 use crate::report::{Row, Series, Table, number};
 
-/// A row for each load and each limit.
+/// A row for each load and each reference.
 #[derive(Default)]
 pub(crate) struct Rows {
+    /// The reference for `jwks`.
     pub(crate) poem: Row,
     pub(crate) jwks: Row,
     pub(crate) signatures: Row,
@@ -16,13 +17,14 @@ pub(crate) struct Rows {
     pub(crate) reused_memory: Row,
     pub(crate) fresh_memory: Row,
     pub(crate) log_in: Row,
-    pub(crate) idle: Row,
-    pub(crate) storm: Row,
-    pub(crate) busy_storm: Row,
+    /// Key set requests at a low rate, without logins.
+    pub(crate) low_rate: Row,
+    pub(crate) low_rate_in_storm: Row,
+    pub(crate) full_rate_in_storm: Row,
     pub(crate) storm_log_ins: Row,
 }
 
-/// Breakdown of a refresh: CPU time in microseconds.
+/// The CPU time of a refresh and its parts, in microseconds.
 pub(crate) struct CostOfRefresh {
     /// The whole refresh, measured in the server.
     pub(crate) whole: f64,
@@ -35,16 +37,16 @@ pub(crate) struct CostOfRefresh {
     pub(crate) refused: Row,
 }
 
-/// A thousand concurrent logins.
+/// The results of a thousand concurrent logins.
 #[derive(Default)]
 pub(crate) struct Crowd {
     /// Peak memory, in MiB.
     pub(crate) peak: Series,
     /// How often each status occurred.
-    pub(crate) answers: BTreeMap<u16, u64>,
-    /// Time of the last response, in seconds.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// Time until the last response, in seconds.
     pub(crate) last: Series,
-    /// Time of a thousand hashes on all cores, in seconds.
+    /// Time for a thousand hashes on all cores, in seconds.
     pub(crate) hashes: Series,
     /// Ratio of `last` to `hashes`.
     pub(crate) ratio: Series,
@@ -59,12 +61,12 @@ impl Crowd {
     }
 
     fn add_to(&self, table: &mut Table, idle: f64) {
-        let goal = idle + 19.0 * count(cores()) + 64.0;
-        let answers = self.answers.iter().map(|(status, count)| format!("{count} × {status}"));
-        let answers = answers.collect::<Vec<_>>().join(", ");
+        let goal = idle + 19.0 * as_float(cores()) + 64.0;
+        let statuses = self.statuses.iter().map(|(status, count)| format!("{count} × {status}"));
+        let statuses = statuses.collect::<Vec<_>>().join(", ");
         for (name, measured, goal) in [
             ("peak memory, MiB", self.peak.spread(), format!("≤ {goal:.0}")),
-            ("responses", answers, "only 200".to_owned()),
+            ("responses", statuses, "only 200".to_owned()),
             ("last response, s", self.last.spread(), String::new()),
             ("1,000 hashes on all cores, s", self.hashes.spread(), String::new()),
             ("ratio of these two times", self.ratio.spread(), "≤ 1.3".to_owned()),
@@ -78,12 +80,12 @@ impl Crowd {
 pub(crate) struct Sizes {
     /// Idle memory after the start, in MiB.
     pub(crate) idle: f64,
-    /// A thousand concurrent logins.
+    /// The results of a thousand concurrent logins.
     pub(crate) crowd: Crowd,
     /// Start times on a database with rows, in milliseconds.
-    pub(crate) warm: Series,
-    /// Start times without a database, in milliseconds.
-    pub(crate) new_key: Series,
+    pub(crate) starts_on_used_database: Series,
+    /// Start times on a new database, in milliseconds.
+    pub(crate) starts_on_new_database: Series,
     /// Size of the binary, in bytes.
     pub(crate) binary: u64,
 }
@@ -94,19 +96,19 @@ impl Rows {
         table.head(&[
             "load",
             "per second: median (min–max)",
-            "ratio to the limit",
+            "ratio to the reference",
             "p50, ms",
             "p99, ms",
             "CPU, µs",
             "peak, MiB",
             "503",
         ]);
-        table.row("limit: poem, fixed bytes", &self.poem, None);
+        table.row("reference: poem, fixed bytes", &self.poem, None);
         table.row("JWKS", &self.jwks, Some((&self.poem, 0.90)));
-        table.row("limit: RSA-2048 signatures, all cores", &self.signatures, None);
+        table.row("reference: RSA-2048 signatures, all cores", &self.signatures, None);
         table.row("access tokens, all cores, no HTTP", &self.tokens, Some((&self.signatures, 0.9)));
         table.row("refresh, durable", &self.refresh, Some((&self.signatures, 0.60)));
-        table.row("limit: Argon2id, memory kept, all cores", &self.reused_memory, None);
+        table.row("reference: Argon2id, memory reused, all cores", &self.reused_memory, None);
         table.row("login", &self.log_in, Some((&self.reused_memory, 0.96)));
         table.row("Argon2id, memory fresh, blocking threads", &self.fresh_memory, None);
         table.row(
@@ -114,9 +116,9 @@ impl Rows {
             &self.log_in,
             Some((&self.fresh_memory, 1.20)),
         );
-        table.row("JWKS now and then, nothing else", &self.idle, None);
-        table.row("JWKS now and then, storm of logins", &self.storm, None);
-        table.row("JWKS at full rate, storm of logins", &self.busy_storm, None);
+        table.row("JWKS now and then, no logins", &self.low_rate, None);
+        table.row("JWKS now and then, storm of logins", &self.low_rate_in_storm, None);
+        table.row("JWKS at full rate, storm of logins", &self.full_rate_in_storm, None);
         table.row("logins of the storm", &self.storm_log_ins, None);
         table
     }
@@ -133,7 +135,7 @@ impl CostOfRefresh {
             ("signing the access token", *signing),
             ("decoding and encoding the refresh token", *codec),
             ("transaction: update, account, audit row, shared commit", *transaction),
-            ("HTTP, JSON, limits, log line (measured with forged tokens)", http),
+            ("HTTP, JSON, attempt limits, log line (measured with forged tokens)", http),
             ("the rest", whole - signing - codec - transaction - http),
         ] {
             table.line(&[part, &number(micros)]);
@@ -148,22 +150,22 @@ impl CostOfRefresh {
 
 impl Sizes {
     pub(crate) fn table(&self, rows: &Rows) -> Table {
-        let times_idle = |quiet: &Row, storm: &Row| {
-            format!("{:.1} × idle", storm.p99.median() / quiet.p99.median())
+        let times_idle = |idle: &Row, storm: &Row| {
+            format!("{:.1} × idle", storm.p99.median() / idle.p99.median())
         };
-        let mebibytes = count(usize::try_from(self.binary).unwrap_or(0)) / 1_048_576.0;
-        let in_storm = || "≤ 3 × idle, ≤ 50 ms".to_owned();
+        let mebibytes = as_float(usize::try_from(self.binary).unwrap_or(0)) / 1_048_576.0;
+        let goal_in_storm = || "≤ 3 × idle, ≤ 50 ms".to_owned();
 
         let mut table = Table::default();
         table.head(&["size and start", "measured", "goal"]);
-        let (light, full) =
-            (times_idle(&rows.idle, &rows.storm), times_idle(&rows.jwks, &rows.busy_storm));
+        let low_rate = times_idle(&rows.low_rate, &rows.low_rate_in_storm);
+        let full_rate = times_idle(&rows.jwks, &rows.full_rate_in_storm);
         for (name, measured, goal) in [
-            ("p99 of JWKS in a storm, now and then", light, in_storm()),
-            ("p99 of JWKS in a storm, full rate", full, in_storm()),
+            ("p99 of JWKS in a storm, now and then", low_rate, goal_in_storm()),
+            ("p99 of JWKS in a storm, full rate", full_rate, goal_in_storm()),
             ("memory, idle after start, MiB", number(self.idle), "≤ 25".to_owned()),
-            ("start, warm database, ms", self.warm.spread(), "≤ 150".to_owned()),
-            ("start, new key, ms", self.new_key.spread(), "≤ 600".to_owned()),
+            ("start, warm database, ms", self.starts_on_used_database.spread(), "≤ 150".to_owned()),
+            ("start, new key, ms", self.starts_on_new_database.spread(), "≤ 600".to_owned()),
             ("binary, MiB", number(mebibytes), String::new()),
         ] {
             table.line(&[name, &measured, &goal]);

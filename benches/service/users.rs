@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The password of all users.
 const PASSWORD: &str = "Analytical-Engine-1843";
 
-/// Number of refreshes after which a user gets a new address. It is far below the address limit.
+/// Number of refreshes after which a user gets a new address. It is far below the attempt limit per
+/// address.
 const REFRESHES_PER_ADDRESS: u32 = 100;
 
 static ADDRESSES: AtomicU32 = AtomicU32::new(1);
@@ -34,7 +35,7 @@ impl User {
         post("/api/auth/signup", fresh_address(), &credentials(&self.email))
     }
 
-    /// A login request from a new address, so that no address limit is reached.
+    /// A login request from a new address, so that no attempt limit per address is reached.
     pub(crate) fn log_in(&self) -> Vec<u8> {
         post("/api/auth/login", fresh_address(), &credentials(&self.email))
     }

@@ -8,17 +8,17 @@ use crate::users::User;
 /// Connections that fetch the key set, or refresh, continuously.
 pub(crate) const CONNECTIONS: usize = 64;
 
-/// Connections that log in continuously. They suffice to keep every hashing thread busy.
+/// Connections that log in continuously. This number suffices to keep every hashing thread busy.
 pub(crate) const LOG_INS: usize = 16;
 
 /// Concurrent logins in a burst.
 pub(crate) const STORM: usize = 64;
 
-/// Clients that fetch the key set at a low rate, and their pause between requests. Together they
-/// send 1,000 requests per second.
+/// The number of clients that fetch the key set at a low rate, and their pause between requests.
+/// Together they send 1,000 requests per second.
 pub(crate) const LOW_RATE: (usize, Duration) = (16, Duration::from_millis(16));
 
-/// Distributes users over this many connections.
+/// Distributes users over `connections` connections, and creates the work of each with `work`.
 pub(crate) fn distribute(
     users: &mut Vec<User>,
     connections: usize,

@@ -1,9 +1,12 @@
 //! The lock that orders refreshes of an account's sessions against operations that end all of them.
 //!
-//! A refresh takes it shared, an operation that ends all sessions takes it exclusively; both take
-//! it before any row. It is an advisory lock because waiters on those queue in order: an exclusive
-//! waiter waits for the refreshes under way and for no later one. With row locks, later shared
-//! lockers would overtake it. SQLite runs one transaction at a time and needs no lock.
+//! A refresh takes the lock shared. An operation that ends all sessions takes it exclusively. Both
+//! take it before they lock any row.
+//!
+//! It is an advisory lock, because PostgreSQL grants those in the order of the requests: an
+//! exclusive request waits for the refreshes under way, and not for later ones. With row locks,
+//! later shared requests would overtake it. SQLite runs one transaction at a time and needs no
+//! lock.
 
 use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
@@ -11,7 +14,7 @@ use uuid::Uuid;
 
 use crate::database::sql;
 
-/// Takes the lock exclusively: no session of the account is refreshed until the commit.
+/// Takes the lock exclusively, so that no session of the account is refreshed until the commit.
 ///
 /// # Errors
 /// A database error, or the lock timed out.
@@ -19,7 +22,7 @@ pub async fn lock_exclusive(txn: &impl ConnectionTrait, account_id: Uuid) -> Res
     lock(txn, "pg_advisory_xact_lock", account_id).await
 }
 
-/// Takes the lock shared: until the commit, no operation can end all sessions of the account.
+/// Takes the lock shared, so that no operation ends all sessions of the account until the commit.
 ///
 /// # Errors
 /// A database error, or the lock timed out.
@@ -27,9 +30,9 @@ pub async fn lock_shared(txn: &impl ConnectionTrait, account_id: Uuid) -> Result
     lock(txn, "pg_advisory_xact_lock_shared", account_id).await
 }
 
-/// On PostgreSQL: takes the lock shared and checks that the account is enabled and `epoch` is its
-/// current one, in the same statement (`migration` defines the function). The check sees what was
-/// committed while the statement waited for the lock.
+/// An expression for PostgreSQL that takes the lock shared, and then checks that the account is
+/// enabled and that `epoch` is its current session epoch. The check sees changes that were
+/// committed while the statement waited for the lock. A migration defines the SQL function.
 #[must_use]
 pub fn lock_shared_and_check(account_id: Expr, epoch: Expr) -> Expr {
     Func::cust("signet_session_is_current").arg(account_id).arg(epoch).into()

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::database::db::{Backend, Db};
 use crate::database::job::{
-    Progress, Work, in_doubt, is_connection_error, lost, sql_state, unavailable,
+    Progress, Work, aborted, in_doubt, is_connection_error, sql_state, unavailable,
 };
 use crate::database::postgres_writer::PooledWriter;
 use crate::timestamp::Timestamp;
@@ -130,7 +130,7 @@ impl<I, T> Shared<I, T> {
         let mut queue = self.lock();
         // If no batch takes them, those whose callers have stopped waiting must not accumulate.
         if queue.waiting.len() >= LARGEST {
-            queue.waiting.retain(|item| !item.progress.is_left());
+            queue.waiting.retain(|item| !item.progress.has_caller_left());
         }
         queue.waiting.push(item);
     }
@@ -138,7 +138,7 @@ impl<I, T> Shared<I, T> {
     /// The writes of the next batch.
     fn take(&self) -> Vec<Item<I, T>> {
         let mut queue = self.lock();
-        queue.waiting.retain(|item| !item.progress.is_left());
+        queue.waiting.retain(|item| !item.progress.has_caller_left());
         let count = queue.waiting.len().min(LARGEST);
         queue.waiting.drain(..count).collect()
     }
@@ -202,7 +202,7 @@ where
             Attempt::SomeLeft if repetitions < REPETITIONS => repetitions += 1,
             result => break result,
         }
-        items.retain(|item| !item.progress.is_left());
+        items.retain(|item| !item.progress.has_caller_left());
         begun = begin(&shared.writer).await;
     };
     reply(items, result);
@@ -252,14 +252,14 @@ where
     T: Send + 'static,
 {
     let writer = &shared.writer;
-    if items.iter().any(|item| item.progress.is_left()) || items.is_empty() {
+    if items.iter().any(|item| item.progress.has_caller_left()) || items.is_empty() {
         drop(txn.rollback().await);
         return Attempt::SomeLeft;
     }
     let began = writer.clock.now();
     let inputs = items.iter().map(|item| &item.input).collect();
     let work = AssertUnwindSafe((shared.work)(&txn, began, inputs)).catch_unwind().await;
-    let outcomes = match work.unwrap_or_else(|_| Err(lost())) {
+    let outcomes = match work.unwrap_or_else(|_| Err(aborted())) {
         Ok(outcomes) => outcomes,
         Err(error) => {
             drop(txn.rollback().await);

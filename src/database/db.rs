@@ -1,4 +1,4 @@
-//! The database handle, the only part of this module that other modules use.
+//! The database handle: connections, transactions and their timeouts.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,11 +41,11 @@ pub(super) enum Backend {
 }
 
 impl Db {
-    /// Opens the database. Creates a missing SQLite file with mode 0600. A shared clock is set to
+    /// Opens the database. Creates a missing SQLite file with mode 0600. Sets a shared clock to
     /// PostgreSQL's time.
     ///
     /// # Errors
-    /// See [`ConnectError`]; nothing has been changed then.
+    /// See [`ConnectError`]; then nothing has been changed.
     pub async fn connect(settings: &DatabaseSettings, clock: Clock) -> Result<Self, ConnectError> {
         let url = settings.database_url.expose();
         let wait = Duration::from_secs(settings.database_wait_seconds);
@@ -80,8 +80,8 @@ impl Db {
         Self { backend, clock, wait, retention, is_urgent: false, has_timeout: true }
     }
 
-    /// Opens an existing database, for commands that inspect or change its contents: run in the
-    /// wrong folder, they must not create an empty database and report on that.
+    /// Opens an existing database, for commands that inspect or change its contents. If they are
+    /// run in the wrong folder, they must not create an empty database and report on that.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -92,8 +92,9 @@ impl Db {
         }
     }
 
-    /// Starts serving clients: from now on, outages in which responses may be lost are recorded for
-    /// all instances, under the name `instance`. The schema must be of this version.
+    /// Must be called before clients are served. From then on, outages in which responses may be
+    /// lost are recorded for all instances to read, under the id `instance`. The schema must be of
+    /// this version.
     ///
     /// # Errors
     /// If the database refuses.
@@ -105,21 +106,21 @@ impl Db {
         self.begin_retention().await
     }
 
-    /// The same database for writes that end access: they may use the disk space reserved for a
-    /// full disk.
+    /// A handle for writes that end access. They may use the disk space that is reserved for the
+    /// case of a full disk.
     #[must_use]
     pub fn urgent(&self) -> Self {
         Self { is_urgent: true, ..self.clone() }
     }
 
-    /// The same database for schema changes and operator commands. Their transactions have no request
+    /// A handle for schema changes and operator commands. Their transactions have no request
     /// timeout: they may wait for a lock, and after [`lift_timeouts`] their statements may be slow.
     #[must_use]
     pub fn without_timeout(&self) -> Self {
         Self { has_timeout: false, ..self.urgent() }
     }
 
-    /// The same database for tasks that all requests depend on. On PostgreSQL these have separate
+    /// A handle for tasks that all requests depend on. On PostgreSQL they have separate
     /// connections, which requests cannot exhaust.
     #[must_use]
     pub fn reserved(&self) -> Self {
@@ -150,8 +151,8 @@ impl Db {
         }
     }
 
-    /// Records that the response to a recent commit could not be sent: the client may retry, as
-    /// after an outage.
+    /// Records that the response to a recent commit could not be sent. The client may then retry,
+    /// as after an outage.
     pub fn note_lost_response(&self) {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.note_lost_response(self.clock.now()),
@@ -178,38 +179,35 @@ impl Db {
     ///
     /// # Errors
     /// A database error, or a timeout.
-    pub async fn read<T, Q>(
-        &self,
-        question: impl FnOnce(DatabaseConnection) -> Q,
-    ) -> Result<T, DbErr>
+    pub async fn read<T, Q>(&self, query: impl FnOnce(DatabaseConnection) -> Q) -> Result<T, DbErr>
     where
         Q: Future<Output = Result<T, DbErr>>,
     {
         match &self.backend {
             Backend::Sqlite { reader, .. } => {
-                let answer = tokio::time::timeout(self.wait, question(reader.clone())).await;
-                answer.unwrap_or_else(|_| Err(unavailable()))
+                let result = tokio::time::timeout(self.wait, query(reader.clone())).await;
+                result.unwrap_or_else(|_| Err(unavailable()))
             }
             Backend::Postgres(writer) => {
-                writer.pool.with_timeout(question(writer.connections())).await
+                writer.pool.with_timeout(query(writer.connections())).await
             }
         }
     }
 
     /// Runs `work` in a transaction and commits it, or rolls it back if `work` fails.
     ///
-    /// `work` gets the time read after its transaction began: a time read before the wait for a
-    /// connection or the disk, or before the process was suspended, would be too old to compare
-    /// with what other transactions have written meanwhile. It borrows `input` again at each try.
+    /// `work` gets a time that is read after its transaction began. A time read before the wait for
+    /// a connection or the disk, or before a suspension of the process, would be too old: other
+    /// transactions may have written later times meanwhile. Each run of `work` borrows `input`.
     ///
-    /// The transaction is atomic whatever happens to the caller: a client that hangs up cannot
-    /// leave half of it behind. If the caller stops waiting before the commit has begun, nothing is
-    /// done. `work` may run again (after a serialization failure, or because a transaction in the
-    /// same group commit failed), so it must have no side effects outside the database.
+    /// The transaction is atomic even if the caller is dropped, as when a client disconnects. If
+    /// the caller stops waiting before the commit has started, nothing is written. `work` may run
+    /// again, after a serialization failure or because a transaction in the same group commit
+    /// failed. So it must have no side effects outside the database.
     ///
     /// # Errors
-    /// What `work` returned, or the database's own error: nothing has been changed then, and
-    /// nothing will be, unless [`is_in_doubt`](super::is_in_doubt) says that the commit was begun
+    /// The error that `work` returned, or a database error. Then nothing has been changed and
+    /// nothing will be, unless [`is_in_doubt`](super::is_in_doubt) says that the commit was started
     /// and its outcome is unknown.
     pub async fn write<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
     where
@@ -218,17 +216,17 @@ impl Db {
         E: std::error::Error + From<DbErr> + Send + 'static,
         F: Transact<I, T, E>,
     {
-        let it = Submission::new(self.is_urgent, input, work);
+        let submission = Submission::new(self.is_urgent, input, work);
         match (&self.backend, self.has_timeout) {
-            (Backend::Sqlite { writer, .. }, true) => writer.run(it).await,
-            (Backend::Sqlite { writer, .. }, false) => writer.run_without_timeout(it).await,
-            (Backend::Postgres(writer), true) => writer.run(it).await,
-            (Backend::Postgres(writer), false) => writer.run_without_timeout(it).await,
+            (Backend::Sqlite { writer, .. }, true) => writer.run(submission).await,
+            (Backend::Sqlite { writer, .. }, false) => writer.run_without_timeout(submission).await,
+            (Backend::Postgres(writer), true) => writer.run(submission).await,
+            (Backend::Postgres(writer), false) => writer.run_without_timeout(submission).await,
         }
     }
 
-    /// The time of the database's own clock, on which all instances agree; `None` for SQLite, which
-    /// has no clock besides this process's.
+    /// The time of the database's own clock, on which all instances agree. `None` for SQLite, which
+    /// uses the clock of this process.
     ///
     /// # Errors
     /// If the query fails.
@@ -236,12 +234,12 @@ impl Db {
         if matches!(self.backend, Backend::Sqlite { .. }) {
             return Ok(None);
         }
-        // Not now(), which is the time the transaction began.
+        // Not now(), which returns the time at which the transaction began.
         let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
         self.read(|db| async move { sql::first(&db, sql, []).await }).await
     }
 
-    /// Completes when the database next becomes available again after being unavailable.
+    /// Completes the next time that the database becomes available again.
     #[must_use]
     pub fn recovered(&self) -> BoxFuture<'_, ()> {
         match &self.backend {
@@ -250,9 +248,9 @@ impl Db {
         }
     }
 
-    /// To be called after a transaction that erased an account: truncates SQLite's write-ahead log,
-    /// which contains older versions of the pages. A failure is logged; the next truncation has the
-    /// same effect.
+    /// Truncates SQLite's write-ahead log, which contains older versions of the pages. Must be
+    /// called after a transaction that erased an account. A failure is only logged, because the
+    /// next truncation has the same effect.
     pub async fn truncate_log(&self) {
         let Backend::Sqlite { url, .. } = &self.backend else { return };
         if let Err(error) = erase::truncate_log(url.expose(), self.wait).await {
@@ -260,7 +258,7 @@ impl Db {
         }
     }
 
-    /// Closes all connections after the transactions under way.
+    /// Waits for the transactions under way, and closes all connections.
     pub async fn close(&self) {
         if let Err(error) = self.keep_retention().await {
             tracing::warn!(%error, "the retention time could not be recorded");

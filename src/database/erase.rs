@@ -1,9 +1,9 @@
 //! Secure deletion on SQLite: deleted data must not remain in the bytes of its files.
 //!
-//! The writer overwrites what it deletes within a page at no cost (`secure_delete=FAST`). A
-//! transaction that erases an account also overwrites the pages it frees; after it, the write-ahead
-//! log, which contains older versions of the pages, is checkpointed into the database file and
-//! truncated. PostgreSQL reclaims deleted data by its own vacuum.
+//! The writer overwrites deleted data within a page at no cost (`secure_delete=FAST`). A
+//! transaction that erases an account also overwrites the pages that it frees. Afterwards, the
+//! write-ahead log, which contains older versions of the pages, is checkpointed into the database
+//! file and truncated. On PostgreSQL, vacuum reclaims deleted data.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use sea_orm::{
 
 use crate::database::options::{Access, sqlite_options};
 
-/// Makes this transaction overwrite everything it deletes, until [`overwrite_cheaply`].
+/// Makes this transaction overwrite all data that it deletes, until [`overwrite_cheaply`].
 ///
 /// # Errors
 /// If the database refuses.
@@ -36,8 +36,9 @@ async fn set(txn: &DatabaseTransaction, mode: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Checkpoints the write-ahead log of the database at `url` into its file and truncates it. It uses
-/// a separate connection: the writer continues and is blocked only briefly at the end.
+/// Checkpoints the write-ahead log of the database at `url` into the database file, and truncates
+/// the log. It uses a separate connection, so the writer continues and is blocked only briefly at
+/// the end.
 pub(super) async fn truncate_log(url: &str, wait: Duration) -> Result<(), DbErr> {
     let connection = Database::connect(sqlite_options(url, 1, Access::Write, wait)).await?;
     let truncated = checkpoint(&connection).await;
@@ -45,8 +46,8 @@ pub(super) async fn truncate_log(url: &str, wait: Duration) -> Result<(), DbErr>
     truncated
 }
 
-/// The passive checkpoint does not block writers, and leaves little work for the truncating one,
-/// which does.
+/// The passive checkpoint does not block writers. The truncating checkpoint blocks them, but little
+/// work is left for it.
 async fn checkpoint(connection: &DatabaseConnection) -> Result<(), DbErr> {
     for mode in ["PASSIVE", "TRUNCATE"] {
         connection.execute_unprepared(&format!("PRAGMA wal_checkpoint({mode})")).await?;

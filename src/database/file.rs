@@ -1,4 +1,4 @@
-//! SQLite's database file: created with mode 0600, or its mode checked.
+//! SQLite's database file: its creation with mode 0600, and the check of its mode.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -28,8 +28,8 @@ pub enum ConnectError {
         /// The database file.
         file: PathBuf,
     },
-    /// The folder of the database file does not exist. Only the default folder is created: a
-    /// mistyped path must not become a new, empty database.
+    /// The folder of the database file does not exist. Only the default folder is created, because
+    /// a mistyped path must not become a new, empty database.
     #[error(
         "the folder {folder} for the database file does not exist: create it, or correct \
          SIGNET_DATABASE_URL. Nothing was created"
@@ -52,7 +52,7 @@ pub enum ConnectError {
 }
 
 impl From<DbErr> for ConnectError {
-    /// Reports the innermost cause: the drivers' errors repeat it at each level.
+    /// Reports only the innermost cause, because the drivers' errors repeat it at each level.
     fn from(error: DbErr) -> Self {
         let mut cause: &dyn std::error::Error = &error;
         while let Some(source) = cause.source() {
@@ -86,8 +86,8 @@ pub(super) fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// The file beside a database file that has its name with `suffix`.
-pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+/// The path of the database file with `suffix` appended to its name.
+pub(super) fn path_with_suffix(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);
     name.into()

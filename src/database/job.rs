@@ -1,7 +1,7 @@
-//! A transaction's work, with its result type erased, and its progress.
+//! The work of a transaction, with its result type erased, and the progress of the transaction.
 //!
-//! A write ends as done, not done, or in doubt. It is in doubt if its commit was started and its
-//! outcome is unknown: the error must not claim that nothing was done.
+//! A write ends as done, not done, or in doubt. It is in doubt if its commit was started and the
+//! outcome is unknown; then the error must not claim that nothing was done.
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
@@ -18,11 +18,11 @@ use crate::timestamp::Timestamp;
 
 const IN_DOUBT: &str = "the commit was started, and its outcome is unknown";
 
-/// A transaction's work, as `Db::write` takes it. It may run more than once.
+/// The future of one run of a transaction's work.
 pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
 
-/// What a transaction does. It gets the time inside the transaction, and borrows its input again
-/// each time it runs.
+/// The work of a transaction, which `Db::write` takes. It may run more than once. Each run gets a
+/// time that was read inside the transaction, and borrows the input.
 pub trait Transact<I, T, E>:
     for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E> + Send + Sync + 'static
 {
@@ -40,42 +40,42 @@ impl<I, T, E, F> Transact<I, T, E> for F where
 pub(super) struct Job {
     pub(super) transaction: Box<dyn AnyTransaction>,
     pub(super) progress: Progress,
-    /// Whether it may use the disk space reserved for emergencies.
+    /// Whether it may use the disk space that is reserved for the case of a full disk.
     pub(super) is_urgent: bool,
 }
 
 /// A transaction of unknown result type.
 pub(super) trait AnyTransaction: Send {
-    /// Runs the work and stores its outcome. If that is an error, the transaction is to be rolled
-    /// back.
+    /// Runs the work and stores its outcome. If this returns an error, the caller must roll the
+    /// transaction back.
     fn run<'t>(
         &'t mut self,
         txn: &'t DatabaseTransaction,
         now: Timestamp,
     ) -> Work<'t, (), WorkError>;
     /// Sends the stored outcome, or the error of the commit. A commit error also replaces a refusal
-    /// by a rule, which may depend on what was to be committed with it; a database error of the
-    /// work takes precedence.
+    /// by a rule, because the refusal may depend on writes that were not committed. It does not
+    /// replace a database error of the work.
     fn finish(self: Box<Self>, committed: Result<(), DbErr>);
 }
 
-/// Why the work of a transaction failed; its outcome has the details.
+/// Why the work of a transaction failed. The stored outcome has the details.
 pub(super) enum WorkError {
-    /// A rule refused it.
+    /// A rule of the domain refused it.
     Refused,
     Database(DbErr),
 }
 
-/// A transaction's progress, for a caller that stops waiting.
+/// The progress of a transaction. It decides what a caller that stops waiting is told.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<AtomicU8>);
 
-/// Nothing is committed before the state is [`COMMITTING`].
+/// The commit has not started, so nothing is committed.
 const OPEN: u8 = 0;
 const COMMITTING: u8 = 1;
 /// The caller got the error that nothing was done.
 const ABANDONED: u8 = 2;
-/// The caller got the error that the outcome is in doubt.
+/// The caller got the error that the commit is in doubt.
 const LEFT_IN_DOUBT: u8 = 3;
 
 impl Progress {
@@ -83,17 +83,20 @@ impl Progress {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Called before a commit: false if the caller got the error that nothing was done.
+    /// Must be called before a commit. If it returns false, the caller got the error that nothing
+    /// was done, and the commit must not start.
     pub(super) fn start_commit(&self) -> bool {
         self.change(OPEN, COMMITTING)
     }
 
-    /// Called after the database refused a commit: false if the caller no longer waits for a retry.
+    /// Must be called after the database refused a commit. If it returns false, the caller no
+    /// longer waits for a retry.
     pub(super) fn reopen(&self) -> bool {
         self.change(COMMITTING, OPEN)
     }
 
-    /// The caller stops waiting. True if nothing was done, and nothing will be.
+    /// Must be called when the caller stops waiting. Returns true if nothing was done and nothing
+    /// will be done.
     pub(super) fn abandon(&self) -> bool {
         if self.change(OPEN, ABANDONED) {
             return true;
@@ -103,7 +106,7 @@ impl Progress {
     }
 
     /// Whether the caller has stopped waiting.
-    pub(super) fn is_left(&self) -> bool {
+    pub(super) fn has_caller_left(&self) -> bool {
         self.0.load(Ordering::Acquire) >= ABANDONED
     }
 }
@@ -152,7 +155,7 @@ where
         Box::pin(async move {
             let outcome = AssertUnwindSafe((self.work)(txn, now, &self.input)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_| Err(panicked().into()));
-            let failed = outcome.as_ref().err().map(|error| match root_of(error) {
+            let failed = outcome.as_ref().err().map(|error| match database_error_of(error) {
                 Some(error) => WorkError::Database(error.clone()),
                 None => WorkError::Refused,
             });
@@ -163,18 +166,18 @@ where
 
     fn finish(self: Box<Self>, committed: Result<(), DbErr>) {
         let outcome = match (self.outcome, committed) {
-            (Some(Err(error)), Err(_)) if root_of(&error).is_some() => Err(error),
+            (Some(Err(error)), Err(_)) if database_error_of(&error).is_some() => Err(error),
             (_, Err(error)) => Err(error.into()),
             (Some(outcome), Ok(())) => outcome,
-            (None, Ok(())) => Err(lost().into()),
+            (None, Ok(())) => Err(aborted().into()),
         };
-        // The caller may be gone; the work is done nevertheless.
+        // The caller may have stopped waiting.
         drop(self.reply.send(outcome));
     }
 }
 
 /// The database error in the chain of causes of `error`.
-fn root_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DbErr> {
+fn database_error_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DbErr> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref() {
@@ -224,7 +227,7 @@ pub(super) fn is_connection_error(error: &DbErr) -> bool {
 /// Whether the error, or a cause of it, is that a commit is in doubt.
 #[must_use]
 pub fn is_in_doubt(error: &(dyn Error + 'static)) -> bool {
-    matches!(root_of(error), Some(DbErr::Custom(text)) if text == IN_DOUBT)
+    matches!(database_error_of(error), Some(DbErr::Custom(text)) if text == IN_DOUBT)
 }
 
 pub(super) fn in_doubt() -> DbErr {
@@ -236,7 +239,8 @@ pub(super) fn unavailable() -> DbErr {
     DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
 }
 
-pub(super) fn lost() -> DbErr {
+/// The transaction ended before its commit, and nothing was done.
+pub(super) fn aborted() -> DbErr {
     DbErr::Custom("the transaction was aborted before its commit".to_owned())
 }
 
@@ -252,26 +256,26 @@ mod tests {
     fn abandoned_job_is_not_committed() {
         let progress = Progress::default();
 
-        assert!(progress.abandon(), "the job has not started");
+        assert!(progress.abandon(), "the commit has not started");
         assert!(!progress.start_commit(), "an abandoned job cannot commit");
     }
 
     #[test]
-    fn started_commit_is_in_doubt() {
+    fn commit_is_in_doubt_if_the_caller_leaves_after_its_start() {
         let progress = Progress::default();
 
         assert!(progress.start_commit());
         assert!(!progress.abandon());
-        assert!(!progress.reopen(), "a started commit is not retried");
+        assert!(!progress.reopen(), "nobody waits for a retry");
     }
 
     #[test]
     fn in_doubt_error_is_found_inside_a_domain_error() {
         #[derive(Debug, thiserror::Error)]
         #[error("not stored")]
-        struct Rule(#[from] DbErr);
+        struct DomainError(#[from] DbErr);
 
-        assert!(is_in_doubt(&Rule(in_doubt())));
-        assert!(!is_in_doubt(&Rule(unavailable())));
+        assert!(is_in_doubt(&DomainError(in_doubt())));
+        assert!(!is_in_doubt(&DomainError(unavailable())));
     }
 }

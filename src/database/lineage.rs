@@ -1,10 +1,10 @@
-//! The identity of a database and its commit counter: together they distinguish a restored older
-//! backup from the database it replaced.
+//! The name of a database and its commit counter. Together they distinguish a restored older backup
+//! from the database that it replaced.
 //!
-//! A database is named by the id of its first signing key, which is random, or, after `signet
-//! restored` was run, by the id generated then. Its commit counter grows while it is served: on
-//! SQLite with each commit, on PostgreSQL once a second per instance. Commands do not advance it:
-//! run on an older copy, they would make it look like the newer one.
+//! The name is the key id of the database's first signing key, which is random. `signet restored`
+//! replaces the name by a new random id. The commit counter advances while the database is served:
+//! on SQLite with each commit, on PostgreSQL once a second per instance. Commands do not advance
+//! it, because a command on an older copy would make the copy look newer.
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use uuid::Uuid;
@@ -20,25 +20,25 @@ const FIRST_KID: &str = "SELECT kid FROM signing_key ORDER BY created_at, kid LI
 /// The last run of `signet restored`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restore {
-    /// Generated at that run.
+    /// The id that this run generated.
     pub id: Uuid,
-    /// When it was run.
+    /// The time of this run.
     pub at: Timestamp,
 }
 
-/// The identity and counter of a database at one moment.
+/// The name and the commit counter of a database at one point in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lineage {
     /// The commit counter.
     pub commits: i64,
-    /// `None` if it was never restored.
+    /// `None` if `signet restored` was never run on the database.
     pub restore: Option<Restore>,
     /// The key id of the first signing key; `None` if there is none yet.
     first_kid: Option<String>,
 }
 
 impl Lineage {
-    /// Reads it, whatever version the schema has. Changes nothing.
+    /// Reads the lineage from a schema of any version. Changes nothing.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -56,7 +56,7 @@ impl Lineage {
         .await
     }
 
-    /// The same for all copies of a database, and for no other; `None` if it has issued nothing
+    /// The name of the database, which only copies of it share. `None` if it has issued nothing
     /// yet.
     #[must_use]
     pub fn name(&self) -> Option<String> {
@@ -65,7 +65,7 @@ impl Lineage {
 }
 
 impl Db {
-    /// The last time the database was declared restored. The schema must be of this version.
+    /// The last run of `signet restored`. The schema must be of this version.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -79,8 +79,8 @@ async fn last_restore(db: &DatabaseConnection) -> Result<Option<Restore>, DbErr>
     Ok(sql::first(db, sql, []).await?.map(|(id, at)| Restore { id, at }))
 }
 
-/// Gives the database a new name, in the transaction that voids everything issued before. Deletes
-/// the rows of instances, which are those of the backup.
+/// Gives the database a new name. Must run in the transaction that invalidates everything issued
+/// before. Also deletes the rows of instances, because they are those of the backup.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,10 +1,10 @@
 //! Database access: connections, transactions, schema.
 //!
 //! [`Db::read`] runs a single query outside a transaction. [`Db::write`] runs a transaction to its
-//! end, whatever happens to the caller: on SQLite, transactions that wait at the same time share
-//! one commit and so one sync to disk (group commit); on PostgreSQL each has its own, except the
-//! writes of [`Batches`]. A write ends as done, not done, or in doubt ([`is_in_doubt`]); an outage is
-//! recorded as a row ([`may_have_lost_response`]).
+//! end, even if the caller is dropped. On SQLite, transactions that wait at the same time share one
+//! commit, and so one sync to disk (group commit). On PostgreSQL each transaction has its own
+//! commit, except the writes of [`Batches`]. A write ends as done, not done, or in doubt
+//! ([`is_in_doubt`]). An outage is recorded as a row ([`may_have_lost_response`]).
 
 pub mod account_lock;
 mod batches;

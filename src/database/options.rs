@@ -11,18 +11,18 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
 use crate::database::job::sqlite_code;
 
-/// How long opening waits for a SQLite file that another process writes during its first start.
+/// How long opening a SQLite file is retried while another process writes it during a first start.
 const START_WAIT: Duration = Duration::from_secs(5);
 
 /// Timeout for opening a PostgreSQL connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
 
-/// `idle_in_transaction_session_timeout` in milliseconds: bounds how long a suspended instance
-/// holds its locks, and leaves a busy one time to send its next statement.
+/// `idle_in_transaction_session_timeout` in milliseconds. It bounds how long a suspended instance
+/// holds its locks, and leaves a busy instance enough time to send its next statement.
 const IDLE_TRANSACTION: &str = "3000";
 
-/// Longest wait for a lock, in milliseconds: a hot row must not exhaust the pool. A transaction
-/// that times out on such a lock returns its connection and is retried.
+/// Longest wait for a lock, in milliseconds. A transaction that times out returns its connection
+/// and is retried, so that waiting for a contended row does not exhaust the pool.
 const LOCK_WAIT: u128 = 1000;
 
 /// `SQLITE_BUSY`: another process has locked the file.
@@ -37,9 +37,11 @@ pub(super) enum Access {
 
 /// Options that all pools have in common.
 ///
-/// Statements are logged at debug level at most: operators have no use for them. Connections have
-/// no idle timeout and no maximum lifetime: with either, sqlx 0.9.0 runs a maintenance task in each
-/// pool that may spin forever (sqlx issue 3645), which occupies a thread and blocks shutdown.
+/// Statements are logged at debug level at most, because operators have no use for them.
+///
+/// Connections have no idle timeout and no maximum lifetime. With either, sqlx 0.9.0 runs a
+/// maintenance task in each pool. This task may loop forever (sqlx issue 3645), which occupies a
+/// thread and blocks shutdown.
 fn basic(options: &mut ConnectOptions) -> &mut ConnectOptions {
     options
         .sqlx_logging(false)
@@ -80,8 +82,8 @@ pub(super) fn sqlite_options(
     options
 }
 
-/// Retries where SQLite itself does not wait: it refuses at once to turn on the write-ahead log of
-/// a file that another process writes, such as another first start.
+/// Connects, and retries in the case in which SQLite itself does not wait: it immediately refuses
+/// to turn on the write-ahead log of a file that another process writes, as during a first start.
 pub(super) async fn connect_with_retry(
     options: ConnectOptions,
 ) -> Result<DatabaseConnection, DbErr> {
@@ -96,7 +98,7 @@ pub(super) async fn connect_with_retry(
     }
 }
 
-/// Closes all connections of a pool; a failure is logged.
+/// Closes all connections of a pool, and logs a failure.
 pub(super) async fn close(connections: &DatabaseConnection) {
     if let Err(error) = connections.close_by_ref().await {
         tracing::warn!(%error, "closing the database failed");
@@ -116,20 +118,20 @@ pub(super) fn postgres_options(url: &str, connections: u32, wait: Duration) -> C
         .set_application_name("signet")
         .map_sqlx_postgres_opts(move |postgres| {
             postgres.options([
-                // A transaction behind a dead link must not keep its locks until TCP notices.
+                // If the network fails, a transaction must not hold its locks until TCP detects it.
                 ("idle_in_transaction_session_timeout", IDLE_TRANSACTION),
                 ("lock_timeout", &lock_wait),
             ])
         })
-        // Under overload this would log one line per request, although overload is counted and
-        // recorded as one outage.
+        // Otherwise sqlx would log a line per request under overload. Overload is already counted,
+        // and recorded as one outage.
         .map_sqlx_postgres_pool_opts(|pool| pool.acquire_slow_threshold(Duration::MAX))
         .test_before_acquire(false);
     options
 }
 
-/// The reason why PostgreSQL cannot be connected to, where the pool only reports a timeout.
-pub(super) async fn refusal_of(url: &str) -> Option<DbErr> {
+/// Why no connection to PostgreSQL can be opened. The pool itself only reports a timeout.
+pub(super) async fn connection_error(url: &str) -> Option<DbErr> {
     let options: PgConnectOptions = url.parse().ok()?;
     let attempt = tokio::time::timeout(CONNECT_WAIT, options.connect()).await.ok()?;
     attempt.err().map(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
@@ -139,7 +141,7 @@ pub(super) async fn refusal_of(url: &str) -> Option<DbErr> {
 mod tests {
     use super::*;
 
-    /// With either limit, sqlx runs a maintenance task in each pool that may spin forever.
+    /// With either limit, sqlx runs a maintenance task in each pool. This task may loop forever.
     #[test]
     fn pools_limit_neither_idle_time_nor_lifetime() {
         let sqlite = sqlite_options("sqlite::memory:", 1, Access::Write, Duration::ZERO);

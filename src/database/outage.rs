@@ -1,11 +1,14 @@
 //! Outages: periods in which a response may have been lost, or a client could not retry.
 //!
-//! A hung commit, a suspended process and an unavailable database each leave a row, so that all
-//! instances take every outage into account when a refresh token is reused, also after a restart.
-//! Overload (a crowd) counts, too: a client whose request timed out, or that was told to retry,
-//! while its commit was under way could not retry in time. An instance whose heartbeat is overdue
-//! counts as a continuing outage until it is back (and records how long it was away), has stopped
-//! cleanly, or has been away for [`LOST_AFTER`].
+//! A hung commit, a suspended process and an unavailable database are each recorded as a row. When
+//! a refresh token is reused, all instances take every outage into account, even after a restart.
+//!
+//! Overload also counts as an outage (`is_crowd`). A client cannot retry in time if its request
+//! timed out, or got a 503, while the commit was under way.
+//!
+//! An instance whose heartbeat is overdue counts as a continuing outage. This outage ends when the
+//! instance returns and records how long it was away, when it has stopped cleanly, or after
+//! [`LOST_AFTER`].
 
 use std::time::Duration;
 
@@ -19,40 +22,42 @@ use crate::timestamp::Timestamp;
 /// Interval of an instance's heartbeat on PostgreSQL.
 pub(super) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A longer commit, heartbeat or suspension of the process is an outage: well below the default
-/// retry window (10 s), and above the delay of a heartbeat on a busy machine.
+/// A commit, heartbeat or suspension of the process that takes longer than this is an outage. The
+/// value is well below the default retry window (10 s), and above the delay of a heartbeat on a
+/// busy machine.
 pub(super) const NOTICEABLE: Duration = Duration::from_millis(2_500);
 
-/// A transaction that waits this long for its turn indicates overload, under which clients time
-/// out.
+/// A transaction that waits this long before it can begin indicates overload, under which clients
+/// time out.
 pub(super) const OVERLOADED: Duration = Duration::from_secs(1);
 
-/// A commit is dated by the time read after its BEGIN; its response is sent shortly after the
-/// heartbeat.
+/// By how much an outage is extended, because a commit is dated by the time read after its BEGIN,
+/// and its response may be sent shortly after a heartbeat.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// After this long an instance without a heartbeat is not expected to return.
 const LOST_AFTER: Duration = Duration::from_mins(10);
 
-/// How long after a commit overload may extend its retry window: overload can be caused by anyone,
-/// and must not prevent the detection of token theft indefinitely.
-const CROWD_LIMIT: Duration = Duration::from_mins(10);
+/// Overload can extend the retry window of a commit to this time after the commit. Anyone can cause
+/// overload, so it must not prevent the detection of token theft indefinitely.
+const MAX_OVERLOAD: Duration = Duration::from_mins(10);
 
-/// How long outages are stored; no retry window is as long.
+/// How long outages are stored. This is longer than any retry window.
 const OUTAGE_RETENTION: Duration = Duration::from_hours(24);
 
-/// An outage as it affects a token: a rotation from `began` to `last_rotation` may have lost its
-/// response, and its client could not retry before `ended`.
+/// An outage. The response to a rotation from `began` to `last_rotation` may have been lost, and
+/// its client could not retry before `ended`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Outage {
     pub(super) began: Timestamp,
     pub(super) last_rotation: Timestamp,
     pub(super) ended: Timestamp,
-    pub(super) is_crowd: bool,
+    pub(super) is_overload: bool,
 }
 
-/// Whether the response to a commit at `committed_at` may have been lost in an outage, and its
-/// client could not retry until less than `window` ago. A window of zero allows no retry.
+/// Whether the response to a commit at `committed_at` may have been lost in an outage, and the
+/// client may still retry: the outage ended less than `window`, the retry window, ago. A retry
+/// window of zero allows no retry. `wait` is the database timeout of a request.
 ///
 /// # Errors
 /// If the database refuses.
@@ -67,18 +72,20 @@ pub async fn may_have_lost_response(
         return Ok(false);
     }
     if committed_at > now.plus(NOTICEABLE) {
-        // The clock was set back since, perhaps with a crash in between: the outage of that crash
-        // cannot be dated.
+        // The clock has been set back since the commit. If there was a crash in between, the time
+        // of its outage is unknown.
         return Ok(true);
     }
     let outages = outages_since(txn, committed_at, wait, now).await?;
     Ok(retry_until(&outages, committed_at, window).is_some_and(|until| now < until))
 }
 
-/// Whether requests sent before the end of an outage may still arrive: requests whose clients have
-/// timed out remain in the buffers of a suspended process, or of a database that hung. They may
-/// present an older token than the one the same client has presented since, which cannot be long
-/// ago.
+/// Whether a request that was sent before the end of an outage may still arrive. Requests whose
+/// clients have timed out remain in the buffers of a suspended process or of a database that hung.
+///
+/// Such a request may present an older token than the one with which the same client caused the
+/// rotation at `rotated_at`, if this rotation was recent. `window` is the retry window, `wait` the
+/// database timeout of a request.
 ///
 /// # Errors
 /// If the database refuses.
@@ -89,30 +96,31 @@ pub async fn may_be_delayed_request(
     wait: Duration,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    if window.is_zero() || now.since(rotated_at) > CROWD_LIMIT {
+    if window.is_zero() || now.since(rotated_at) > MAX_OVERLOAD {
         return Ok(false);
     }
     let outages = outages_since(txn, now.minus(window), wait, now).await?;
     Ok(outages.iter().any(|outage| outage.began <= now && now < outage.ended.plus(window)))
 }
 
-/// The error that makes the caller retry in that case.
+/// The error that makes the client retry a request that [`may_be_delayed_request`].
 #[must_use]
 pub fn retry_later() -> DbErr {
     DbErr::Custom("after an outage, a reused token may be a retry of a request".to_owned())
 }
 
-/// The end of the retry window of a response from `committed_at`; `None` if no outage covers it. A
-/// further outage that begins before this end extends it; overload extends it up to a limit.
+/// The end of the retry window of a commit at `committed_at`. `None` if the commit was in no
+/// outage. A further outage that begins before the end of the retry window extends it. Overload
+/// extends it to [`MAX_OVERLOAD`] after the commit at most.
 fn retry_until(outages: &[Outage], committed_at: Timestamp, window: Duration) -> Option<Timestamp> {
-    let has_lost =
+    let covers_commit =
         |outage: &&Outage| outage.began <= committed_at && committed_at <= outage.last_rotation;
-    let limit = committed_at.plus(CROWD_LIMIT);
+    let limit = committed_at.plus(MAX_OVERLOAD);
     let end_of = |outage: &Outage| {
-        let ended = if outage.is_crowd { outage.ended.min(limit) } else { outage.ended };
+        let ended = if outage.is_overload { outage.ended.min(limit) } else { outage.ended };
         ended.plus(window)
     };
-    let mut until = outages.iter().filter(has_lost).map(end_of).max()?;
+    let mut until = outages.iter().filter(covers_commit).map(end_of).max()?;
     let mut sorted = outages.to_vec();
     sorted.sort_unstable_by_key(|outage| outage.began);
     for outage in sorted {
@@ -129,12 +137,13 @@ async fn outages_since(
     wait: Duration,
     now: Timestamp,
 ) -> Result<Vec<Outage>, DbErr> {
-    let over = "SELECT began_at, ended_at, is_crowd FROM outage \
-                WHERE (ended_at IS NULL OR ended_at >= $1) AND NOT (is_crowd AND began_at > $2)";
-    let values = [committed_at.into(), committed_at.plus(CROWD_LIMIT).into()];
-    let rows = sql::all(txn, over, values).await?;
+    let sql = "SELECT began_at, ended_at, is_crowd FROM outage \
+               WHERE (ended_at IS NULL OR ended_at >= $1) AND NOT (is_crowd AND began_at > $2)";
+    let values = [committed_at.into(), committed_at.plus(MAX_OVERLOAD).into()];
+    let rows = sql::all(txn, sql, values).await?;
     let mut outages: Vec<_> = rows.into_iter().map(|row| recorded(row, now)).collect();
-    // One that ends in the future was recorded by a clock that was ahead: it would not expire.
+    // An outage that ends in the future was recorded by a clock that was ahead. It is ignored,
+    // because it would not expire.
     outages.retain(|outage| outage.ended <= now.plus(NOTICEABLE));
 
     if txn.get_database_backend() == DbBackend::Postgres {
@@ -153,34 +162,35 @@ async fn instances_away(
     let bounds = [NOTICEABLE, LOST_AFTER].map(|bound| Timestamp::default().plus(bound).into());
     let mut outages = Vec::new();
     for away in sql::all::<i64>(txn, sql, bounds).await? {
-        let send_heartbeat = now.minus(Duration::from_micros(away.unsigned_abs()));
-        // An instance refuses writes once its heartbeat is overdue, so it has rotated nothing
-        // since. Overload that it had detected by then may not have been recorded yet.
-        let last_rotation = send_heartbeat.plus(HEARTBEAT_INTERVAL + wait + MARGIN);
-        let began = send_heartbeat.minus(HEARTBEAT_INTERVAL + wait + MARGIN);
-        outages.push(Outage { began, last_rotation, ended: now, is_crowd: false });
+        let last_heartbeat = now.minus(Duration::from_micros(away.unsigned_abs()));
+        // An instance refuses writes when its heartbeat is overdue, so it has rotated nothing since
+        // then. Overload that it had detected before may not have been recorded yet.
+        let last_rotation = last_heartbeat.plus(HEARTBEAT_INTERVAL + wait + MARGIN);
+        let began = last_heartbeat.minus(HEARTBEAT_INTERVAL + wait + MARGIN);
+        outages.push(Outage { began, last_rotation, ended: now, is_overload: false });
     }
     Ok(outages)
 }
 
 fn recorded(
-    (began, ended, is_crowd): (Timestamp, Option<Timestamp>, bool),
+    (began, ended, is_overload): (Timestamp, Option<Timestamp>, bool),
     now: Timestamp,
 ) -> Outage {
-    // The instance that should have closed it may be gone.
+    // The instance may have crashed before it recorded the end.
     let ended = ended.unwrap_or_else(|| now.min(began.plus(LOST_AFTER)));
-    Outage { began, last_rotation: ended, ended, is_crowd }
+    Outage { began, last_rotation: ended, ended, is_overload }
 }
 
-/// Overload at one instance: an outage that lasts as long as transactions wait long for their turn.
+/// Overload of one instance: an outage that lasts as long as transactions wait for
+/// [`OVERLOADED`] before they can begin.
 #[derive(Debug, Default)]
 pub(super) struct Overload {
     recorded_until: Option<Timestamp>,
 }
 
 impl Overload {
-    /// The outage to record because a transaction got its turn after `waited`, or timed out. At
-    /// most one a second; it ends a second from now.
+    /// Must be called when a transaction has begun after `waited`, or has timed out. Returns the
+    /// outage to record, at most once a second. It ends a second from now.
     pub(super) fn notice(
         &mut self,
         waited: Duration,
@@ -200,12 +210,12 @@ impl Overload {
 /// The end of an outage to record.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Ended {
-    /// It continues.
+    /// The outage continues.
     NotYet,
-    /// At the time of the transaction that records it.
+    /// The outage ended at the time of the transaction that records it.
     Now,
     At(Timestamp),
-    /// It is overload, which may continue until then.
+    /// The outage is overload, which may continue until this time.
     Overload(Timestamp),
 }
 
@@ -235,7 +245,7 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// Records overload, merged with the previous overload if they touch.
+/// Records overload. Extends the row of the previous overload if the two touch.
 async fn record_overload(
     txn: &impl ConnectionTrait,
     instance: Uuid,
@@ -259,8 +269,9 @@ async fn record_overload(
     Ok(())
 }
 
-/// Records the instance's heartbeat, dated by the database's clock, which is the same for all; and
-/// an outage, if the `last` one is too long ago. Returns the commit counter, which it advances.
+/// Records the instance's heartbeat with the time of the database's clock, which is the same for
+/// all instances. Also records an outage if the `last` heartbeat is too long ago. Advances the
+/// commit counter and returns it.
 pub(super) async fn send_heartbeat(
     txn: &impl ConnectionTrait,
     instance: Uuid,
@@ -270,26 +281,26 @@ pub(super) async fn send_heartbeat(
     let away = last.elapsed();
     if away > NOTICEABLE {
         record(txn, instance, now.minus(away), Ended::Now, now).await?;
-        forget_old(txn, now).await?;
+        delete_old(txn, now).await?;
     }
     let sql = "INSERT INTO instance (id, beat_at) \
                VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) \
                ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at";
     sql::execute(txn, sql, [instance.into()]).await?;
-    // Last, because all instances wait for this row.
+    // This statement is the last one, because all instances wait for this row.
     let sql = "UPDATE database_state SET commits = commits + 1 RETURNING commits";
     Ok(sql::first(txn, sql, []).await?.unwrap_or(0))
 }
 
-/// Records that the instance has stopped cleanly: no response was lost.
+/// Deletes the row of an instance that has stopped cleanly, and so has lost no response.
 pub(super) async fn leave(txn: &impl ConnectionTrait, instance: Uuid) -> Result<(), DbErr> {
     let sql = "DELETE FROM instance WHERE id = $1";
     sql::execute(txn, sql, [instance.into()]).await.map(drop)
 }
 
-/// Deletes instances and outages too old to affect any token. Their number is bounded by how often
-/// instances start and outages happen.
-pub(super) async fn forget_old(txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
+/// Deletes the rows of instances and outages that are too old to affect any token. There are few of
+/// them, because instances start rarely and outages are rare.
+pub(super) async fn delete_old(txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
     let before = Value::from(now.minus(OUTAGE_RETENTION));
     let sql = "DELETE FROM instance WHERE beat_at < $1";
     sql::execute(txn, sql, [before.clone()]).await?;
@@ -308,7 +319,7 @@ mod tests {
     }
 
     fn outage(began: i64, ended: i64) -> Outage {
-        Outage { began: at(began), last_rotation: at(ended), ended: at(ended), is_crowd: false }
+        Outage { began: at(began), last_rotation: at(ended), ended: at(ended), is_overload: false }
     }
 
     #[test]
@@ -317,8 +328,8 @@ mod tests {
 
         assert_eq!(retry_until(&outages, at(100), WINDOW), Some(at(170)));
         assert_eq!(retry_until(&outages, at(160), WINDOW), Some(at(170)));
-        assert_eq!(retry_until(&outages, at(98), WINDOW), None, "rotated before it");
-        assert_eq!(retry_until(&outages, at(161), WINDOW), None, "rotated after it");
+        assert_eq!(retry_until(&outages, at(98), WINDOW), None, "before the outage");
+        assert_eq!(retry_until(&outages, at(161), WINDOW), None, "after the outage");
     }
 
     #[test]
@@ -330,7 +341,7 @@ mod tests {
 
     #[test]
     fn overload_extends_the_retry_window_by_ten_minutes_at_most() {
-        let overload = |began, ended| Outage { is_crowd: true, ..outage(began, ended) };
+        let overload = |began, ended| Outage { is_overload: true, ..outage(began, ended) };
         let chain: Vec<_> = (0..100).map(|n| overload(99 + 9 * n, 100 + 9 * n)).collect();
 
         assert_eq!(retry_until(&chain[..3], at(100), WINDOW), Some(at(128)));
@@ -341,27 +352,27 @@ mod tests {
 
     #[test]
     fn overload_is_recorded_as_one_outage() {
-        let (mut overload, long) = (Overload::default(), Duration::from_secs(4));
+        let (mut overload, long_wait) = (Overload::default(), Duration::from_secs(4));
 
-        assert_eq!(overload.notice(Duration::from_millis(999), at(100)), None, "too short");
-        assert_eq!(overload.notice(long, at(100)), Some((at(96), Ended::Overload(at(101)))));
-        assert_eq!(overload.notice(long, at(100)), None, "it is already recorded");
+        assert_eq!(overload.notice(Duration::from_millis(999), at(100)), None, "short wait");
+        assert_eq!(overload.notice(long_wait, at(100)), Some((at(96), Ended::Overload(at(101)))));
+        assert_eq!(overload.notice(long_wait, at(100)), None, "already recorded");
         assert_eq!(
-            overload.notice(long, at(101)),
+            overload.notice(long_wait, at(101)),
             Some((at(97), Ended::Overload(at(102)))),
-            "it continues"
+            "overload continues"
         );
         assert_eq!(
-            overload.notice(long, at(50)),
+            overload.notice(long_wait, at(50)),
             Some((at(46), Ended::Overload(at(51)))),
             "the clock was set back"
         );
     }
 
     #[test]
-    fn rotations_after_the_last_one_of_a_lost_instance_get_no_retry() {
+    fn rotation_after_the_last_rotation_of_an_absent_instance_gets_no_retry() {
         let away =
-            Outage { began: at(99), last_rotation: at(108), ended: at(400), is_crowd: false };
+            Outage { began: at(99), last_rotation: at(108), ended: at(400), is_overload: false };
 
         assert_eq!(retry_until(&[away], at(107), WINDOW), Some(at(410)));
         assert_eq!(retry_until(&[away], at(109), WINDOW), None);

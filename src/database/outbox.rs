@@ -18,8 +18,8 @@ const RECEIVERS: &str = "\
          WHERE o.kind = $1 AND o.receiver = r.receiver AND o.due_at <= $2 LIMIT $3) few) AS number \
     FROM r WHERE receiver IS NOT NULL";
 
-/// The receivers with entries of this kind due at `now`, and how many, counted up to `most` per
-/// receiver.
+/// The receivers that have entries of this kind due at `now`, each with the number of these
+/// entries, counted up to `most`.
 ///
 /// # Errors
 /// A database error.

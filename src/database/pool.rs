@@ -1,13 +1,16 @@
-//! A PostgreSQL connection pool that detects when the database is gone, and reconnects.
+//! A PostgreSQL connection pool that detects when the database is unreachable, and reconnects.
 //!
-//! A request waits for the database until the configured timeout, since a stalled disk and overload
-//! pass. A dead database does not recover by waiting: it refuses connections, or does not respond,
-//! as behind a dead link or when frozen. So while a request waits, a dedicated connection sends a
-//! probe that needs no disk. If the probe fails or has no response within [`ANSWER`], all waiting
-//! and new requests are refused at once, until new connections get a response again; old
-//! connections behind a dead link may not notice the recovery for minutes. If the database is
-//! read-only, such as a demoted primary, writes are refused in the same way until a connection
-//! finds a writable one.
+//! A request waits for a slow database until the configured timeout, because a stalled disk and
+//! overload are temporary. Waiting does not help if the database is unreachable: if it refuses
+//! connections, or does not respond because it is suspended or the network failed.
+//!
+//! So while a request waits, a dedicated connection sends a probe that needs no disk. If the probe
+//! fails or gets no response within [`PROBE_TIMEOUT`], all waiting and new requests are refused
+//! immediately, until new connections get a response again. Only new connections can show this: old
+//! connections may not notice for minutes that the network works again.
+//!
+//! If the database is read-only, such as a demoted primary, writes are refused immediately until a
+//! new connection reaches a writable database.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,24 +22,25 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::database::job::{is_connection_error, sql_state, unavailable};
-use crate::database::options::{close, refusal_of};
+use crate::database::options::{close, connection_error};
 use crate::database::sql;
 
 /// Timeout of the probe on its dedicated connection.
-const ANSWER: Duration = Duration::from_millis(600);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// Timeout for a new connection, which many other clients may be opening, too.
-const CONNECT: Duration = Duration::from_secs(1);
+/// Timeout for opening a new connection. It is longer, because many clients may reconnect at the
+/// same time.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Connections reserved for the server's own tasks, as many as run at a time: the heartbeat, the
-/// recording of an outage, the key ring and the status lists.
-const RESERVED: u32 = 4;
+/// Number of connections reserved for the server's own tasks, one for each task that may run at the
+/// same time: the heartbeat, the recording of an outage, the key ring and the status lists.
+const RESERVED_CONNECTIONS: u32 = 4;
 
 /// Pause between two connection attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A wait for the database that is longer than this triggers a probe, and again at this interval.
-const SUSPICIOUS: Duration = Duration::from_millis(100);
+/// While a request waits for the database, it triggers a probe at this interval.
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long startup waits for the database.
 const START_WAIT: Duration = Duration::from_secs(5);
@@ -51,48 +55,50 @@ struct State {
     connections: ArcSwap<Connections>,
     health: watch::Sender<Health>,
     suspicion: Notify,
-    is_back: Notify,
+    recovery: Notify,
     /// When the heartbeat under way began to wait for its commit.
-    beat_since: Mutex<Option<Instant>>,
+    heartbeat_since: Mutex<Option<Instant>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Health {
-    Well,
-    /// It responds, but refuses writes.
+    Healthy,
+    /// The database responds, but refuses writes.
     ReadOnly,
-    Gone,
+    Unreachable,
 }
 
 impl Pool {
-    /// Waits at startup for a database that is busy or still starting.
+    /// Opens the connections at startup. Waits for a database that is busy or still starting.
     pub(super) async fn connect(options: ConnectOptions, wait: Duration) -> Result<Self, DbErr> {
         let deadline = Instant::now() + START_WAIT;
         let (connections, probe) = loop {
             match connect(&options).await {
                 Err(_) if Instant::now() < deadline => sleep(PAUSE).await,
                 Ok(connected) => break connected,
-                Err(error) => return Err(refusal_of(options.get_url()).await.unwrap_or(error)),
+                Err(error) => {
+                    return Err(connection_error(options.get_url()).await.unwrap_or(error));
+                }
             }
         };
         let pool = Self(Arc::new(State {
             options,
             wait,
             connections: ArcSwap::from_pointee(connections),
-            health: watch::Sender::new(Health::Well),
+            health: watch::Sender::new(Health::Healthy),
             suspicion: Notify::new(),
-            is_back: Notify::new(),
-            beat_since: Mutex::default(),
+            recovery: Notify::new(),
+            heartbeat_since: Mutex::default(),
             tasks: Mutex::default(),
         }));
-        let watching = Arc::clone(&pool.0);
-        pool.keep(tokio::spawn(async move { monitor(&watching, probe).await }));
+        let state = Arc::clone(&pool.0);
+        pool.abort_on_close(tokio::spawn(async move { monitor(&state, probe).await }));
         Ok(pool)
     }
 
-    /// Registers a task that is aborted when the pool is closed.
-    pub(super) fn keep(&self, task: JoinHandle<()>) {
+    /// Makes [`close`](Self::close) abort the task.
+    pub(super) fn abort_on_close(&self, task: JoinHandle<()>) {
         locked(&self.0.tasks).push(task);
     }
 
@@ -106,38 +112,38 @@ impl Pool {
         self.0.wait
     }
 
-    /// Waits for `work` until the configured timeout, or until the database is found to be gone.
+    /// Waits for `work` until the configured timeout, or until the database is unreachable.
     pub(super) async fn with_timeout<T>(
         &self,
         work: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
-        let result = self.while_alive(work).await.unwrap_or_else(|| Err(unavailable()));
+        let result = self.while_reachable(work).await.unwrap_or_else(|| Err(unavailable()));
         if let Err(error) = &result {
             self.suspect(error);
         }
         result
     }
 
-    /// `None` after a timeout, or if the database is gone.
-    pub(super) async fn while_alive<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    /// Waits for `work`. Returns `None` after the timeout, or if the database is unreachable.
+    pub(super) async fn while_reachable<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut health = self.0.health.subscribe();
         let deadline = tokio::time::Instant::now() + self.0.wait;
         let mut work = std::pin::pin!(work);
-        let mut next_look = tokio::time::Instant::now() + SUSPICIOUS;
+        let mut next_probe = tokio::time::Instant::now() + PROBE_INTERVAL;
         loop {
-            if *health.borrow_and_update() == Health::Gone {
+            if *health.borrow_and_update() == Health::Unreachable {
                 return None;
             }
             tokio::select! {
                 biased;
                 result = &mut work => return Some(result),
                 _ = health.changed() => {}
-                () = tokio::time::sleep_until(next_look.min(deadline)) => {
-                    if next_look >= deadline {
+                () = tokio::time::sleep_until(next_probe.min(deadline)) => {
+                    if next_probe >= deadline {
                         return None;
                     }
                     self.0.suspicion.notify_one();
-                    next_look += SUSPICIOUS;
+                    next_probe += PROBE_INTERVAL;
                 }
             }
         }
@@ -151,29 +157,30 @@ impl Pool {
         }
     }
 
-    /// Why writes cannot be acknowledged now: new ones are refused at once.
+    /// Why writes cannot be acknowledged now, if there is a reason. New writes are then refused
+    /// immediately.
     pub(super) fn write_obstacle(&self) -> Option<&'static str> {
         match *self.0.health.borrow() {
-            Health::Gone => return Some("the database does not answer"),
-            Health::ReadOnly => return Some("the database only reads"),
-            Health::Well => {}
+            Health::Unreachable => return Some("the database does not respond"),
+            Health::ReadOnly => return Some("the database is read-only"),
+            Health::Healthy => {}
         }
-        let since = *locked(&self.0.beat_since);
+        let since = *locked(&self.0.heartbeat_since);
         let is_overdue = since.is_some_and(|since| since.elapsed() > self.0.wait);
         is_overdue.then_some("a commit is overdue")
     }
 
-    pub(super) fn beat_begins(&self) {
-        locked(&self.0.beat_since).get_or_insert_with(Instant::now);
+    pub(super) fn heartbeat_begins(&self) {
+        locked(&self.0.heartbeat_since).get_or_insert_with(Instant::now);
     }
 
-    pub(super) fn beat_ends(&self) {
-        *locked(&self.0.beat_since) = None;
+    pub(super) fn heartbeat_ends(&self) {
+        *locked(&self.0.heartbeat_since) = None;
     }
 
-    /// Completes when the database next becomes available again after being unavailable.
+    /// Completes the next time that the database becomes available again.
     pub(super) fn recovered(&self) -> tokio::sync::futures::Notified<'_> {
-        self.0.is_back.notified()
+        self.0.recovery.notified()
     }
 
     pub(super) async fn close(&self) {
@@ -186,37 +193,39 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Probes the database on suspicion, and reconnects if it is gone or read-only.
+/// Probes the database on suspicion, and reconnects if it is unreachable or read-only.
 async fn monitor(state: &State, mut probe: DatabaseConnection) {
     loop {
         state.suspicion.notified().await;
-        match probe_health(&probe, ANSWER).await {
-            Some(Health::Well) => {}
+        match probe_health(&probe, PROBE_TIMEOUT).await {
+            Some(Health::Healthy) => {}
             found => {
-                let health = found.unwrap_or(Health::Gone);
+                let health = found.unwrap_or(Health::Unreachable);
                 tracing::warn!(?health, "the database does not respond, or is read-only");
                 state.health.send_replace(health);
                 let old = std::mem::replace(&mut probe, reconnect(state).await);
                 tokio::spawn(async move { close(&old).await });
-                tracing::info!("the database answers");
+                tracing::info!("the database is available again");
             }
         }
-        sleep(SUSPICIOUS / 2).await;
+        sleep(PROBE_INTERVAL / 2).await;
     }
 }
 
 /// Reconnects until it finds a writable database, and replaces the old connections.
 async fn reconnect(state: &State) -> DatabaseConnection {
     loop {
-        if let Ok(Ok((connections, probe))) = timeout(CONNECT, connect(&state.options)).await {
-            match probe_health(&probe, CONNECT).await {
-                Some(Health::Well) => {
-                    replace(state, connections, Health::Well);
-                    state.is_back.notify_waiters();
+        if let Ok(Ok((connections, probe))) =
+            timeout(CONNECT_TIMEOUT, connect(&state.options)).await
+        {
+            match probe_health(&probe, CONNECT_TIMEOUT).await {
+                Some(Health::Healthy) => {
+                    replace(state, connections, Health::Healthy);
+                    state.recovery.notify_waiters();
                     return probe;
                 }
                 // Reads are still possible on a read-only database.
-                Some(health) if *state.health.borrow() == Health::Gone => {
+                Some(health) if *state.health.borrow() == Health::Unreachable => {
                     replace(state, connections, health);
                 }
                 _ => connections.close().await,
@@ -229,7 +238,7 @@ async fn reconnect(state: &State) -> DatabaseConnection {
 
 fn replace(state: &State, connections: Connections, health: Health) {
     let old = state.connections.swap(Arc::new(connections));
-    // Closing waits for connections in use, which may take as long as a dead link.
+    // Closing waits for connections in use. This may take long if the network has failed.
     tokio::spawn(async move { old.close().await });
     state.health.send_replace(health);
 }
@@ -238,7 +247,7 @@ fn replace(state: &State, connections: Connections, health: Health) {
 pub(super) struct Connections {
     /// For requests.
     pub(super) shared: DatabaseConnection,
-    /// For the server's own tasks; requests cannot exhaust them.
+    /// For the server's own tasks. Requests cannot exhaust these connections.
     pub(super) reserved: DatabaseConnection,
 }
 
@@ -251,19 +260,19 @@ impl Connections {
 /// Opens the connections of the pool, and one for the probe.
 async fn connect(options: &ConnectOptions) -> Result<(Connections, DatabaseConnection), DbErr> {
     let shared = Database::connect(options.clone()).await?;
-    let few = |connections| {
+    let connect_some = |connections| {
         let mut options = options.clone();
         options.max_connections(connections).min_connections(1);
         Database::connect(options)
     };
-    let reserved = few(RESERVED).await?;
-    let probe = few(1).await?;
+    let reserved = connect_some(RESERVED_CONNECTIONS).await?;
+    let probe = connect_some(1).await?;
     Ok((Connections { shared, reserved }, probe))
 }
 
-/// `None` if there is no response in time, or a response that cannot be parsed.
-async fn probe_health(probe: &DatabaseConnection, time: Duration) -> Option<Health> {
-    let answer = sql::first::<String>(probe, "SHOW transaction_read_only", []);
-    let is_read_only = timeout(time, answer).await.ok()?.ok()??;
-    Some(if is_read_only == "on" { Health::ReadOnly } else { Health::Well })
+/// Returns `None` after an error, or if there is no response within `limit`.
+async fn probe_health(probe: &DatabaseConnection, limit: Duration) -> Option<Health> {
+    let response = sql::first::<String>(probe, "SHOW transaction_read_only", []);
+    let read_only = timeout(limit, response).await.ok()?.ok()??;
+    Some(if read_only == "on" { Health::ReadOnly } else { Health::Healthy })
 }

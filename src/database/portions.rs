@@ -1,9 +1,9 @@
-//! Changes many rows in portions (bounded batches). Each is a separate transaction, so that other
-//! writes run in between.
+//! Changes many rows in portions of bounded size. Each portion is a separate transaction, so that
+//! other writes run in between.
 //!
-//! One statement over all expired rows would block all other writers on SQLite; on PostgreSQL it
-//! would be cancelled by `statement_timeout`, every minute again, while the backlog grows. This is
-//! the only file that deletes an unbounded number of rows (`tests/it/architecture.rs`).
+//! A single statement over all expired rows would block all other writers on SQLite. On PostgreSQL,
+//! `statement_timeout` would cancel it every minute, while the backlog grows. This is the only file
+//! that deletes an unbounded number of rows (`tests/it/architecture.rs`).
 
 use std::time::{Duration, Instant};
 
@@ -18,35 +18,35 @@ use crate::database::job::{Transact, Work};
 use crate::timestamp::Timestamp;
 
 /// Largest number of rows in a portion.
-const MOST: u64 = 1_000;
+const MAX_ROWS: u64 = 1_000;
 
-/// Smallest number of rows in a portion, however slow the database is.
-const LEAST: u64 = 25;
+/// Smallest number of rows in a portion, even if the database is slow.
+const MIN_ROWS: u64 = 25;
 
-/// A portion whose statements take longer than this is followed by one of half the size; one that
-/// takes less than a quarter of it, by one of twice the size.
+/// If the statements of a portion take longer than this, the next portion has half the size. If
+/// they take less than a quarter of this time, it has twice the size.
 const LONG: Duration = Duration::from_millis(60);
 
-/// The same on SQLite, where all other writers wait this long: a refresh takes some five
-/// milliseconds.
-const LONG_OF_ONE_WRITER: Duration = Duration::from_millis(12);
+/// As [`LONG`], on SQLite, where all other writers wait that long. For comparison: a refresh takes
+/// some five milliseconds.
+const LONG_ON_SQLITE: Duration = Duration::from_millis(12);
 
-/// Shortest pause between two portions. The pause is at least as long as the portion's statements
+/// Shortest pause after a portion. The pause is at least as long as the statements of the portion
 /// took.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The same on SQLite: another process that finds the database locked retries every 25 milliseconds
-/// or less, and could miss a shorter pause several times.
-const PAUSE_OF_ONE_WRITER: Duration = Duration::from_millis(25);
+/// As [`PAUSE`], on SQLite. Another process that finds the database locked retries every 25
+/// milliseconds or less, and could miss a shorter pause several times.
+const PAUSE_ON_SQLITE: Duration = Duration::from_millis(25);
 
-/// How long [`delete_expired`] works on one table before other tables get their turn.
-const TURN: Duration = Duration::from_secs(10);
+/// How long [`delete_expired`] works on one table. After that, other tables are processed.
+const TIME_PER_TABLE: Duration = Duration::from_secs(10);
 
-/// Makes PostgreSQL use the index, in which it can stop after one portion. The planner would
-/// otherwise rely on row counts from before the previous portions.
-const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
+/// Makes PostgreSQL use the index, so that it stops after one portion. Otherwise the planner would
+/// rely on row counts from before the previous portions.
+const USE_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
 
-/// Why expired rows were not deleted; some may have been.
+/// Why deleting expired rows failed. Some rows may have been deleted.
 pub type PurgeError = DbErr;
 
 /// Runs work in portions and adapts their size to the time they take.
@@ -65,7 +65,7 @@ pub struct Purged {
     /// How many rows were deleted.
     pub deleted: u64,
     /// How long the oldest remaining row has been expired, if the time limit ended the run before
-    /// all were deleted.
+    /// all expired rows were deleted.
     pub backlog: Option<Duration>,
 }
 
@@ -73,21 +73,18 @@ impl Portions {
     /// Portions of at most `most` rows.
     #[must_use]
     pub fn of(db: &Db, most: u64) -> Self {
-        let (long, pause) = if db.has_one_writer() {
-            (LONG_OF_ONE_WRITER, PAUSE_OF_ONE_WRITER)
-        } else {
-            (LONG, PAUSE)
-        };
-        // The first portion is small: the time per row is not known yet.
-        Self { db: db.clone(), size: most.min(LEAST * 4), most, long, pause }
+        let (long, pause) =
+            if db.has_one_writer() { (LONG_ON_SQLITE, PAUSE_ON_SQLITE) } else { (LONG, PAUSE) };
+        // The first portion is small, because the time per row is not known yet.
+        Self { db: db.clone(), size: most.min(MIN_ROWS * 4), most, long, pause }
     }
 
-    /// Runs `work` for the next portion in a transaction, and then pauses. `work` gets the time
-    /// inside the transaction, and the number of rows that it may change. If it fails, it is
-    /// retried with half as many, down to a few rows.
+    /// Runs `work` for the next portion in a transaction, and then pauses. `work` gets a time that
+    /// is read inside the transaction, and the number of rows that it may change. If it fails, it
+    /// is retried with half as many rows, down to a portion of the smallest size.
     ///
     /// # Errors
-    /// What `work` returned for the smallest portion.
+    /// The error that `work` returned for the smallest portion.
     pub async fn run<T, E, F>(&mut self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -101,54 +98,58 @@ impl Portions {
                 .write(self.size, move |txn, now, size| Box::pin(timed(txn, work(txn, now, size))));
             match portion.await {
                 Ok((value, took)) => {
-                    self.fit(took);
+                    self.adapt_size(took);
                     tokio::time::sleep(took.max(self.pause)).await;
                     return Ok(value);
                 }
-                Err(error) if self.size <= LEAST => return Err(error),
+                Err(error) if self.size <= MIN_ROWS => return Err(error),
                 Err(error) => {
-                    tracing::debug!(%error, rows = self.size, "a portion failed; a smaller one next");
-                    self.size = (self.size / 2).max(LEAST);
+                    tracing::debug!(%error, rows = self.size, "a portion failed; a smaller one follows");
+                    self.size = (self.size / 2).max(MIN_ROWS);
                     tokio::time::sleep(self.long).await;
                 }
             }
         }
     }
 
-    /// Deletes a portion of the rows that match `which`, in the order of `order`. Rows that another
-    /// transaction has locked are skipped.
+    /// Deletes a portion of the rows that match `condition`, in the order of `order`. Skips rows
+    /// that another transaction has locked.
     async fn delete<E: EntityTrait>(
         &mut self,
-        which: Condition,
+        condition: Condition,
         order: Option<E::Column>,
     ) -> Result<Deleted, DbErr> {
         self.run(move |txn, _, size| {
-            let delete = deletion::<E>(txn.get_database_backend(), which.clone(), order, *size);
+            let backend = txn.get_database_backend();
+            let delete = delete_statement::<E>(backend, condition.clone(), order, *size);
             Box::pin(Deleted::by(txn, delete, order.is_some(), *size))
         })
         .await
     }
 
-    fn fit(&mut self, took: Duration) {
+    fn adapt_size(&mut self, took: Duration) {
         if took > self.long {
-            self.size = (self.size / 2).max(LEAST);
+            self.size = (self.size / 2).max(MIN_ROWS);
         } else if took < self.long / 4 {
             self.size = self.size.saturating_mul(2).min(self.most);
         }
     }
 }
 
-/// Deletes all rows that match `which`, in portions and without a time limit. There must be an
-/// index for `which`.
+/// Deletes all rows that match `condition`, in portions and without a time limit. There must be an
+/// index for `condition`.
 ///
 /// # Errors
-/// If the database refuses; then some may have been deleted.
-pub async fn delete_all<E: EntityTrait>(db: &Db, which: impl IntoCondition) -> Result<u64, DbErr> {
-    let which = which.into_condition();
-    let mut portions = Portions::of(db, MOST);
+/// If the database refuses; then some rows may have been deleted.
+pub async fn delete_all<E: EntityTrait>(
+    db: &Db,
+    condition: impl IntoCondition,
+) -> Result<u64, DbErr> {
+    let condition = condition.into_condition();
+    let mut portions = Portions::of(db, MAX_ROWS);
     let mut total = 0;
     loop {
-        let deleted = portions.delete::<E>(which.clone(), None).await?;
+        let deleted = portions.delete::<E>(condition.clone(), None).await?;
         total += deleted.rows;
         if deleted.is_all {
             return Ok(total);
@@ -160,28 +161,28 @@ pub async fn delete_all<E: EntityTrait>(db: &Db, which: impl IntoCondition) -> R
 /// seconds. There must be an index that begins with `column`.
 ///
 /// # Errors
-/// If the database refuses; then some may have been deleted.
+/// If the database refuses; then some rows may have been deleted.
 pub async fn delete_expired<E: EntityTrait>(
     db: &Db,
     column: E::Column,
     before: Timestamp,
 ) -> Result<Purged, DbErr> {
-    let deadline = Instant::now() + TURN;
-    let mut portions = Portions::of(db, MOST);
+    let deadline = Instant::now() + TIME_PER_TABLE;
+    let mut portions = Portions::of(db, MAX_ROWS);
     let mut purged = Purged { deleted: 0, backlog: None };
-    let mut which = Condition::all().add(column.lt(before));
+    let mut condition = Condition::all().add(column.lt(before));
     loop {
         let Deleted { rows, is_all, last } =
-            portions.delete::<E>(which.clone(), Some(column)).await?;
+            portions.delete::<E>(condition.clone(), Some(column)).await?;
         purged.deleted += rows;
         let (Some(last), false) = (last, is_all) else { return Ok(purged) };
         if Instant::now() >= deadline {
             purged.backlog = Some(before.since(last));
             return Ok(purged);
         }
-        // Continue from there: before it are dead index entries of the deleted rows, which remain
-        // as long as another transaction might see them.
-        which = Condition::all().add(column.lt(before)).add(column.gte(last));
+        // Continue from the last deleted time. The index still has entries of the deleted rows
+        // before this time, as long as another transaction might see these rows.
+        condition = Condition::all().add(column.lt(before)).add(column.gte(last));
     }
 }
 
@@ -193,8 +194,8 @@ struct Deleted {
 }
 
 impl Deleted {
-    /// Runs a statement that deletes at most `size` rows. If it returns their times (`returns`),
-    /// the last of them is kept.
+    /// Runs a statement that deletes at most `size` rows. If it returns the times of these rows
+    /// (`returns`), `last` is the latest of them.
     async fn by(
         txn: &DatabaseTransaction,
         delete: DeleteStatement,
@@ -213,45 +214,46 @@ impl Deleted {
     }
 }
 
-/// Runs the work of a portion and measures it. The time the transaction waited for others does not
-/// count, since it says nothing about the size.
+/// Runs the work of a portion and measures its time. The wait for other transactions is excluded,
+/// because it does not depend on the size of the portion.
 async fn timed<T, E: From<DbErr>>(
     txn: &DatabaseTransaction,
     work: Work<'_, T, E>,
 ) -> Result<(T, Duration), E> {
     if txn.get_database_backend() == DbBackend::Postgres {
-        txn.execute_unprepared(BY_INDEX).await?;
+        txn.execute_unprepared(USE_INDEX).await?;
     }
     let began = Instant::now();
     let value = work.await?;
     Ok((value, began.elapsed()))
 }
 
-/// `DELETE … WHERE place IN (SELECT place … LIMIT size)`, by physical row position. Selecting by
-/// key, PostgreSQL would read the whole table if it estimates that `size` is a large part of it.
-fn deletion<E: EntityTrait>(
+/// `DELETE … WHERE place IN (SELECT place … LIMIT size)`, in which `place` is the physical position
+/// of a row. If rows were selected by key, PostgreSQL would read the whole table when it estimates
+/// that `size` is a large part of the table.
+fn delete_statement<E: EntityTrait>(
     backend: DbBackend,
-    which: Condition,
+    condition: Condition,
     order: Option<E::Column>,
     size: u64,
 ) -> DeleteStatement {
-    use sea_orm::sea_query::ExprTrait; // its `max` and `min` would hide those of numbers
+    use sea_orm::sea_query::ExprTrait; // here, because its `max` and `min` would shadow those of numbers
 
     let is_postgres = backend == DbBackend::Postgres;
     let place = if is_postgres { "ctid" } else { "rowid" };
-    let mut places = E::find().select_only().expr(Expr::col(place)).filter(which).limit(size);
+    let mut places = E::find().select_only().expr(Expr::col(place)).filter(condition).limit(size);
     if let Some(order) = order {
         places = places.order_by_asc(order);
     }
     let places = places.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).into_query();
-    let is_one = if is_postgres {
+    let is_selected = if is_postgres {
         let places = Expr::SubQuery(None, Box::new(places.into()));
         Expr::cust_with_expr("ctid = ANY(ARRAY $1)", places)
     } else {
         Expr::col(place).in_subquery(places)
     };
     let mut delete = Query::delete();
-    delete.from_table(E::default().table_ref()).and_where(is_one);
+    delete.from_table(E::default().table_ref()).and_where(is_selected);
     if let Some(order) = order {
         delete.returning_col(order);
     }

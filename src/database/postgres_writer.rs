@@ -1,8 +1,7 @@
-//! Transactions on PostgreSQL: each takes a connection from the pool.
+//! Transactions on PostgreSQL. Each takes a connection from the pool.
 //!
-//! A transaction is retried when the server asks for it (serialization failure, deadlock), and when
-//! it times out on a lock. It returns its connection in between, so that one hot row cannot exhaust
-//! the pool.
+//! A transaction is retried after a serialization failure, a deadlock or a lock timeout. Between
+//! two attempts it returns its connection, so that a contended row cannot exhaust the pool.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,40 +15,41 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Moment};
 use crate::database::job::{
-    Job, Progress, Submission, WorkError, in_doubt, is_connection_error, lost, sql_state,
+    Job, Progress, Submission, WorkError, aborted, in_doubt, is_connection_error, sql_state,
     unavailable,
 };
 use crate::database::outage::{self, Ended, HEARTBEAT_INTERVAL, NOTICEABLE, Overload};
 use crate::database::pool::Pool;
 use crate::timestamp::Timestamp;
 
-/// Maximum number of tries after serialization failures or broken connections.
-const TRIES: u32 = 4;
+/// Maximum number of attempts if they end with serialization failures, deadlocks or broken
+/// connections.
+const MAX_ATTEMPTS: u32 = 4;
 
-/// Pause before the first retry; each further pause is longer.
+/// Pause before the first retry. Each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Longest pause between two tries.
+/// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long an operator command waits for locks.
 const OPERATOR_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How many hanging heartbeats are abandoned, each with a connection whose commit may hang.
+/// How many hanging heartbeats are abandoned. Each occupies a connection, whose commit may hang.
 const MAX_ABANDONED: u32 = 2;
 
-/// Timeout of a heartbeat after that many were abandoned.
+/// Timeout of a heartbeat after [`MAX_ABANDONED`] heartbeats were abandoned.
 const NO_TIMEOUT: Duration = Duration::from_hours(24 * 365);
 
 /// How long the recording of an outage is retried.
-const RECORDING: Duration = Duration::from_mins(10);
+const RECORDING_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// A caller that waits for a transaction, and may stop waiting. What has not begun its commit by
-/// then is not done: the client may have retried elsewhere, and its first request must not look
-/// like token theft afterwards.
+/// A caller that waits for a transaction, and may stop waiting. If it stops before the commit has
+/// started, the transaction must not be committed: the client may have retried at another instance,
+/// and its first request must not look like token theft afterwards.
 struct Caller<'w, T: Send + 'static> {
     progress: Progress,
-    /// `None` once it has been received.
+    /// `None` after the answer has been received.
     answer: Option<oneshot::Receiver<T>>,
     writer: &'w PooledWriter,
     /// The caller waited until the timeout, and got the error that the commit is in doubt.
@@ -74,8 +74,9 @@ impl<T: Send + 'static> Drop for Caller<'_, T> {
     }
 }
 
-/// Records an outage from before the wait until the commit is over. If the caller hung up, it is
-/// recorded only if the commit takes long, since any client can hang up at any time.
+/// Waits for the commit of a transaction whose caller has left. Records an outage from before this
+/// wait until the end of the commit. If the caller did not time out but disconnected, the outage is
+/// recorded only if the commit takes long, because a client can disconnect at any time.
 async fn wait_in_doubt<T>(
     writer: PooledWriter,
     mut answer: oneshot::Receiver<T>,
@@ -88,14 +89,14 @@ async fn wait_in_doubt<T>(
     }
 }
 
-/// What a transaction needs besides its work.
+/// Runs transactions on connections of the pool.
 #[derive(Clone)]
 pub(super) struct PooledWriter {
     pub(super) pool: Pool,
     pub(super) clock: Clock,
     /// The id of this process in recorded outages; nil before it serves.
     pub(super) instance: Uuid,
-    /// Whether it uses the reserved connections, which requests cannot exhaust.
+    /// Whether the transactions use the reserved connections, which requests cannot exhaust.
     pub(super) is_reserved: bool,
     pub(super) doubts: Doubts,
     pub(super) overload: Arc<Mutex<Overload>>,
@@ -104,9 +105,9 @@ pub(super) struct PooledWriter {
 }
 
 impl PooledWriter {
-    /// Runs a transaction. After the timeout, or once the database is gone, the result is "not
-    /// done", or "in doubt" if the commit was begun.
-    pub(super) async fn run<T, E>(&self, it: Submission<T, E>) -> Result<T, E>
+    /// Runs a transaction. After the timeout, or if the database is unreachable, the result is "not
+    /// done", or "in doubt" if the commit was started.
+    pub(super) async fn run<T, E>(&self, submission: Submission<T, E>) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbErr> + Send + 'static,
@@ -114,15 +115,16 @@ impl PooledWriter {
         if self.pool.write_obstacle().is_some() {
             return Err(unavailable().into());
         }
-        let Submission { job, answer } = it;
+        let Submission { job, answer } = submission;
         let progress = job.progress.clone();
         let deadline = Instant::now() + self.pool.wait();
-        // A separate task: the transaction must not be dropped when its client hangs up.
+        // A separate task, because the transaction must not be dropped when its client disconnects.
         tokio::spawn(write_until(self.clone(), job, deadline));
         self.outcome(progress, answer).await
     }
 
-    /// Waits for the outcome of a transaction, until the timeout or until the database is gone.
+    /// Waits for the outcome of a transaction, until the timeout or until the database is
+    /// unreachable.
     pub(super) async fn outcome<T, E>(
         &self,
         progress: Progress,
@@ -134,10 +136,10 @@ impl PooledWriter {
     {
         let answer = Some(answer);
         let mut caller = Caller { progress, answer, writer: self, timed_out_in_doubt: false };
-        match self.pool.while_alive(caller.answer()).await {
+        match self.pool.while_reachable(caller.answer()).await {
             Some(result) => {
                 caller.answer = None;
-                result.unwrap_or_else(|| Err(lost().into()))
+                result.unwrap_or_else(|| Err(aborted().into()))
             }
             None if caller.progress.abandon() => Err(unavailable().into()),
             None => {
@@ -147,62 +149,66 @@ impl PooledWriter {
         }
     }
 
-    /// The same without a request timeout. If the pool replaces its connections meanwhile, the one
-    /// in use is dead: no response will come, and the outcome is in doubt.
+    /// As [`run`](Self::run), without a request timeout. If the pool replaces its connections
+    /// meanwhile, the connection in use has failed. It will get no response, so the outcome is in
+    /// doubt.
     pub(super) async fn run_without_timeout<T, E: From<DbErr>>(
         &self,
-        it: Submission<T, E>,
+        submission: Submission<T, E>,
     ) -> Result<T, E> {
+        let Submission { job, answer } = submission;
         let replaced = self.pool.recovered();
-        tokio::spawn(write_until(self.clone(), it.job, Instant::now() + OPERATOR_LOCK_TIMEOUT));
+        tokio::spawn(write_until(self.clone(), job, Instant::now() + OPERATOR_LOCK_TIMEOUT));
         tokio::select! {
             biased;
-            answer = it.answer => answer.unwrap_or_else(|_| Err(lost().into())),
+            answer = answer => answer.unwrap_or_else(|_| Err(aborted().into())),
             () = replaced => Err(in_doubt().into()),
         }
     }
 
-    /// Starts the heartbeat, once a second, and records periods without one.
+    /// Starts to send a heartbeat every second, and to record periods without a heartbeat.
     pub(super) async fn begin_serving(&mut self, instance: Uuid) -> Result<(), DbErr> {
         self.instance = instance;
         let first = Moment::now();
         let writer = self.reserved();
         let commits = writer.send_heartbeat(first).await?;
         self.commits.store(commits, Ordering::Release);
-        self.pool.keep(tokio::spawn(async move { writer.send_heartbeats(first, commits).await }));
+        let heartbeats = async move { writer.send_heartbeats(first, commits).await };
+        self.pool.abort_on_close(tokio::spawn(heartbeats));
         Ok(())
     }
 
     async fn send_heartbeats(&self, mut last: Moment, mut commits: i64) {
-        let mut given_up = 0;
+        let mut abandoned = 0;
         loop {
             sleep(HEARTBEAT_INTERVAL).await;
-            self.pool.beat_begins();
+            self.pool.heartbeat_begins();
             let next = Moment::now();
-            let patience = if given_up < MAX_ABANDONED { self.pool.wait() * 2 } else { NO_TIMEOUT };
-            match timeout(patience, self.send_heartbeat(last)).await {
-                Ok(Ok(number)) => {
-                    self.compare(last, commits, number);
-                    (last, commits) = (next, number);
+            let limit = if abandoned < MAX_ABANDONED { self.pool.wait() * 2 } else { NO_TIMEOUT };
+            match timeout(limit, self.send_heartbeat(last)).await {
+                Ok(Ok(counter)) => {
+                    self.detect_older_copy(last, commits, counter);
+                    (last, commits) = (next, counter);
                 }
                 Ok(Err(error)) => {
                     self.pool.suspect(&error);
                     tracing::debug!(%error, "the heartbeat could not be written");
                 }
-                // Commits hang, or this connection alone is dead: the next heartbeat, on another
-                // connection, finds out. Until then the heartbeat is overdue.
+                // Either commits hang, or only this connection has failed. The next heartbeat uses
+                // another connection and shows which is the case. Until then this one is overdue.
                 Err(_) => {
-                    given_up += 1;
+                    abandoned += 1;
                     continue;
                 }
             }
-            given_up = 0;
-            self.pool.beat_ends();
+            abandoned = 0;
+            self.pool.heartbeat_ends();
         }
     }
 
-    /// Each heartbeat advances the counter. If it has not advanced, the database is an older copy.
-    fn compare(&self, last: Moment, before: i64, now: i64) {
+    /// Each heartbeat advances the commit counter. If the counter has not advanced since the last
+    /// heartbeat, the database is an older copy.
+    fn detect_older_copy(&self, last: Moment, before: i64, now: i64) {
         self.commits.fetch_max(now, Ordering::AcqRel);
         if now > before {
             return;
@@ -226,7 +232,7 @@ impl PooledWriter {
         self.run_without_timeout(heartbeat).await
     }
 
-    /// The same writer on the reserved connections, which requests cannot exhaust.
+    /// A writer that uses the reserved connections, which requests cannot exhaust.
     pub(super) fn reserved(&self) -> Self {
         Self { is_reserved: true, ..self.clone() }
     }
@@ -236,7 +242,7 @@ impl PooledWriter {
         if self.is_reserved { connections.reserved.clone() } else { connections.shared.clone() }
     }
 
-    /// Called when a transaction got its turn, or timed out, after `waited`.
+    /// Must be called when a transaction has begun, or has timed out, after a wait of `waited`.
     pub(super) fn notice_overload(&self, waited: Duration) {
         if self.instance.is_nil() || self.is_reserved {
             return;
@@ -247,14 +253,14 @@ impl PooledWriter {
         }
     }
 
-    /// Records that the commit of a transaction which began at `began` is in doubt. To be called
-    /// before the caller gets the result: the client may retry at once.
+    /// Records that the commit of a transaction that began at `began` is in doubt. Must be called
+    /// before the caller gets the result, because the client may retry immediately.
     pub(super) async fn record_doubt(&self, began: Timestamp) {
         let recorded = tokio::spawn(record(self.clone(), began, Ended::Now));
         drop(timeout(NOTICEABLE, recorded).await);
     }
 
-    /// Records that this instance stops cleanly: no response was lost.
+    /// Records that this instance stops cleanly, and so has lost no response.
     pub(super) async fn stop_serving(&self) {
         if self.instance.is_nil() {
             return;
@@ -268,19 +274,20 @@ impl PooledWriter {
     }
 }
 
-/// Commits whose callers got the error that they are in doubt. Commits that overlap are recorded as
-/// one outage.
+/// Commits that are in doubt for their callers and still under way. Commits that overlap are
+/// recorded as one outage.
 #[derive(Clone, Default)]
-pub(super) struct Doubts(Arc<Mutex<Open>>);
+pub(super) struct Doubts(Arc<Mutex<OpenDoubts>>);
 
 #[derive(Default)]
-struct Open {
+struct OpenDoubts {
     count: usize,
     began: Option<Timestamp>,
 }
 
 impl Doubts {
-    /// Until it ends, no instance may treat a retry by these callers as token theft.
+    /// Starts an outage, unless one is under way. Until it ends, no instance treats a retry by
+    /// these callers as token theft.
     fn begin(&self, writer: &PooledWriter) {
         let began = writer.clock.now().minus(writer.pool.wait() + NOTICEABLE);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -302,11 +309,11 @@ impl Doubts {
     }
 }
 
-/// Records an outage, retrying until the database accepts it. (Boxed because it is recursive: its
-/// transaction may itself end in doubt.)
+/// Records an outage, and retries until the database accepts it. The future is boxed because the
+/// function is recursive: the transaction that records the outage may itself end in doubt.
 fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        let (writer, deadline) = (writer.reserved(), Instant::now() + RECORDING);
+        let (writer, deadline) = (writer.reserved(), Instant::now() + RECORDING_TIMEOUT);
         while let Err(error) = try_to_record(&writer, began, ended).await
             && Instant::now() < deadline
         {
@@ -326,7 +333,7 @@ async fn try_to_record(writer: &PooledWriter, began: Timestamp, ended: Ended) ->
 
 /// Why a transaction was not committed.
 enum Failure {
-    /// The work returned an error, and may be retried.
+    /// The work returned an error.
     OfWork(WorkError),
     Database(DbErr),
     /// The commit was sent, and its response is missing.
@@ -334,7 +341,7 @@ enum Failure {
 }
 
 async fn write_until(writer: PooledWriter, mut job: Job, deadline: Instant) {
-    let (mut tries, mut pause) = (1, PAUSE);
+    let (mut attempts, mut pause) = (1, PAUSE);
     let committed = loop {
         let mut began = writer.clock.now();
         let result = attempt(&writer, &mut job, &mut began).await;
@@ -346,10 +353,10 @@ async fn write_until(writer: PooledWriter, mut job: Job, deadline: Instant) {
         };
         if let Some(error) = error {
             writer.pool.suspect(error);
-            let has_time = Instant::now() < deadline && !job.progress.is_left();
-            if has_time && may_try_again(error, tries) {
+            let has_time = Instant::now() < deadline && !job.progress.has_caller_left();
+            if has_time && may_retry(error, attempts) {
                 sleep(pause).await;
-                (tries, pause) = (tries + 1, (pause * 2).min(LONGEST_PAUSE));
+                (attempts, pause) = (attempts + 1, (pause * 2).min(LONGEST_PAUSE));
                 continue;
             }
         }
@@ -365,13 +372,14 @@ async fn write_until(writer: PooledWriter, mut job: Job, deadline: Instant) {
     job.transaction.finish(committed);
 }
 
-/// Serialization failures and deadlocks (40001, 40P01), connections that broke before the commit,
-/// and, until the deadline, lock timeouts (55P03).
-fn may_try_again(error: &DbErr, tries: u32) -> bool {
+/// Whether a transaction may be retried after `error`. Lock timeouts (55P03) are retried until the
+/// deadline; serialization failures (40001), deadlocks (40P01) and connections that failed before
+/// the commit, up to [`MAX_ATTEMPTS`].
+fn may_retry(error: &DbErr, attempts: u32) -> bool {
     match sql_state(error).as_deref() {
         Some("55P03") => true,
-        Some("40001" | "40P01") => tries < TRIES,
-        _ => is_connection_error(error) && tries < TRIES,
+        Some("40001" | "40P01") => attempts < MAX_ATTEMPTS,
+        _ => is_connection_error(error) && attempts < MAX_ATTEMPTS,
     }
 }
 
@@ -380,24 +388,25 @@ async fn attempt(
     job: &mut Job,
     began: &mut Timestamp,
 ) -> Result<(), Failure> {
-    let (connections, asked) = (writer.connections(), Instant::now());
+    let (connections, requested_at) = (writer.connections(), Instant::now());
     let txn = connections.begin().await;
-    writer.notice_overload(asked.elapsed());
+    writer.notice_overload(requested_at.elapsed());
     let txn = txn.map_err(Failure::Database)?;
-    if job.progress.is_left() {
-        // Other transactions wait for the connection.
+    if job.progress.has_caller_left() {
+        // Return the connection, because other transactions wait for it.
         drop(txn.rollback().await);
-        return Err(Failure::Database(lost()));
+        return Err(Failure::Database(aborted()));
     }
     *began = writer.clock.now();
     if let Err(failed) = job.transaction.run(&txn, *began).await {
-        // The error of the work counts; a broken connection makes the rollback fail, too.
+        // The error of the work is the cause. After a broken connection, the rollback fails as
+        // well.
         drop(txn.rollback().await);
         return Err(Failure::OfWork(failed));
     }
     if !job.progress.start_commit() {
         drop(txn.rollback().await);
-        return Err(Failure::Database(lost()));
+        return Err(Failure::Database(aborted()));
     }
     match txn.commit().await {
         Ok(()) => Ok(()),
@@ -405,7 +414,7 @@ async fn attempt(
             writer.pool.suspect(&error);
             Err(Failure::InDoubt)
         }
-        // The server reports that it has not committed.
+        // The server reports that the transaction was not committed.
         Err(error) => {
             job.progress.reopen();
             Err(Failure::Database(error))

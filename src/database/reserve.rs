@@ -1,14 +1,14 @@
-//! Reserved disk space, released when the disk is full so that a logout or a kill switch can still
-//! be written.
+//! Reserved disk space. It is released when the disk is full, so that a logout or the kill switch,
+//! which ends all sessions of an account, can still be written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::database::file::beside;
+use crate::database::file::path_with_suffix;
 
-/// Enough for the write-ahead log of thousands of small transactions.
+/// Size of the reserve in bytes, enough for the write-ahead log of thousands of small transactions.
 const SIZE: usize = 4 * 1024 * 1024;
 
 /// A file beside the database that occupies the reserved space.
@@ -16,29 +16,29 @@ pub(super) struct Reserve(PathBuf);
 
 impl Reserve {
     pub(super) fn beside(database: &Path) -> Self {
-        Self(beside(database, "-reserve"))
+        Self(path_with_suffix(database, "-reserve"))
     }
 
-    pub(super) fn is_held(&self) -> bool {
+    pub(super) fn is_allocated(&self) -> bool {
         self.0.metadata().is_ok_and(|file| file.len() >= SIZE as u64)
     }
 
     /// Allocates the reserve again. False if there is no space.
-    pub(super) async fn take(&self) -> bool {
+    pub(super) async fn allocate(&self) -> bool {
         let path = self.0.clone();
-        #[expect(clippy::disallowed_methods, reason = "one at a time, and seldom")]
-        let taking = tokio::task::spawn_blocking(move || {
-            let taken = allocate(&path);
-            if taken.is_err() {
-                // A partial reserve would only take space from others.
+        #[expect(clippy::disallowed_methods, reason = "one call at a time, and rarely")]
+        let task = tokio::task::spawn_blocking(move || {
+            let written = write_zeros(&path);
+            if written.is_err() {
+                // A partial reserve would only occupy space.
                 drop(std::fs::remove_file(&path));
             }
-            taken.is_ok()
+            written.is_ok()
         });
-        taking.await.unwrap_or(false)
+        task.await.unwrap_or(false)
     }
 
-    pub(super) fn give_up(&self) {
+    pub(super) fn release(&self) {
         if let Err(error) = std::fs::remove_file(&self.0)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -47,10 +47,10 @@ impl Reserve {
     }
 }
 
-fn allocate(path: &Path) -> io::Result<()> {
+fn write_zeros(path: &Path) -> io::Result<()> {
     let mut file: File =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    // Written rather than only allocated: not every file system supports preallocation.
+    // The space is written, because not every file system supports preallocation.
     file.write_all(&vec![0; SIZE])?;
     file.sync_all()
 }

@@ -1,13 +1,15 @@
 //! The retention time, by which rows are deleted permanently.
 //!
-//! A temporarily wrong clock must not delete rows that others rely on, such as the mark that a
-//! session has ended, or a key whose tokens are still valid. So the retention time does not follow
-//! the wall clock. It advances with the monotonic clock of serving instances, and by at most
-//! [`RESTART`] when an instance starts after [`UPTIME`] of such progress; it is never ahead of the
-//! wall clock. It is stored in `database_state`, for all instances and for the next start.
+//! A temporarily wrong clock must not cause the deletion of rows that are still needed, such as the
+//! mark that a session has ended, or a key whose tokens are still valid. So the retention time does
+//! not follow the wall clock.
 //!
-//! Time in which no instance serves is thus caught up at later starts; until then rows are deleted
-//! that much later.
+//! It advances with the monotonic clock of serving instances, and is never ahead of the wall clock.
+//! When an instance starts, the retention time also catches up downtime, by at most
+//! [`MAX_CATCH_UP`]. It does so only if it has advanced by [`MIN_PROGRESS`] since it last caught
+//! up. Until downtime is caught up, rows are deleted later than otherwise.
+//!
+//! The retention time is stored in `database_state`, for all instances and for the next start.
 
 use std::time::Duration;
 
@@ -18,16 +20,16 @@ use crate::database::retention_time::Anchor;
 use crate::database::sql;
 use crate::timestamp::Timestamp;
 
-/// How much downtime one start catches up at most.
-const RESTART: Duration = Duration::from_hours(24);
+/// How much downtime a start catches up at most.
+const MAX_CATCH_UP: Duration = Duration::from_hours(24);
 
-/// How far the retention time must have advanced since the last start that caught up.
-const UPTIME: Duration = Duration::from_hours(1);
+/// How far the retention time must have advanced since the last start that caught up downtime.
+const MIN_PROGRESS: Duration = Duration::from_hours(1);
 
 impl Db {
-    /// The time that decides what is old enough to be deleted permanently: at most the present, and
-    /// at most the stored time plus the time served since. Before [`Db::begin_serving`] nothing is
-    /// old enough.
+    /// The retention time, which decides whether a row is old enough to be deleted permanently. It
+    /// is the stored time plus the time served since, and at most the current time. Before
+    /// [`Db::begin_serving`] no row is old enough.
     #[must_use]
     pub fn retention_now(&self) -> Timestamp {
         let Some(anchor) = *self.retention.anchor() else { return Timestamp::default() };
@@ -35,8 +37,8 @@ impl Db {
         anchor.at.plus(since).min(self.clock.now())
     }
 
-    /// Stores the retention time, and adopts a later one stored by another instance. Call it
-    /// periodically: a crash loses the progress since the last call.
+    /// Stores the retention time, or adopts a later one that another instance has stored. Must be
+    /// called periodically, because a crash loses the progress since the last call.
     ///
     /// # Errors
     /// If the database refuses.
@@ -70,25 +72,26 @@ impl Db {
     }
 }
 
-/// Catches up downtime, if that is due.
+/// Catches up downtime if the retention time has advanced far enough since it last did.
 async fn start(txn: &DatabaseTransaction, now: Timestamp) -> Result<Timestamp, DbErr> {
-    // Locks the row: of instances that start at once, only one catches up.
+    // This locks the row, so that only one of several instances that start at the same time catches
+    // up.
     let sql = "UPDATE database_state SET retention_at = COALESCE(retention_at, $1), \
                retention_base = COALESCE(retention_base, $1) RETURNING retention_at, retention_base";
     let stored: Option<(Timestamp, Timestamp)> = sql::first(txn, sql, [now.into()]).await?;
     let Some((at, base)) = stored else { return Ok(now) };
-    if at.since(base) < UPTIME {
+    if at.since(base) < MIN_PROGRESS {
         return Ok(at);
     }
-    let at = after_restart(at, now);
+    let at = caught_up(at, now);
     let sql = "UPDATE database_state SET retention_at = $1, retention_base = $1";
     sql::execute(txn, sql, [at.into()]).await?;
     Ok(at)
 }
 
-/// The retention time after a restart that catches up.
-fn after_restart(at: Timestamp, now: Timestamp) -> Timestamp {
-    at.max(now.min(at.plus(RESTART)))
+/// The retention time after a start that catches up downtime.
+fn caught_up(at: Timestamp, now: Timestamp) -> Timestamp {
+    at.max(now.min(at.plus(MAX_CATCH_UP)))
 }
 
 async fn advance(txn: &DatabaseTransaction, reached: Timestamp) -> Result<Timestamp, DbErr> {
@@ -106,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn restart_counts_a_pause_of_a_day_at_most() {
-        assert_eq!(after_restart(at(100), at(110)), at(110));
-        assert_eq!(after_restart(at(100), at(124)), at(124));
-        assert_eq!(after_restart(at(100), at(90_000)), at(124));
-        assert_eq!(after_restart(at(100), at(1)), at(100), "it never goes back");
+    fn start_catches_up_a_day_at_most() {
+        assert_eq!(caught_up(at(100), at(110)), at(110));
+        assert_eq!(caught_up(at(100), at(124)), at(124));
+        assert_eq!(caught_up(at(100), at(90_000)), at(124));
+        assert_eq!(caught_up(at(100), at(1)), at(100), "the retention time never goes back");
     }
 }

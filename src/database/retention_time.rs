@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::timestamp::Timestamp;
 
-/// The retention time as this instance knows it; clones share it. `None` before the instance
-/// serves.
+/// The retention time as this instance knows it. `None` before the instance serves. Clones share
+/// the state.
 #[derive(Clone, Default)]
 pub(super) struct RetentionTime(Arc<Mutex<Option<Anchor>>>);
 
-/// The retention time at one moment of the monotonic clock.
+/// The retention time at a point in time of the monotonic clock.
 #[derive(Clone, Copy)]
 pub(super) struct Anchor {
     pub(super) at: Timestamp,

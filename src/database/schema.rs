@@ -1,7 +1,8 @@
 //! Migrates the schema to the version of this binary, and refuses a newer one.
 //!
-//! All pending migrations run in one transaction, under a lock: of several instances that start at
-//! once, one migrates and the others find the work done, and a crash leaves nothing half done.
+//! All pending migrations run in one transaction, under a lock. If several instances start at the
+//! same time, one of them migrates, and the others find no pending migrations. A crash leaves no
+//! migration half applied.
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
@@ -80,7 +81,7 @@ pub async fn status(db: &Db) -> Result<Vec<(bool, String)>, SchemaError> {
     Ok(known.into_iter().map(|name| (applied.contains(&name), name)).collect())
 }
 
-/// Whether the table exists: an older schema may not have it yet. Changes nothing.
+/// Whether the table exists, which an older schema may not have yet. Changes nothing.
 ///
 /// # Errors
 /// If the database cannot be read.

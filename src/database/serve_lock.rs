@@ -1,9 +1,9 @@
-//! Ensures that one SQLite file is served by one `signet serve`: an advisory lock of the operating
-//! system, on a file beside the database.
+//! Ensures that only one `signet serve` uses a SQLite file, with an advisory lock of the operating
+//! system on a separate lock file beside the database.
 //!
-//! The lock is not on the database file itself: closing any descriptor of that would drop SQLite's
-//! POSIX locks on it. The kernel releases the lock however the process ends, so the file is never
-//! deleted, and a leftover file means nothing.
+//! The lock is not on the database file itself, because closing any descriptor of that file would
+//! release SQLite's POSIX locks. The kernel releases the lock when the process ends, even after a
+//! crash. So the lock file is never deleted, and its existence has no meaning.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -14,16 +14,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::DatabaseSettings;
-use crate::database::file::{ConnectError, beside, open_private, prepare_file};
+use crate::database::file::{ConnectError, open_private, path_with_suffix, prepare_file};
 
 /// Interval between attempts while another server has the lock.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// Time a stopping server may take beyond its drain time, to close the database and exit.
+/// How long a stopping server may take after its drain time, to close the database and exit.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// Guarantees that only this process serves a database, until it is dropped or the process ends. It
-/// has no effect on PostgreSQL, where several instances serve, or on a file system without locks.
+/// Guarantees that only this process serves a database, until the lock is dropped or the process
+/// ends. It has no effect on PostgreSQL, where several instances may serve, or on a file system
+/// without locks.
 #[derive(Debug)]
 pub struct ServeLock {
     _file: Option<File>,
@@ -45,7 +46,7 @@ pub enum ServeLockError {
         /// How long this process waited.
         waited: Duration,
     },
-    /// SQLite would keep a separate write-ahead log under each name.
+    /// The database file has hard links. SQLite would use a separate write-ahead log for each name.
     #[error(
         "the database file {file} has hard links: a server that opened it under another name would \
          damage it. Remove the other links"
@@ -68,8 +69,8 @@ pub enum ServeLockError {
 }
 
 impl ServeLock {
-    /// Takes the lock. Waits up to the `drain` time (and two seconds) for another server that has
-    /// it, so that a server can be replaced without a gap.
+    /// Takes the lock. If another server holds it, waits up to the `drain` time plus two seconds,
+    /// so that a server can be replaced without a gap.
     ///
     /// # Errors
     /// See [`ServeLockError`].
@@ -85,9 +86,9 @@ impl ServeLock {
         if links > 1 {
             return Err(ServeLockError::Linked { file: database });
         }
-        // For a symbolic link, the lock file of its target.
+        // For a symbolic link, the lock file is beside the target of the link.
         let target = std::fs::canonicalize(&database).unwrap_or_else(|_| database.clone());
-        let path = beside(&target, "-lock");
+        let path = path_with_suffix(&target, "-lock");
         let failed = |source| ServeLockError::File { file: path.clone(), source };
         let file = open_private(&path).map_err(failed)?;
         let (began, wait) = (Instant::now(), drain + CLOSING);

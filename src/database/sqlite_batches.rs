@@ -1,14 +1,16 @@
 //! Group commit: SQLite transactions that share commits.
 //!
-//! A durable commit costs a sync to disk, which takes longer than the statements before it. While
-//! one batch is synced, further requests queue up, and the writer takes them all into the next
-//! transaction: each is acknowledged after the sync that covers it, and none needs a sync of its
-//! own. If a rule refuses one transaction of a batch, which may have written by then, the batch
-//! runs again with a savepoint around each; if the database fails in one, each runs alone. So a
-//! failure does not affect other transactions of the batch, and a refusal costs them no extra sync.
+//! A durable commit needs a sync to disk, which takes longer than the statements before it. While a
+//! batch is synced, further transactions wait in the queue. All of them form the next batch, share
+//! its sync, and are acknowledged after it.
 //!
-//! A success reported by the driver is not enough for an acknowledgement. Each batch advances a
-//! counter, and another connection must see it afterwards (`sqlite_connections`).
+//! If a rule refuses a transaction of a batch, this transaction may already have written. So the
+//! batch runs again with a savepoint around each transaction. If the database fails in a
+//! transaction of a batch, each transaction runs alone. So a failure does not affect other
+//! transactions of the batch, and a refusal costs them no extra sync.
+//!
+//! A success that the driver reports is not enough for an acknowledgement. Each batch advances a
+//! counter, and another connection must see the new value afterwards (`sqlite_connections`).
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,28 +28,29 @@ use crate::database::reserve::Reserve;
 use crate::database::sqlite_connections::{self, Connections, Count, is_full, is_suspicious};
 use crate::timestamp::Timestamp;
 
-/// Most transactions in one commit: bounds how long the first of them waits for the last.
-const BATCH: usize = 128;
+/// Maximum number of transactions in a batch. It bounds how long the first of them waits for the
+/// last.
+const MAX_BATCH: usize = 128;
 
 /// How often an idle writer checks the clock to detect a suspension of the process.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Messages to the writer.
 pub(super) enum Message {
-    /// A transaction, and when it began to wait.
+    /// A transaction, and the time at which it began to wait.
     Run(Job, Instant),
     /// Closes the writer after the transactions queued before it.
     Close(oneshot::Sender<()>),
 }
 
-/// The state of the committing connection.
+/// The state of the writer.
 #[derive(Default)]
 pub(super) struct State {
-    /// Whether this process serves clients; commands do not.
+    /// Whether this process serves clients, as opposed to a command.
     pub(super) is_serving: AtomicBool,
     pub(super) is_failing: AtomicBool,
     pub(super) is_full: AtomicBool,
-    /// The time at which the response to a commit could not be sent; 0 once it is recorded.
+    /// The time at which the response to a commit could not be sent. 0 after it was recorded.
     pub(super) lost_response_at: AtomicI64,
     /// When the commit under way began.
     commit_since: Mutex<Option<Instant>>,
@@ -66,6 +69,7 @@ pub(super) struct Writer {
     connections: Connections,
     clock: Clock,
     state: Arc<State>,
+    /// When the process last ran for certain, to detect its suspension.
     last_seen: Moment,
     wait: Duration,
     overload: Overload,
@@ -77,8 +81,9 @@ pub(super) struct Writer {
 /// Why a batch was not committed. Nothing was changed, unless the error is that the commit is in
 /// doubt.
 enum Failure {
-    /// One of its transactions failed.
+    /// A transaction of the batch failed.
     Single(WorkError),
+    /// The batch as a whole failed.
     Whole(DbErr),
 }
 
@@ -96,7 +101,7 @@ impl Failure {
 enum Isolation {
     /// The whole batch.
     None,
-    /// Its own writes.
+    /// Only its own writes.
     Savepoints,
 }
 
@@ -120,14 +125,14 @@ impl Writer {
         }
     }
 
-    /// Processes messages until it is closed.
+    /// Processes messages until the writer is closed.
     pub(super) async fn work(mut self, mut queue: mpsc::Receiver<Message>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut messages = Vec::with_capacity(BATCH);
+        let mut messages = Vec::with_capacity(MAX_BATCH);
         loop {
             tokio::select! {
-                received = queue.recv_many(&mut messages, BATCH) => {
+                received = queue.recv_many(&mut messages, MAX_BATCH) => {
                     if received == 0 {
                         return;
                     }
@@ -140,7 +145,10 @@ impl Writer {
             let (mut jobs, mut closing) = (Vec::with_capacity(messages.len()), None);
             for message in messages.drain(..) {
                 match message {
-                    Message::Run(job, since) => jobs.push(self.take(job, since)),
+                    Message::Run(job, since) => {
+                        self.notice_overload(since);
+                        jobs.push(job);
+                    }
                     Message::Close(closed) => closing = Some(closed),
                 }
             }
@@ -154,34 +162,34 @@ impl Writer {
     }
 
     async fn tick(&mut self) {
-        self.notice_pause();
+        self.notice_suspension();
         self.last_seen = Moment::now();
-        let has_room = !self.state.is_serving.load(Ordering::Acquire)
-            || self.reserve.is_held()
-            || self.reserve.take().await;
-        if has_room && self.state.is_full.swap(false, Ordering::AcqRel) {
+        let has_space = !self.state.is_serving.load(Ordering::Acquire)
+            || self.reserve.is_allocated()
+            || self.reserve.allocate().await;
+        if has_space && self.state.is_full.swap(false, Ordering::AcqRel) {
             tracing::info!("the disk has free space again");
         }
     }
 
-    /// A suspended process has answered no requests meanwhile.
-    fn notice_pause(&mut self) {
-        let pause = self.last_seen.elapsed();
-        if pause > NOTICEABLE {
+    /// Counts a suspension of the process as an outage, because it has answered no requests
+    /// meanwhile.
+    fn notice_suspension(&mut self) {
+        let suspended = self.last_seen.elapsed();
+        if suspended > NOTICEABLE {
             let now = self.clock.now();
-            self.outages.push((now.minus(pause), Ended::At(now)));
+            self.outages.push((now.minus(suspended), Ended::At(now)));
             self.last_seen = Moment::now();
         }
     }
 
-    fn take(&mut self, job: Job, since: Instant) -> Job {
+    fn notice_overload(&mut self, waiting_since: Instant) {
         let now = self.clock.now();
-        self.outages.extend(self.overload.notice(since.elapsed(), now));
-        job
+        self.outages.extend(self.overload.notice(waiting_since.elapsed(), now));
     }
 
     async fn commit_all(&mut self, jobs: Vec<Job>) {
-        self.notice_pause();
+        self.notice_suspension();
         let lost_response_at = self.state.lost_response_at.swap(0, Ordering::AcqRel);
         if lost_response_at > 0 {
             let at = Timestamp::from_micros(lost_response_at);
@@ -205,7 +213,7 @@ impl Writer {
         match result {
             Ok(()) => finish(batch, &Ok(())),
             Err(Failure::Whole(error)) if !self.is_full() => finish(batch, &Err(error)),
-            // The outcome of the transaction has the reason.
+            // The caller gets the outcome of the work, which has the reason.
             Err(Failure::Single(_)) if batch.len() == 1 && !self.is_full() => {
                 finish(batch, &Ok(()));
             }
@@ -259,7 +267,7 @@ impl Writer {
             tracing::error!(%error, "a batch of transactions was not committed");
             if is_full(error) && !self.state.is_full.swap(true, Ordering::AcqRel) {
                 tracing::error!("the disk is full: only logouts and other revocations are written");
-                self.reserve.give_up();
+                self.reserve.release();
             }
             if !self.outages.iter().any(|(_, ended)| matches!(ended, Ended::Now)) {
                 self.outages.push((began_at, Ended::Now));
@@ -281,7 +289,8 @@ impl Writer {
         };
         if let Err(error) = txn.commit().await {
             self.connections.discard().await;
-            // SQLite reports that the commit failed. Whether other connections see it decides.
+            // SQLite reports that the commit failed, but it may have taken effect. Other
+            // connections show whether it has.
             let is_undone = matches!(self.connections.is_visible(count).await, Ok(false));
             return Err(Failure::Whole(if is_undone { error } else { in_doubt() }));
         }
@@ -300,14 +309,14 @@ impl Writer {
         }
     }
 
-    /// Marks the batch and runs its transactions, up to the first that fails.
+    /// Advances the counters, and runs the transactions of the batch up to the first that fails.
     async fn run_all(
         &mut self,
         txn: &DatabaseTransaction,
         jobs: &mut [Job],
         isolation: Isolation,
     ) -> Result<Option<Count>, Failure> {
-        let count = self.mark(txn).await.map_err(Failure::Whole)?;
+        let count = self.advance_counters(txn).await.map_err(Failure::Whole)?;
         for job in jobs {
             let now = self.clock.now();
             match isolation {
@@ -318,9 +327,12 @@ impl Writer {
         Ok(count)
     }
 
-    /// Advances the counters, and records outages since the last commit. `None` if the
+    /// Advances the counters, and records outages since the last commit. Returns `None` if the
     /// schema has no counters yet.
-    async fn mark(&mut self, txn: &DatabaseTransaction) -> Result<Option<Count>, DbErr> {
+    async fn advance_counters(
+        &mut self,
+        txn: &DatabaseTransaction,
+    ) -> Result<Option<Count>, DbErr> {
         if !self.connections.has_counter(txn).await? {
             return Ok(None);
         }
@@ -329,14 +341,15 @@ impl Writer {
             outage::record(txn, Uuid::nil(), *began, *ended, now).await?;
         }
         if !self.outages.is_empty() {
-            outage::forget_old(txn, now).await?;
+            outage::delete_old(txn, now).await?;
         }
         let served_at = self.state.is_serving.load(Ordering::Acquire).then_some(now);
-        sqlite_connections::count(txn, served_at).await
+        sqlite_connections::advance_counters(txn, served_at).await
     }
 }
 
-/// Runs a transaction in a savepoint, so that it alone is rolled back if a rule refuses it.
+/// Runs a transaction in a savepoint, so that only this transaction is rolled back if a rule
+/// refuses it.
 async fn in_savepoint(
     txn: &DatabaseTransaction,
     job: &mut Job,

@@ -1,9 +1,9 @@
-//! The writer's SQLite connections: one that commits, and one that verifies that others see the
-//! commit.
+//! The writer's SQLite connections: one that commits, and one that verifies that other connections
+//! see the commit.
 //!
-//! The committing connection is discarded after it failed to commit or roll back, or reported a
-//! disk or memory error: SQLite may then have rolled back by itself, and the driver, which counts
-//! nested transactions, would only set savepoints from then on.
+//! The committing connection is discarded if it failed to commit or roll back, or reported a disk
+//! or memory error. SQLite may then have rolled back by itself. The driver counts nested
+//! transactions, so it would only set savepoints from then on.
 
 use std::time::Duration;
 
@@ -27,11 +27,12 @@ const NOT_A_DATABASE: u32 = 26;
 /// The connection that commits, and the one that verifies its commits.
 pub(super) struct Connections {
     options: ConnectOptions,
-    /// `None` after an error that left its state unknown, until the next transaction.
+    /// `None` after an error that left the state of the connection unknown, until the next
+    /// transaction.
     writer: Option<DatabaseConnection>,
-    /// Sees what other connections see of a commit.
+    /// Verifies that other connections see a commit.
     witness: DatabaseConnection,
-    /// Whether the schema has the counters; it has none before it is migrated.
+    /// Whether the schema has the counters, which are missing before the migrations have run.
     has_counter: bool,
 }
 
@@ -74,7 +75,7 @@ impl Connections {
         let sql = "SELECT writes FROM database_state";
         match sql::first::<i64>(&self.witness, sql, []).await {
             Ok(seen) => Ok(seen.is_some_and(|seen| seen >= writes)),
-            // The batch removed the counter from the schema.
+            // Error 1: the batch has removed the counters from the schema.
             Err(error) if sqlite_code(&error) == Some(1) => {
                 self.has_counter = false;
                 Ok(true)
@@ -105,8 +106,8 @@ impl Connections {
         }
     }
 
-    /// Closes the writer last: the last connection to close checkpoints the write-ahead log, which
-    /// a read-only one cannot do.
+    /// Closes the writing connection last. The last connection to be closed checkpoints the
+    /// write-ahead log, which a read-only connection cannot do.
     pub(super) async fn close(mut self) {
         close(&self.witness).await;
         self.discard().await;
@@ -116,15 +117,16 @@ impl Connections {
 /// The counters after a transaction advanced them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Count {
-    /// Counts every commit; used to verify that an acknowledged commit is visible.
+    /// The number of commits, by which it is verified that an acknowledged commit is visible.
     pub(super) writes: i64,
-    /// The commit counter that detects an older copy; `None` if this process does not serve.
+    /// The commit counter, by which an older copy is detected. `None` if this process does not
+    /// serve.
     pub(super) commits: Option<i64>,
 }
 
-/// Advances the counters; with a time, also the commit counter of a serving process, which is dated
-/// with it.
-pub(super) async fn count(
+/// Advances the number of writes. If `served_at` has a time, also advances the commit counter, and
+/// stores this time.
+pub(super) async fn advance_counters(
     txn: &DatabaseTransaction,
     served_at: Option<Timestamp>,
 ) -> Result<Option<Count>, DbErr> {
@@ -134,7 +136,8 @@ pub(super) async fn count(
     Ok(counted.map(|(writes, commits)| Count { writes, commits: served_at.map(|_| commits) }))
 }
 
-/// An error after which SQLite may have rolled back by itself, or memory and disk may differ.
+/// Whether SQLite may have rolled back by itself after this error, or its memory may differ from
+/// the disk.
 pub(super) fn is_suspicious(error: &DbErr) -> bool {
     match sqlite_code(error) {
         Some(code) => [NO_MEMORY, IO_ERROR, CORRUPT, FULL, NOT_A_DATABASE].contains(&code),

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::database::job::{Progress, Submission, in_doubt, lost, unavailable};
+use crate::database::job::{Progress, Submission, aborted, in_doubt, unavailable};
 use crate::database::outage::{self, Ended};
 use crate::database::reserve::Reserve;
 use crate::database::sql;
@@ -20,7 +20,8 @@ use crate::database::sqlite_batches::{Message, State, Writer};
 use crate::database::sqlite_connections::Connections;
 use crate::timestamp::Timestamp;
 
-/// Capacity of the queue; beyond it the database counts as unavailable.
+/// Capacity of the queue. While it is full, transactions are refused, as if the database were
+/// unavailable.
 const QUEUE: usize = 4096;
 
 /// The queue of transactions, and the state of the connection that commits them.
@@ -48,27 +49,32 @@ impl SharedWriter {
         Ok(Self { queue, state, wait })
     }
 
-    /// Runs a transaction. After the timeout it is not done, or in doubt if its batch was
-    /// begun.
-    pub(super) async fn run<T, E: From<DbErr>>(&self, it: Submission<T, E>) -> Result<T, E> {
-        let caller = Caller(it.job.progress.clone());
-        let message = Message::Run(it.job, Instant::now());
+    /// Runs a transaction. After the timeout, the result is "not done", or "in doubt" if its batch
+    /// has begun.
+    pub(super) async fn run<T, E: From<DbErr>>(
+        &self,
+        submission: Submission<T, E>,
+    ) -> Result<T, E> {
+        let Submission { job, answer } = submission;
+        let caller = Caller(job.progress.clone());
+        let message = Message::Run(job, Instant::now());
         self.queue.try_send(message).map_err(|_| unavailable())?;
-        match timeout(self.wait, it.answer).await {
-            Ok(answer) => answer.unwrap_or_else(|_| Err(lost().into())),
+        match timeout(self.wait, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(aborted().into())),
             Err(_) if caller.0.abandon() => Err(unavailable().into()),
             Err(_) => Err(in_doubt().into()),
         }
     }
 
-    /// The same without a timeout.
+    /// As [`run`](Self::run), without a timeout.
     pub(super) async fn run_without_timeout<T, E: From<DbErr>>(
         &self,
-        it: Submission<T, E>,
+        submission: Submission<T, E>,
     ) -> Result<T, E> {
-        let message = Message::Run(it.job, Instant::now());
+        let Submission { job, answer } = submission;
+        let message = Message::Run(job, Instant::now());
         self.queue.send(message).await.map_err(|_| unavailable())?;
-        it.answer.await.unwrap_or_else(|_| Err(lost().into()))
+        answer.await.unwrap_or_else(|_| Err(aborted().into()))
     }
 
     /// The highest commit counter that this process has reached; 0 before it serves.
@@ -76,8 +82,8 @@ impl SharedWriter {
         self.state.commits.load(Ordering::Acquire)
     }
 
-    /// Why this writer cannot acknowledge writes now. After a failure it tests this with an extra
-    /// commit.
+    /// Why this writer cannot acknowledge writes now, if there is a reason. After a failed commit,
+    /// an empty transaction tests whether commits succeed again.
     pub(super) async fn write_obstacle(&self) -> Option<&'static str> {
         let since = *self.state.commit_since();
         if since.is_some_and(|since| since.elapsed() > self.wait) {
@@ -87,21 +93,21 @@ impl SharedWriter {
             return Some("the disk is full");
         }
         if self.state.is_failing.load(Ordering::Acquire) {
-            let nothing = Submission::new(false, (), |_, _, ()| Box::pin(async { Ok(()) }));
-            let attempt: Result<(), DbErr> = self.run(nothing).await;
+            let empty = Submission::new(false, (), |_, _, ()| Box::pin(async { Ok(()) }));
+            let attempt: Result<(), DbErr> = self.run(empty).await;
             return attempt.is_err().then_some("commits fail");
         }
         None
     }
 
-    /// Records that the response to a recent commit was lost: the client will retry, as under
-    /// overload.
+    /// Records that the response to a recent commit was lost, as overload, because the client will
+    /// retry.
     pub(super) fn note_lost_response(&self, now: Timestamp) {
         self.state.lost_response_at.store(now.as_micros(), Ordering::Release);
     }
 
-    /// From now on each commit is dated, so that a start after a crash knows the time of the last
-    /// one. Records as an outage what a previous crash may have lost.
+    /// Makes every commit from now on store its time, so that a start after a crash knows the time
+    /// of the last commit. If the previous server crashed, records an outage since its last commit.
     pub(super) async fn begin_serving(&self) -> Result<(), DbErr> {
         let work = Submission::new(true, (), |txn, now, ()| Box::pin(record_crash(txn, now)));
         self.run_without_timeout(work).await?;
@@ -109,7 +115,7 @@ impl SharedWriter {
         Ok(())
     }
 
-    /// Closes after the transactions under way.
+    /// Closes the writer after the transactions under way.
     pub(super) async fn close(&self) {
         if self.state.is_serving.swap(false, Ordering::AcqRel) {
             let work = Submission::new(true, (), |txn, _, ()| Box::pin(record_clean_stop(txn)));
@@ -124,9 +130,9 @@ impl SharedWriter {
     }
 }
 
-/// A caller that waits for a transaction. If it stops waiting, a transaction that has not begun is
-/// not done: the client may have retried, and its first request must not look like token theft
-/// afterwards.
+/// A caller that waits for a transaction. If it stops waiting before the transaction has begun, the
+/// transaction must not run: the client may have retried, and its first request must not look like
+/// token theft afterwards.
 struct Caller(Progress);
 
 impl Drop for Caller {

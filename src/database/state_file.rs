@@ -1,8 +1,8 @@
-//! The highest commit counter seen of each database, in a file outside the database, which a
-//! restore of the database does not bring back.
+//! The state file: the highest commit counter that was seen of each database. It is outside the
+//! database, so restoring a backup does not reset it.
 //!
-//! It is written lazily and may lag behind: a database ahead of the file is normal. One behind it
-//! is an older copy.
+//! It is written with a delay. So it is normal that the counter of a database is ahead of the file.
+//! If the counter is behind the file, the database is an older copy.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,22 +16,23 @@ use uuid::Uuid;
 
 use crate::database::lineage::Lineage;
 
-const HEAD: &str = "# How far Signet's databases have got. Do not restore this file with a backup: \
-                    it tells an old one. See \"Restoring a backup\" in docs/operations.md.\n";
+const HEAD: &str = "# The highest commit counter of each Signet database. Do not restore this file \
+                    from a backup: it detects older backups. See \"Restoring a backup\" in \
+                    docs/operations.md.\n";
 
-/// The counter stored for a database that was replaced (`signet restored`): every copy of it counts
-/// as older.
+/// The counter that is stored for a database that `signet restored` has replaced. It makes every
+/// copy of this database count as older.
 const REPLACED: i64 = i64::MAX;
 
-/// How long a write waits for the lock while others write, which takes milliseconds.
+/// How long a write waits for the lock. Other processes hold the lock for milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// The file. Clones use the same temporary file.
+/// The state file. Clones use the same temporary file.
 #[derive(Debug, Clone)]
 pub struct StateFile {
     path: PathBuf,
-    /// The temporary file of this instance: instances may share the state file.
-    draft: PathBuf,
+    /// The temporary file of this instance, because instances may share the state file.
+    temporary: PathBuf,
 }
 
 /// What the file says about a database.
@@ -39,21 +40,21 @@ pub struct StateFile {
 pub enum Verdict {
     /// The database has issued nothing yet.
     New,
-    /// Its counter is at least the stored one.
+    /// The database's counter is at least the counter in the file.
     Current,
-    /// It is not in the file.
+    /// The database is not in the file.
     Unknown,
-    /// Its counter is behind the stored one.
+    /// The database's counter is behind the counter in the file.
     Older,
 }
 
 impl StateFile {
-    /// The file at `path`, which need not exist. Each process that writes it has its own `writer`
-    /// id.
+    /// The file at `path`, which need not exist. Each process that writes the file must use a
+    /// different `writer` id.
     #[must_use]
     pub fn at(path: PathBuf, writer: Uuid) -> Self {
-        let draft = path.with_extension(format!("{}.new", writer.simple()));
-        Self { path, draft }
+        let temporary = path.with_extension(format!("{}.new", writer.simple()));
+        Self { path, temporary }
     }
 
     /// The path of the file.
@@ -65,7 +66,7 @@ impl StateFile {
     /// Compares a database with the file. A missing file counts as empty.
     ///
     /// # Errors
-    /// If it exists and cannot be read or parsed.
+    /// If the file exists and cannot be read or parsed.
     pub fn compare(&self, lineage: &Lineage) -> io::Result<Verdict> {
         let Some(name) = lineage.name() else { return Ok(Verdict::New) };
         Ok(match self.read()?.get(&name) {
@@ -75,16 +76,17 @@ impl StateFile {
         })
     }
 
-    /// Records a database's counter. An existing higher counter and other databases' entries stay.
+    /// Records the counter of a database, unless the file has a higher one. Entries of other
+    /// databases stay.
     ///
     /// # Errors
-    /// If the file cannot be written. One that cannot be parsed is replaced.
+    /// If the file cannot be written. A file that cannot be parsed is replaced.
     pub fn note(&self, name: &str, commits: i64) -> io::Result<()> {
         self.update(name, commits, |before| before < commits).map(drop)
     }
 
-    /// Records the counter of a database in use. `true` if the file said that it had been replaced:
-    /// then `signet restored` was run on a copy of it.
+    /// Records the counter of a database in use. Returns true if the file said that the database
+    /// had been replaced, which means that `signet restored` was run on a copy of it.
     ///
     /// # Errors
     /// As [`StateFile::note`].
@@ -93,8 +95,8 @@ impl StateFile {
         Ok(self.update(name, commits, is_stale)? == Some(REPLACED))
     }
 
-    /// Writes the counter, if there is none yet or `is_stale` says so of the one in the file.
-    /// Returns that one.
+    /// Writes the counter if the file has none for this database, or if `is_stale` returns true for
+    /// the one it has. Returns the counter that the file had.
     fn update(
         &self,
         name: &str,
@@ -117,7 +119,7 @@ impl StateFile {
         Ok(before)
     }
 
-    /// Whether it has no entry.
+    /// Whether the file has no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.read().is_ok_and(|seen| seen.is_empty())
@@ -131,27 +133,30 @@ impl StateFile {
         self.note(name, REPLACED)
     }
 
-    /// Whether this process could write it. Changes nothing.
+    /// Whether this process could write the file. Changes nothing.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         rustix::fs::access(self.folder(), rustix::fs::Access::WRITE_OK).is_ok()
     }
 
-    /// Whether it is in the folder of a SQLite database, and so likely to be restored with it.
+    /// Whether the file is in the folder of a SQLite database. Then it is likely to be restored
+    /// from the same backup.
     #[must_use]
     pub fn is_beside(&self, database: &Path) -> bool {
-        let whole = |path: &Path| path.canonicalize().ok();
-        let folder = whole(self.folder());
-        folder.is_some() && folder == whole(folder_of(database))
+        let canonical = |path: &Path| path.canonicalize().ok();
+        let folder = canonical(self.folder());
+        folder.is_some() && folder == canonical(folder_of(database))
     }
 
     fn folder(&self) -> &Path {
         folder_of(&self.path)
     }
 
-    /// Locks out other writers while the returned file is held: what they write between our read
-    /// and write would be lost. Without the lock, after [`LOCK_WAIT`] or where folders cannot be
-    /// locked, an entry of theirs may be missing until they write it again.
+    /// Prevents other processes from writing until the returned file is dropped. Otherwise an entry
+    /// that another process writes between this process's read and write would be lost.
+    ///
+    /// Returns `None` after [`LOCK_WAIT`], or if folders cannot be locked. Then a lost entry is
+    /// missing until the other process writes it again.
     #[expect(
         clippy::disallowed_methods,
         reason = "only called outside of the async runtime, where files are written"
@@ -185,18 +190,22 @@ impl StateFile {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is damaged"))
     }
 
-    /// Replaces the file atomically, or leaves the old one.
+    /// Replaces the file atomically. If this fails, the old file remains.
     fn replace(&self, text: &str) -> io::Result<()> {
         let write = || {
             let mut options = OpenOptions::new();
-            let mut draft =
-                options.write(true).create(true).truncate(true).mode(0o600).open(&self.draft)?;
-            draft.write_all(text.as_bytes())?;
-            draft.sync_all()?;
-            std::fs::rename(&self.draft, &self.path)
+            let mut file = options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&self.temporary)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&self.temporary, &self.path)
         };
         if let Err(error) = write() {
-            let _ = std::fs::remove_file(&self.draft);
+            let _ = std::fs::remove_file(&self.temporary);
             return Err(error);
         }
         File::open(self.folder())?.sync_all()

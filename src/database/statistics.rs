@@ -1,8 +1,8 @@
-//! Collects statistics for PostgreSQL's planner where there are none.
+//! Collects missing statistics for PostgreSQL's planner.
 //!
-//! `autovacuum` collects them, minutes after a table has grown. They are missing after
-//! `pg_restore`, an import and `pg_upgrade`; without them PostgreSQL assumes that every condition
-//! matches few rows. SQLite does not need them: its plans are right without
+//! `autovacuum` collects statistics minutes after a table has grown. They are missing after
+//! `pg_restore`, an import and `pg_upgrade`. Without them, PostgreSQL assumes that every condition
+//! matches few rows. SQLite chooses the right plans without statistics
 //! (`tests/growth/statements.py`).
 
 use sea_orm::{ConnectionTrait, DbErr};
@@ -11,14 +11,14 @@ use crate::database::db::{Backend, Db, lift_timeouts};
 use crate::database::sql;
 
 /// Tables of more than 1 MiB without statistics.
-const UNKNOWN: &str = "SELECT quote_ident(relname) FROM pg_class \
+const TABLES_WITHOUT_STATISTICS: &str = "SELECT quote_ident(relname) FROM pg_class \
      WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace \
        AND pg_relation_size(oid) > 1048576 \
        AND NOT EXISTS (SELECT 1 FROM pg_stats \
                         WHERE schemaname = current_schema() AND tablename = relname)";
 
-/// Runs `ANALYZE` on tables of PostgreSQL that have grown and were never analysed. Returns their
-/// names; none on SQLite.
+/// On PostgreSQL, runs `ANALYZE` on tables that have grown and were never analysed. Returns the
+/// names of these tables.
 ///
 /// # Errors
 /// If the database refuses.
@@ -26,7 +26,8 @@ pub async fn analyze_unknown(db: &Db) -> Result<Vec<String>, DbErr> {
     if matches!(db.backend, Backend::Sqlite { .. }) {
         return Ok(Vec::new());
     }
-    let tables: Vec<String> = db.read(|db| async move { sql::all(&db, UNKNOWN, []).await }).await?;
+    let tables: Vec<String> =
+        db.read(|db| async move { sql::all(&db, TABLES_WITHOUT_STATISTICS, []).await }).await?;
     if tables.is_empty() {
         return Ok(tables);
     }

@@ -1,4 +1,4 @@
-//! Group commit on SQLite: transactions share a commit, and each succeeds or fails alone.
+//! Group commit on SQLite: transactions share a commit, and each succeeds or fails independently.
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,7 +30,7 @@ async fn open(directory: &Path) -> Db {
     db
 }
 
-/// Runs a statement, and then refuses if `is_refused`.
+/// Runs a statement in a transaction, which then fails if `is_refused`.
 async fn store(db: &Db, sql: &str, is_refused: bool) -> Result<(), Refusal> {
     let sql = sql.to_owned();
     db.write(sql, move |txn, _, sql| {
@@ -42,19 +42,20 @@ async fn store(db: &Db, sql: &str, is_refused: bool) -> Result<(), Refusal> {
     .await
 }
 
-/// Occupies the writer, so that everything sent meanwhile becomes one batch.
+/// Occupies the writer, so that all transactions sent meanwhile form one batch.
 async fn occupy_writer(db: &Db) {
-    let held = db.write((), |_, _, ()| {
+    let transaction = db.write((), |_, _, ()| {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             Ok::<_, DbErr>(())
         })
     });
-    held.await.unwrap();
+    transaction.await.unwrap();
 }
 
-/// Stores 0 to 39 at once; those for which `is_refused` holds are refused after writing. Returns
-/// the outcome of each, and the number of commits.
+/// Stores the numbers 0 to 39 concurrently, each in a transaction. Numbers for which `is_refused`
+/// returns true are refused after they have been written. Returns the outcome of each transaction,
+/// and the number of commits.
 async fn store_all(db: &Db, is_refused: impl Fn(usize) -> bool) -> (Vec<Result<(), Refusal>>, i64) {
     let before = number(db, "SELECT writes FROM database_state").await;
     let all = async {
@@ -76,26 +77,26 @@ fn insert(id: usize) -> String {
 }
 
 #[tokio::test]
-async fn domain_error_rolls_back_its_transaction_only_without_an_extra_commit() {
+async fn domain_error_rolls_back_only_its_transaction_and_needs_no_extra_commit() {
     let directory = TempDir::new().unwrap();
     let db = open(directory.path()).await;
 
     let (outcomes, commits) = store_all(&db, |id| id % 4 == 3).await;
 
     for (id, outcome) in outcomes.iter().enumerate() {
-        let is_as_asked = match outcome {
+        let is_expected = match outcome {
             Ok(()) => id % 4 != 3,
             Err(error) => id % 4 == 3 && matches!(error, Refusal::ByRule),
         };
-        assert!(is_as_asked, "{id}: {outcome:?}");
+        assert!(is_expected, "{id}: {outcome:?}");
     }
     assert_eq!(number(&db, "SELECT count(*) FROM number").await, 30);
     assert_eq!(number(&db, "SELECT count(*) FROM number WHERE id % 4 = 3").await, 0);
-    assert_eq!(commits, 2, "the one that occupied the writer, and the batch");
+    assert_eq!(commits, 2, "the transaction that occupied the writer, and the batch");
 }
 
 #[tokio::test]
-async fn database_error_rolls_back_its_transaction_only() {
+async fn database_error_rolls_back_only_its_transaction() {
     let directory = TempDir::new().unwrap();
     let db = open(directory.path()).await;
     store(&db, &insert(7), false).await.unwrap();
@@ -103,12 +104,12 @@ async fn database_error_rolls_back_its_transaction_only() {
     let (outcomes, _) = store_all(&db, |id| id == 30).await;
 
     for (id, outcome) in outcomes.iter().enumerate() {
-        let is_as_asked = match (id, outcome) {
+        let is_expected = match (id, outcome) {
             (7, Err(Refusal::Database(error))) => error.to_string().contains("number"),
             (30, Err(Refusal::ByRule)) => true,
             (id, outcome) => id != 7 && id != 30 && outcome.is_ok(),
         };
-        assert!(is_as_asked, "{id}: {outcome:?}");
+        assert!(is_expected, "{id}: {outcome:?}");
     }
     assert_eq!(number(&db, "SELECT count(*) FROM number").await, 39);
 }

@@ -20,10 +20,10 @@ use crate::entity::account;
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
 
-/// A word that password guessers try early, as they do the parts of the address.
+/// A word that attackers try early when they guess passwords, like the parts of the address.
 const SERVICE_NAME: &str = "signet";
 
-/// An account's row, for the layers above, which may not import entities.
+/// An account's row. The layers above use this name, because they may not import entities.
 pub type Row = account::Model;
 
 pub use crate::entity::account::EmailClaims;
@@ -51,13 +51,13 @@ pub struct SignUp<'a> {
     pub email: &'a Email,
     /// A password that has passed the policy.
     pub password: Password,
-    /// Proof that the attempt is within the limits.
+    /// Proof that the attempt is within the attempt limits.
     pub admitted: Admitted,
     /// Where the request came from.
     pub origin: &'a Origin,
 }
 
-/// An account to be created, with all that its first session needs.
+/// An account to be created, and its first session.
 #[derive(Clone)]
 pub struct NewAccount {
     row: account::Model,
@@ -68,7 +68,7 @@ pub struct NewAccount {
 /// Creates an account and starts a session of the JSON API.
 ///
 /// # Errors
-/// See [`SignUpError`]; nothing is stored then.
+/// See [`SignUpError`]; then nothing is stored.
 pub async fn sign_up(
     db: &Db,
     hasher: &Hasher,
@@ -79,14 +79,15 @@ pub async fn sign_up(
 ) -> Result<Granted, SignUpError> {
     let new = prepare(db, hasher, entries, &request, settings, now).await?;
     let result = db.write(new, |txn, now, new| Box::pin(create(txn, new, now))).await;
-    conclude(db, &request, result).await
+    record_if_email_exists(db, &request, result).await
 }
 
-/// Records a sign-up that failed because the address has an account.
+/// If the sign-up failed because the address has an account, records this in the audit log. Returns
+/// `result`.
 ///
 /// # Errors
-/// Those of `result`, or a database error.
-pub async fn conclude(
+/// The error of `result`, or a database error.
+pub async fn record_if_email_exists(
     db: &Db,
     request: &SignUp<'_>,
     result: Result<Granted, SignUpError>,
@@ -106,10 +107,10 @@ pub async fn conclude(
     result
 }
 
-/// Hashes the password, outside any transaction because hashing is slow.
+/// Hashes the password. This must run outside any transaction, because hashing is slow.
 ///
-/// The unique index decides whether the address is taken, and only after the hash: so a taken
-/// address takes the same time as a free one.
+/// The unique index decides whether the address is taken, after the password was hashed. So the
+/// request takes the same time for a taken address as for a free one.
 ///
 /// # Errors
 /// See [`SignUpError`].
@@ -150,14 +151,16 @@ pub async fn create(
     account::Entity::insert(account::ActiveModel::from(row.clone()).reset_all())
         .exec_without_returning(txn)
         .await
-        .map_err(taken_or_failed)?;
+        .map_err(insert_error)?;
     Ok(session::start(txn, row, session, Event::new(Kind::SignUp), now).await?)
 }
 
-/// Deletes an account, within the transaction that checked the request. Ends its sessions and frees
-/// its address; a later sign-up with the address is a different account. Rows that refer to it are
-/// deleted in portions, and finally its row (`session::end_some`). Audit events keep its ID.
-/// Afterwards the write-ahead log is truncated.
+/// Deletes an account. Must run in the transaction that checked the request.
+///
+/// This ends the account's sessions and frees its address; a later sign-up with the address creates
+/// a different account. After the commit, `session::end_some` deletes the rows that refer to the
+/// account, in portions, and finally its row. Then the write-ahead log is truncated. Audit events
+/// still contain the account's ID.
 ///
 /// # Errors
 /// If the database refuses.
@@ -169,7 +172,8 @@ pub async fn delete(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    // Not left to the foreign key: ending sessions also notifies others, and there may be many.
+    // The foreign key does not suffice: clients are notified of ended sessions, and there may be
+    // many sessions.
     switch.end_all(txn, None, EndReason::AccountDeleted, now).await?;
     let emptied = account::ActiveModel {
         id: Set(id),
@@ -204,14 +208,15 @@ pub async fn is_deleted(db: &Db, id: Uuid) -> Result<bool, DbErr> {
     Ok(found.is_none_or(|account| account.deleted_at.is_some()))
 }
 
-/// The policy rules that a password for the account of `email` breaks; empty if it breaks none.
+/// The rules of the policy that a password for the account of `email` breaks.
 #[must_use]
 pub fn weaknesses(policy: Policy, password: &Password, email: &Email) -> Vec<Weakness> {
     policy.check(password, &[email.address(), email.local_part(), SERVICE_NAME])
 }
 
-/// The address is the only column of an account with a unique constraint that can be violated.
-fn taken_or_failed(error: DbErr) -> SignUpError {
+/// The email address is the only column of an account with a unique constraint that an insert can
+/// violate.
+fn insert_error(error: DbErr) -> SignUpError {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => SignUpError::EmailExists,
         _ => SignUpError::Database(error),

@@ -1,4 +1,7 @@
 //! Administration of accounts from the command line.
+//!
+//! Sessions are ended by the kill switch of their account, which ends all of them in constant time.
+//! The rest of the work, such as updating their rows and notifying clients, is done afterwards.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -21,8 +24,8 @@ use crate::timestamp::Timestamp;
 /// How the audit log names the operator.
 const OPERATOR: &str = "by the operator";
 
-/// Accounts whose sessions are ended per transaction.
-const AT_ONCE: u64 = 50;
+/// The number of accounts whose sessions are ended in one transaction.
+const ACCOUNTS_PER_TRANSACTION: u64 = 50;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +38,8 @@ pub enum OperatorError {
     Database(#[from] DbErr),
 }
 
-/// At most `count` accounts after `after`, by ID. That is the order of creation, except for
-/// imported accounts that kept their ID.
+/// The first `count` accounts after the ID `after`, in the order of IDs. This is the order of
+/// creation, except for imported accounts that have kept their ID.
 ///
 /// # Errors
 /// If the database refuses.
@@ -114,12 +117,11 @@ pub async fn failures(
     db.read(|db| async move { failures.all(&db).await }).await
 }
 
-/// Disables an account: logins and refreshes are refused, and all its sessions end. Returns how
-/// many ended. Does not change an account that is already disabled.
+/// Disables an account: refuses logins and refreshes, and ends all sessions. Returns the number of
+/// sessions that ended. Does not change an account that is already disabled.
 ///
 /// # Errors
-/// See [`OperatorError`]. Once disabled, the account stays so, even if waiting for the sessions
-/// failed.
+/// See [`OperatorError`]. If the account was disabled before the error, it stays disabled.
 pub async fn disable(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
     let urgent = db.urgent();
     let ended_at = urgent.write((), move |txn, now, ()| {
@@ -133,14 +135,14 @@ pub async fn disable(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
             Ok::<_, OperatorError>(now)
         })
     });
-    wait_for_rest(db, id, ended_at.await?).await
+    complete_end_of_sessions(db, id, ended_at.await?).await
 }
 
-/// Enables an account: its owner can log in again. Sessions that ended stay ended. Does not change
-/// an account that is already enabled.
+/// Enables an account, so that its owner can log in again. Sessions that have ended stay ended.
+/// Does not change an account that is already enabled.
 ///
 /// # Errors
-/// See [`OperatorError`]; nothing is changed then.
+/// See [`OperatorError`]; then nothing is changed.
 pub async fn enable(db: &Db, id: Uuid) -> Result<(), OperatorError> {
     db.urgent()
         .write((), move |txn, now, ()| {
@@ -156,10 +158,10 @@ pub async fn enable(db: &Db, id: Uuid) -> Result<(), OperatorError> {
         .await
 }
 
-/// Deletes an account, after ending its sessions.
+/// Ends all sessions of an account, and deletes it.
 ///
 /// # Errors
-/// See [`OperatorError`]. Once deleted, the account stays so, even if waiting for the rest failed.
+/// See [`OperatorError`]. If the account was deleted before the error, it stays deleted.
 pub async fn delete(db: &Db, id: Uuid) -> Result<(), OperatorError> {
     let urgent = db.urgent();
     let ended_at = urgent.write((), move |txn, now, ()| {
@@ -170,52 +172,52 @@ pub async fn delete(db: &Db, id: Uuid) -> Result<(), OperatorError> {
             Ok::<_, OperatorError>(now)
         })
     });
-    wait_for_rest(db, id, ended_at.await?).await.map(drop)
+    complete_end_of_sessions(db, id, ended_at.await?).await.map(drop)
 }
 
-/// Ends all sessions of an account; its owner can log in again. Returns how many.
+/// Ends all sessions of an account, and returns their number. The owner can log in again.
 ///
 /// # Errors
-/// See [`OperatorError`]. Once ended, the sessions stay so, even if waiting for the rest failed.
+/// See [`OperatorError`]. Sessions that ended before the error stay ended.
 pub async fn end_sessions(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
     let ended_at = end_sessions_of(db, vec![id]).await?;
-    wait_for_rest(db, id, ended_at).await
+    complete_end_of_sessions(db, id, ended_at).await
 }
 
-/// Ends all sessions of all accounts. Returns how many.
+/// Ends all sessions of all accounts, and returns their number.
 ///
 /// # Errors
-/// See [`OperatorError`]. Sessions ended before the error stay ended.
+/// See [`OperatorError`]. Sessions that ended before the error stay ended.
 pub async fn end_all_sessions(db: &Db) -> Result<u64, OperatorError> {
     let (mut after, mut ended) = (None, 0);
     loop {
-        let page = with_sessions(db, after).await?;
+        let page = accounts_with_sessions(db, after).await?;
         let Some(last) = page.last() else { return Ok(ended) };
         after = Some(*last);
         let ended_at = end_sessions_of(db, page.clone()).await?;
         for id in page {
-            ended += wait_for_rest(db, id, ended_at).await?;
+            ended += complete_end_of_sessions(db, id, ended_at).await?;
         }
     }
 }
 
-/// Ends all sessions of all accounts by kill switch, and leaves it to the instances to update rows
-/// and status lists and to notify clients. Returns the number of accounts.
+/// Uses the kill switches of all accounts, but does not wait for the rest of the work: instances
+/// update rows and status lists, and notify clients. Returns the number of accounts.
 ///
 /// # Errors
-/// See [`OperatorError`]. Sessions ended before the error stay ended.
+/// See [`OperatorError`]. Sessions that ended before the error stay ended.
 pub async fn switch_all_sessions_off(db: &Db) -> Result<usize, OperatorError> {
     let (mut after, mut accounts) = (None, 0);
     loop {
-        let page = with_sessions(db, after).await?;
+        let page = accounts_with_sessions(db, after).await?;
         let Some(last) = page.last() else { return Ok(accounts) };
         (after, accounts) = (Some(*last), accounts + page.len());
         end_sessions_of(db, page).await?;
     }
 }
 
-/// The accounts after `after` that have sessions, by ID.
-async fn with_sessions(db: &Db, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr> {
+/// The first accounts after the ID `after` that have sessions, in the order of IDs.
+async fn accounts_with_sessions(db: &Db, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr> {
     let now = db.clock().now();
     let sessions = session_row::Entity::find()
         .select_only()
@@ -229,17 +231,18 @@ async fn with_sessions(db: &Db, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr>
         .filter(Expr::exists(sessions.into_query()))
         .apply_if(after, |accounts, id| accounts.filter(Column::Id.gt(id)))
         .order_by_asc(Column::Id)
-        .limit(AT_ONCE);
+        .limit(ACCOUNTS_PER_TRANSACTION);
     db.read(|db| async move { accounts.into_tuple().all(&db).await }).await
 }
 
-/// Ends all sessions of these accounts, and returns when. Skips accounts deleted meanwhile.
+/// Ends all sessions of these accounts, and returns the time at which they ended. Skips accounts
+/// that have been deleted meanwhile.
 async fn end_sessions_of(db: &Db, ids: Vec<Uuid>) -> Result<Timestamp, OperatorError> {
     db.urgent()
         .write(ids, move |txn, now, ids| {
             Box::pin(async move {
                 for id in ids {
-                    end_sessions_in(txn, *id, now).await?;
+                    end_sessions_in_transaction(txn, *id, now).await?;
                 }
                 Ok(now)
             })
@@ -247,7 +250,7 @@ async fn end_sessions_of(db: &Db, ids: Vec<Uuid>) -> Result<Timestamp, OperatorE
         .await
 }
 
-async fn end_sessions_in(
+async fn end_sessions_in_transaction(
     txn: &DatabaseTransaction,
     id: Uuid,
     now: Timestamp,
@@ -263,8 +266,13 @@ async fn end_sessions_in(
     Ok(())
 }
 
-/// Completes the remaining work of a kill switch, and counts the sessions that it ended.
-async fn wait_for_rest(db: &Db, id: Uuid, ended_at: Timestamp) -> Result<u64, OperatorError> {
+/// Completes the work that remains after the use of a kill switch. Returns the number of sessions
+/// that it ended.
+async fn complete_end_of_sessions(
+    db: &Db,
+    id: Uuid,
+    ended_at: Timestamp,
+) -> Result<u64, OperatorError> {
     session::end_rest(db, id).await?;
     let ended = session_row::Entity::find()
         .filter(session_row::Column::AccountId.eq(id))
@@ -272,7 +280,7 @@ async fn wait_for_rest(db: &Db, id: Uuid, ended_at: Timestamp) -> Result<u64, Op
     Ok(db.read(|db| async move { ended.count(&db).await }).await?)
 }
 
-/// The account with an email address.
+/// The ID of the account with an email address.
 ///
 /// # Errors
 /// [`OperatorError::NoAccount`], or a database error.
@@ -281,7 +289,7 @@ pub async fn find(db: &Db, email: &Email) -> Result<Uuid, OperatorError> {
     found.map(|account| account.id).ok_or(OperatorError::NoAccount)
 }
 
-/// Locks the account, so that no login or refresh of it runs concurrently.
+/// Locks the account, so that no login or refresh of this account runs concurrently.
 async fn lock(
     txn: &DatabaseTransaction,
     id: Uuid,

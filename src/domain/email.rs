@@ -1,11 +1,11 @@
-//! E-mail addresses: two spellings of one address belong to one account.
+//! Email addresses. All spellings of an address belong to the same account.
 //!
-//! | form | purpose |
-//! |---|---|
-//! | lower case, NFC, the domain as A-labels | in responses and claims, and for sending mail |
-//! | the same with the local part in NFKC and full case folding | uniqueness and lookup |
+//! | form | contents | purpose |
+//! |---|---|---|
+//! | canonical | lower case, NFC, the domain as A-labels | responses, claims, and sending mail |
+//! | folded | the local part also in NFKC and full case folding | uniqueness and lookup |
 //!
-//! Versions before the folded form looked up the first, so rows are found by either.
+//! Early versions had no folded form and looked up the canonical one, so rows are found by either.
 
 use std::fmt;
 
@@ -23,7 +23,8 @@ const MAX_TYPED: usize = 255;
 /// ASCII characters of an atom that are neither letters nor digits (RFC 5322 §3.2.3).
 const ATOM_SYMBOLS: &str = "!#$%&'*+-/=?^_`{|}~";
 
-/// An address that passed [`Email::parse`], or that an account has from before the current rules.
+/// An address that passed [`Email::parse`], or the address of an account that is older than the
+/// current rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email {
     address: String,
@@ -33,7 +34,7 @@ pub struct Email {
 /// Why a text is not a valid address. The messages are for the user who typed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
-    /// More than 255 characters, or 254 bytes once normalised.
+    /// More than 255 characters, or more than 254 bytes after normalisation.
     #[error("must be at most 255 characters")]
     TooLong,
     /// No `@`, or more than one.
@@ -51,12 +52,12 @@ impl Email {
     /// Normalises and checks the address of a new account: trimmed, NFC, lower case, the domain as
     /// A-labels (RFC 5891) without a trailing dot.
     ///
-    /// Quoted local parts (`"a b"@…`) and domain literals are refused: they are not used in
-    /// practice, and allow smuggling. Checks run after normalisation and again after case folding,
-    /// so what is stored is what was checked.
+    /// Quoted local parts (`"a b"@…`) and domain literals are refused, because they are not used in
+    /// practice and allow smuggling. Checks run after normalisation and again after case folding,
+    /// so that both stored forms are checked.
     ///
     /// # Errors
-    /// Says which rule is broken.
+    /// The rule that the address breaks.
     pub fn parse(typed: &str) -> Result<Self, EmailError> {
         let (local, domain) = split(typed)?;
         check_local_part(&local)?;
@@ -68,15 +69,15 @@ impl Email {
         Ok(Self { address, folded: Some(folded) })
     }
 
-    /// Parses an address for lookup. An address that only earlier versions accepted is still found,
-    /// by its own spelling only.
+    /// Parses an address for lookup. Also accepts an address that only earlier versions accepted;
+    /// such an address is found only in its own spelling.
     ///
     /// # Errors
-    /// Those of [`Email::parse`], if no version ever accepted it.
+    /// As [`Email::parse`], if no version ever accepted the address.
     pub fn parse_known(typed: &str) -> Result<Self, EmailError> {
         Self::parse(typed).or_else(|error| {
             let (local, domain) = split(typed)?;
-            if !was_local_part(&local) {
+            if !was_valid_local_part(&local) {
                 return Err(error);
             }
             Ok(Self { address: lower_case(&local, &domain)?, folded: None })
@@ -96,8 +97,8 @@ impl Email {
         &self.address
     }
 
-    /// The form in which all spellings of the address are equal; `None` if new accounts cannot have
-    /// it.
+    /// The folded form, in which all spellings of the address are equal. `None` if a new account
+    /// cannot have this address.
     #[must_use]
     pub fn folded(&self) -> Option<&str> {
         self.folded.as_deref()
@@ -139,8 +140,8 @@ fn split(typed: &str) -> Result<(String, String), EmailError> {
     Ok((local.to_owned(), ascii_domain(domain)?))
 }
 
-/// The form that the column `email_canonical` has had since the first version: it must not change,
-/// or accounts are not found.
+/// The canonical form, which the column `email_canonical` has had since the first version. It must
+/// not change, because accounts would no longer be found.
 fn lower_case(local: &str, domain: &str) -> Result<String, EmailError> {
     let address = format!("{}@{domain}", local.to_lowercase().nfc().collect::<String>());
     if address.len() > MAX_BYTES { Err(EmailError::TooLong) } else { Ok(address) }
@@ -163,21 +164,21 @@ fn is_atom(atom: &str) -> bool {
     atom.chars().next().is_some_and(|first| !is_mark(first)) && atom.chars().all(is_valid)
 }
 
-/// Whether a combining mark becomes a letter by case folding: COMBINING GREEK YPOGEGRAMMENI, after
-/// a letter that it cannot be composed with.
+/// Whether case folding turns a combining mark into a letter. It does so with COMBINING GREEK
+/// YPOGEGRAMMENI after a letter with which this mark cannot be composed.
 fn becomes_letter(c: char) -> bool {
     is_mark(c) && !CaseMapper::new().fold_string(c.encode_utf8(&mut [0; 4])).chars().all(is_mark)
 }
 
-/// The local parts that versions before the folded form accepted.
-fn was_local_part(local: &str) -> bool {
+/// Whether early versions, which had no folded form, accepted the local part.
+fn was_valid_local_part(local: &str) -> bool {
     let is_valid = |c: char| c.is_alphanumeric() || ATOM_SYMBOLS.contains(c);
     local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_valid))
 }
 
-/// The canonical form of a lower-case address: NFKC and full case folding until neither changes
-/// anything, without joiners, as `toNFKC_Casefold` (Unicode §3.13.5): the effect of joiners is
-/// often invisible. `None` if the result is not a valid address.
+/// The folded form of a canonical address. As in `toNFKC_Casefold` (Unicode §3.13.5), NFKC and full
+/// case folding are applied until neither changes the text, and joiners are removed, because their
+/// effect is often invisible. `None` if the result is not a valid address.
 fn folded(address: &str) -> Option<String> {
     let (local, domain) = address.split_once('@')?;
     check_local_part(local).ok()?;
@@ -282,7 +283,8 @@ mod tests {
         assert_eq!(Email::parse(&"x".repeat(100_000)), Err(EmailError::TooLong));
     }
 
-    /// W11: addresses that full case folding or NFKC makes equal are one address, shown as typed.
+    /// W11: addresses that are equal after full case folding or NFKC are one address. The folded
+    /// form is not shown.
     #[test]
     fn addresses_equal_after_case_folding_are_one_address() {
         for (folded, spellings) in [
@@ -302,7 +304,7 @@ mod tests {
         assert_eq!(Email::parse("STRAßE@Example.com").unwrap().address(), "straße@example.com");
     }
 
-    /// B1: letters of any script are categories L, M and N.
+    /// B1: characters of the Unicode categories L, M and N are accepted.
     #[test]
     fn addresses_in_any_script_are_accepted() {
         for typed in [
@@ -317,9 +319,9 @@ mod tests {
         }
     }
 
-    /// An address that could sign up before is found by its own spelling, and has no other.
+    /// An address that only earlier versions accepted is found, only in its own spelling.
     #[test]
-    fn address_from_before_the_rules_is_still_found() {
+    fn address_from_before_the_current_rules_is_still_found() {
         let typed = "Alice\u{3164}@example.com";
 
         let email = Email::parse_known(typed).unwrap();
@@ -331,8 +333,7 @@ mod tests {
         assert_eq!(Email::parse_known("νίκος@example.com"), Email::parse("νίκος@example.com"));
     }
 
-    /// The folded form of each character must be its own folded form, or rows would not be found by
-    /// it.
+    /// Folding must not change a folded form, because rows are found by it.
     #[test]
     fn folding_is_idempotent() {
         let is_changed = |c: &char| {

@@ -1,9 +1,9 @@
-//! Computes the folded form of addresses in rows without one: rows from before it existed, and rows
-//! written by an instance of the previous version.
+//! Computes the folded form of email addresses in rows that lack it: rows that are older than the
+//! folded form, and rows that an instance of the previous version has written.
 //!
-//! Of rows with the same folded form, each stays and is found by its own spelling. One of them
-//! stores the folded form, whose unique index prevents new accounts with it; all of them are marked
-//! as ambiguous.
+//! If several rows have the same folded form, all of them stay, are marked as ambiguous, and are
+//! found in their own spelling. One of them stores the folded form, so that its unique index
+//! prevents new accounts with this form.
 
 use std::collections::HashMap;
 
@@ -17,13 +17,13 @@ use crate::database::Db;
 use crate::domain::email::Email;
 use crate::entity::account::{Column, Entity, Model};
 
-/// Rows in one transaction.
+/// Number of rows that one transaction changes.
 const PORTION: u64 = 500;
 
-/// Computes the folded form of all rows that lack it, in portions. Returns how many.
+/// Computes the folded form of all rows that lack it, in portions. Returns their number.
 ///
 /// # Errors
-/// If the database refuses; what has been done until then stays.
+/// If the database refuses; portions that were committed before the error stay.
 pub async fn fold(db: &Db) -> Result<usize, DbErr> {
     let mut count = 0;
     loop {
@@ -41,7 +41,8 @@ pub async fn fold(db: &Db) -> Result<usize, DbErr> {
     }
 }
 
-/// Run at startup: [`fold`], then `settle`. Returns how many were folded.
+/// Calls [`fold`], and then checks ambiguous rows again. Runs at startup. Returns the number of
+/// rows whose folded form was computed.
 ///
 /// # Errors
 /// If the database refuses.
@@ -55,8 +56,8 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbE
     let is_folded = |row: &&Model| {
         Email::of_account(&row.email_canonical).folded() == Some(&row.email_canonical)
     };
-    // Addresses that are equal to their folded form are in the index already, so only the others
-    // can collide with them.
+    // The unique index already contains addresses that are equal to their folded form. So only the
+    // other rows can violate it.
     let (folded, others): (Vec<_>, Vec<_>) = rows.iter().partition(is_folded);
     // With an empty list the condition would make the database scan every row.
     if !folded.is_empty() {
@@ -68,12 +69,12 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbE
     }
     for row in others {
         match Email::of_account(&row.email_canonical).folded() {
-            None => mark(txn, row.id, true).await?,
+            None => set_ambiguous(txn, row.id, true).await?,
             Some(folded) => match owner(txn, folded).await? {
-                None => claim(txn, row.id, folded).await?,
+                None => set_folded(txn, row.id, folded).await?,
                 Some(owner) => {
-                    mark(txn, row.id, true).await?;
-                    mark(txn, owner, true).await?;
+                    set_ambiguous(txn, row.id, true).await?;
+                    set_ambiguous(txn, owner, true).await?;
                 }
             },
         }
@@ -81,8 +82,8 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbE
     Ok(())
 }
 
-/// Checks ambiguous rows again: the last remaining one of several with the same folded form is no
-/// longer ambiguous.
+/// Checks ambiguous rows again. If only one of several rows with the same folded form remains, it
+/// is no longer ambiguous.
 async fn settle(db: &Db) -> Result<(), DbErr> {
     let mut by_folded: HashMap<String, Vec<Uuid>> = HashMap::new();
     for row in ambiguous(db).await? {
@@ -98,13 +99,13 @@ async fn settle(db: &Db) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Changes nothing if another account has the folded form.
+/// Makes a row unambiguous, unless another account has the folded form.
 async fn settle_one(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<(), DbErr> {
     if owner(txn, folded).await?.is_some_and(|owner| owner != id) {
         return Ok(());
     }
-    claim(txn, id, folded).await?;
-    mark(txn, id, false).await
+    set_folded(txn, id, folded).await?;
+    set_ambiguous(txn, id, false).await
 }
 
 /// All accounts whose address is ambiguous.
@@ -122,11 +123,15 @@ async fn owner(txn: &impl ConnectionTrait, folded: &str) -> Result<Option<Uuid>,
     owner.into_tuple().one(txn).await
 }
 
-async fn claim(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<(), DbErr> {
+async fn set_folded(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<(), DbErr> {
     set(txn, id, Column::EmailFolded, Expr::value(folded)).await
 }
 
-async fn mark(txn: &impl ConnectionTrait, id: Uuid, is_ambiguous: bool) -> Result<(), DbErr> {
+async fn set_ambiguous(
+    txn: &impl ConnectionTrait,
+    id: Uuid,
+    is_ambiguous: bool,
+) -> Result<(), DbErr> {
     set(txn, id, Column::EmailAmbiguous, Expr::value(is_ambiguous)).await
 }
 

@@ -1,4 +1,4 @@
-//! The grant that tokens are made from.
+//! The grant from which tokens are created.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -8,17 +8,17 @@ use crate::entity::session;
 use crate::scope::{Audiences, Scope};
 use crate::timestamp::Timestamp;
 
-/// The entry of a session in a status list, where verifiers see that it has ended.
+/// The entry of a session in a status list, from which verifiers learn that the session has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusEntry {
     /// The number of the list.
     pub list: i32,
-    /// The index in it.
+    /// The index in the list.
     pub index: i32,
 }
 
 impl StatusEntry {
-    /// The entry of a session; `None` if it started before there were status lists.
+    /// The entry of a session. `None` if the session started before status lists existed.
     #[must_use]
     pub fn of(session: &session::Model) -> Option<Self> {
         let (list, index) = session.status_list.zip(session.status_index)?;
@@ -26,7 +26,7 @@ impl StatusEntry {
     }
 }
 
-/// The grant of a login or refresh: all that tokens are made from.
+/// The grant of a login or refresh, from which tokens are created.
 #[derive(Debug, Clone)]
 pub struct Granted {
     /// The account.
@@ -37,17 +37,17 @@ pub struct Granted {
     pub session_id: Uuid,
     /// The client that gets the tokens.
     pub client_id: String,
-    /// The scope of the access token: all that was granted, or less.
+    /// The scope of the access token: the whole granted scope, or a part of it.
     pub scope: Scope,
-    /// The audiences of the access token; that of the JSON API if `None`.
+    /// The audiences of the access token. `None` means the audience of the JSON API.
     pub audience: Option<Audiences>,
     /// When the password was checked.
     pub auth_time: Timestamp,
     /// The generation of the newest refresh token.
     pub generation: i64,
-    /// When that refresh token expires.
+    /// When the newest refresh token expires.
     pub refresh_expires_at: Timestamp,
-    /// The session's status list entry; `None` if it started before there were status lists.
+    /// The session's status list entry. `None` if the session started before status lists existed.
     pub status: Option<StatusEntry>,
 }
 
@@ -71,10 +71,10 @@ impl Granted {
     }
 }
 
-/// A grant to a client, and what its tokens contain.
+/// A grant to a client, and the contents of its ID token.
 #[derive(Debug, Clone)]
 pub struct ClientGrant {
-    /// The grant, with scope and audience of the access token.
+    /// The grant, which has the scope and the audience of the access token.
     pub granted: Granted,
     /// The nonce for the ID token.
     pub nonce: Option<String>,

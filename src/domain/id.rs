@@ -1,5 +1,5 @@
-//! Row identifiers. Never secrets: unguessable values come from `keys`, `refresh` and
-//! `oauth::secret`.
+//! Row identifiers. They are not secrets; `keys`, `refresh` and `oauth::secret` create unguessable
+//! values.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use crate::timestamp::Timestamp;
 /// A counter within each millisecond, so that consecutive ids sort in order.
 static SEQUENCE: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
-/// A new `UUIDv7` (RFC 9562 §5.7) for `now`: unique, and sorted after earlier ones.
+/// A new `UUIDv7` (RFC 9562 §5.7) for `now`. It is unique, and sorts after earlier ids.
 #[must_use]
 pub fn new(now: Timestamp) -> Uuid {
     let micros = now.as_micros().unsigned_abs();
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_one_millisecond_contain_it_and_sort_in_creation_order() {
+    fn ids_contain_their_millisecond_and_sort_in_creation_order() {
         let now = Timestamp::from_micros(1_768_384_800_123_456);
 
         let ids: Vec<_> = (0..1_000).map(|_| new(now)).collect();

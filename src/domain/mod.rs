@@ -1,15 +1,17 @@
-//! The rules of the service, without HTTP or clock: a function can access only its arguments.
+//! The rules of the service, without HTTP and without reading the clock. A function depends only on
+//! its arguments.
 //!
-//! The modules, in the order of their imports (`tests/it/imports.rs` checks it):
+//! The modules, in the order of their imports (`tests/it/imports.rs` checks this order):
 //!
 //! 1. values: `email`, `email_folding`, `granted`, `id`, `network`;
 //! 2. `outbox` (transactional outbox) and `audit` (audit log);
 //! 3. `keys` (master key, signing keys and their rotation);
 //! 4. `attempt_limit` (attempt limits) and `password` (policy and hashing);
 //! 5. `token` (access tokens) and `status` (status lists of ended sessions);
-//! 6. `session` (login, listing, ending, kill switches, logout notices);
+//! 6. `session` (login, listing, ending, logout notices, and the kill switch, which ends all
+//!    sessions of an account);
 //! 7. `account` (sign-up and deletion), `profile` (standard claims), `refresh` (token rotation);
-//! 8. `administration` (the command line's account management);
+//! 8. `administration` (account commands of the command line);
 //! 9. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
 //! 10. `password_reset`, `reauthentication` (password change, account deletion) and `restore`
 //!     (after a backup was restored).

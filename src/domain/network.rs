@@ -1,8 +1,8 @@
-//! Which addresses count as one client: for rate limits, connection limits and password hashing.
+//! Which addresses count as one client, for attempt limits, connection limits and password hashing.
 
 use std::net::IpAddr;
 
-/// The client of an address: an IPv4 address, or an IPv6 block of `prefix` bits; 0 without an
+/// The client of an address: an IPv4 address, or an IPv6 block with `prefix` bits. 0 if there is no
 /// address.
 #[must_use]
 pub fn client(address: Option<IpAddr>, prefix: u8) -> u128 {

@@ -139,7 +139,7 @@ pub async fn redeem(
     let account =
         db.read(|db| async move { account_row::Entity::find_by_id(id).one(&db).await }).await?;
     let account = account
-        .filter(|it| it.is_enabled() && tokens.0.vouch(presented, &context(it)))
+        .filter(|it| it.is_enabled() && tokens.0.verify(presented, &context(it)))
         .filter(|account| account.reset_expires_at.is_none_or(|newest| newest == expires_at))
         .ok_or(ResetError::Rejected)?;
     let email = Email::of_account(&account.email_canonical);

@@ -279,5 +279,5 @@ async fn replace(
     let Some(BrowserCookie { digest, previous_digest, .. }) = new_login.cookie.clone() else {
         return Ok(());
     };
-    hosted_login::move_waiting(txn, (previous_digest, digest), account.id, true).await
+    hosted_login::move_pending(txn, (previous_digest, digest), account.id, true).await
 }

@@ -1,14 +1,15 @@
 //! Exact attempt limits shared by all instances: a maximum number of attempts in any 60 seconds.
 //!
-//! It is a sliding window: each key stores the times of recent attempts, and an attempt is admitted
-//! if fewer than the quota lie within the last minute. It is counted when it starts. Refused
-//! attempts are not counted, so nobody can extend a block, in particular not for others behind the
-//! same address. Keys are HMACs: the table contains no address.
+//! The window slides: for each key, a row stores the times of recent attempts. An attempt is
+//! admitted if the row has fewer attempts within the last minute than the quota allows. It is
+//! counted when it starts. Refused attempts are not counted, so a client cannot prolong a refusal,
+//! neither for itself nor for other clients behind the same address. Keys are HMACs, so the table
+//! contains no address.
 //!
-//! Many people may share an address, so a successful login is refunded to the window of its
-//! address, and to no other; so is an attempt without a verdict. An attempt that finds this window
-//! full of attempts still under way waits for their verdicts. Failures are counted exactly across
-//! all instances.
+//! Many people may share an address. So a successful login is refunded to the window of its
+//! address, but not to the window of the account. An attempt without a verdict is refunded in the
+//! same way. If the window of an address is full, but some of its attempts are still under way, a
+//! new attempt waits for their verdicts. Failures are counted exactly across all instances.
 
 mod quota;
 mod verdict;
@@ -21,7 +22,7 @@ use tracing::field;
 
 use crate::database::Db;
 use crate::domain::attempt_limit::window::{
-    count, has_any_under_way, lock, record_refusal, time_until_room,
+    count_attempt, has_any_under_way, lock, record_refusal, time_until_room,
 };
 use crate::domain::audit::Origin;
 use crate::entity::attempt;
@@ -33,15 +34,16 @@ pub use quota::{
 pub use verdict::{Admitted, Counted};
 pub use window::{WINDOW, forget, limited_until, purge};
 
-/// How long an attempt waits for the verdicts of others.
+/// How long an attempt waits for the verdicts of other attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// First and longest poll interval. The interval doubles, since very many attempts may be waiting.
+/// First and longest poll interval. The interval doubles, because very many attempts may be
+/// waiting.
 const POLL_INTERVALS: (Duration, Duration) =
     (Duration::from_millis(50), Duration::from_millis(800));
 
-/// `Retry-After` if others still have no verdict.
-const SHORT: Duration = Duration::from_secs(1);
+/// `Retry-After` if other attempts still have no verdict.
+const SHORT_RETRY: Duration = Duration::from_secs(1);
 
 /// Why an attempt is not admitted.
 #[derive(Debug, thiserror::Error)]
@@ -49,14 +51,14 @@ pub enum AttemptError {
     /// The limit is exceeded.
     #[error("too many attempts")]
     Refused(Refusal),
-    /// The limit could not be checked: limits fail closed.
+    /// The limit could not be checked, so the attempt is refused.
     #[error("the attempt could not be counted")]
     Database(#[from] DbErr),
 }
 
-/// Admits and counts an attempt if every quota has room for it; counts nothing otherwise. If the
-/// attempt is refundable, and would be refused because of other refundable attempts, it waits up to
-/// five seconds for their verdicts.
+/// Admits and counts an attempt if no quota is exhausted; otherwise counts nothing. If the attempt
+/// is refundable, and would be refused because of other refundable attempts, it waits up to five
+/// seconds for their verdicts.
 ///
 /// The first refusal of a window is recorded as `rate_limited`.
 ///
@@ -75,8 +77,8 @@ pub async fn admit(
         match try_to_admit(db, &quotas, origin, is_last).await? {
             Admission::Admitted(at) => {
                 let account = quotas.iter().find_map(Quota::account_key).cloned();
-                let returned = quotas.into_iter().filter(|quota| quota.is_refundable);
-                let windows = returned.map(|quota| quota.key).collect();
+                let refundable = quotas.into_iter().filter(|quota| quota.is_refundable);
+                let windows = refundable.map(|quota| quota.key).collect();
                 return Ok(Admitted::new(Counted { windows, account, at }));
             }
             Admission::Refused(refusal) => {
@@ -94,11 +96,11 @@ pub async fn admit(
     }
 }
 
-/// The result of one try.
+/// The result of one call of [`try_to_admit`].
 enum Admission {
     Admitted(Timestamp),
     Refused(Refusal),
-    /// There may be room as soon as others have their verdict.
+    /// A window is full, but may have room when attempts under way have got their verdicts.
     Full,
 }
 
@@ -123,14 +125,14 @@ async fn try_to_admit(
                 let may_have_room = quota.is_refundable && has_any_under_way(row, now);
                 let refusal = match (may_have_room, is_last) {
                     (true, false) => return Ok(Admission::Full),
-                    (true, true) => quota.refusal(SHORT),
+                    (true, true) => quota.refusal(SHORT_RETRY),
                     (false, _) => quota.refusal(retry_after),
                 };
                 record_refusal(txn, row, refusal, origin, now).await?;
                 return Ok(Admission::Refused(refusal));
             }
             for (quota, row) in quotas.iter().zip(windows) {
-                count(txn, row, quota.is_refundable, now).await?;
+                count_attempt(txn, row, quota.is_refundable, now).await?;
             }
             Ok::<_, DbErr>(Admission::Admitted(now))
         })

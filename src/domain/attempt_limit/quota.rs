@@ -1,4 +1,4 @@
-//! Quotas: what is limited, and to how many attempts.
+//! Quotas: which actions are limited, and to how many attempts.
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -11,7 +11,7 @@ use crate::domain::network;
 /// Prefix length of the larger IPv6 block that is limited in addition to the per-client prefix.
 pub const BACKSTOP_PREFIX: u8 = 48;
 
-/// How many clients' quotas an IPv6 /48 has in total.
+/// The quota of an IPv6 /48, as a multiple of the quota of one client.
 pub const BACKSTOP_FACTOR: u32 = 10;
 
 /// The name of account quotas.
@@ -40,9 +40,9 @@ impl LimitedAction {
         }
     }
 
-    /// Whether an attempt that does not fail is refunded to the window of its address: where
-    /// success requires an existing account.
-    const fn gives_back(self) -> bool {
+    /// Whether an attempt that does not fail is refunded to the window of its address. This applies
+    /// to actions whose success requires an existing account.
+    const fn is_refundable(self) -> bool {
         matches!(self, Self::LogIn | Self::Reauthenticate)
     }
 }
@@ -62,22 +62,23 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// The quotas of a client address on one endpoint: its own, and for IPv6 that of its /48.
+    /// The quotas of a client address for an action: the quota of the address itself, and for IPv6
+    /// also the quota of its /48.
     ///
     /// All clients without an address share one quota.
     #[must_use]
     pub fn of_address(
         key: &LimitKey,
-        endpoint: LimitedAction,
+        action: LimitedAction,
         address: Option<IpAddr>,
         ipv6_prefix: u8,
         attempts: u32,
     ) -> Vec<Self> {
         let quota = |scope: &str, attempts| Self {
-            key: AttemptKey(key.mac(&[endpoint.name(), scope])),
+            key: AttemptKey(key.mac(&[action.name(), scope])),
             attempts,
             name: "address",
-            is_refundable: endpoint.gives_back(),
+            is_refundable: action.is_refundable(),
         };
         match address.map(|address| address.to_canonical()) {
             None => vec![quota("unknown", attempts)],
@@ -94,7 +95,8 @@ impl Quota {
         }
     }
 
-    /// The key of an account quota, which is the digest of its address; `None` for other quotas.
+    /// The key of an account quota, which is the digest of the account's email address. `None` for
+    /// other quotas.
     pub(super) fn account_key(&self) -> Option<&AttemptKey> {
         (self.name == ACCOUNT).then_some(&self.key)
     }
@@ -130,9 +132,9 @@ impl AttemptKey {
 pub struct Refusal {
     /// The exceeded quota: `address`, `account` or `client`.
     pub quota_name: &'static str,
-    /// How many attempts the window allows.
+    /// The number of attempts that the quota allows in a window.
     pub quota: u32,
-    /// When the next attempt can be admitted.
+    /// The time until the next attempt can be admitted.
     pub retry_after: Duration,
 }
 

@@ -10,7 +10,7 @@ use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;
 
 /// An attempt that was admitted and counted. Functions that check or set a password take it by
-/// value, so that none can be called without one.
+/// value, so they cannot be called without an admitted attempt.
 #[derive(Debug)]
 #[must_use]
 pub struct Admitted(Counted);
@@ -26,7 +26,8 @@ impl Admitted {
         self
     }
 
-    /// Where the attempt is counted, to [refund](Counted::refund) it or let it [fail](Counted::fail).
+    /// Where the attempt is counted, to [refund](Counted::refund) it or to record that it
+    /// [failed](Counted::fail).
     pub(crate) fn counted(&self) -> Counted {
         self.0.clone()
     }
@@ -35,7 +36,7 @@ impl Admitted {
 /// Where an attempt is counted until its verdict.
 #[derive(Debug, Clone)]
 pub struct Counted {
-    /// The windows it may be refunded to, in locking order.
+    /// The windows to which the attempt may be refunded, in locking order.
     pub(super) windows: Vec<AttemptKey>,
     /// The account that was tried, whether or not it exists.
     pub(super) account: Option<AttemptKey>,
@@ -43,22 +44,22 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// The same, to be refunded to the window of the account as well.
+    /// Adds the window of the account to the windows to which the attempt may be refunded.
     #[must_use]
     pub fn with_account(mut self) -> Self {
         self.windows.extend(self.account.clone());
-        // Locking order.
+        // Restore the locking order.
         self.windows.sort();
         self
     }
 
-    /// The keyed digest of the address that was tried.
+    /// The keyed digest of the email address that was tried.
     #[must_use]
     pub fn email_digest(&self) -> Option<Vec<u8>> {
         self.account.as_ref().map(AttemptKey::digest)
     }
 
-    /// Refunds the attempt to its windows, in the transaction that records its success.
+    /// Refunds the attempt to its windows. Must run in the transaction that records its success.
     ///
     /// # Errors
     /// If the database refuses.
@@ -66,7 +67,8 @@ impl Counted {
         self.settle(txn, true, now).await
     }
 
-    /// Records the failure of the attempt, with the address that was tried, and keeps it counted.
+    /// Records the failure of the attempt, with the digest of the email address that was tried. The
+    /// attempt stays counted.
     ///
     /// # Errors
     /// If the database refuses.
@@ -81,10 +83,10 @@ impl Counted {
         .await
     }
 
-    /// Refunds the attempt without a verdict. If that fails, it stays counted.
+    /// Refunds an attempt that gets no verdict. If the database refuses, the attempt stays counted.
     pub async fn refund_without_verdict(self, db: &Db) {
-        let returned = db.write(self, |txn, now, counted| Box::pin(counted.refund(txn, now)));
-        if let Err(error) = returned.await {
+        let refunded = db.write(self, |txn, now, counted| Box::pin(counted.refund(txn, now)));
+        if let Err(error) = refunded.await {
             tracing::debug!(%error, "an attempt without a verdict stays counted");
         }
     }
@@ -92,7 +94,7 @@ impl Counted {
     async fn settle(
         &self,
         txn: &impl ConnectionTrait,
-        is_refundable: bool,
+        is_refunded: bool,
         now: Timestamp,
     ) -> Result<(), DbErr> {
         for AttemptKey(key) in &self.windows {
@@ -100,7 +102,7 @@ impl Counted {
             let Some(mut row) = window.one(txn).await? else { continue };
             let mut under_way = under_way(&row, now);
             remove_one(&mut under_way, self.at);
-            if is_refundable {
+            if is_refunded {
                 remove_one(&mut row.hits.0, self.at);
             }
             let changed = attempt::ActiveModel {

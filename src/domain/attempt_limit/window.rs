@@ -14,13 +14,14 @@ use crate::timestamp::Timestamp;
 /// The length of every window.
 pub const WINDOW: Duration = Duration::from_mins(1);
 
-/// An attempt without a verdict for this long is no longer waited for: its instance has crashed, or
-/// its client has gone. It is still refunded if it succeeds.
-const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
+/// How long other attempts may wait for the verdict of an attempt. After that, its instance has
+/// probably crashed, or its client has disconnected. The attempt is still refunded if it succeeds.
+const MAX_UNDER_WAY: Duration = Duration::from_secs(10);
 
-/// Reads and locks the window of a key until the transaction ends; creates it if missing.
+/// Reads the window of a key, and locks it until the transaction ends. Creates a missing window.
 ///
-/// One statement: between creating and reading, a reset could [`forget`] the window.
+/// This is a single statement. If there were two, a password reset could [`forget`] the window
+/// between its creation and the read.
 pub(super) async fn lock(
     txn: &impl ConnectionTrait,
     key: &AttemptKey,
@@ -33,29 +34,30 @@ pub(super) async fn lock(
         refused_at: Set(None),
         expires_at: Set(now.plus(WINDOW)),
     };
-    // Does not change an existing window, but takes the same lock as an update.
-    let hold =
+    // Does not change an existing window, but locks it as an update does.
+    let lock =
         OnConflict::column(attempt::Column::Key).update_column(attempt::Column::Key).to_owned();
-    attempt::Entity::insert(empty).on_conflict(hold).exec_with_returning(txn).await
+    attempt::Entity::insert(empty).on_conflict(lock).exec_with_returning(txn).await
 }
 
-/// How long until the window has room; `None` if it has room.
+/// The time until the window has room for another attempt. `None` if it has room now.
 pub(super) fn time_until_room(hits: &Hits, quota: u32, now: Timestamp) -> Option<Duration> {
     let recent = recent(hits, now);
     let quota = usize::try_from(quota).unwrap_or(usize::MAX);
-    // There is room as soon as fewer than `quota` hits lie within the window.
+    // There is room as soon as fewer than `quota` hits are within the window.
     let last_to_leave = recent.len().checked_sub(quota).and_then(|index| recent.get(index))?;
     Some(last_to_leave.plus(WINDOW).since(now))
 }
 
-/// Hits within the window before `now`; one exactly a window ago is outside.
+/// The hits within the window before `now`. A hit exactly one window ago is outside.
 fn recent(hits: &Hits, now: Timestamp) -> Vec<Timestamp> {
-    // One far in the future was recorded before the clock was set back.
+    // A hit far in the future was recorded before the clock was set back. It is ignored.
     let is_recent = |hit: &Timestamp| hit.plus(WINDOW) > now && *hit < now.plus(WINDOW);
     hits.0.iter().copied().filter(is_recent).collect()
 }
 
-pub(super) async fn count(
+/// Adds an attempt to its window.
+pub(super) async fn count_attempt(
     txn: &impl ConnectionTrait,
     row: attempt::Model,
     is_refundable: bool,
@@ -78,7 +80,8 @@ pub(super) async fn count(
     Ok(())
 }
 
-/// At most once per window: a flood of attempts must not become a flood of events.
+/// Records a refusal at most once per window, so that a flood of attempts does not cause a flood of
+/// events.
 pub(super) async fn record_refusal(
     txn: &impl ConnectionTrait,
     row: &attempt::Model,
@@ -89,33 +92,33 @@ pub(super) async fn record_refusal(
     if row.refused_at.is_some_and(|at| at.plus(WINDOW) > now) {
         return Ok(());
     }
-    let mut marked = attempt::ActiveModel::from(row.clone());
-    marked.refused_at = Set(Some(now));
-    marked.update(txn).await?;
+    let mut updated = attempt::ActiveModel::from(row.clone());
+    updated.refused_at = Set(Some(now));
+    updated.update(txn).await?;
     let account = (refusal.quota_name == ACCOUNT).then(|| row.key.clone());
     let event = Event::new(Kind::RateLimited).reason(refusal.quota_name);
     event.email_digest(account).record(txn, origin, now).await
 }
 
-/// Removes one hit with this time; several with the same time are interchangeable.
+/// Removes one hit with this time. Hits with the same time are interchangeable.
 pub(super) fn remove_one(hits: &mut Vec<Timestamp>, at: Timestamp) {
-    if let Some(place) = hits.iter().position(|hit| *hit == at) {
-        hits.remove(place);
+    if let Some(index) = hits.iter().position(|hit| *hit == at) {
+        hits.remove(index);
     }
 }
 
-/// The attempts of a window that may still get a verdict: those of a crashed instance count as
-/// failures after a while.
+/// The attempts of a window that may still get a verdict. Attempts of a crashed instance count as
+/// failures after [`MAX_UNDER_WAY`].
 pub(super) fn under_way(row: &attempt::Model, now: Timestamp) -> Vec<Timestamp> {
     let hits = row.under_way.iter().flat_map(|hits| &hits.0);
-    hits.copied().filter(|hit| hit.plus(LONGEST_ATTEMPT) > now).collect()
+    hits.copied().filter(|hit| hit.plus(MAX_UNDER_WAY) > now).collect()
 }
 
 pub(super) fn has_any_under_way(row: &attempt::Model, now: Timestamp) -> bool {
     !under_way(row, now).is_empty()
 }
 
-/// Deletes the window of an account whose password has been reset, in the same transaction.
+/// Deletes the window of an account. Must run in the transaction that resets the password.
 ///
 /// # Errors
 /// If the database refuses.
@@ -123,7 +126,7 @@ pub async fn forget(txn: &impl ConnectionTrait, window: &AttemptKey) -> Result<(
     attempt::Entity::delete_by_id(window.0.clone()).exec(txn).await.map(drop)
 }
 
-/// Until when attempts at an account are refused; `None` if they are admitted.
+/// The time until which attempts at an account are refused. `None` if they are admitted.
 ///
 /// # Errors
 /// If the database refuses.
@@ -155,7 +158,7 @@ mod tests {
         Timestamp::from_micros(seconds * 1_000_000)
     }
 
-    /// RL-01: the window slides; it has room again a minute after the oldest of its hits.
+    /// RL-01: the window slides.
     #[test]
     fn window_admits_again_a_minute_after_its_oldest_attempt() {
         let hits = Hits([0, 10, 20, 30, 40].map(at).to_vec());

@@ -1,6 +1,6 @@
 //! The kinds of audit events.
 
-/// Defines the kinds, and from the same lines their documentation.
+/// Defines the kinds, and generates their documentation from the same lines.
 macro_rules! kinds {
     ($($(#[doc = $meaning:literal])+ $kind:ident = $name:literal, $outcome:ident;)+) => {
         /// The kinds of events.
@@ -10,10 +10,10 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// All of them, in the order of the documentation.
+            /// All kinds, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$kind,)+];
 
-            /// The column `type`.
+            /// The value of the column `type`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -21,7 +21,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// The column `outcome`.
+            /// The value of the column `outcome`.
             #[must_use]
             pub const fn outcome(self) -> &'static str {
                 match self {

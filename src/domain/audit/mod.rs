@@ -1,8 +1,8 @@
-//! The audit log: each event is written in the transaction of the action it records.
+//! The audit log. Each event is written in the transaction of the action that it records.
 //!
-//! If the event cannot be written, the action fails. Events never contain a secret. An address
-//! without an account is recorded as a keyed digest only: it might be a password typed into the
-//! wrong field.
+//! If the event cannot be written, the action fails. Events never contain a secret. An email
+//! address without an account is recorded only as a keyed digest, because it might be a password
+//! that was typed into the wrong field.
 
 mod kind;
 mod reference;
@@ -19,7 +19,7 @@ use crate::timestamp::Timestamp;
 pub use kind::Kind;
 pub use reference::markdown;
 
-/// Longest stored text that a client sent about itself, in characters.
+/// Maximum length of a stored text that a client sent about itself, in characters.
 const MAX_TEXT: usize = 500;
 
 /// Where a request came from, as far as it can be trusted.
@@ -31,7 +31,7 @@ pub struct Origin {
     pub forwarded: Option<String>,
     /// `User-Agent`, as sent.
     pub user_agent: Option<String>,
-    /// The request's id, also in its response and its log lines.
+    /// The request's id, which its response and its log lines contain as well.
     pub request_id: Option<Uuid>,
 }
 
@@ -41,12 +41,12 @@ pub struct Origin {
 pub struct Event(ActiveModel);
 
 impl Event {
-    /// An event without a subject yet.
+    /// An event without an account, a session or a client yet.
     pub fn new(kind: Kind) -> Self {
         Self(ActiveModel {
             kind: Set(kind.name().to_owned()),
             outcome: Set(kind.outcome().to_owned()),
-            // All others are null.
+            // All other columns are null.
             ..ActiveModel::default_values()
         })
     }
@@ -57,7 +57,7 @@ impl Event {
         self
     }
 
-    /// Sets the session, its account and its client.
+    /// Sets the affected session, its account and its client.
     pub fn session(self, account_id: Uuid, id: Uuid, client_id: &str) -> Self {
         let mut event = self.account(account_id).client(client_id);
         event.0.session_id = Set(Some(id));
@@ -70,7 +70,7 @@ impl Event {
         self
     }
 
-    /// Sets the keyed digest of the address that was tried.
+    /// Sets the keyed digest of the email address that was tried.
     pub fn email_digest(mut self, digest: Option<Vec<u8>>) -> Self {
         self.0.email_digest = Set(digest);
         self
@@ -82,10 +82,10 @@ impl Event {
         self
     }
 
-    /// Writes the event in the transaction of the action it records.
+    /// Writes the event. Must run in the transaction of the action that it records.
     ///
     /// # Errors
-    /// If the database refuses; the transaction must not be committed then.
+    /// If the database refuses; then the transaction must not be committed.
     pub async fn record(
         self,
         txn: &impl ConnectionTrait,
@@ -96,8 +96,8 @@ impl Event {
             id: Set(id::new(now)),
             at: Set(now),
             address: Set(origin.address.map(|address| address.to_string())),
-            forwarded: Set(origin.forwarded.as_deref().map(kept)),
-            user_agent: Set(origin.user_agent.as_deref().map(kept)),
+            forwarded: Set(origin.forwarded.as_deref().map(sanitized)),
+            user_agent: Set(origin.user_agent.as_deref().map(sanitized)),
             request_id: Set(origin.request_id),
             ..self.0
         };
@@ -106,8 +106,8 @@ impl Event {
     }
 }
 
-/// The stored form of a text sent by a client: truncated, and without control characters.
+/// The stored form of a text that a client sent: truncated, and without control characters.
 #[must_use]
-pub fn kept(text: &str) -> String {
+pub fn sanitized(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(MAX_TEXT).collect()
 }

@@ -24,18 +24,18 @@ pub(super) fn derive(secret: &[u8], purpose: &str) -> Result<[u8; 32], ErrorStac
 pub struct MacKey(PKey<Private>);
 
 impl MacKey {
-    /// A key of these bytes.
+    /// A key that consists of these bytes.
     ///
     /// # Errors
-    /// If OpenSSL fails, which it does only out of memory.
+    /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, ErrorStack> {
         Ok(Self(PKey::hmac(bytes)?))
     }
 
-    /// The 32-byte code of `message`.
+    /// The 32-byte message authentication code of `message`.
     ///
     /// # Errors
-    /// If OpenSSL fails, which it does only out of memory.
+    /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn mac(&self, message: &[u8]) -> Result<[u8; 32], ErrorStack> {
         let mut code = [0; 32];
         Signer::new(MessageDigest::sha256(), &self.0)?.sign_oneshot(&mut code, message)?;
@@ -46,11 +46,11 @@ impl MacKey {
     #[must_use]
     pub fn verify(&self, message: &[u8], code: &[u8]) -> bool {
         self.mac(message)
-            .is_ok_and(|right| right.len() == code.len() && openssl::memcmp::eq(&right, code))
+            .is_ok_and(|valid| valid.len() == code.len() && openssl::memcmp::eq(&valid, code))
     }
 }
 
-/// Computes the keys of the attempt table, so that the table contains no address in the clear.
+/// Computes the keys of rows in the attempt table, so that the table contains no plain address.
 pub struct LimitKey(MacKey);
 
 impl LimitKey {
@@ -67,7 +67,7 @@ impl LimitKey {
             message.extend_from_slice(&part.len().to_be_bytes());
             message.extend_from_slice(part.as_bytes());
         }
-        // If the HMAC fails, all attempts share the empty key: limits fail closed.
+        // If the HMAC fails, all attempts share the empty key, so the limits fail closed.
         self.0.mac(&message).map(Vec::from).unwrap_or_default()
     }
 }
@@ -76,7 +76,7 @@ impl LimitKey {
 mod tests {
     use super::*;
 
-    /// RFC 5869 §A.3: no salt, no info; the first 32 bytes of its output.
+    /// RFC 5869 §A.3: no salt and no info. The expected value is the first 32 bytes of the output.
     #[test]
     fn hkdf_agrees_with_rfc_5869() {
         let expected = [

@@ -21,7 +21,7 @@ pub enum KeyRingError {
     /// There is no key with this `kid`, or it is already revoked.
     #[error("there is no key {0}, or it is already revoked")]
     Unknown(String),
-    /// There is already a pending key, the one with this `kid`.
+    /// The key with this `kid` is already pending.
     #[error(
         "the key {0} is already pending; it becomes active when it has been published long enough"
     )]
@@ -32,7 +32,7 @@ pub enum KeyRingError {
     /// The JOSE library failed.
     #[error("a signing key cannot be used: {0}")]
     Jose(#[from] JoseError),
-    /// The key set cannot be parsed back.
+    /// The verifier cannot parse the key set.
     #[error("the key set cannot be published: {0}")]
     Published(#[from] KeySetError),
     /// The database refused or failed.

@@ -1,4 +1,4 @@
-//! A signing key: generated or imported, named by its thumbprint, encrypted for the database.
+//! A signing key: generated or imported, identified by its thumbprint, encrypted for the database.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 /// Why a key cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// Not PEM, encrypted, or another kind of key.
+    /// The text is not PEM, or is encrypted, or contains another kind of key.
     #[error("not an unencrypted RSA private key in PEM (PKCS #1 or PKCS #8)")]
     Unreadable,
     /// Too short for RS256 (RFC 7518 §3.3), or longer than verifiers accept.
@@ -55,7 +55,7 @@ pub(super) fn generate(
     row_of(&RS256.generate_key_pair(bits)?, sealer, now)
 }
 
-/// Imports a key from PEM as pending, if it is as strong as a generated one.
+/// Imports a key from PEM as pending, if it is as strong as a generated key.
 pub(super) fn import(
     pem: &[u8],
     sealer: &Sealer,
@@ -111,7 +111,7 @@ pub(super) fn thumbprint(jwk: &Jwk) -> String {
     URL_SAFE_NO_PAD.encode(openssl::sha::sha256(canonical.as_bytes()))
 }
 
-/// KY-10: refuses keys whose private half others can compute or know.
+/// KY-10: refuses keys whose private half others know or can compute.
 fn examine(rsa: &Rsa<openssl::pkey::Private>) -> Result<(), ImportError> {
     let bits = rsa.n().num_bits().unsigned_abs();
     if !(2048..=8192).contains(&bits) {
@@ -222,7 +222,7 @@ mod tests {
     fn key_of_an_unsafe_length_is_rejected() {
         for bits in [1024, 2040] {
             let refused = try_rsa(&Rsa::generate(bits).unwrap());
-            assert!(matches!(refused, Err(ImportError::Length(told)) if told == bits));
+            assert!(matches!(refused, Err(ImportError::Length(length)) if length == bits));
         }
     }
 
@@ -244,7 +244,7 @@ mod tests {
         assert!(matches!(refused, Err(ImportError::Weak(why)) if why.contains("CVE-2022-26320")));
     }
 
-    /// A key with inconsistent parts would make signatures that no verifier accepts.
+    /// A key with inconsistent parts would create signatures that no verifier accepts.
     #[test]
     fn inconsistent_key_is_rejected() {
         let (one, other) = (Rsa::generate(2048).unwrap(), Rsa::generate(2048).unwrap());
@@ -279,7 +279,7 @@ mod tests {
             ("Ed25519", PKey::generate_ed25519().unwrap().private_key_to_pem_pkcs8().unwrap()),
             ("encrypted", rsa.private_key_to_pem_passphrase(aes, b"secret").unwrap()),
             ("encrypted", pkey.private_key_to_pem_pkcs8_passphrase(aes, b"secret").unwrap()),
-            ("with no phrase", pkey.private_key_to_pem_pkcs8_passphrase(aes, b"").unwrap()),
+            ("empty pass phrase", pkey.private_key_to_pem_pkcs8_passphrase(aes, b"").unwrap()),
             ("public", rsa.public_key_to_pem().unwrap()),
             ("public", rsa.public_key_to_pem_pkcs1().unwrap()),
             ("DER", rsa.private_key_to_der().unwrap()),

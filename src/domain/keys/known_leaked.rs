@@ -1,9 +1,9 @@
-//! Private keys that are public, since documents contain them (KY-10).
+//! Private keys that are public because documents contain them (KY-10).
 //!
-//! The list has only keys that pass all other checks: RSA of 2048 bits and more, exponent 65537.
-//! The snake-oil keys of operating systems are generated on each host, so they cannot be listed.
+//! The list has only keys that pass all other checks: RSA of 2048 bits and more, exponent 65537. It
+//! cannot have the snake-oil keys of operating systems, which are generated on each host.
 
-/// Thumbprint (RFC 7638), and the document that contains the key.
+/// The thumbprint (RFC 7638) of each key, and the document that contains the key.
 const PUBLISHED: [(&str, &str); 11] = [
     ("IsUn6_e04MaShXFIISMp4kG62LWzMIPy_MvSA5pJgX8", "RFC 7515, appendix A.2"),
     ("xtIsOV1FqKH77AI_A3jdTg5QfdabzqI-LNpYTPi0IgI", "RFC 7516, appendix A.1"),

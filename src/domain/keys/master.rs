@@ -1,9 +1,10 @@
 //! The master key: a file outside the database, from which all other secrets are derived.
 //!
-//! Each line is 32 random bytes in base64url; the first is current, the others are kept until
-//! everything encrypted with them has been re-encrypted. The file is created once, at the first
-//! start. If it is missing later, or is invalid, Signet refuses to start and creates nothing: a new
-//! identity must never be created by accident.
+//! Each line is a key: 32 random bytes in base64url. The first key is the current one. Former keys
+//! remain in the file until all data that was encrypted with them has been encrypted again.
+//!
+//! The file is created once, at the first start. If it is missing later, or is invalid, Signet
+//! refuses to start and creates nothing, so that a new identity is never created by accident.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -24,14 +25,14 @@ use crate::domain::keys::seal::Sealer;
 /// Largest number of lines in a key file: the current key and former ones.
 const MAX_KEYS: usize = 8;
 
-/// The secrets of one key file, the current one first.
+/// The keys of one key file, the current one first.
 pub struct MasterKeys {
     secrets: Vec<Zeroizing<[u8; 32]>>,
 }
 
-/// Whether other users than Signet's can read or write a file of this mode. A secret that
-/// Kubernetes mounts for an `fsGroup` belongs to root and is readable by its group, which only
-/// Signet has.
+/// Whether users other than Signet's can read or write a file of this mode. A secret that
+/// Kubernetes mounts for an `fsGroup` is accepted: it belongs to root and is readable by its group,
+/// whose only member is Signet.
 fn is_exposed(mode: u32, owner: u32, user: u32) -> bool {
     let is_mounted = owner == 0 && user != 0;
     let allowed = if is_mounted { 0o040 } else { 0 };
@@ -41,16 +42,16 @@ fn is_exposed(mode: u32, owner: u32, user: u32) -> bool {
 /// Why the master key cannot be used. Each message names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterKeyError {
-    /// There are signing keys, so there was a master key.
+    /// The file is missing, although there are signing keys, so there was a master key.
     #[error(
         "the master key file {0} is missing, but the database holds keys sealed with it; restore \
          the file from its backup, or name it with SIGNET_MASTER_KEY_FILE. No new key was made"
     )]
     Missing(PathBuf),
-    /// Other users of this host could read it.
+    /// Other users of this host could read the file.
     #[error("the master key file {0} can be read by other users of this host; run: chmod 600 {0}")]
     Exposed(PathBuf),
-    /// Its owner could replace it, or let others read it, at any time.
+    /// The owner of the file could replace it, or let other users read it, at any time.
     #[error(
         "the master key file {file} belongs to another user of this host; run: chown {user} {file}"
     )]
@@ -60,10 +61,10 @@ pub enum MasterKeyError {
         /// The user that Signet runs as.
         user: u32,
     },
-    /// It is a directory, a pipe, a socket or a device.
+    /// The path names a directory, a pipe, a socket or a device.
     #[error("the master key file {0} is not a regular file")]
     NotAFile(PathBuf),
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read the master key file {file}: {source}")]
     Unreadable {
         /// The file.
@@ -82,7 +83,7 @@ pub enum MasterKeyError {
         /// The line, from 1.
         line: usize,
     },
-    /// It cannot be created.
+    /// The file cannot be created.
     #[error("cannot make the master key file {file}: {source}")]
     Unwritable {
         /// The file.
@@ -116,7 +117,7 @@ impl MasterKeys {
             io::ErrorKind::NotFound => MasterKeyError::Missing(file()),
             _ => MasterKeyError::Unreadable { file: file(), source },
         };
-        // Opening a pipe must not block until somebody writes to it.
+        // Opening a pipe must not block until another process writes to it.
         let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
         let opened = OpenOptions::new().read(true).custom_flags(nonblocking).open(path);
         let opened = opened.map_err(unreadable)?;
@@ -128,7 +129,7 @@ impl MasterKeys {
         if is_exposed(metadata.permissions().mode(), metadata.uid(), user) {
             return Err(MasterKeyError::Exposed(file()));
         }
-        // Root can read it in any case, and owns secrets mounted into containers.
+        // Root can read every file, and owns secrets that are mounted into containers.
         if metadata.uid() != user && metadata.uid() != 0 {
             return Err(MasterKeyError::Foreign { file: file(), user });
         }
@@ -145,7 +146,7 @@ impl MasterKeys {
         Ok(Self { secrets })
     }
 
-    /// Creates the file with one new key, atomically; does not replace an existing one.
+    /// Creates the file with one new key, atomically. Does not replace an existing file.
     fn create(path: &Path) -> Result<(), MasterKeyError> {
         let unwritable =
             |source: io::Error| MasterKeyError::Unwritable { file: path.to_owned(), source };
@@ -158,56 +159,58 @@ impl MasterKeys {
             let mut builder = std::fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(directory).map_err(unwritable)?;
         }
-        let draft = draft_of(path)?;
-        let written = write_synced(&draft, &line).and_then(|()| {
-            // Of two concurrent first starts, one links its temporary file, and both read that one.
-            match std::fs::hard_link(&draft, path) {
+        let temporary = temporary_path(path)?;
+        let written = write_synced(&temporary, &line).and_then(|()| {
+            // If two first starts run at the same time, one links its temporary file, and both read
+            // this file.
+            match std::fs::hard_link(&temporary, path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
                 _ => File::open(directory.unwrap_or(Path::new(".")))?.sync_all(),
             }
         });
-        let removed = std::fs::remove_file(&draft);
+        let removed = std::fs::remove_file(&temporary);
         written.and(removed).map_err(unwritable)
     }
 
     /// Encrypts and decrypts private keys at rest.
     ///
     /// # Errors
-    /// If OpenSSL fails, which it does only out of memory.
+    /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn sealer(&self) -> Result<Sealer, ErrorStack> {
         Ok(Sealer::new(self.derived("signet signing key seal v1")?))
     }
 
-    /// Encrypts and decrypts the authorization requests carried by browsers.
+    /// Encrypts and decrypts the authorization requests that browsers carry.
     ///
     /// # Errors
-    /// If OpenSSL fails, which it does only out of memory.
+    /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn request_sealer(&self) -> Result<RequestSealer, ErrorStack> {
         Ok(RequestSealer::new(self.derived("signet authorization request v1")?))
     }
 
-    /// The keys of refresh tokens, the current one first. They change with a restore of the
-    /// database: tokens issued before become invalid, including those of which the backup has no
-    /// record.
+    /// The keys of refresh tokens, the current one first. A restore of the database changes them,
+    /// so that tokens issued before it become invalid, including tokens of sessions that the backup
+    /// does not contain.
     ///
     /// # Errors
-    /// If OpenSSL fails, which it does only out of memory.
+    /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn refresh_keys(&self, restore: Option<Uuid>) -> Result<Vec<MacKey>, ErrorStack> {
-        self.mac_keys(&since(restore, "signet refresh token v1"))
+        self.mac_keys(&purpose_since(restore, "signet refresh token v1"))
     }
 
-    /// The keys of password reset tokens, the current one first. They also change with a restore.
+    /// The keys of password reset tokens, the current one first. A restore of the database changes
+    /// them as well.
     ///
     /// # Errors
-    /// If OpenSSL fails, which it does only out of memory.
+    /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn reset_keys(&self, restore: Option<Uuid>) -> Result<Vec<MacKey>, ErrorStack> {
-        self.mac_keys(&since(restore, "signet password reset v1"))
+        self.mac_keys(&purpose_since(restore, "signet password reset v1"))
     }
 
-    /// The key of the attempt table.
+    /// The key that computes the keys of rows in the attempt table.
     ///
     /// # Errors
-    /// If OpenSSL fails, which it does only out of memory.
+    /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn limit_key(&self) -> Result<LimitKey, ErrorStack> {
         self.current_mac_key("signet attempt window v1").map(LimitKey::new)
     }
@@ -215,7 +218,7 @@ impl MasterKeys {
     /// The key that determines the decoys of unknown accounts.
     ///
     /// # Errors
-    /// If OpenSSL fails, which it does only out of memory.
+    /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn decoy_key(&self) -> Result<MacKey, ErrorStack> {
         self.current_mac_key("signet decoy class v1")
     }
@@ -233,15 +236,15 @@ impl MasterKeys {
     }
 }
 
-/// The HKDF purpose since the last restore; without a restore the original purpose.
-fn since(restore: Option<Uuid>, purpose: &str) -> String {
+/// The HKDF purpose since the last restore. Without a restore, this is the original purpose.
+fn purpose_since(restore: Option<Uuid>, purpose: &str) -> String {
     restore.map_or_else(|| purpose.to_owned(), |id| format!("{purpose}, restore {id}"))
 }
 
-/// The name of a temporary file, unique to this start. The process id is not unique: two containers
-/// that share the folder may both be process 1, and one's temporary file may already be linked as
-/// the key file.
-fn draft_of(path: &Path) -> Result<PathBuf, ErrorStack> {
+/// The path of a temporary file, unique to this start. The process id would not be unique: two
+/// containers that share the folder may both run as process 1, and the temporary file of one of
+/// them may already be linked as the key file.
+fn temporary_path(path: &Path) -> Result<PathBuf, ErrorStack> {
     let mut id = [0; 8];
     openssl::rand::rand_bytes(&mut id)?;
     Ok(path.with_extension(format!("{:016x}.new", u64::from_be_bytes(id))))
@@ -258,8 +261,8 @@ fn write_synced(path: &Path, text: &str) -> io::Result<()> {
 mod tests {
     use super::is_exposed;
 
-    /// D8: a secret mounted by Kubernetes for an `fsGroup` is accepted; other files that others can
-    /// read are not.
+    /// D8: a secret that Kubernetes mounts for an `fsGroup` is accepted. Any other file that other
+    /// users can read is refused.
     #[test]
     fn only_a_mounted_secret_may_be_group_readable() {
         let (root, own, other) = (0, 1000, 1001);

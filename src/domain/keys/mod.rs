@@ -2,10 +2,11 @@
 //!
 //! `master` is the key file, from which `derived`, `seal`, `request_seal` and `computed_token` get
 //! their keys.
+//!
 //! `key_pair` generates and imports a signing key, with the checks of `weakness` and
-//! `known_leaked`; `pem` exports its public half. `schedule` has the times of a key's lifecycle,
-//! `rotation` carries it out in the database (`rows`), `replacement` replaces all keys at once, and
-//! `ring` is an instance's view of them.
+//! `known_leaked`. `pem` exports the public half of a key. `schedule` has the times of a key's
+//! lifecycle, and `rotation` carries out the lifecycle in the database (`rows`). `replacement`
+//! replaces all keys immediately. `ring` is an instance's view of the keys.
 
 mod computed_token;
 mod derived;
@@ -42,7 +43,7 @@ pub use rows::{any_sealed, check_sealed};
 pub use schedule::{Schedule, ScheduleError};
 pub use seal::Sealer;
 
-/// All keys that ever existed, oldest first.
+/// All keys that have ever existed, oldest first.
 ///
 /// # Errors
 /// If the database refuses.

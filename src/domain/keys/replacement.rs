@@ -22,7 +22,7 @@ pub fn successor(sealer: &Sealer, bits: u32, now: Timestamp) -> Result<Model, Ke
     Ok(row)
 }
 
-/// Writes an immediately active key, in the transaction that revokes its predecessor.
+/// Writes an immediately active key. Must run in the transaction that revokes its predecessor.
 ///
 /// # Errors
 /// If the database refuses.
@@ -37,7 +37,8 @@ pub(super) async fn introduce(
     record(txn, Kind::KeyActivated, kid, now).await
 }
 
-/// Revokes all keys, including those removed from the key set, and replaces them with this one.
+/// Revokes all keys, including keys that were removed from the key set, and replaces them with
+/// `successor`.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,5 +1,5 @@
-//! Encryption of authorization requests carried by a browser: AES-256-GCM (NIST SP 800-38D), bound
-//! to that browser.
+//! Encryption of authorization requests that a browser carries: AES-256-GCM (NIST SP 800-38D),
+//! bound to this browser.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ const IV: usize = 12;
 /// Bytes of the authentication tag.
 const TAG: usize = 16;
 
-/// Encrypts with the current key; decrypts with any.
+/// Encrypts with the current key, and decrypts with any key.
 pub struct RequestSealer {
     keys: Vec<[u8; 32]>,
 }
@@ -43,8 +43,8 @@ impl RequestSealer {
         Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// The content; `None` if it was encrypted for another browser or with a key that is not in the
-    /// file, or has been altered.
+    /// The content. `None` if it was encrypted for another browser, or with a key that is not in
+    /// the key file, or if the text has been altered.
     #[must_use]
     pub fn open(&self, text: &str, browser_digest: &[u8]) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
@@ -57,14 +57,15 @@ impl RequestSealer {
     }
 }
 
-/// Whether a text has the prefix of encrypted requests; only opening it verifies that it is one.
+/// Whether a text has the prefix of encrypted requests. Only [`RequestSealer::open`] verifies the
+/// rest of the text.
 #[must_use]
 pub fn is_sealed(text: &str) -> bool {
     text.starts_with(PREFIX)
 }
 
-/// Derives a key per browser: anyone can have any number of requests encrypted, and one key with
-/// random initialization vectors is limited to 2^32 messages (SP 800-38D §8.3).
+/// Derives a separate key for each browser. A key with random initialization vectors may encrypt at
+/// most 2^32 messages (SP 800-38D §8.3), and anyone can have any number of requests encrypted.
 fn key_of_browser(key: &[u8], browser_digest: &[u8]) -> Result<[u8; 32], ErrorStack> {
     derive(key, &format!("browser {}", URL_SAFE_NO_PAD.encode(browser_digest)))
 }
@@ -73,42 +74,42 @@ fn key_of_browser(key: &[u8], browser_digest: &[u8]) -> Result<[u8; 32], ErrorSt
 mod tests {
     use super::*;
 
-    const MINE: &[u8] = &[7; 32];
-    const THEIRS: &[u8] = &[8; 32];
+    const BROWSER: &[u8] = &[7; 32];
+    const OTHER_BROWSER: &[u8] = &[8; 32];
 
     #[test]
-    fn sealed_request_opens_with_its_key_in_its_browser_only() {
+    fn sealed_request_opens_only_with_its_key_and_in_its_browser() {
         let old = RequestSealer::new(vec![[1; 32]]);
         let rotated = RequestSealer::new(vec![[2; 32], [1; 32]]);
-        let stranger = RequestSealer::new(vec![[3; 32]]);
+        let unrelated = RequestSealer::new(vec![[3; 32]]);
 
-        let sealed = old.seal(b"content", MINE).unwrap();
+        let sealed = old.seal(b"content", BROWSER).unwrap();
 
         assert!(is_sealed(&sealed));
-        assert_ne!(old.seal(b"content", MINE).unwrap(), sealed);
-        assert_eq!(old.open(&sealed, MINE).as_deref(), Some(&b"content"[..]));
-        assert_eq!(rotated.open(&sealed, MINE).as_deref(), Some(&b"content"[..]));
-        assert_eq!(old.open(&rotated.seal(b"", MINE).unwrap(), MINE), None);
-        assert_eq!(stranger.open(&sealed, MINE), None);
-        assert_eq!(old.open(&sealed, THEIRS), None);
+        assert_ne!(old.seal(b"content", BROWSER).unwrap(), sealed);
+        assert_eq!(old.open(&sealed, BROWSER).as_deref(), Some(&b"content"[..]));
+        assert_eq!(rotated.open(&sealed, BROWSER).as_deref(), Some(&b"content"[..]));
+        assert_eq!(old.open(&rotated.seal(b"", BROWSER).unwrap(), BROWSER), None);
+        assert_eq!(unrelated.open(&sealed, BROWSER), None);
+        assert_eq!(old.open(&sealed, OTHER_BROWSER), None);
     }
 
-    /// A change of any bit is detected, and no part may be missing.
+    /// A change of any bit is detected, and so is a missing part.
     #[test]
     fn altered_request_does_not_open() {
         let keys = RequestSealer::new(vec![[1; 32]]);
-        let text = keys.seal(b"content", MINE).unwrap();
+        let text = keys.seal(b"content", BROWSER).unwrap();
         let bytes = URL_SAFE_NO_PAD.decode(&text[PREFIX.len()..]).unwrap();
 
         for bit in 0..bytes.len() * 8 {
             let mut altered = bytes.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
             let altered = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(altered));
-            assert_eq!(keys.open(&altered, MINE), None, "bit {bit}");
+            assert_eq!(keys.open(&altered, BROWSER), None, "bit {bit}");
         }
         for length in 0..text.len() {
-            assert_eq!(keys.open(&text[..length], MINE), None, "length {length}");
+            assert_eq!(keys.open(&text[..length], BROWSER), None, "length {length}");
         }
-        assert_eq!(keys.open(&format!("{text}A"), MINE), None);
+        assert_eq!(keys.open(&format!("{text}A"), BROWSER), None);
     }
 }

@@ -1,8 +1,9 @@
 //! An instance's view of the signing keys: which one signs, and which are published.
 //!
-//! The ring is read from the database at start and every few seconds after that. It may be used for
-//! signing until its lease ends: an instance that was suspended or disconnected must not sign with
-//! a key that others have retired meanwhile. The key set is served even after that.
+//! The ring is read from the database at start, and every few seconds after that. It may be used
+//! for signing only until its lease ends, because an instance that was suspended or disconnected
+//! must not sign with a key that other instances have retired meanwhile. The key set is served even
+//! after the lease has ended.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -18,30 +19,31 @@ use signet_verifier::KeySet;
 use crate::database::Db;
 use crate::domain::keys::error::KeyRingError;
 use crate::domain::keys::rotation;
-use crate::domain::keys::rows::{any_sealed, opened};
+use crate::domain::keys::rows::{any_sealed, private_jwk};
 use crate::domain::keys::schedule::Schedule;
 use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{Entity, KeyState, Model};
 use crate::timestamp::Timestamp;
 
-/// How many former keys are loaded: by default those of the last five years.
-const FORMER: u64 = 64;
+/// Maximum number of former keys that are loaded. With default settings, these are the keys of the
+/// last five years.
+const MAX_FORMER_KEYS: u64 = 64;
 
 /// The key ring and the lease on it.
 pub struct KeyRing {
-    /// Opens and seals its private keys.
+    /// Encrypts and decrypts the private keys.
     pub sealer: Sealer,
-    /// The schedule of its keys.
+    /// The schedule of the keys.
     pub schedule: Schedule,
     current: ArcSwap<Snapshot>,
     lease_ends_at: Mutex<Instant>,
 }
 
-/// The ring at one moment: a prepared signer, and the published key set.
+/// The ring at one point in time: a prepared signer, and the published key set.
 pub struct Snapshot {
     /// The `kid` of the active key.
     pub kid: String,
-    /// The signer of the active key; tokens get its `alg` and `kid`.
+    /// The signer of the active key. Tokens get its `alg` and `kid`.
     pub signer: RsassaJwsSigner,
     /// The published key set (RFC 7517 §5), as JSON.
     pub jwks: Vec<u8>,
@@ -52,7 +54,7 @@ pub struct Snapshot {
 }
 
 impl KeyRing {
-    /// Reads the ring; creates the first key if there is none.
+    /// Reads the ring, and creates the first key if there is none.
     ///
     /// # Errors
     /// See [`KeyRingError`].
@@ -66,27 +68,27 @@ impl KeyRing {
         if !any_sealed(db).await? {
             rotation::create_first(db, &sealer, bits, now).await?;
         }
-        let looked_at = Instant::now();
+        let queried_at = Instant::now();
         let rows = read_rows(db).await?;
         let current = ArcSwap::from_pointee(Snapshot::of(&rows, &sealer)?);
-        let lease_ends_at = Mutex::new(looked_at + schedule.lease);
+        let lease_ends_at = Mutex::new(queried_at + schedule.lease);
         Ok(Self { sealer, schedule, current, lease_ends_at })
     }
 
     /// Reads the ring again, replaces it if it has changed, and extends the lease.
     ///
     /// # Errors
-    /// See [`KeyRingError`]; the ring stays as it was, and the lease is not extended.
+    /// See [`KeyRingError`]; then the ring is unchanged, and the lease is not extended.
     pub async fn reload(&self, db: &Db) -> Result<(), KeyRingError> {
-        // The data is as old as the start of the query, not as its result.
-        let looked_at = Instant::now();
+        // The lease starts before the query, because the rows may have changed since then.
+        let queried_at = Instant::now();
         let rows = read_rows(db).await?;
-        if !self.current.load().is_of(&rows) {
+        if !self.current.load().has_rows(&rows) {
             self.current.store(Arc::new(Snapshot::of(&rows, &self.sealer)?));
             tracing::info!(keys = published(&rows).count(), "key ring reloaded");
         }
         let mut lease_ends_at = self.lease_ends_at.lock().unwrap_or_else(PoisonError::into_inner);
-        *lease_ends_at = looked_at + self.schedule.lease;
+        *lease_ends_at = queried_at + self.schedule.lease;
         Ok(())
     }
 
@@ -96,8 +98,8 @@ impl KeyRing {
         self.current.load_full()
     }
 
-    /// Whether the lease has not ended. Measured on the monotonic clock, which continues while the
-    /// process is suspended, and which cannot be set back.
+    /// Whether the lease is still valid, by the monotonic clock. This clock continues while the
+    /// process is suspended, and cannot be set back.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         Instant::now() < *self.lease_ends_at.lock().unwrap_or_else(PoisonError::into_inner)
@@ -108,7 +110,7 @@ impl Snapshot {
     fn of(rows: &[Model], sealer: &Sealer) -> Result<Self, KeyRingError> {
         let active = rows.iter().find(|row| row.state == KeyState::Active);
         let active = active.ok_or(KeyRingError::NoneActive)?;
-        let mut signer = RS256.signer_from_jwk(&Jwk::from_bytes(opened(sealer, active)?)?)?;
+        let mut signer = RS256.signer_from_jwk(&Jwk::from_bytes(private_jwk(sealer, active)?)?)?;
         signer.set_key_id(&active.kid);
 
         let mut set = JwkSet::new();
@@ -123,26 +125,26 @@ impl Snapshot {
         Ok(Self { kid, signer, jwks, verification_keys, verifiers, rows })
     }
 
-    fn is_of(&self, rows: &[Model]) -> bool {
+    fn has_rows(&self, rows: &[Model]) -> bool {
         let own = self.rows.iter().map(|(kid, state)| (kid, *state));
         own.eq(rows.iter().map(|row| (&row.kid, row.state)))
     }
 
-    /// The payload of a JWS of type `token_type` signed by one of our keys, including former ones;
-    /// `None` for anything else. For tokens that are accepted regardless of age, such as ID token
-    /// hints: access tokens have a separate verifier.
+    /// The payload of a JWS of type `token_type` that was signed by a key of this ring, including
+    /// former keys. `None` for any other text. This is for tokens that are accepted at any age,
+    /// such as ID token hints. Access tokens have a separate verifier.
     #[must_use]
     pub fn verified(&self, token_type: &str, token: &str) -> Option<Vec<u8>> {
         self.verifiers.iter().find_map(|verifier| payload(verifier, token_type, token))
     }
 }
 
-/// The rows that the ring uses: of published keys, then of those removed from the key set, but not
-/// revoked.
+/// The rows that the ring uses: first those of published keys, then those of keys that were removed
+/// from the key set but not revoked.
 async fn read_rows(db: &Db) -> Result<Vec<Model>, DbErr> {
     db.read(|db| async move {
         let mut rows = Entity::find_published().all(&db).await?;
-        rows.extend(Entity::find_former(FORMER).all(&db).await?);
+        rows.extend(Entity::find_former(MAX_FORMER_KEYS).all(&db).await?);
         Ok(rows)
     })
     .await

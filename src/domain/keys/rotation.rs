@@ -1,13 +1,13 @@
 //! The lifecycle of a signing key: pending → active → retiring → removed.
 //!
-//! 1. A key is generated or imported, and published; it does not sign yet.
-//! 2. Once every cached key set must contain it, it becomes active, and its predecessor stops
+//! 1. A key is generated or imported, and published. It does not sign yet.
+//! 2. When every cached key set must contain the key, it becomes active, and its predecessor stops
 //!    signing.
-//! 3. Once every token of the predecessor has expired, the predecessor is removed.
+//! 3. When every token of the predecessor has expired, the predecessor is removed.
 //!
-//! One instance at a time takes these steps, the one that has the lease; the others see them at
-//! their next reload. The steps depend on `now` and the rows only, so it does not matter which
-//! instance takes them, or if one crashes in between: each step is one transaction.
+//! Only the instance that has the lease performs these steps. Other instances see the results at
+//! their next reload. Each step is one transaction, and depends only on the time and the rows. So
+//! it does not matter which instance performs a step, or whether one crashes between two steps.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::audit::Kind;
 use crate::domain::keys::error::KeyRingError;
-use crate::domain::keys::rows::{any_sealed, mark_revoked, opened, record, write_row};
+use crate::domain::keys::rows::{any_sealed, mark_revoked, private_jwk, record, write_row};
 use crate::domain::keys::schedule::Schedule;
 use crate::domain::keys::seal::Sealer;
 use crate::domain::keys::{key_pair, replacement};
@@ -29,14 +29,14 @@ use crate::entity::signing_key::{Column, Entity, KeyState, Model};
 use crate::entity::{lease, signing_key};
 use crate::timestamp::Timestamp;
 
-/// Maximum duration of a lease, whatever the settings of another instance.
+/// Maximum duration of a lease with any settings of any instance.
 const LONGEST_LEASE: Duration = Duration::from_hours(24);
 
 /// The name of the `lease` row for keys.
 const LEASE: &str = "signing_keys";
 
-/// Creates the first key. No verifier can have cached a key set without it, so it is active at
-/// once. Of several instances that start on an empty database, one creates it.
+/// Creates the first key. No verifier can have cached a key set without it, so it is active
+/// immediately. If several instances start on an empty database, one of them creates the key.
 ///
 /// # Errors
 /// See [`KeyRingError`].
@@ -53,11 +53,11 @@ pub(super) async fn create_first(
     }
 }
 
-/// Takes the steps that are due, unless another instance has the lease. Generates the next key when
-/// it is time.
+/// Performs the steps that are due, unless another instance has the lease. Generates the next key
+/// when it is due.
 ///
 /// # Errors
-/// See [`KeyRingError`]; steps not taken are taken at the next call, here or on another instance.
+/// See [`KeyRingError`]. The next call, on this or another instance, performs the missing steps.
 pub async fn advance(
     db: &Db,
     sealer: &Sealer,
@@ -66,13 +66,12 @@ pub async fn advance(
     holder: Uuid,
 ) -> Result<(), KeyRingError> {
     let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
-    let aged = db.retention_now();
-    let times = Times { now: db.clock().now(), aged };
-    if !anything_is_due(&rows, schedule, times) {
+    let times = Times { now: db.clock().now(), retention_now: db.retention_now() };
+    if !is_any_step_due(&rows, schedule, times) {
         return Ok(());
     }
-    // Generated before the transaction: it takes a tenth of a second or more.
-    let successor = if needs_successor(&rows, schedule, times.aged) {
+    // Generated before the transaction, because this takes a tenth of a second or more.
+    let successor = if needs_successor(&rows, schedule, times.retention_now) {
         Some(key_pair::generate(sealer, bits, times.now)?)
     } else {
         None
@@ -87,7 +86,7 @@ pub async fn advance(
             activate_due(txn, &rows, &schedule, now).await?;
             remove_due(txn, &rows, Times { now, ..times }).await?;
             match successor {
-                Some(row) if needs_successor(&rows, &schedule, times.aged) => {
+                Some(row) if needs_successor(&rows, &schedule, times.retention_now) => {
                     write_row(txn, &pending(row, &schedule, now)).await?;
                     record(txn, Kind::KeyCreated, &row.kid, now).await
                 }
@@ -114,7 +113,7 @@ pub async fn rotate(
     introduce(db, key_pair::generate(sealer, bits, now)?, schedule).await
 }
 
-/// The same with an imported key.
+/// As [`rotate`], with an imported key.
 ///
 /// # Errors
 /// [`KeyRingError::Import`] if the key is not acceptable.
@@ -128,10 +127,12 @@ pub async fn import(
     introduce(db, key_pair::import(pem, sealer, now)?, schedule).await
 }
 
-/// Revokes a compromised key: removes it from the key set at once. Tokens it signed are refused as
-/// soon as caches of the key set expire. A key that was removed before is no longer trusted for
-/// anything, including ID token hints. If the key was active, a new key becomes active at once, and
-/// services with a cached key set refuse its tokens until they fetch the key set again.
+/// Revokes a compromised key: removes it from the key set immediately. Tokens that the key signed
+/// are refused as soon as caches of the key set expire. A key that had already been removed from
+/// the key set is no longer accepted for any purpose, such as ID token hints.
+///
+/// If the key was active, a new key becomes active immediately. Services with a cached key set
+/// refuse tokens of the new key until they fetch the key set again.
 ///
 /// # Errors
 /// [`KeyRingError::Unknown`] if there is no key with this id, or it was revoked before.
@@ -161,16 +162,16 @@ pub async fn revoke(
     if is_revoked { Ok(()) } else { Err(KeyRingError::Unknown(kid.to_owned())) }
 }
 
-/// Encrypts every private key again with the first master key of the file. Returns how many there
-/// are.
+/// Encrypts every private key again, with the first master key of the file. Returns the number of
+/// private keys.
 ///
 /// # Errors
-/// [`KeyRingError::Sealed`] if one cannot be decrypted; nothing is changed then.
+/// [`KeyRingError::Sealed`] if one of them cannot be decrypted; then nothing is changed.
 pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
     let mut resealed = Vec::new();
     let rows = db.read(|db| async move { Entity::find().all(&db).await }).await?;
     for row in rows {
-        let jwk = opened(sealer, &row)?;
+        let jwk = private_jwk(sealer, &row)?;
         resealed.push((row.kid, sealer.seal(&jwk)?));
     }
     let count = resealed.len();
@@ -190,14 +191,15 @@ pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
     Ok(count)
 }
 
-/// The row of a key that is published at `now`, and becomes active once every cached key set
+/// The row of a key that is published at `now`, and becomes active when every cached key set
 /// contains it.
 fn pending(row: &Model, schedule: &Schedule, now: Timestamp) -> Model {
     let activate_at = Some(now.plus(schedule.publication));
     Model { created_at: now, activate_at, ..row.clone() }
 }
 
-/// The row of a key that is active at once: no verifier can have cached a key set without it.
+/// The row of the first key. It is active immediately, because no verifier can have cached a key
+/// set without it.
 fn first(row: &Model, now: Timestamp) -> Model {
     let (state, activated_at) = (KeyState::Active, Some(now));
     Model { state, created_at: now, activated_at, ..row.clone() }
@@ -205,21 +207,21 @@ fn first(row: &Model, now: Timestamp) -> Model {
 
 async fn introduce(db: &Db, row: Model, schedule: &Schedule) -> Result<Model, KeyRingError> {
     let kid = row.kid.clone();
-    // Before the first start there is no other signing key.
+    // Before the first start, the imported key is the first signing key.
     let schedule = any_sealed(db).await?.then_some(*schedule);
     match insert(db, row, schedule).await {
         Err(error) if is_taken(&error) => {
             let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
-            let waiting = rows.into_iter().find(|row| row.state == KeyState::Pending);
-            Err(KeyRingError::Pending(waiting.map_or(kid, |row| row.kid)))
+            let pending = rows.into_iter().find(|row| row.state == KeyState::Pending);
+            Err(KeyRingError::Pending(pending.map_or(kid, |row| row.kid)))
         }
         result => Ok(result?),
     }
 }
 
-/// Writes a pending key according to the schedule, or an active one if there is none. Its times are
-/// those of the transaction: a key that waited for the database must not be published for less
-/// time.
+/// Writes a pending key according to the schedule, or an active key if there is no schedule. The
+/// times of the key are those of the transaction. Otherwise a key that had to wait for the database
+/// would be published for too short a time.
 async fn insert(db: &Db, row: Model, schedule: Option<Schedule>) -> Result<Model, DbErr> {
     db.write(row, move |txn, now, row| {
         Box::pin(async move {
@@ -235,19 +237,20 @@ async fn insert(db: &Db, row: Model, schedule: Option<Schedule>) -> Result<Model
     .await
 }
 
-/// The present, and the time used for steps that cannot be undone: removing a key, or generating a
-/// successor. A clock that jumps ahead must not trigger a rotation.
+/// The times by which steps are due.
 #[derive(Clone, Copy)]
 struct Times {
     now: Timestamp,
-    aged: Timestamp,
+    /// For steps that cannot be undone: removing a key, or generating a successor. A clock that
+    /// jumps ahead must not trigger them.
+    retention_now: Timestamp,
 }
 
-fn anything_is_due(rows: &[Model], schedule: &Schedule, times: Times) -> bool {
-    needs_successor(rows, schedule, times.aged)
+fn is_any_step_due(rows: &[Model], schedule: &Schedule, times: Times) -> bool {
+    needs_successor(rows, schedule, times.retention_now)
         || rows.iter().any(|row| match row.state {
             KeyState::Pending => row.activate_at.is_some_and(|at| at <= times.now),
-            KeyState::Retiring => row.remove_at.is_some_and(|at| at <= times.aged),
+            KeyState::Retiring => row.remove_at.is_some_and(|at| at <= times.retention_now),
             KeyState::Active | KeyState::Removed => false,
         })
 }
@@ -260,7 +263,7 @@ fn needs_successor(rows: &[Model], schedule: &Schedule, now: Timestamp) -> bool 
     is_due && rows.iter().all(|row| row.state != KeyState::Pending)
 }
 
-/// Takes or extends the lease; `true` if this instance has it.
+/// Takes or extends the lease. Returns true if this instance has the lease.
 async fn take_lease(
     txn: &impl ConnectionTrait,
     holder: Uuid,
@@ -282,7 +285,8 @@ async fn take_lease(
     Ok(taken.rows_affected == 1)
 }
 
-/// The predecessor stops first: the database allows one active key.
+/// Activates the pending key if it is due. Retires its predecessor first, because the database
+/// allows only one active key.
 async fn activate_due(
     txn: &impl ConnectionTrait,
     rows: &[Model],
@@ -304,7 +308,8 @@ async fn activate_due(
 
 async fn remove_due(txn: &impl ConnectionTrait, rows: &[Model], times: Times) -> Result<(), DbErr> {
     for row in rows {
-        if row.state == KeyState::Retiring && row.remove_at.is_some_and(|at| at <= times.aged) {
+        let is_due = row.remove_at.is_some_and(|at| at <= times.retention_now);
+        if row.state == KeyState::Retiring && is_due {
             move_to(txn, row, KeyState::Removed, times.now, row.remove_at).await?;
         }
     }

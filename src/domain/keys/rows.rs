@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 /// # Errors
 /// If the database refuses.
 pub async fn any_sealed(db: &Db) -> Result<bool, DbErr> {
-    // Selects one column: the check runs before the schema is migrated.
+    // Only one column is selected, because the check runs before the schema is migrated.
     let kids = signing_key::Entity::find()
         .select_only()
         .column(signing_key::Column::Kid)
@@ -39,8 +39,8 @@ pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> 
     }
 }
 
-/// The private JWK of a key.
-pub(super) fn opened(sealer: &Sealer, row: &Model) -> Result<Vec<u8>, KeyRingError> {
+/// The decrypted private JWK of a key.
+pub(super) fn private_jwk(sealer: &Sealer, row: &Model) -> Result<Vec<u8>, KeyRingError> {
     let jwk = sealer.open(&row.sealed_jwk);
     jwk.ok_or_else(|| KeyRingError::Sealed(row.kid.clone()))
 }

@@ -1,24 +1,26 @@
-//! When a key may sign and when it may be removed: the two inequalities that ensure that every
+//! When a key may sign, and when it may be removed: the two inequalities that ensure that every
 //! valid token can be verified.
 //!
-//! A key signs only after every cache has fetched a key set that contains it, and is removed only
-//! after the last token it signed has expired. These caches include an instance that has not
-//! reloaded for a while: it serves and signs with what it has until its lease ends, and no longer.
+//! A key signs only after every cache has fetched a key set that contains it. It is removed only
+//! after the last token that it signed has expired. The caches include an instance that has not
+//! reloaded the keys for a while: until its lease ends, it signs with the keys that it has, and
+//! serves their key set to caches.
 
 use std::time::Duration;
 
 use crate::config::{KeySettings, TokenSettings};
 use crate::timestamp::Timestamp;
 
-/// Missed reloads after which an instance stops signing.
+/// Number of missed reloads after which an instance stops signing.
 const LEASE_RELOADS: u32 = 3;
 
-/// Seconds for which libraries do not fetch the key set again, whatever its `max-age`: `PyJWT`,
-/// jose and express-oauth2-jwt-bearer.
+/// The longest time in seconds for which libraries do not fetch the key set again, regardless of
+/// its `max-age`. Such libraries are `PyJWT`, jose and express-oauth2-jwt-bearer.
 const LONGEST_COOL_DOWN: u64 = 30;
 
-/// Default seconds that a new key is published: jwx fetches at most every 15 minutes.
-const USUAL_PUBLICATION: u64 = 20 * 60;
+/// How long a new key is published before it signs by default, in seconds. It is this long because
+/// the library jwx fetches the key set at most every 15 minutes.
+const DEFAULT_PUBLICATION: u64 = 20 * 60;
 
 /// The durations in a key's lifecycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +29,8 @@ pub struct Schedule {
     pub publication: Duration,
     /// From the last signature to removal.
     pub retention: Duration,
-    /// From one key's first signature to the next one's publication; `None` if keys are rotated
-    /// manually.
+    /// From the first signature of a key to the publication of the next key. `None` if keys are
+    /// rotated manually.
     pub rotation: Option<Duration>,
     /// Interval between two reloads from the database.
     pub reload: Duration,
@@ -39,7 +41,7 @@ pub struct Schedule {
 /// Settings under which a valid token could be refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    /// A verifier's cache could outlive the time before the first signature.
+    /// A key could sign while verifiers cache a key set without it.
     #[error(
         "SIGNET_KEY_PUBLICATION_SECONDS is {given}, but a resource server may cache a key set \
          without the new key for {least} seconds (SIGNET_JWKS_MAX_AGE_SECONDS + 3 x \
@@ -52,19 +54,19 @@ pub enum ScheduleError {
         /// The minimum, in seconds.
         least: u64,
     },
-    /// A token could outlive the key it was signed with.
+    /// A key could be removed before the last token that it signed has expired.
     #[error(
         "SIGNET_KEY_RETENTION_SECONDS is {given}, but a token may need its key for {least} seconds \
          after the last signature (SIGNET_ACCESS_TOKEN_SECONDS + 3 x SIGNET_KEY_RELOAD_SECONDS + \
          SIGNET_CLOCK_SKEW_SECONDS)"
     )]
-    GoesTooEarly {
+    RemovedTooEarly {
         /// The setting, in seconds.
         given: u64,
         /// The minimum, in seconds.
         least: u64,
     },
-    /// The next key would be published before this one signs.
+    /// The next key could be published before the current key signs.
     #[error(
         "SIGNET_KEY_ROTATION_SECONDS is {given}, less than the {least} seconds that a key is \
          published before it signs"
@@ -86,21 +88,21 @@ impl Schedule {
         let reload = Duration::from_secs(keys.key_reload_seconds);
         let lease = reload * LEASE_RELOADS;
         let skew = keys.clock_skew_seconds;
-        let soonest = keys.jwks_max_age_seconds + lease.as_secs() + 2 * skew;
-        let (soonest, usual) = if keys.dangerously_short_key_publication {
-            (soonest, soonest)
+        let least = keys.jwks_max_age_seconds + lease.as_secs() + 2 * skew;
+        let (least, default) = if keys.dangerously_short_key_publication {
+            (least, least)
         } else {
-            let soonest = soonest.max(LONGEST_COOL_DOWN + skew);
-            (soonest, soonest.max(USUAL_PUBLICATION))
+            let least = least.max(LONGEST_COOL_DOWN + skew);
+            (least, least.max(DEFAULT_PUBLICATION))
         };
-        let publication = keys.key_publication_seconds.unwrap_or(usual);
-        if publication < soonest {
-            return Err(ScheduleError::SignsTooEarly { given: publication, least: soonest });
+        let publication = keys.key_publication_seconds.unwrap_or(default);
+        if publication < least {
+            return Err(ScheduleError::SignsTooEarly { given: publication, least });
         }
-        let shortest = tokens.access_token_seconds + lease.as_secs() + skew;
-        let retention = keys.key_retention_seconds.unwrap_or(shortest);
-        if retention < shortest {
-            return Err(ScheduleError::GoesTooEarly { given: retention, least: shortest });
+        let least = tokens.access_token_seconds + lease.as_secs() + skew;
+        let retention = keys.key_retention_seconds.unwrap_or(least);
+        if retention < least {
+            return Err(ScheduleError::RemovedTooEarly { given: retention, least });
         }
         let rotation = keys.key_rotation_seconds;
         if rotation != 0 && rotation < publication {
@@ -127,7 +129,7 @@ mod tests {
     use super::*;
     use crate::config::RefreshReuse;
 
-    /// The defaults of both, as `docs/configuration.md` lists them.
+    /// The default settings of keys and tokens, which `docs/configuration.md` lists.
     fn settings() -> (KeySettings, TokenSettings) {
         let keys = KeySettings {
             master_key_file: "keys/master.key".into(),
@@ -207,7 +209,7 @@ mod tests {
         }
     }
 
-    /// C6: libraries cache the key set for half a minute, whatever its `max-age`.
+    /// C6: libraries cache the key set for half a minute, regardless of its `max-age`.
     #[test]
     fn publication_covers_the_cool_down_of_libraries_and_the_skew() {
         for (max_age, reload, skew, least) in [(1, 1, 0, 30), (26, 1, 0, 30), (1, 1, 10, 40)] {
@@ -236,7 +238,7 @@ mod tests {
         assert_eq!(error, ScheduleError::SignsTooEarly { given: 3, least: 4 });
     }
 
-    /// C13: a long time in caches still counts.
+    /// C13: a long `max-age` extends the default publication.
     #[test]
     fn default_publication_grows_with_the_cache_time() {
         let schedule = schedule(|keys| keys.jwks_max_age_seconds = 3600).unwrap();
@@ -247,7 +249,7 @@ mod tests {
     /// KY-04: each of the three terms counts, to the second.
     #[test]
     fn retention_shorter_than_token_lease_and_skew_is_rejected() {
-        for (life, reload, skew, least) in [
+        for (token_seconds, reload, skew, least) in [
             (86_400, 5, 30, 86_445),
             (86_401, 5, 30, 86_446),
             (86_400, 6, 30, 86_448),
@@ -256,7 +258,7 @@ mod tests {
         ] {
             let with = |retention| {
                 let (mut keys, mut tokens) = settings();
-                tokens.access_token_seconds = life;
+                tokens.access_token_seconds = token_seconds;
                 keys.key_reload_seconds = reload;
                 keys.clock_skew_seconds = skew;
                 keys.key_retention_seconds = Some(retention);
@@ -264,7 +266,7 @@ mod tests {
             };
 
             let error = with(least - 1).unwrap_err();
-            assert_eq!(error, ScheduleError::GoesTooEarly { given: least - 1, least });
+            assert_eq!(error, ScheduleError::RemovedTooEarly { given: least - 1, least });
             assert!(error.to_string().contains("SIGNET_KEY_RETENTION_SECONDS is"), "{error}");
             assert_eq!(with(least).unwrap().retention, Duration::from_secs(least));
             assert_eq!(with(least + 9).unwrap().retention, Duration::from_secs(least + 9));
@@ -284,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn next_key_is_due_when_the_current_one_has_signed_long_enough() {
+    fn next_key_is_due_when_the_current_key_has_signed_for_the_rotation_interval() {
         let begin = Timestamp::from_micros(1_768_384_800_000_000);
-        let rotated = schedule(|keys| keys.key_rotation_seconds = 2000).unwrap();
-        let by_hand = schedule(|keys| keys.key_rotation_seconds = 0).unwrap();
+        let automatic = schedule(|keys| keys.key_rotation_seconds = 2000).unwrap();
+        let manual = schedule(|keys| keys.key_rotation_seconds = 0).unwrap();
 
-        assert!(!rotated.is_due(begin, begin.plus(Duration::from_micros(1_999_999_999))));
-        assert!(rotated.is_due(begin, begin.plus(Duration::from_secs(2000))));
-        assert!(!by_hand.is_due(begin, begin.plus(Duration::from_hours(10_000))));
+        assert!(!automatic.is_due(begin, begin.plus(Duration::from_micros(1_999_999_999))));
+        assert!(automatic.is_due(begin, begin.plus(Duration::from_secs(2000))));
+        assert!(!manual.is_due(begin, begin.plus(Duration::from_hours(10_000))));
     }
 }

@@ -1,9 +1,10 @@
-//! Private keys at rest: JWE (RFC 7516) of the JWK, `A256GCMKW` and `A256GCM` (RFC 7517 §7).
+//! Encryption of private keys at rest: a JWE (RFC 7516) of the JWK, with `A256GCMKW` and `A256GCM`
+//! (RFC 7517 §7).
 
 use josekit::JoseError;
 use josekit::jwe::{self, A256GCMKW, JweHeader};
 
-/// Encrypts with the current key; decrypts with any.
+/// Encrypts with the current key, and decrypts with any key.
 pub struct Sealer {
     keys: Vec<[u8; 32]>,
 }
@@ -13,7 +14,7 @@ impl Sealer {
         Self { keys }
     }
 
-    /// `jwk` encrypted, in the compact serialisation.
+    /// Encrypts `jwk`. Returns the compact serialisation.
     ///
     /// # Errors
     /// If the library fails.
@@ -25,8 +26,8 @@ impl Sealer {
         jwe::serialize_compact(jwk, &header, &A256GCMKW.encrypter_from_bytes(key)?)
     }
 
-    /// The decrypted JWK; `None` if it was encrypted with a key that is not in the file, or
-    /// altered.
+    /// The decrypted JWK. `None` if it was encrypted with a key that is not in the key file, or if
+    /// the text has been altered.
     #[must_use]
     pub fn open(&self, sealed: &str) -> Option<Vec<u8>> {
         self.keys.iter().find_map(|key| {
@@ -42,16 +43,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sealed_value_opens_with_its_key_only() {
+    fn sealed_value_opens_only_with_its_key() {
         let old = Sealer::new(vec![[1; 32]]);
         let rotated = Sealer::new(vec![[2; 32], [1; 32]]);
-        let stranger = Sealer::new(vec![[3; 32]]);
+        let unrelated = Sealer::new(vec![[3; 32]]);
 
         let sealed = old.seal(b"{}").unwrap();
 
         assert_eq!(old.open(&sealed).as_deref(), Some(&b"{}"[..]));
         assert_eq!(rotated.open(&sealed).as_deref(), Some(&b"{}"[..]));
-        assert_eq!(stranger.open(&sealed), None);
+        assert_eq!(unrelated.open(&sealed), None);
         assert_eq!(old.open(&sealed.replacen('.', "A.", 1)), None);
     }
 }

@@ -3,32 +3,32 @@
 use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use openssl::error::ErrorStack;
 
-/// How a modulus is weak; `None` if it has no known weakness.
+/// The weakness of a modulus. `None` if it has no known weakness.
 pub(super) fn weakness_of(n: &BigNumRef) -> Result<Option<&'static str>, ErrorStack> {
     if has_close_factors(n)? {
         return Ok(Some("is the product of two close primes (CVE-2022-26320)"));
     }
-    if is_of_roca(n)? {
+    if has_roca_form(n)? {
         return Ok(Some("has the form of the ROCA flaw (CVE-2017-15361)"));
     }
     Ok(None)
 }
 
-/// A hundred steps of Fermat's factorisation: enough for every key that a flawed generator is known
-/// to have made.
+/// Runs a hundred steps of Fermat's factorisation. This is enough for every key that a flawed
+/// generator is known to have created.
 fn has_close_factors(n: &BigNumRef) -> Result<bool, ErrorStack> {
     let mut context = BigNumContext::new()?;
     let mut root = integer_root(n, &mut context)?;
     for _ in 0..100 {
         let mut square = BigNum::new()?;
         square.sqr(&root, &mut context)?;
-        let mut rest = BigNum::new()?;
-        rest.checked_sub(&square, n)?;
-        if !rest.is_negative() {
-            let side = integer_root(&rest, &mut context)?;
+        let mut difference = BigNum::new()?;
+        difference.checked_sub(&square, n)?;
+        if !difference.is_negative() {
+            let side = integer_root(&difference, &mut context)?;
             let mut side_squared = BigNum::new()?;
             side_squared.sqr(&side, &mut context)?;
-            if side_squared == rest {
+            if side_squared == difference {
                 return Ok(true);
             }
         }
@@ -58,19 +58,19 @@ fn integer_root(n: &BigNumRef, context: &mut BigNumContext) -> Result<BigNum, Er
     }
 }
 
-/// Nemec et al., "The Return of Coppersmith's Attack" (2017) §4: modulo each of these primes, such
-/// a modulus is a power of 65537.
-fn is_of_roca(n: &BigNumRef) -> Result<bool, ErrorStack> {
+/// Whether a modulus is a power of 65537 modulo each of these primes. Moduli of the ROCA flaw are
+/// (Nemec et al., "The Return of Coppersmith's Attack", 2017, §4).
+fn has_roca_form(n: &BigNumRef) -> Result<bool, ErrorStack> {
     const PRIMES: [u32; 38] = [
         3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
         97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
     ];
     for prime in PRIMES {
-        let rest = n.mod_word(prime)?;
+        let remainder = n.mod_word(prime)?;
         let is_power =
             std::iter::successors(Some(1), |power| Some(power * 65_537 % u64::from(prime)))
                 .take(usize::try_from(prime).unwrap_or(usize::MAX))
-                .any(|power| power == rest);
+                .any(|power| power == remainder);
         if !is_power {
             return Ok(false);
         }
@@ -102,7 +102,7 @@ pub(super) mod tests {
         number.is_prime_fasttest(10, &mut context(), true).unwrap()
     }
 
-    /// The first prime from an odd `number` on.
+    /// The smallest prime that is not below the odd `number`.
     fn prime_from(mut number: BigNum) -> BigNum {
         while !is_prime(&number) {
             number.add_word(2).unwrap();
@@ -110,7 +110,7 @@ pub(super) mod tests {
         number
     }
 
-    /// The primes up to 167, whose product every modulus of the ROCA flaw is built on.
+    /// The primes up to 167. The flawed library computed its keys from their product.
     fn roca_primes() -> Vec<u32> {
         (2..=167).filter(|n| (2..*n).all(|divisor| n % divisor != 0)).collect()
     }
@@ -123,7 +123,8 @@ pub(super) mod tests {
         product
     }
 
-    /// A 1024-bit prime as the flawed library made them: k·M + (65537^a mod M).
+    /// A 1024-bit prime of the form in which the flawed library created primes: k·M + (65537^a mod
+    /// M).
     fn roca_prime() -> BigNum {
         let (mut context, product) = (context(), roca_product());
         loop {
@@ -156,7 +157,7 @@ pub(super) mod tests {
     #[test]
     fn close_primes_are_weak() {
         let [p, next] = close_primes();
-        // The lower half of the bits differs: Fermat's method takes a few steps.
+        // The lower half of the bits differs, so Fermat's method takes a few steps.
         let mut further = next.to_owned().unwrap();
         further.set_bit(514).unwrap();
 
@@ -182,11 +183,12 @@ pub(super) mod tests {
         assert!(weakness.is_some_and(|it| it.contains("CVE-2017-15361")), "{weakness:?}");
     }
 
-    /// Every prime of the list counts: a modulus that fails one of them has another origin.
+    /// Every prime of the list is checked. A modulus that fails the check for one of them does not
+    /// have the flaw.
     #[test]
     fn modulus_that_fails_one_prime_is_not_roca() {
         let n = product(&roca_prime(), &roca_prime());
-        assert!(is_of_roca(&n).unwrap());
+        assert!(has_roca_form(&n).unwrap());
 
         for prime in roca_primes().into_iter().skip(1) {
             let mut step = roca_product().to_owned().unwrap();
@@ -198,10 +200,10 @@ pub(super) mod tests {
                 sum.checked_add(&other, &step).unwrap();
                 other = sum;
             }
-            assert!(!is_of_roca(&other).unwrap(), "{prime}");
+            assert!(!has_roca_form(&other).unwrap(), "{prime}");
         }
         for _ in 0..100 {
-            assert!(!is_of_roca(&random(2048)).unwrap());
+            assert!(!has_roca_form(&random(2048)).unwrap());
         }
     }
 
@@ -218,7 +220,7 @@ pub(super) mod tests {
             let mut square = BigNum::new().unwrap();
             square.sqr(&root, &mut context()).unwrap();
             prop_assert!(square <= n);
-            // For a square it is exact.
+            // The root of a square is exact.
             prop_assert!(integer_root(&square, &mut context()).unwrap() == root);
             root.add_word(1).unwrap();
             square.sqr(&root, &mut context()).unwrap();

@@ -1,5 +1,5 @@
-//! `private_key_jwt`: a client authenticates with a JWT that it signed (RFC 7523 §3, OpenID Connect
-//! Core 1.0 §9). Each JWT is accepted once, except for retries after outages.
+//! `private_key_jwt`: a client authenticates with a JWT that it has signed (RFC 7523 §3, OpenID
+//! Connect Core 1.0 §9). Each JWT is accepted once, except for retries after outages.
 
 use std::time::Duration;
 
@@ -22,15 +22,15 @@ pub const ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 const LEEWAY: Duration = Duration::from_secs(30);
 
 /// Maximum lifetime of an assertion.
-const LONGEST_LIFE: Duration = Duration::from_hours(1);
+const MAX_LIFETIME: Duration = Duration::from_hours(1);
 
-/// How long a used `jti` is stored: afterwards the assertion has expired.
-const OUTAGE_RETENTION: Duration = LONGEST_LIFE.saturating_add(LEEWAY).saturating_add(LEEWAY);
+/// How long the `jti` of a used assertion is stored. After this time, the assertion has expired.
+const JTI_RETENTION: Duration = MAX_LIFETIME.saturating_add(LEEWAY).saturating_add(LEEWAY);
 
 /// Maximum length of an assertion to be parsed, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
 
-/// The claims that are checked; others are ignored.
+/// The claims that are checked. Other claims are ignored.
 #[derive(Deserialize)]
 struct Claims {
     iss: Option<String>,
@@ -42,7 +42,7 @@ struct Claims {
     jti: Option<String>,
 }
 
-/// A time in seconds; a fraction (RFC 7519 §2) is dropped.
+/// A time in whole seconds. A fraction of a second (RFC 7519 §2) is dropped.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Deserialize)]
 #[serde(try_from = "Number")]
 struct NumericDate(u64);
@@ -72,15 +72,15 @@ pub fn is_usable_key_set(set: &Value) -> bool {
     let Some(keys) = set.get("keys").and_then(Value::as_array) else { return false };
     !keys.is_empty()
         && keys.iter().all(|key| {
-            let secret = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-            let is_public = secret.iter().all(|member| key.get(member).is_none());
+            let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+            let is_public = private.iter().all(|member| key.get(member).is_none());
             let jwk = key.as_object().and_then(|key| Jwk::from_map(key.clone()).ok());
             is_public
                 && jwk.is_some_and(|jwk| ALGORITHMS.iter().any(|it| verifier(it, &jwk).is_some()))
         })
 }
 
-/// The client that an assertion claims to be from, not yet verified.
+/// The client id in an assertion that has not been verified.
 #[must_use]
 pub fn claimed_client(assertion: &str) -> Option<String> {
     use base64::Engine;
@@ -90,9 +90,11 @@ pub fn claimed_client(assertion: &str) -> Option<String> {
     claims.get("sub")?.as_str().map(str::to_owned)
 }
 
-/// Checks that an assertion authenticates `client`. Returns the reason of a failure, for the log,
-/// or `None`. An assertion is accepted once; again only if the response to its first use may have
-/// been lost in an outage, until `window` after that.
+/// Checks whether an assertion authenticates `client`. If it does not, returns the reason for the
+/// log.
+///
+/// An assertion is accepted once. It is accepted again only if the response to its first use may
+/// have been lost in an outage that ended less than `retry_window` ago.
 ///
 /// # Errors
 /// If the database refuses.
@@ -101,7 +103,7 @@ pub async fn fault(
     client: &client::Model,
     assertion: &str,
     audiences: &[&str],
-    window: Duration,
+    retry_window: Duration,
     now: Timestamp,
 ) -> Result<Option<&'static str>, DbErr> {
     let claims = verified(client, assertion);
@@ -110,29 +112,30 @@ pub async fn fault(
         Ok(claims) => claims,
     };
     let restore = db.last_restore().await?;
-    if restore.is_some_and(|restore| may_be_of_before(&claims, restore.at)) {
+    if restore.is_some_and(|restore| may_predate_restore(&claims, restore.at)) {
         return Ok(Some("the assertion may have been used before the database was restored"));
     }
     let jti = claims.jti.unwrap_or_default();
-    let (digest, wait) = (digest(&format!("{}\n{jti}", client.id)), db.wait());
-    let is_spent = db.write(digest, move |txn, now, digest| {
-        Box::pin(mark_used(txn, digest, (window, wait), now))
+    let (digest, database_timeout) = (digest(&format!("{}\n{jti}", client.id)), db.wait());
+    let is_accepted = db.write(digest, move |txn, now, digest| {
+        Box::pin(mark_used(txn, digest, retry_window, database_timeout, now))
     });
-    Ok((!is_spent.await?).then_some("the assertion was used before"))
+    Ok((!is_accepted.await?).then_some("the assertion was used before"))
 }
 
-/// Marks an assertion as used. Returns `false` if it was used before and no outage explains the
+/// Marks an assertion as used. Returns false if it was used before, and no outage explains the
 /// retry.
 async fn mark_used(
     txn: &DatabaseTransaction,
     digest: &[u8],
-    (window, wait): (Duration, Duration),
+    retry_window: Duration,
+    database_timeout: Duration,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     use used_assertion::{ActiveModel, Column, Entity};
 
     let row =
-        ActiveModel { digest: Set(digest.to_vec()), expires_at: Set(now.plus(OUTAGE_RETENTION)) };
+        ActiveModel { digest: Set(digest.to_vec()), expires_at: Set(now.plus(JTI_RETENTION)) };
     let inserted = Entity::insert(row)
         .on_conflict(OnConflict::column(Column::Digest).do_nothing().to_owned())
         .exec_without_returning(txn)
@@ -140,9 +143,9 @@ async fn mark_used(
     if inserted == 1 {
         return Ok(true);
     }
-    let Some(spent) = Entity::find_by_id(digest.to_vec()).one(txn).await? else { return Ok(false) };
-    let spent_at = spent.expires_at.minus(OUTAGE_RETENTION);
-    database::may_have_lost_response(txn, spent_at, window, wait, now).await
+    let Some(used) = Entity::find_by_id(digest.to_vec()).one(txn).await? else { return Ok(false) };
+    let used_at = used.expires_at.minus(JTI_RETENTION);
+    database::may_have_lost_response(txn, used_at, retry_window, database_timeout, now).await
 }
 
 /// The claims, if a key of the client signed them.
@@ -194,10 +197,10 @@ fn check(
     now: Timestamp,
 ) -> Result<Claims, &'static str> {
     let is_client = |claim: &Option<String>| claim.as_deref() == Some(client.id.as_str());
-    let is_ours = |audience: &String| audiences.contains(&audience.as_str());
-    let is_for_us = claims.aud.as_ref().is_some_and(|aud| match aud {
-        Audience::One(audience) => is_ours(audience),
-        Audience::Many(all) => all.iter().any(is_ours),
+    let is_accepted = |audience: &String| audiences.contains(&audience.as_str());
+    let has_audience = claims.aud.as_ref().is_some_and(|aud| match aud {
+        Audience::One(audience) => is_accepted(audience),
+        Audience::Many(all) => all.iter().any(is_accepted),
     });
     let exp = claims.exp.ok_or("the assertion has no exp")?;
     let latest = NumericDate(now.plus(LEEWAY).as_seconds());
@@ -205,12 +208,12 @@ fn check(
     for (holds, fault) in [
         (is_client(&claims.iss), "iss of the assertion is not the client"),
         (is_client(&claims.sub), "sub of the assertion is not the client"),
-        (is_for_us, "aud of the assertion is neither the issuer nor the token endpoint"),
+        (has_audience, "aud of the assertion is neither the issuer nor the token endpoint"),
         (claims.jti.as_deref().is_some_and(|jti| !jti.is_empty()), "the assertion has no jti"),
         (exp > NumericDate(now.minus(LEEWAY).as_seconds()), "the assertion has expired"),
         (
-            exp <= NumericDate(now.plus(LONGEST_LIFE + LEEWAY).as_seconds()),
-            "the assertion lives longer than an hour",
+            exp <= NumericDate(now.plus(MAX_LIFETIME + LEEWAY).as_seconds()),
+            "the lifetime of the assertion exceeds an hour",
         ),
         (!is_early(claims.nbf), "nbf of the assertion is in the future"),
         (!is_early(claims.iat), "iat of the assertion is in the future"),
@@ -222,11 +225,12 @@ fn check(
     Ok(claims)
 }
 
-/// Whether an assertion may have been used before the database was restored and its use was lost.
-fn may_be_of_before(claims: &Claims, restored_at: Timestamp) -> bool {
+/// Whether an assertion may have been used before the database was restored. The restored database
+/// may not contain this use.
+fn may_predate_restore(claims: &Claims, restored_at: Timestamp) -> bool {
     let (time, leeway) = match claims.iat {
         Some(iat) => (Some(iat), LEEWAY),
-        None => (claims.exp, LONGEST_LIFE + LEEWAY),
+        None => (claims.exp, MAX_LIFETIME + LEEWAY),
     };
     time <= Some(NumericDate(restored_at.plus(leeway).as_seconds()))
 }

@@ -1,4 +1,5 @@
-//! An authorization request that passed every check (`authorize`), and the reasons to refuse one.
+//! An authorization request that passed every check (`authorize`), and the reasons to refuse a
+//! request.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -18,11 +19,11 @@ impl ErrorCode {
     pub const UNAUTHORIZED_CLIENT: Self = Self("unauthorized_client");
     /// The user denied the request.
     pub const ACCESS_DENIED: Self = Self("access_denied");
-    /// Any response type but `code`.
+    /// The response type is not `code`.
     pub const UNSUPPORTED_RESPONSE_TYPE: Self = Self("unsupported_response_type");
-    /// Not a list of scope values, or none that the client is registered for.
+    /// The scope is not a list of scope values, or the client is registered for none of them.
     pub const INVALID_SCOPE: Self = Self("invalid_scope");
-    /// A resource that the client is not registered for.
+    /// The client is not registered for a requested resource.
     pub const INVALID_TARGET: Self = Self("invalid_target");
     /// A login is needed, but the request forbids asking the user.
     pub const LOGIN_REQUIRED: Self = Self("login_required");
@@ -49,7 +50,7 @@ impl ErrorCode {
 pub struct ReturnAddress {
     /// A redirect URI of the client.
     pub redirect_uri: String,
-    /// Returned unchanged.
+    /// The `state` of the request, which is returned unchanged.
     pub state: Option<String>,
     /// Whether the response is a form post instead of a query.
     pub by_form_post: bool,
@@ -60,9 +61,9 @@ pub struct ReturnAddress {
 pub struct AuthorizationRequest {
     /// The client.
     pub client_id: String,
-    /// Where the response goes.
+    /// Where the response is sent.
     pub to: ReturnAddress,
-    /// The requested scope, limited to the client's.
+    /// The requested scope, limited to the scope of the client.
     pub scope: Scope,
     /// The audiences of the tokens.
     pub audience: Audiences,
@@ -74,12 +75,13 @@ pub struct AuthorizationRequest {
     pub prompt: Vec<String>,
     /// The maximum age of the login, in seconds.
     pub max_age: Option<u64>,
-    /// The expected user, as a hint only.
+    /// The address of the expected user, which is only a hint.
     pub login_hint: Option<String>,
-    /// The account that must be logged in, by an ID token hint or a `sub` claim.
+    /// The account that must be logged in. An ID token hint or a requested `sub` claim identifies
+    /// it.
     pub subject: Option<Uuid>,
-    /// The claims requested by name, limited to the client's. Missing in requests that an instance
-    /// of the previous version stored.
+    /// The claims requested by name, limited to those of the client's scope. Missing in requests
+    /// that an instance of the previous version has stored.
     #[serde(default)]
     pub claims: RequestedClaims,
 }
@@ -87,15 +89,15 @@ pub struct AuthorizationRequest {
 impl AuthorizationRequest {
     /// Whether `prompt` contains this value.
     #[must_use]
-    pub fn prompts(&self, what: &str) -> bool {
-        self.prompt.iter().any(|one| one == what)
+    pub fn prompts(&self, value: &str) -> bool {
+        self.prompt.iter().any(|it| it == value)
     }
 }
 
 /// The refusal of a request whose redirect URI is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Where the error goes.
+    /// Where the error is sent.
     pub to: ReturnAddress,
     /// The error.
     pub reason: Reason,
@@ -104,11 +106,11 @@ pub struct Refusal {
 /// An error code, and a description for the developer of the client.
 pub type Reason = (ErrorCode, &'static str);
 
-/// The request itself is not valid.
+/// The reason for a request that is not valid.
 pub(super) const fn invalid(description: &'static str) -> Reason {
     (ErrorCode::INVALID_REQUEST, description)
 }
 
-/// No user is logged in, or not the requested one, and the user may not be asked.
+/// The reason if the requested user is not logged in, and the request forbids asking the user.
 pub(super) const NOT_LOGGED_IN: Reason =
     (ErrorCode::LOGIN_REQUIRED, "the requested user is not logged in");

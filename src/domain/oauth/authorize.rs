@@ -20,24 +20,24 @@ use crate::scope::Scope;
 /// Maximum length of `state` and `nonce`, in bytes.
 const MAX_ECHO: usize = 4096;
 
-/// Maximum length of `login_hint`, in bytes: an email address with a display name.
+/// Maximum length of `login_hint`, in bytes. It suffices for an email address with a display name.
 const MAX_HINT: usize = 320;
 
 /// The values of `prompt` (OpenID Connect Core 1.0 §3.1.2.1, Initiating User Registration 1.0).
 pub const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
 
-/// The redirect URI of a request, if it is registered for the client. Otherwise nothing may be sent
-/// to it, not even an error (RFC 6749 §4.1.2.1).
+/// The redirect URI of a request, if it is registered for the client. Nothing may be sent to a URI
+/// that is not registered, not even an error (RFC 6749 §4.1.2.1).
 #[must_use]
 pub fn redirect_uri<'p>(client: &Client, params: &'p Params) -> Option<&'p str> {
     let presented = params.get("redirect_uri")?;
     entitlement::has_redirect_uri(client, presented).then_some(presented)
 }
 
-/// Validates a request except for its client and redirect URI.
+/// Validates a request, except for its client and redirect URI.
 ///
 /// # Errors
-/// The first check that fails.
+/// The error of the first check that fails.
 pub fn check(
     client: &Client,
     redirect_uri: &str,
@@ -45,19 +45,19 @@ pub fn check(
     issuer: &Issuer,
 ) -> Result<AuthorizationRequest, Refusal> {
     let object = RequestObject::of(params);
-    let is_sound = |state: &&str| is_echo(state) && state.len() <= MAX_ECHO;
-    let state = params.get("state").filter(|state| is_echo(state));
+    let is_valid = |state: &&str| can_be_echoed(state) && state.len() <= MAX_ECHO;
+    let state = params.get("state").filter(|state| can_be_echoed(state));
     let mode = params.get("response_mode").or_else(|| object.get("response_mode"));
     let to = ReturnAddress {
         redirect_uri: redirect_uri.to_owned(),
-        state: state.or_else(|| object.get("state").filter(is_sound)).map(str::to_owned),
+        state: state.or_else(|| object.get("state").filter(is_valid)).map(str::to_owned),
         by_form_post: mode == Some("form_post"),
     };
-    read(client, &to, params, issuer).map_err(|reason| Refusal { to, reason })
+    check_all(client, &to, params, issuer).map_err(|reason| Refusal { to, reason })
 }
 
-/// The checks of a request in their order: the first that fails decides the error.
-fn read(
+/// Checks a request. The first check that fails determines the error.
+fn check_all(
     client: &Client,
     to: &ReturnAddress,
     params: &Params,
@@ -70,13 +70,13 @@ fn read(
     let code_challenge = code_challenge(client, params)?;
     let prompt = prompt(params)?;
     let max_age = max_age(params)?;
-    let wanted = params.get("claims").map(claims::read).transpose()?.unwrap_or_default();
+    let requested = params.get("claims").map(claims::read).transpose()?.unwrap_or_default();
     let hinted = hinted_subject(client, params, issuer)?;
-    let subject = claims::required_subject(wanted.subject, hinted)?;
+    let subject = claims::required_subject(requested.subject, hinted)?;
     let scope = scope(client, params)?;
     let audience = audience::chosen(client, params.all("resource"), issuer.iss());
     let audience = audience.ok_or((ErrorCode::INVALID_TARGET, "the resource is not available"))?;
-    let claims = entitlement::claims(client, &scope, Some(&wanted.claims));
+    let claims = entitlement::claims(client, &scope, Some(&requested.claims));
     Ok(AuthorizationRequest {
         client_id: client.id.clone(),
         to: to.clone(),
@@ -127,14 +127,15 @@ fn check_state_and_nonce(params: &Params) -> Result<(), Reason> {
     if echoed.clone().any(|value| value.len() > MAX_ECHO) {
         return Err(invalid("state and nonce must be at most 4096 bytes each"));
     }
-    if !echoed.all(is_echo) {
+    if !echoed.all(can_be_echoed) {
         return Err(invalid("state and nonce must not contain control characters"));
     }
     Ok(())
 }
 
 fn check_client(client: &Client, issuer: &Issuer) -> Result<(), Reason> {
-    // Its ID tokens would have the same audience as access tokens of the JSON API (RFC 9068 §5).
+    // ID tokens of this client would have the same audience as access tokens of the JSON API
+    // (RFC 9068 §5).
     if issuer.is_audience(&client.id) {
         return Err((ErrorCode::UNAUTHORIZED_CLIENT, "the client's id is an audience here"));
     }
@@ -144,18 +145,19 @@ fn check_client(client: &Client, issuer: &Issuer) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Whether a text can be returned unchanged in a query and a form post. RFC 6749 appendix A.5
-/// allows only printable ASCII; other letters do no harm, but browsers normalize line breaks when
-/// they post a form.
-fn is_echo(text: &str) -> bool {
+/// Whether a text can be returned unchanged in a query and in a form post. RFC 6749 appendix A.5
+/// allows only printable ASCII. Other letters are accepted, because they do no harm. Control
+/// characters are not, because browsers normalize line breaks when they post a form.
+fn can_be_echoed(text: &str) -> bool {
     !text.contains(char::is_control)
 }
 
-/// The method must be `S256`: a challenge without a method would mean `plain` (RFC 7636 §4.3).
+/// The code challenge. Its method must be `S256`, because a challenge without a method would mean
+/// `plain` (RFC 7636 §4.3).
 fn code_challenge(client: &Client, params: &Params) -> Result<Option<String>, Reason> {
     match (params.get("code_challenge"), params.get("code_challenge_method")) {
         (None, None) if may_omit_challenge(client, params) => Ok(None),
-        (None, _) => Err(invalid(without_challenge(client))),
+        (None, _) => Err(invalid(missing_challenge(client))),
         (Some(challenge), Some("S256")) if pkce::is_challenge(challenge) => {
             Ok(Some(challenge.to_owned()))
         }
@@ -164,19 +166,19 @@ fn code_challenge(client: &Client, params: &Params) -> Result<Option<String>, Re
     }
 }
 
-/// OAuth 2.1 §7.5.1: a confidential client that checks the nonce of its ID token is protected from
-/// code injection too. Without `openid` there is no ID token to check.
+/// OAuth 2.1 §7.5.1: a confidential client that checks the nonce of its ID token is also protected
+/// from code injection. Without `openid` there is no ID token to check.
 fn may_omit_challenge(client: &Client, params: &Params) -> bool {
     let has_nonce = || {
         params.get("nonce").is_some_and(|nonce| !nonce.is_empty())
             && scope(client, params).is_ok_and(|scope| scope.has("openid"))
     };
-    let is_enough = !client.pkce_required || (client.nonce_for_pkce && has_nonce());
-    client.is_confidential() && is_enough
+    let is_exempt = !client.pkce_required || (client.nonce_for_pkce && has_nonce());
+    client.is_confidential() && is_exempt
 }
 
-/// The error, and how to exempt a client that cannot use PKCE.
-fn without_challenge(client: &Client) -> &'static str {
+/// The description of the error. It also says how to exempt a client that cannot use PKCE.
+fn missing_challenge(client: &Client) -> &'static str {
     match (client.is_confidential(), client.nonce_for_pkce) {
         (false, _) => "code_challenge is missing: a public client must use PKCE",
         (true, true) => {
@@ -193,7 +195,7 @@ fn without_challenge(client: &Client) -> &'static str {
 fn prompt(params: &Params) -> Result<Vec<String>, Reason> {
     let prompt = params.get("prompt").unwrap_or_default();
     let prompt: Vec<_> = prompt.split(' ').filter(|it| !it.is_empty()).map(str::to_owned).collect();
-    if prompt.iter().any(|one| !PROMPTS.contains(&one.as_str())) {
+    if prompt.iter().any(|value| !PROMPTS.contains(&value.as_str())) {
         return Err(invalid(
             "prompt must be none, or some of login, consent, select_account and create",
         ));
@@ -201,17 +203,17 @@ fn prompt(params: &Params) -> Result<Vec<String>, Reason> {
     if prompt.len() > PROMPTS.len() {
         return Err(invalid("prompt has a duplicate value"));
     }
-    if prompt.len() > 1 && prompt.iter().any(|one| one == "none") {
+    if prompt.len() > 1 && prompt.iter().any(|value| value == "none") {
         return Err(invalid("prompt none cannot be combined with other values"));
     }
     Ok(prompt)
 }
 
-/// The expected user. An invalid address is ignored, as this is only a hint
+/// The address of the expected user. An invalid address is ignored, because it is only a hint
 /// (OpenID Connect Core 1.0 §3.1.2.1).
 fn login_hint(params: &Params) -> Option<&str> {
-    let is_sound = |hint: &&str| hint.len() <= MAX_HINT && !hint.contains(char::is_control);
-    params.get("login_hint").filter(is_sound)
+    let is_valid = |hint: &&str| hint.len() <= MAX_HINT && !hint.contains(char::is_control);
+    params.get("login_hint").filter(is_valid)
 }
 
 fn max_age(params: &Params) -> Result<Option<u64>, Reason> {
@@ -230,16 +232,16 @@ fn hinted_subject(
     Ok(Some(hint.account_id))
 }
 
-/// The requested scopes, limited to those the client is registered for. Unknown values are ignored
-/// (OpenID Connect Core 1.0 §3.1.2.1). A request without scope gets all of the client's except
-/// `offline_access`.
+/// The requested scope, limited to the scope that the client is registered for. Unknown values are
+/// ignored (OpenID Connect Core 1.0 §3.1.2.1). A request without `scope` gets the whole scope of
+/// the client except `offline_access`.
 fn scope(client: &Client, params: &Params) -> Result<Scope, Reason> {
-    let asked = match params.get("scope") {
+    let requested = match params.get("scope") {
         Some(text) => Scope::parse(text)
             .ok_or((ErrorCode::INVALID_SCOPE, "scope is not a list of scope values"))?,
         None => client.scope().without(&["offline_access"]),
     };
-    let granted = entitlement::scope(client, &asked);
+    let granted = entitlement::scope(client, &requested);
     if granted.is_empty() {
         return Err((ErrorCode::INVALID_SCOPE, "the client is not registered for this scope"));
     }

@@ -1,5 +1,5 @@
-//! Logout notices to clients (OpenID Connect Back-Channel Logout 1.0): their receivers and tokens.
-//! They are queued in the outbox, and `server` sends them.
+//! The receivers and the tokens of logout notices to clients (OpenID Connect Back-Channel Logout
+//! 1.0). The notices are queued in the outbox, and `server` sends them.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::timestamp::Timestamp;
 const TOKEN_TYPE: &str = "logout+jwt";
 
 /// The lifetime of a logout token.
-const LIFE: Duration = Duration::from_mins(2);
+const LIFETIME: Duration = Duration::from_mins(2);
 
 /// How long delivery of a notice is retried.
 const MAX_DELIVERY_TIME: Duration = Duration::from_hours(24);
@@ -36,7 +36,8 @@ struct Claims<'a> {
     events: Value,
 }
 
-/// The back-channel logout URI of a client; `None` if it has none any more or was deleted.
+/// The back-channel logout URI of a client. `None` if the client no longer has a URI or was
+/// deleted.
 ///
 /// # Errors
 /// If the database refuses.
@@ -65,7 +66,7 @@ pub fn logout_token(
             sub: notice.sub,
             aud: client_id,
             iat: now.as_seconds(),
-            exp: now.plus(LIFE).as_seconds(),
+            exp: now.plus(LIFETIME).as_seconds(),
             jti: random_id()?,
             sid: notice.sid,
             events: json!({ "http://schemas.openid.net/event/backchannel-logout": {} }),

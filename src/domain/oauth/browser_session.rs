@@ -1,8 +1,10 @@
 //! Logins on the hosted pages: sessions identified by a cookie.
 //!
-//! An unused login ends after an idle timeout (`idle_expires_at`). Client sessions opened through
-//! it continue, because the user may be active there. A logout still ends them, and so does the
-//! next login of another user in the browser: the cookie still identifies the browser.
+//! An unused login ends after an idle timeout (`idle_expires_at`). Client sessions that were opened
+//! through it continue, because the user may be active in these clients.
+//!
+//! After the idle timeout, the cookie still identifies the browser. So a logout still ends these
+//! client sessions, and so does the next login of another user in this browser.
 
 use std::time::Duration;
 
@@ -17,20 +19,20 @@ use crate::entity::account;
 use crate::entity::session::{Column, EndReason, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// How far `idle_expires_at` may lag behind the last use: it is not written at each.
+/// How far `idle_expires_at` may lag behind the last use, because it is not written at every use.
 const LAG: Duration = Duration::from_mins(5);
 
 /// The login of a browser.
 #[derive(Debug, Clone)]
 pub struct Browser {
-    /// Its session.
+    /// The session of the login.
     pub session: Model,
-    /// Its account.
+    /// The account of the login.
     pub account: account::Model,
 }
 
-/// The live login of a cookie. Extends it by `idle_life` from now, capped by the session's
-/// lifetime.
+/// Returns the live login of a cookie, and moves its idle timeout to `idle_life` from now. The end
+/// of the session limits the idle timeout.
 ///
 /// # Errors
 /// If the database refuses.
@@ -45,8 +47,8 @@ pub async fn visit(
     Ok(Some(browser))
 }
 
-/// The login of a cookie unless it was ended, even if its idle timeout is over: to end the client
-/// sessions opened through it.
+/// The login of a cookie, unless it was ended. A login whose idle timeout has passed is returned as
+/// well, so that the client sessions opened through it can be ended.
 ///
 /// # Errors
 /// If the database refuses.
@@ -54,20 +56,21 @@ pub async fn unended(db: &Db, cookie: &str, now: Timestamp) -> Result<Option<Bro
     find(db, cookie, Entity::unended(now)).await
 }
 
-async fn find(db: &Db, cookie: &str, which: Condition) -> Result<Option<Browser>, DbErr> {
-    let question = Entity::find()
+async fn find(db: &Db, cookie: &str, condition: Condition) -> Result<Option<Browser>, DbErr> {
+    let query = Entity::find()
         .filter(Column::CookieDigest.eq(digest(cookie)))
-        .filter(which)
+        .filter(condition)
         .find_also_related(account::Entity);
-    let found = db.read(|db| async move { question.one(&db).await }).await?;
+    let found = db.read(|db| async move { query.one(&db).await }).await?;
     Ok(found.and_then(|(session, account)| {
         let account = account.filter(account::Model::is_enabled)?;
         Some(Browser { session, account })
     }))
 }
 
-/// Moves the idle timeout of a login if it is off by more than the lag, in either direction: the
-/// setting may have been reduced. Of concurrent requests, one writes.
+/// Moves the idle timeout of a login if it differs from the new one by more than the lag. It may be
+/// later than the new one, if the setting was reduced. Only one of several concurrent requests
+/// writes.
 async fn extend_idle_life(
     db: &Db,
     session: &Model,
@@ -79,18 +82,19 @@ async fn extend_idle_life(
     if (until.minus(lag)..=until.plus(lag)).contains(&session.idle_expires_at) {
         return Ok(());
     }
-    let moved = Entity::update_many()
+    let update = Entity::update_many()
         .col_expr(Column::IdleExpiresAt, Expr::value(until))
         .filter(Column::Id.eq(session.id))
         .filter(Column::IdleExpiresAt.eq(session.idle_expires_at))
         .filter(Entity::live(now));
-    db.write(moved, move |txn, _, moved| {
-        Box::pin(async move { moved.clone().exec(txn).await.map(drop) })
+    db.write(update, move |txn, _, update| {
+        Box::pin(async move { update.clone().exec(txn).await.map(drop) })
     })
     .await
 }
 
-/// Ends all sessions of the logged-in user, including this one and those with `offline_access`.
+/// Ends all sessions of the logged-in user, including this login and sessions with
+/// `offline_access`.
 ///
 /// # Errors
 /// If the database refuses.

@@ -5,8 +5,8 @@
 //! | a claim of `profile`, `email`, `address`, `phone` | returned if registered, allowed and set |
 //! | `sub` with a value | only that account is accepted |
 //! | an essential `acr` that is not supported | refused (§5.5.1.1) |
-//! | `auth_time`, `acr` and the like | in every ID token anyway |
-//! | anything else | ignored |
+//! | `auth_time`, `acr` and similar claims | in every ID token anyway |
+//! | any other claim | ignored |
 //!
 //! `essential` has no other effect: a claim that cannot be returned is not an error (§5.5.1).
 
@@ -25,14 +25,14 @@ use crate::scope::Scope;
 /// Maximum length of the parameter, in bytes.
 const MAX_LENGTH: usize = 4096;
 
-/// Maximum size of the user's claims in an ID token, in bytes: the token must be short enough to be
+/// Maximum size of the user's claims in an ID token, in bytes. The token must be short enough to be
 /// sent as `id_token_hint`.
 const MAX_ID_TOKEN_CLAIMS: usize = 4096;
 
 /// The content of a `claims` parameter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimsParameter {
-    /// The standard claims, not yet limited to the client's.
+    /// The standard claims, not yet limited to those of the client's scope.
     pub claims: RequestedClaims,
     /// The account that must be logged in.
     pub subject: Option<Uuid>,
@@ -40,8 +40,8 @@ pub struct ClaimsParameter {
 
 /// Parses the parameter.
 ///
-/// Unknown members and claims are ignored, whatever their value. The value of a known claim is an
-/// object or null. A member that is null counts as missing.
+/// Unknown members and claims are ignored, regardless of their value. The value of a known claim
+/// must be an object or null. A member that is null counts as missing.
 ///
 /// # Errors
 /// `invalid_request` if it cannot be parsed; `login_required` if no account can match;
@@ -53,7 +53,8 @@ pub fn read(text: &str) -> Result<ClaimsParameter, Reason> {
     let Some(Value::Object(parameter)) = strict_json::read(text) else {
         return Err(invalid("claims must be a JSON object without duplicate members"));
     };
-    let (userinfo, id_token) = (place(&parameter, "userinfo")?, place(&parameter, "id_token")?);
+    let userinfo = requested_for(&parameter, "userinfo")?;
+    let id_token = requested_for(&parameter, "id_token")?;
     check_level(&id_token)?;
     Ok(ClaimsParameter {
         claims: RequestedClaims { userinfo: standard(&userinfo), id_token: standard(&id_token) },
@@ -61,10 +62,10 @@ pub fn read(text: &str) -> Result<ClaimsParameter, Reason> {
     })
 }
 
-/// The account that must be logged in, by two parameters of the request that may identify it.
+/// The account that must be logged in. Two parameters of the request may identify it.
 ///
 /// # Errors
-/// `login_required` if they differ: no account can match.
+/// `login_required` if they differ, because no account can match both.
 pub fn required_subject(one: Option<Uuid>, other: Option<Uuid>) -> Result<Option<Uuid>, Reason> {
     match (one, other) {
         (Some(one), Some(other)) if one != other => Err(NOT_LOGGED_IN),
@@ -72,46 +73,46 @@ pub fn required_subject(one: Option<Uuid>, other: Option<Uuid>) -> Result<Option
     }
 }
 
-/// Whether one of these scope values includes a claim (§5.4).
+/// Whether a value of this scope includes the claim (§5.4).
 #[must_use]
-pub fn is_opened(claim: &str, by: &Scope) -> bool {
-    profile::scope_of(claim).is_some_and(|value| by.has(value))
+pub fn is_in_scope(claim: &str, scope: &Scope) -> bool {
+    profile::scope_of(claim).is_some_and(|value| scope.has(value))
 }
 
-/// The claims that need consent in addition to a scope.
+/// The requested claims that the scope does not include, so that they need consent themselves.
 #[must_use]
 pub fn beside(scope: &Scope, asked: &RequestedClaims) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in asked.userinfo.iter().chain(&asked.id_token) {
-        if !is_opened(name, scope) && !names.contains(name) {
+        if !is_in_scope(name, scope) && !names.contains(name) {
             names.push(name.clone());
         }
     }
     names
 }
 
-/// The requested claims, limited to the scope's and to the additional `names`, space-separated,
-/// that the user was shown.
+/// The requested claims, limited to those of the scope and to `names`: the additional claims that
+/// the user was shown, separated by spaces.
 #[must_use]
 pub fn shown(asked: &RequestedClaims, scope: &Scope, names: &str) -> RequestedClaims {
-    let is_shown = |name: &str| is_opened(name, scope) || names.split(' ').any(|it| it == name);
+    let is_shown = |name: &str| is_in_scope(name, scope) || names.split(' ').any(|it| it == name);
     limited(asked, is_shown)
 }
 
 /// The requested claims that meet a condition.
-pub fn limited(asked: &RequestedClaims, is_good: impl Fn(&str) -> bool) -> RequestedClaims {
-    let good = |names: &[String]| names.iter().filter(|name| is_good(name)).cloned().collect();
-    RequestedClaims { userinfo: good(&asked.userinfo), id_token: good(&asked.id_token) }
+pub fn limited(asked: &RequestedClaims, is_allowed: impl Fn(&str) -> bool) -> RequestedClaims {
+    let allowed = |names: &[String]| names.iter().filter(|it| is_allowed(it)).cloned().collect();
+    RequestedClaims { userinfo: allowed(&asked.userinfo), id_token: allowed(&asked.id_token) }
 }
 
-/// The stored form: `None` if empty.
+/// The stored form of requested claims. `None` if no claim is requested.
 #[must_use]
 pub fn stored(asked: RequestedClaims) -> Option<RequestedClaims> {
     (asked != RequestedClaims::default()).then_some(asked)
 }
 
-/// The claims about a user in an ID token, as far as they fit: those requested by name, and those
-/// of the scope if the client is registered for `id_token_claims`.
+/// The claims about a user in an ID token: the claims requested by name, and those of the scope if
+/// the client is registered for `id_token_claims`. Claims that do not fit are left out.
 #[must_use]
 pub fn claims_of_person(
     account: &account::Model,
@@ -119,29 +120,32 @@ pub fn claims_of_person(
     scope: &Scope,
     names: &[String],
 ) -> Map<String, Value> {
-    let mut known = profile::named(account, names);
+    let mut claims = profile::named(account, names);
     if client.id_token_claims {
-        known.extend(profile::claims(account, scope.as_str()));
+        claims.extend(profile::claims(account, scope.as_str()));
     }
-    let mut room = MAX_ID_TOKEN_CLAIMS;
-    known.retain(|name, value| {
+    let mut remaining = MAX_ID_TOKEN_CLAIMS;
+    claims.retain(|name, value| {
         let length = name.len() + value.to_string().len();
-        let fits = length <= room;
-        room -= if fits { length } else { 0 };
+        let fits = length <= remaining;
+        remaining -= if fits { length } else { 0 };
         fits
     });
-    known
+    claims
 }
 
 /// The claims requested for `userinfo` or `id_token`.
-fn place(parameter: &Map<String, Value>, name: &str) -> Result<Map<String, Value>, Reason> {
-    match parameter.get(name) {
+fn requested_for(
+    parameter: &Map<String, Value>,
+    destination: &str,
+) -> Result<Map<String, Value>, Reason> {
+    match parameter.get(destination) {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(claims)) => {
             let is_known =
                 |name: &str| matches!(name, "sub" | "acr") || profile::scope_of(name).is_some();
             let mut known = claims.iter().filter(|(name, _)| is_known(name));
-            if known.all(|(_, how)| how.is_object() || how.is_null()) {
+            if known.all(|(_, request)| request.is_object() || request.is_null()) {
                 Ok(claims.clone())
             } else {
                 Err(invalid("each requested claim must be null or an object"))
@@ -160,8 +164,8 @@ fn values<'c>(
     claims: &'c Map<String, Value>,
     name: &str,
 ) -> Result<Option<Vec<&'c Value>>, Reason> {
-    let how = claims.get(name);
-    let member = |member| how.and_then(|how| how.get(member)).filter(|it| !it.is_null());
+    let request = claims.get(name);
+    let member = |member| request.and_then(|it| it.get(member)).filter(|it| !it.is_null());
     match (member("value"), member("values")) {
         (None, None) => Ok(None),
         (Some(value), None) => Ok(Some(vec![value])),
@@ -171,7 +175,8 @@ fn values<'c>(
     }
 }
 
-/// The account that `sub` names. Compared literally: other spellings of a UUID match no account.
+/// The account that `sub` names. The value is compared literally, so another spelling of a UUID
+/// matches no account.
 fn subject(claims: &Map<String, Value>) -> Result<Option<Uuid>, Reason> {
     let Some(values) = values(claims, "sub")? else { return Ok(None) };
     let [only] = values[..] else { return Err(invalid("sub must be requested with one value")) };
@@ -180,10 +185,9 @@ fn subject(claims: &Map<String, Value>) -> Result<Option<Uuid>, Reason> {
     id.map(|(_, id)| Some(id)).ok_or(NOT_LOGGED_IN)
 }
 
-/// §5.5.1.1: an essential level that is not met is a failed authentication; a voluntary one is
-/// ignored.
+/// §5.5.1.1: authentication fails if an essential level is not met. A voluntary level is ignored.
 fn check_level(claims: &Map<String, Value>) -> Result<(), Reason> {
-    let is_essential = match claims.get("acr").and_then(|how| how.get("essential")) {
+    let is_essential = match claims.get("acr").and_then(|request| request.get("essential")) {
         None | Some(Value::Null) => false,
         Some(Value::Bool(is_essential)) => *is_essential,
         Some(_) => return Err(invalid("essential must be true or false")),
@@ -191,8 +195,8 @@ fn check_level(claims: &Map<String, Value>) -> Result<(), Reason> {
     let values = values(claims, "acr")?;
     let is_met = values.is_none_or(|values| values.iter().any(|level| **level == *LEVEL));
     if is_essential && !is_met {
-        let why = "no login satisfies the requested acr";
-        return Err((ErrorCode::UNMET_AUTHENTICATION_REQUIREMENTS, why));
+        let description = "no login satisfies the requested acr";
+        return Err((ErrorCode::UNMET_AUTHENTICATION_REQUIREMENTS, description));
     }
     Ok(())
 }

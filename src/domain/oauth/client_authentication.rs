@@ -14,28 +14,28 @@ use crate::timestamp::Timestamp;
 
 pub use crate::entity::client::AuthMethod;
 
-/// The credentials of a request, by the one method that it uses.
+/// The credentials of a request, for the single authentication method that it uses.
 #[derive(Clone)]
 pub enum ClientCredentials {
     /// A secret.
     Secret {
         /// `client_secret_basic` or `client_secret_post`.
         method: AuthMethod,
-        /// The user name, or from the body.
+        /// The user name of the header, or the parameter of the body.
         client_id: String,
-        /// The password, or from the body.
+        /// The password of the header, or the parameter of the body.
         secret: String,
     },
     /// `private_key_jwt`.
     Assertion {
         /// A JWT signed by the client.
         assertion: String,
-        /// From the body, if present.
+        /// The parameter of the body, if it is present.
         client_id: Option<String>,
     },
     /// A client ID without credentials, for public clients.
     None {
-        /// From the body.
+        /// The parameter of the body.
         client_id: String,
     },
 }
@@ -55,13 +55,14 @@ impl ClientCredentials {
 /// Why client authentication failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientAuthenticationError {
-    /// Unknown client, wrong credentials, or another method than the registered one. One variant on
-    /// purpose, so that clients cannot tell which. Its fields are for the audit log.
+    /// The client is unknown, the credentials are wrong, or the method is not the registered one.
+    /// All causes share one variant, so that clients cannot distinguish them. The fields are for
+    /// the audit log.
     #[error("client authentication failed")]
     Refused {
-        /// The client, if the ID sent is registered.
+        /// The client, if the presented ID is registered.
         client_id: Option<String>,
-        /// What was wrong.
+        /// The cause.
         reason: &'static str,
     },
     /// The database refused or failed.
@@ -69,19 +70,19 @@ pub enum ClientAuthenticationError {
     Database(#[from] DbErr),
 }
 
-/// Authenticates a client. `audiences` are those accepted in an assertion, and `window` is the time
+/// Authenticates a client. `audiences` are accepted in an assertion. `retry_window` is the time
 /// after an outage in which an assertion may be used again.
 ///
 /// # Errors
 /// See [`ClientAuthenticationError`].
 pub async fn authenticate(
     db: &Db,
-    proof: &ClientCredentials,
+    credentials: &ClientCredentials,
     audiences: &[&str],
-    window: Duration,
+    retry_window: Duration,
     now: Timestamp,
 ) -> Result<Model, ClientAuthenticationError> {
-    let claimed = match proof {
+    let claimed = match credentials {
         ClientCredentials::Secret { client_id, .. } | ClientCredentials::None { client_id } => {
             Some(client_id.clone())
         }
@@ -94,40 +95,40 @@ pub async fn authenticate(
         ClientAuthenticationError::Refused { client_id: None, reason: "no client is named" };
     let claimed = claimed.filter(|id| is_client_id(id)).ok_or(unnamed)?;
     let Some(client) = client::find(db, &claimed).await? else {
-        // The ID is not logged: it might be a secret in the wrong place.
+        // The ID is not logged, because it might be a secret in the wrong parameter.
         tracing::info!("a client was refused: no client has this id");
         let reason = "no client has this id";
         return Err(ClientAuthenticationError::Refused { client_id: None, reason });
     };
-    let fault = match proof {
-        _ if !client.authenticates_by(proof.method()) => Some("another method"),
+    let fault = match credentials {
+        _ if !client.authenticates_by(credentials.method()) => Some("another method"),
         ClientCredentials::Secret { secret, .. } => {
-            (!is_secret(&client, secret)).then_some("the secret is wrong")
+            (!is_valid_secret(&client, secret)).then_some("the secret is wrong")
         }
         ClientCredentials::Assertion { assertion, .. } => {
-            assertion::fault(db, &client, assertion, audiences, window, now).await?
+            assertion::fault(db, &client, assertion, audiences, retry_window, now).await?
         }
         ClientCredentials::None { .. } => None,
     };
     let Some(reason) = fault else { return Ok(client) };
-    // For the operator: the response does not include the reason.
+    // The reason is logged for the operator, because the response does not include it.
     tracing::info!(
         client.id = client.id,
         registered = client.auth_method.to_value(),
-        used = proof.method().to_value(),
+        used = credentials.method().to_value(),
         "a client was refused: {reason}"
     );
     Err(ClientAuthenticationError::Refused { client_id: Some(client.id), reason })
 }
 
-fn is_secret(client: &Model, secret: &str) -> bool {
+fn is_valid_secret(client: &Model, secret: &str) -> bool {
     let digest = digest(secret);
     let matches = |stored: &Option<Vec<u8>>| {
         stored
             .as_ref()
             .is_some_and(|stored| stored.len() == digest.len() && memcmp::eq(stored, &digest))
     };
-    // Always both, so that the time does not reveal which one matched.
+    // Both are always compared, so that the time does not reveal which of them matched.
     let (current, previous) =
         (matches(&client.secret_digest), matches(&client.previous_secret_digest));
     current | previous

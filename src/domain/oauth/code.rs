@@ -1,4 +1,4 @@
-//! Authorization codes: created here and stored as digests. `code_exchange` redeems them.
+//! Authorization codes. They are created here, and stored as digests. `code_exchange` redeems them.
 
 use std::time::Duration;
 
@@ -16,16 +16,18 @@ use crate::timestamp::Timestamp;
 /// The prefix of codes.
 pub const PREFIX: &str = "sgc_";
 
-/// The lifetime of a code (RFC 9700 §2.1.1 and RFC 6749 §4.1.2 require a short one).
-const LIFE: Duration = Duration::from_mins(1);
+/// The lifetime of a code. RFC 9700 §2.1.1 and RFC 6749 §4.1.2 require a short lifetime.
+const LIFETIME: Duration = Duration::from_mins(1);
 
-/// Voids unused codes of the same request, in the transaction that issues a new one, with the
-/// account locked: a form submitted twice leaves one valid code. Requests are identified by `nonce`
-/// and `code_challenge`; those without either cannot be.
+/// Deletes unused codes of the same request, so that a form that is submitted twice leaves only one
+/// valid code. Must run in the transaction that issues the new code, with the account locked.
+///
+/// A request is identified by its `nonce` and `code_challenge`. If it has neither, its codes are
+/// not deleted.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn void_unused(
+pub async fn delete_unused(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
     request: &AuthorizationRequest,
@@ -38,8 +40,8 @@ pub async fn void_unused(
     Entity::delete_many()
         .filter(Column::AccountId.eq(account_id))
         .filter(Column::ClientId.eq(client_id))
-        .filter(same(Column::Nonce, nonce.as_deref()))
-        .filter(same(Column::CodeChallenge, code_challenge.as_deref()))
+        .filter(is_equal(Column::Nonce, nonce.as_deref()))
+        .filter(is_equal(Column::CodeChallenge, code_challenge.as_deref()))
         .filter(Column::RedeemedAt.is_null())
         .filter(Column::ExpiresAt.gt(now))
         .exec(txn)
@@ -47,12 +49,12 @@ pub async fn void_unused(
     Ok(())
 }
 
-fn same(column: Column, value: Option<&str>) -> Expr {
+fn is_equal(column: Column, value: Option<&str>) -> Expr {
     value.map_or_else(|| column.is_null(), |value| column.eq(value))
 }
 
-/// Stores a code for a request that the user of `browser` granted, in the transaction that grants
-/// it.
+/// Stores a code for a request that the user of `browser` has granted. Must run in the transaction
+/// that grants the request.
 ///
 /// # Errors
 /// If the database refuses.
@@ -78,7 +80,7 @@ pub async fn insert(
         nonce: request.nonce,
         code_challenge: request.code_challenge,
         auth_time: login.auth_time,
-        expires_at: now.plus(LIFE),
+        expires_at: now.plus(LIFETIME),
         redeemed_at: None,
         session_id: None,
         claims: claims::stored(request.claims),

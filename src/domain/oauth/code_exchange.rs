@@ -1,4 +1,5 @@
-//! The exchange of an authorization code, once, for a client session (RFC 6749 §4.1.3).
+//! The exchange of an authorization code for a client session (RFC 6749 §4.1.3). A code can be
+//! exchanged once.
 
 use std::time::Duration;
 
@@ -26,27 +27,26 @@ use crate::entity::{account, client};
 use crate::scope::Audiences;
 use crate::timestamp::Timestamp;
 
-/// How long after its redemption a code may be retried, whatever outages there are: a code found in
+/// How long after its redemption a code may be retried, even after outages. A code that is found in
 /// a log later must be worthless.
-const REPEATABLE: Duration = Duration::from_mins(10);
+const MAX_RETRY_AGE: Duration = Duration::from_mins(10);
 
-/// The input of the transaction: the code and its proof, as presented by an authenticated client.
+/// The input of the transaction: the code and the proof that an authenticated client presented.
 #[derive(Clone)]
 struct Presented {
     digest: Vec<u8>,
-    /// The status list entry for the session; `None` if the code is unknown or used.
+    /// The status list entry for the session. `None` if the code is unknown or used.
     entry: Option<StatusEntry>,
     client: client::Model,
     redirect_uri: Option<String>,
     verifier: Option<String>,
-    /// The audiences that the token is limited to.
+    /// The audiences to which the token is limited.
     resources: Vec<String>,
     /// Determines the audience of clients without audiences.
     issuer: String,
     settings: TokenSettings,
     origin: Origin,
-    /// How long a request waits for the database.
-    wait: Duration,
+    database_timeout: Duration,
 }
 
 enum Outcome {
@@ -56,13 +56,14 @@ enum Outcome {
     Reused,
 }
 
-/// Starts a client session for a code, once.
+/// Starts a client session for a code.
 ///
-/// A code is valid for one attempt of its client, which uses it up whether or not redirect URI and
-/// verifier are correct. If a code is presented twice, two parties have it, so its session ends
-/// (RFC 6749 §4.1.2). That is committed before the error is returned. A retry is exempt: if the
-/// response to the first exchange may have been lost in an outage, the client gets tokens of the
-/// same session again (see `repeat`).
+/// A code is valid for one attempt of its client. The attempt uses up the code, even if redirect
+/// URI or verifier are wrong. If a code is presented twice, two parties have it. So its session
+/// ends (RFC 6749 §4.1.2), which is committed before the error is returned.
+///
+/// A retry is exempt. If the response to the first exchange may have been lost in an outage, the
+/// client gets tokens of the same session again (see `grant_again`).
 ///
 /// # Errors
 /// See [`GrantError`]. The code is still valid if the database or the allocation of the status list
@@ -75,13 +76,14 @@ pub async fn redeem(
     now: Timestamp,
 ) -> Result<ClientGrant, GrantError> {
     let digest = digest(params.get("code").ok_or(GrantError::Invalid("code is missing"))?);
-    // Entries are allocated only for existing codes, so that guessing uses none up.
-    let question = Entity::find_by_id(digest.clone()).filter(Column::RedeemedAt.is_null());
-    let entry = match db.read(|db| async move { question.one(&db).await }).await? {
+    // Entries are allocated only for existing codes, so that guessing codes does not use up
+    // entries.
+    let query = Entity::find_by_id(digest.clone()).filter(Column::RedeemedAt.is_null());
+    let entry = match db.read(|db| async move { query.one(&db).await }).await? {
         Some(_) => Some(entries.allocate(db, now).await?),
         None => None,
     };
-    let shown = Presented {
+    let presented = Presented {
         digest,
         entry,
         client: client.clone(),
@@ -91,9 +93,12 @@ pub async fn redeem(
         issuer: issuer.iss().to_owned(),
         settings: settings.clone(),
         origin: origin.clone(),
-        wait: db.wait(),
+        database_timeout: db.wait(),
     };
-    match db.write(shown, |txn, now, shown| Box::pin(redeem_in(txn, shown, now))).await? {
+    let outcome = db.write(presented, |txn, now, presented| {
+        Box::pin(redeem_in_transaction(txn, presented, now))
+    });
+    match outcome.await? {
         Outcome::Redeemed(grant) => Ok(*grant),
         Outcome::Rejected => Err(GrantError::Rejected),
         Outcome::WrongTarget => Err(GrantError::Target),
@@ -104,35 +109,36 @@ pub async fn redeem(
     }
 }
 
-async fn redeem_in(
+async fn redeem_in_transaction(
     txn: &DatabaseTransaction,
-    shown: &Presented,
+    presented: &Presented,
     now: Timestamp,
 ) -> Result<Outcome, GrantError> {
-    // The client is locked first, as in client removal: no session can start that the removal would
-    // miss.
-    if !client_row::Entity::lock_registered(txn, &shown.client.id).await? {
+    // The client is locked first, as in client removal, so that no session starts that the removal
+    // would miss.
+    if !client_row::Entity::lock_registered(txn, &presented.client.id).await? {
         return Ok(Outcome::Rejected);
     }
-    let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
-    let Some(row) = row.filter(|row| row.client_id == shown.client.id) else {
+    let row = Entity::find_by_id(presented.digest.clone()).one(txn).await?;
+    let Some(row) = row.filter(|row| row.client_id == presented.client.id) else {
         return Ok(Outcome::Rejected);
     };
     // The account is locked next, as when its sessions are ended or a consent is withdrawn.
     let account = session::lock_account(txn, row.account_id).await?;
     let session_id = id::new(now);
-    if !mark_used(txn, shown, session_id, now).await? || shown.entry.is_none() {
-        return judge_reuse(txn, shown, account.as_ref(), now).await;
+    if !mark_used(txn, presented, session_id, now).await? || presented.entry.is_none() {
+        return handle_reuse(txn, presented, account.as_ref(), now).await;
     }
-    if !is_proved(&row, shown) {
+    if !is_proof_valid(&row, presented) {
         return Ok(Outcome::Rejected);
     }
-    let Some(row) = left_of(row, shown) else { return Ok(Outcome::Rejected) };
-    let resources = shown.resources.iter().map(String::as_str);
+    let Some(row) = limited_to_registration(row, presented) else { return Ok(Outcome::Rejected) };
+    let resources = presented.resources.iter().map(String::as_str);
     let Some(audience) = audience::narrowed(resources, &row.audience) else {
         return Ok(Outcome::WrongTarget);
     };
-    // Locked, so that a logout of the browser either ends this session too, or commits first.
+    // The browser session is locked, so that its logout either ends the new session as well, or
+    // commits first.
     let browser = session_row::Entity::find_by_id(row.browser_session_id).lock_exclusive();
     let browser = browser.one(txn).await?;
     let (Some(account), Some(browser)) = (account.filter(account::Model::is_enabled), browser)
@@ -142,26 +148,26 @@ async fn redeem_in(
     if !browser.is_live(&account, now) {
         return Ok(Outcome::Rejected);
     }
-    session::make_room(txn, account.id, &shown.client.id, now).await?;
-    let session = session_of(&row, session_id, browser, &account, shown, now);
+    session::make_room(txn, account.id, &presented.client.id, now).await?;
+    let session = session_of(&row, session_id, browser, &account, presented, now);
     session::insert(txn, &session).await?;
     Event::new(Kind::CodeRedeemed)
         .session(session.account_id, session.id, &session.client_id)
-        .record(txn, &shown.origin, now)
+        .record(txn, &presented.origin, now)
         .await?;
-    Ok(redeemed(row, audience, session, &account, shown))
+    Ok(redeemed(row, audience, session, &account, presented))
 }
 
-/// The grant of a code, limited by [`left_of`], to its client.
+/// The grant of a code to its client. `code` is the result of [`limited_to_registration`].
 fn redeemed(
     code: Model,
     audience: Audiences,
     session: session_row::Model,
     account: &account::Model,
-    shown: &Presented,
+    presented: &Presented,
 ) -> Outcome {
-    let names = code.claims.as_ref().map_or(&[][..], |asked| &asked.id_token);
-    let person_claims = claims::claims_of_person(account, &shown.client, &code.scope, names);
+    let names = code.claims.as_ref().map_or(&[][..], |requested| &requested.id_token);
+    let person_claims = claims::claims_of_person(account, &presented.client, &code.scope, names);
     let has_refresh = code.scope.has("offline_access");
     let granted = Granted {
         scope: code.scope,
@@ -172,63 +178,64 @@ fn redeemed(
     Outcome::Redeemed(Box::new(grant))
 }
 
-/// Marks the code as used. The database decides races: of simultaneous calls, one matches the row.
-/// The session ID is stored with it, for a later reuse of the code.
+/// Marks the code as used. The database decides races: only one of several concurrent calls matches
+/// the row. Also stores the session ID, for the case that the code is reused later.
 async fn mark_used(
     txn: &DatabaseTransaction,
-    shown: &Presented,
+    presented: &Presented,
     session_id: Uuid,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    let spent = Entity::update_many()
+    let updated = Entity::update_many()
         .col_expr(Column::RedeemedAt, Expr::value(now))
         .col_expr(Column::SessionId, Expr::value(session_id))
-        .filter(Column::Digest.eq(shown.digest.clone()))
+        .filter(Column::Digest.eq(presented.digest.clone()))
         .filter(Column::ExpiresAt.gt(now))
         .filter(Column::RedeemedAt.is_null())
         .exec(txn)
         .await?;
-    Ok(spent.rows_affected == 1)
+    Ok(updated.rows_affected == 1)
 }
 
-/// RFC 6749 §4.1.3, RFC 7636 §4.6; a verifier without a challenge is a downgrade (RFC 9700 §4.8.2).
-fn is_proved(row: &Model, shown: &Presented) -> bool {
-    let is_same_uri = shown.redirect_uri.as_deref() == Some(row.redirect_uri.as_str());
+/// Whether redirect URI and verifier match the code (RFC 6749 §4.1.3, RFC 7636 §4.6). A verifier
+/// without a challenge is a downgrade attack (RFC 9700 §4.8.2).
+fn is_proof_valid(row: &Model, presented: &Presented) -> bool {
+    let is_same_uri = presented.redirect_uri.as_deref() == Some(row.redirect_uri.as_str());
     is_same_uri
-        && match (&row.code_challenge, &shown.verifier) {
+        && match (&row.code_challenge, &presented.verifier) {
             (Some(challenge), Some(verifier)) => pkce::proves(verifier, challenge),
             (None, None) => true,
             _ => false,
         }
 }
 
-/// The code's grant, limited to what the client is still registered for. `None` if nothing is left,
-/// or the redirect URI is no longer registered.
-fn left_of(code: Model, shown: &Presented) -> Option<Model> {
-    let Presented { client, issuer, .. } = shown;
+/// The code's grant, limited to the current registration of the client. `None` if nothing is left
+/// of the grant, or if the redirect URI is no longer registered.
+fn limited_to_registration(code: Model, presented: &Presented) -> Option<Model> {
+    let Presented { client, issuer, .. } = presented;
     let scope = entitlement::scope(client, &code.scope);
     let audience = entitlement::audience(client, &code.audience, issuer);
-    let is_good = entitlement::has_redirect_uri(client, &code.redirect_uri)
+    let is_valid = entitlement::has_redirect_uri(client, &code.redirect_uri)
         && !scope.is_empty()
         && !audience.is_empty();
     let claims = claims::stored(entitlement::claims(client, &scope, code.claims.as_ref()));
-    is_good.then_some(Model { scope, audience, claims, ..code })
+    is_valid.then_some(Model { scope, audience, claims, ..code })
 }
 
-/// A session without refresh tokens lives as long as the browser's, so that its client can be
-/// notified of the logout. Its address and user agent are those of the user's browser, not of the
-/// client's server.
+/// The new session. Without refresh tokens, it lasts as long as the browser session, so that its
+/// client can be notified of the logout. Its address and user agent are those of the user's
+/// browser, not of the client's server.
 fn session_of(
     code: &Model,
     id: Uuid,
     browser: session_row::Model,
     account: &account::Model,
-    shown: &Presented,
+    presented: &Presented,
     now: Timestamp,
 ) -> session_row::Model {
     let until = (!code.scope.has("offline_access")).then_some(browser.absolute_expires_at);
-    let absolute_expires_at = until.unwrap_or_else(|| now.plus(shown.settings.session_life()));
-    let idle = until.unwrap_or_else(|| now.plus(shown.settings.refresh_token_life()));
+    let absolute_expires_at = until.unwrap_or_else(|| now.plus(presented.settings.session_life()));
+    let idle = until.unwrap_or_else(|| now.plus(presented.settings.refresh_token_life()));
     session_row::Model {
         id,
         account_id: code.account_id,
@@ -239,8 +246,8 @@ fn session_of(
         absolute_expires_at,
         address: browser.address,
         user_agent: browser.user_agent,
-        status_list: shown.entry.map(|entry| entry.list),
-        status_index: shown.entry.map(|entry| entry.index),
+        status_list: presented.entry.map(|entry| entry.list),
+        status_index: presented.entry.map(|entry| entry.index),
         browser_session_id: Some(code.browser_session_id),
         audience: Some(code.audience.clone()),
         claims: code.claims.clone(),
@@ -249,21 +256,23 @@ fn session_of(
     }
 }
 
-/// Distinguishes an expired code from a used one, and a retry from a replay. The session of a
-/// replayed code ends once and is recorded once: repeated replays do not flood the audit log.
-async fn judge_reuse(
+/// Handles a code that could not be marked as used: it is expired, or it was used before. In the
+/// second case, the request is a retry or a replay. A replay ends the session of the code and is
+/// recorded. Further replays are not recorded, so that they do not flood the audit log.
+async fn handle_reuse(
     txn: &DatabaseTransaction,
-    shown: &Presented,
+    presented: &Presented,
     account: Option<&account::Model>,
     now: Timestamp,
 ) -> Result<Outcome, GrantError> {
-    // Read again: a concurrent exchange may have stored its session ID by now.
-    let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
+    // The row is read again, because a concurrent exchange may have stored its session ID
+    // meanwhile.
+    let row = Entity::find_by_id(presented.digest.clone()).one(txn).await?;
     let Some(row) = row else { return Ok(Outcome::Rejected) };
     let Some(session_id) = row.session_id else { return Ok(Outcome::Rejected) };
     if let Some(account) = account
-        && is_retry(txn, &row, shown, now).await?
-        && let Some(outcome) = repeat(txn, &row, shown, account, now).await?
+        && is_retry(txn, &row, presented, now).await?
+        && let Some(outcome) = grant_again(txn, &row, presented, account, now).await?
     {
         return Ok(outcome);
     }
@@ -272,7 +281,7 @@ async fn judge_reuse(
     }
     Event::new(Kind::CodeReuse)
         .session(row.account_id, session_id, &row.client_id)
-        .record(txn, &shown.origin, now)
+        .record(txn, &presented.origin, now)
         .await?;
     Ok(Outcome::Reused)
 }
@@ -283,25 +292,31 @@ async fn judge_reuse(
 async fn is_retry(
     txn: &DatabaseTransaction,
     row: &Model,
-    shown: &Presented,
+    presented: &Presented,
     now: Timestamp,
 ) -> Result<bool, GrantError> {
     let Some(redeemed_at) = row.redeemed_at else { return Ok(false) };
-    let is_authenticated = shown.client.is_confidential() || row.code_challenge.is_some();
-    let window = shown.settings.refresh_retry_window();
-    Ok(is_authenticated
-        && is_proved(row, shown)
-        && now.since(redeemed_at) < REPEATABLE
-        && database::may_have_lost_response(txn, redeemed_at, window, shown.wait, now).await?)
+    let is_authenticated = presented.client.is_confidential() || row.code_challenge.is_some();
+    if !is_authenticated
+        || !is_proof_valid(row, presented)
+        || now.since(redeemed_at) >= MAX_RETRY_AGE
+    {
+        return Ok(false);
+    }
+    let retry_window = presented.settings.refresh_retry_window();
+    let timeout = presented.database_timeout;
+    Ok(database::may_have_lost_response(txn, redeemed_at, retry_window, timeout, now).await?)
 }
 
-/// Grants tokens of the code's session again, with the account locked. `None` if the session is not
-/// live. If its first refresh token was used, a response did arrive and this is an earlier, delayed
-/// request: it is rejected without ending anything.
-async fn repeat(
+/// Grants tokens of the code's session again. The account must be locked. Returns `None` if the
+/// session is not live.
+///
+/// If the first refresh token of the session was used, the client has received a response, and this
+/// request is an earlier, delayed one. It is rejected, and no session ends.
+async fn grant_again(
     txn: &DatabaseTransaction,
     row: &Model,
-    shown: &Presented,
+    presented: &Presented,
     account: &account::Model,
     now: Timestamp,
 ) -> Result<Option<Outcome>, GrantError> {
@@ -314,16 +329,18 @@ async fn repeat(
     if session.generation != 0 {
         return Ok(Some(Outcome::Rejected));
     }
-    let Some(code) = left_of(row.clone(), shown) else { return Ok(Some(Outcome::Rejected)) };
-    let resources = shown.resources.iter().map(String::as_str);
+    let Some(code) = limited_to_registration(row.clone(), presented) else {
+        return Ok(Some(Outcome::Rejected));
+    };
+    let resources = presented.resources.iter().map(String::as_str);
     let Some(audience) = audience::narrowed(resources, &code.audience) else {
         return Ok(Some(Outcome::WrongTarget));
     };
     Event::new(Kind::CodeRedeemed)
         .session(session.account_id, session.id, &session.client_id)
         .reason("retry")
-        .record(txn, &shown.origin, now)
+        .record(txn, &presented.origin, now)
         .await?;
-    // Limited to what the client is registered for now, which may be less than before.
-    Ok(Some(redeemed(code, audience, session, account, shown)))
+    // The grant may be smaller than before, if the registration of the client was reduced.
+    Ok(Some(redeemed(code, audience, session, account, presented)))
 }

@@ -1,8 +1,8 @@
 //! Consents that users gave to clients: stored, listed and withdrawn.
 //!
 //! A consent is for a scope at an audience. It does not extend to other audiences, so each audience
-//! has a separate scope. Single claims (OpenID Connect Core 1.0 §5.5) go to the client itself and
-//! therefore count for all audiences.
+//! has a separate scope. Single claims (OpenID Connect Core 1.0 §5.5) are returned to the client
+//! itself, so consent for them applies to all audiences.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::audience;
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
 use crate::domain::oauth::browser_session::Browser;
-use crate::domain::oauth::claims::{beside, is_opened};
+use crate::domain::oauth::claims::{beside, is_in_scope};
 use crate::domain::oauth::client::metadata::is_client_id;
 use crate::domain::session;
 use crate::domain::session::listing::{self, Login, SelfServiceError};
@@ -29,17 +29,17 @@ use crate::entity::{authorization_code, pending_authorization};
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
-/// Maximum number of consents listed. There is at most one per client that asks for consent.
-const SHOWN: u64 = 1000;
+/// Maximum number of consents in a list. There is at most one per client that asks for consent.
+const MAX_LISTED: u64 = 1000;
 
-/// The access that a client requests: the scope at each audience, and single claims in addition.
+/// The access that a client requests: the scope at each audience, and additional single claims.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestedAccess<'a> {
     /// The client.
     pub client: &'a Client,
     /// The issuer, which determines the audience of a client without audiences.
     pub issuer: &'a str,
-    /// Its request.
+    /// The request of the client.
     pub request: &'a AuthorizationRequest,
 }
 
@@ -50,15 +50,15 @@ pub struct Consent {
     pub client: Client,
     /// The allowed scope, by audience.
     pub access: BTreeMap<String, Scope>,
-    /// Names of single claims in addition.
+    /// The names of additional single claims.
     pub claims: Vec<String>,
-    /// When the user last gave it.
+    /// When the user last gave this consent.
     pub granted_at: Timestamp,
 }
 
-/// Whether earlier consents cover a request: the scope at each audience, and each single claim, by name or
-/// by a scope that includes it. Checked in the transaction that grants the request, with the
-/// account locked.
+/// Whether earlier consents cover a request: the scope at each audience, and each single claim. A
+/// claim is covered by its name, or by a scope that includes it. Must run in the transaction that
+/// grants the request, with the account locked.
 ///
 /// # Errors
 /// If the database refuses.
@@ -74,13 +74,13 @@ pub async fn covers(
     let access = access_of(&row, client, issuer);
     let is_named = |claim: &str| row.claims.as_ref().is_some_and(|names| names.has(claim));
     let is_allowed =
-        |claim: &String| is_named(claim) || access.values().any(|scope| is_opened(claim, scope));
+        |claim: &String| is_named(claim) || access.values().any(|scope| is_in_scope(claim, scope));
     Ok(audience.iter().all(|it| access.get(it).is_some_and(|allowed| scope.is_within(allowed)))
         && beside(scope, &request.claims).iter().all(is_allowed))
 }
 
-/// Adds a request to the stored consent, in the transaction that grants it, with the account locked
-/// exclusively.
+/// Adds a request to the stored consent. Must run in the transaction that grants the request, with
+/// the account locked exclusively.
 ///
 /// # Errors
 /// If the database refuses.
@@ -98,48 +98,48 @@ pub async fn remember(
     let before = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
     let named = before.as_ref().and_then(|row| row.claims.clone()).unwrap_or_default();
     let mut access = before.map(|row| access_of(&row, client, issuer)).unwrap_or_default();
-    for one in audience.iter() {
-        let allowed = access.remove(one).unwrap_or_default();
-        access.insert(one.to_owned(), allowed.joined_with(scope));
+    for audience in audience.iter() {
+        let allowed = access.remove(audience).unwrap_or_default();
+        access.insert(audience.to_owned(), allowed.joined_with(scope));
     }
-    let together = access.values().flat_map(Scope::iter).collect::<Scope>();
-    let named = joined(named, &claims, &together);
+    let total = access.values().flat_map(Scope::iter).collect::<Scope>();
+    let named = joined(named, &claims, &total);
     let row = ActiveModel {
         account_id: Set(account_id),
         client_id: Set(client.id.clone()),
-        scope: Set(together),
+        scope: Set(total),
         granted_at: Set(now),
         access: Set(Some(ScopesByAudience(access))),
         claims: Set(named),
     };
-    let again = OnConflict::columns([Column::AccountId, Column::ClientId])
+    let update = OnConflict::columns([Column::AccountId, Column::ClientId])
         .update_columns([Column::Scope, Column::GrantedAt, Column::Access, Column::Claims])
         .to_owned();
-    Entity::insert(row).on_conflict(again).exec_without_returning(txn).await?;
+    Entity::insert(row).on_conflict(update).exec_without_returning(txn).await?;
     Event::new(Kind::ConsentGranted)
         .session(account_id, browser.session.id, &client.id)
-        .reason(format!("{scope} at {audience}{}", in_the_log(&claims)))
+        .reason(format!("{scope} at {audience}{}", audit_text(&claims)))
         .record(txn, origin, now)
         .await
 }
 
-/// Old and new single claims, except those that the scope now includes.
-fn joined(Texts(mut names): Texts, claims: &[String], together: &Scope) -> Option<Texts> {
+/// Old and new single claims, except those that the scope includes.
+fn joined(Texts(mut names): Texts, claims: &[String], scope: &Scope) -> Option<Texts> {
     for claim in claims {
         if !names.contains(claim) {
             names.push(claim.clone());
         }
     }
-    names.retain(|claim| !is_opened(claim, together));
+    names.retain(|claim| !is_in_scope(claim, scope));
     (!names.is_empty()).then_some(Texts(names))
 }
 
-fn in_the_log(claims: &[String]) -> String {
+fn audit_text(claims: &[String]) -> String {
     if claims.is_empty() { String::new() } else { format!(", claims {}", claims.join(" ")) }
 }
 
-/// A row's scopes by audience. A row from before there were audiences applies to the client's
-/// default audience, the only one the user was shown.
+/// The scopes of a row, by audience. A row that was stored before audiences existed applies to the
+/// client's default audience, because the user was shown only this audience.
 fn access_of(row: &Model, client: &Client, issuer: &str) -> BTreeMap<String, Scope> {
     match &row.access {
         Some(ScopesByAudience(access)) => access.clone(),
@@ -147,19 +147,20 @@ fn access_of(row: &Model, client: &Client, issuer: &str) -> BTreeMap<String, Sco
     }
 }
 
-/// The consents given to clients that ask for one, newest first; at most a thousand.
+/// The consents that the user gave to clients that ask for consent, newest first, at most a
+/// thousand.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn list(db: &Db, account_id: Uuid, issuer: &str) -> Result<Vec<Consent>, DbErr> {
-    let question = Entity::find()
+    let query = Entity::find()
         .find_also_related(client_row::Entity)
         .filter(Column::AccountId.eq(account_id))
         .filter(client_row::Entity::asks())
         .order_by_desc(Column::GrantedAt)
         .order_by_asc(Column::ClientId)
-        .limit(SHOWN);
-    let rows = db.read(|db| async move { question.all(&db).await }).await?;
+        .limit(MAX_LISTED);
+    let rows = db.read(|db| async move { query.all(&db).await }).await?;
     let consents = rows.into_iter().filter_map(|(row, client)| {
         let client = client?;
         let access = access_of(&row, &client, issuer);
@@ -169,7 +170,7 @@ pub async fn list(db: &Db, account_id: Uuid, issuer: &str) -> Result<Vec<Consent
     Ok(consents.collect())
 }
 
-/// Like [`list`], for the account of a JSON API session.
+/// As [`list`], for the account of a JSON API session.
 ///
 /// # Errors
 /// [`SelfServiceError::NotLoggedIn`], or a database error.
@@ -185,11 +186,11 @@ pub async fn list_for(
     Ok(list(db, account.id, issuer).await?)
 }
 
-/// Withdraws a consent: deletes it, ends all sessions of the client with this account,
-/// `offline_access` included, and voids codes and pending requests.
+/// Withdraws a consent: deletes it, ends all sessions of the client with this account, including
+/// sessions with `offline_access`, and deletes unused codes and pending requests.
 ///
 /// # Errors
-/// See [`SelfServiceError`]; nothing has changed then.
+/// See [`SelfServiceError`]; then nothing has changed.
 pub async fn withdraw(
     db: &Db,
     login: Login,
@@ -201,14 +202,14 @@ pub async fn withdraw(
     }
     let (client_id, origin) = (client_id.to_owned(), origin.clone());
     db.write((client_id, origin), move |txn, now, (client_id, origin)| {
-        Box::pin(withdraw_in(txn, login, client_id, origin, now))
+        Box::pin(withdraw_in_transaction(txn, login, client_id, origin, now))
     })
     .await
 }
 
-/// The account is locked first. Transactions that redeem a code or grant a request lock it too:
-/// either their writes are found here, or they find no consent.
-async fn withdraw_in(
+/// The account is locked first. Transactions that redeem a code or grant a request lock the account
+/// as well. So either their writes are found here, or they find no consent.
+async fn withdraw_in_transaction(
     txn: &DatabaseTransaction,
     login: Login,
     client_id: &str,
@@ -224,24 +225,24 @@ async fn withdraw_in(
         .await?;
     let (row, _) = found.ok_or(SelfServiceError::NotFound)?;
     session::end_of_client(txn, account_id, client_id, EndReason::Revoked, now).await?;
-    void(txn, account_id, client_id, now).await?;
+    delete_pending(txn, account_id, client_id, now).await?;
     Entity::delete_by_id((account_id, client_id.to_owned())).exec(txn).await?;
     let claims = row.claims.unwrap_or_default().0;
     let event = Event::new(Kind::ConsentWithdrawn).session(account_id, session_id, client_id);
-    let event = event.reason(format!("{}{}", row.scope, in_the_log(&claims)));
+    let event = event.reason(format!("{}{}", row.scope, audit_text(&claims)));
     Ok(event.record(txn, origin, now).await?)
 }
 
-/// Deletes unredeemed codes, and pending requests in browsers where the user is logged in. Redeemed
-/// codes stay, to detect their reuse.
-async fn void(
+/// Deletes unredeemed codes, and pending requests in browsers in which the user is logged in.
+/// Redeemed codes remain, so that their reuse is detected.
+async fn delete_pending(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
     client_id: &str,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     use authorization_code::Column as Code;
-    use pending_authorization::Column as Waiting;
+    use pending_authorization::Column as Pending;
 
     authorization_code::Entity::delete_many()
         .filter(Code::AccountId.eq(account_id))
@@ -257,9 +258,9 @@ async fn void(
         .filter(session_row::Entity::live_of(account_id, now))
         .into_query();
     pending_authorization::Entity::delete_many()
-        .filter(Waiting::ClientId.eq(client_id))
-        .filter(Waiting::ExpiresAt.gt(now))
-        .filter(Waiting::BrowserDigest.in_subquery(browsers))
+        .filter(Pending::ClientId.eq(client_id))
+        .filter(Pending::ExpiresAt.gt(now))
+        .filter(Pending::BrowserDigest.in_subquery(browsers))
         .exec(txn)
         .await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! From an authorization request to a code: decides whether a login or a consent is missing.
+//! Advances an authorization request to a code. Decides whether a login or a consent is missing.
 
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
@@ -63,7 +63,7 @@ pub struct State<'a> {
 /// Advances a request as far as possible.
 ///
 /// # Errors
-/// See [`FlowError`]; nothing is granted then.
+/// See [`FlowError`]; then nothing is granted.
 pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, FlowError> {
     let request = &state.pending.request;
     let may_ask = !request.prompts("none");
@@ -73,15 +73,15 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
         None => return Ok(Step::Refuse(NOT_LOGGED_IN)),
     };
     if request.subject.is_some_and(|subject| subject != browser.account.id) {
-        // Another account has just logged in than the one requested; asking again would loop
-        // forever.
+        // If the user has just logged in to another account than the requested one, asking again
+        // would loop forever.
         let is_final = !may_ask || browser.session.auth_time >= state.pending.asked_at;
         return Ok(if is_final { Step::Refuse(NOT_LOGGED_IN) } else { Step::LogIn });
     }
     let ground = match state.decision {
         Some(Decision::Deny) => return deny(db, &state, browser.account.id).await,
         Some(Decision::Allow) => Some(Ground::Asked),
-        None => ground_unasked(&state),
+        None => ground_without_asking(&state),
     };
     let step = match ground {
         Some(ground) => grant(db, &state, browser, ground).await?,
@@ -94,21 +94,21 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
     })
 }
 
-/// How long after a login its form may be sent again with the same result, whatever `max_age` and
-/// `prompt` require.
-const REPETITION_SECONDS: u64 = 60;
+/// How long after a login its form may be sent again with the same result, regardless of `max_age`
+/// and `prompt`.
+const RESUBMISSION_SECONDS: u64 = 60;
 
 /// Whether the login is recent enough for this request.
 fn satisfies_request(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
     let request = &pending.request;
     let auth_time = browser.session.auth_time;
     let age = now.as_seconds().saturating_sub(auth_time.as_seconds());
-    let is_for_this = auth_time >= pending.asked_at;
+    let is_for_request = auth_time >= pending.asked_at;
     match pending.stored_in {
-        // Users who take time over the consent need not log in again.
-        StoredIn::Row(_) if is_for_this => return true,
+        // Users who spend time on the consent page need not log in again.
+        StoredIn::Row(_) if is_for_request => return true,
         // The login form has just been sent, perhaps twice.
-        StoredIn::SealedForm if is_for_this && age <= REPETITION_SECONDS => return true,
+        StoredIn::SealedForm if is_for_request && age <= RESUBMISSION_SECONDS => return true,
         _ => {}
     }
     let is_old = request.max_age.is_some_and(|max_age| max_age == 0 || age > max_age);
@@ -120,32 +120,33 @@ fn satisfies_request(browser: &Browser, pending: &Pending, now: Timestamp) -> bo
 enum Ground {
     /// The user was asked and consented.
     Asked,
-    /// An earlier consent covers it, which the transaction checks.
+    /// An earlier consent covers the request. The transaction checks this.
     Remembered,
     /// The client is registered as not requiring consent.
     Preapproved,
 }
 
-/// Why a request may be granted without the consent page; `None` if the user has to be asked.
-fn ground_unasked(state: &State<'_>) -> Option<Ground> {
+/// Why a request may be granted without the consent page. `None` if the user must be asked.
+fn ground_without_asking(state: &State<'_>) -> Option<Ground> {
     let client = state.client;
     // Any program can impersonate a public native client (RFC 8252 §8.6).
-    let is_anybody = client.is_native() && !client.is_confidential();
-    if state.pending.request.prompts("consent") || is_anybody {
+    let can_be_impersonated = client.is_native() && !client.is_confidential();
+    if state.pending.request.prompts("consent") || can_be_impersonated {
         return None;
     }
     Some(if client.is_preapproved() { Ground::Preapproved } else { Ground::Remembered })
 }
 
-/// The last decision counts, so a code created by an earlier one is voided. The row stays as long
-/// as the request is pending, so that a form sent again gets a response of the same kind.
+/// Refuses a request. The last decision counts, so a code that an earlier decision created is
+/// deleted. The row stays as long as the request is pending, so that a form that is sent again gets
+/// a response of the same kind.
 async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, FlowError> {
     let (request, origin) = (state.pending.request.clone(), state.origin.clone());
     let event = Event::new(Kind::ConsentDenied).account(account_id).client(&state.client.id);
     db.write((request, event, origin), move |txn, now, (request, event, origin)| {
         Box::pin(async move {
             session::lock_account(txn, account_id).await?;
-            code::void_unused(txn, account_id, request, now).await?;
+            code::delete_unused(txn, account_id, request, now).await?;
             event.clone().record(txn, origin, now).await
         })
     })
@@ -182,15 +183,17 @@ async fn grant(
         code_digest: secret.digest,
         origin: state.origin.clone(),
     };
-    let other = db.write(grant, |txn, now, grant| Box::pin(grant_in(txn, grant, now)));
-    Ok(other.await?.unwrap_or(Step::Code(secret.text)))
+    let alternative =
+        db.write(grant, |txn, now, grant| Box::pin(grant_in_transaction(txn, grant, now)));
+    Ok(alternative.await?.unwrap_or(Step::Code(secret.text)))
 }
 
-/// The transaction. Returns the step that is due instead if the request cannot be granted.
+/// The transaction of [`grant`]. If the request cannot be granted, it returns the step that is due
+/// instead.
 ///
-/// Locks the client and then the account first, as the withdrawal of a consent locks the account:
-/// consents do not change before the commit.
-async fn grant_in(
+/// It first locks the client and then the account. The withdrawal of a consent locks the account as
+/// well, so consents do not change before the commit.
+async fn grant_in_transaction(
     txn: &DatabaseTransaction,
     grant: &Grant,
     now: Timestamp,
@@ -198,13 +201,13 @@ async fn grant_in(
     let Grant { client, issuer, pending, browser, ground, code_digest, origin } = grant;
     let Pending { stored_in, request, .. } = pending;
     let account_id = browser.account.id;
-    // As in a code exchange; removal locks the client first too.
+    // The client is locked first, as in a code exchange and in client removal.
     if !client_row::Entity::lock_registered(txn, &client.id).await? {
         return Ok(Some(Step::Refuse(VOID)));
     }
     let requested = RequestedAccess { client, issuer, request };
     session::lock_account(txn, account_id).await?;
-    // Checked again: the login may have ended before the account was locked.
+    // The login is checked again, because it may have ended before the account was locked.
     let login = session_row::Entity::find_by_id(browser.session.id);
     if login.filter(session_row::Entity::live(now)).one(txn).await?.is_none() {
         return Ok(Some(Step::LogIn));
@@ -213,13 +216,13 @@ async fn grant_in(
         return Ok(Some(Step::Consent));
     }
     if let StoredIn::Row(digest) = stored_in {
-        let waiting = pending_authorization::Entity::find_by_id(digest.clone());
-        if waiting.one(txn).await?.is_none() {
+        let pending = pending_authorization::Entity::find_by_id(digest.clone());
+        if pending.one(txn).await?.is_none() {
             return Ok(Some(Step::Refuse(VOID)));
         }
     }
     if *stored_in != StoredIn::Nothing {
-        code::void_unused(txn, account_id, request, now).await?;
+        code::delete_unused(txn, account_id, request, now).await?;
     }
     if *ground == Ground::Asked {
         consent::remember(txn, browser, requested, origin, now).await?;

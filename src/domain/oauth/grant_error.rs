@@ -19,14 +19,14 @@ pub enum GrantError {
     /// The client is not registered for the grant type.
     #[error("the client may not use this grant")]
     NotAllowed,
-    /// The code or refresh token is unknown, expired, already used, or of another client. One
-    /// variant on purpose.
+    /// The code or refresh token is unknown, expired, already used, or of another client. All
+    /// causes share one variant, so that clients cannot distinguish them.
     #[error("the code or token is not valid")]
     Rejected,
     /// The scope is malformed, or exceeds what was granted or the client is registered for.
     #[error("the scope is not valid, or exceeds what was granted")]
     Scope,
-    /// An audience that was not granted or that the client is not registered for (RFC 8707 §2).
+    /// A requested audience was not granted, or the client is not registered for it (RFC 8707 §2).
     #[error("the client is not registered for the resource")]
     Target,
     /// No status list entry was available for the session.

@@ -1,5 +1,5 @@
-//! Logins on the hosted pages: the check or sign-up, and then one transaction for the session, its
-//! cookie, and what it takes over from the browser's previous login.
+//! Logins and sign-ups on the hosted pages. One transaction stores the session and its cookie, and
+//! moves pending requests and client sessions from the browser's previous login.
 //!
 //! A form may be sent twice, by a second click or from a page that stayed open. The cookie that the
 //! browser had before the login (`previous_cookie_digest`) shows whether a form was already sent.
@@ -29,7 +29,7 @@ use crate::timestamp::Timestamp;
 /// The browser of a login.
 #[derive(Debug, Clone)]
 pub struct Entrance {
-    /// Its new cookie and its previous one.
+    /// The new and the previous cookie of the browser.
     pub cookie: BrowserCookie,
     /// The client whose authorization request the login is for, if any.
     pub client_id: Option<String>,
@@ -47,7 +47,7 @@ pub async fn log_in(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let once = || async {
+    let log_in_once = || async {
         let mut checked = session::check(db, hasher, entries, &attempt, settings, now).await?;
         checked.session = checked.session.in_browser(entrance.cookie.clone());
         db.write((checked, entrance.clone()), |txn, now, (checked, entrance)| {
@@ -60,7 +60,7 @@ pub async fn log_in(
         })
         .await
     };
-    session::conclude(db, &attempt, once).await
+    session::conclude(db, &attempt, log_in_once).await
 }
 
 /// Creates an account and logs it in on the hosted pages.
@@ -85,11 +85,12 @@ pub async fn sign_up(
             Ok(granted)
         })
     });
-    account::conclude(db, &request, result.await).await
+    account::record_if_email_exists(db, &request, result.await).await
 }
 
-/// Whether this account logged in, within the lifetime of a pending request, in a browser whose
-/// cookie had this digest before. A form with that cookie has then been sent twice.
+/// Whether this account has logged in, within the lifetime of a pending request, in the browser
+/// whose cookie had this digest before the login. If so, a form with this cookie has been sent
+/// twice.
 ///
 /// # Errors
 /// If the database refuses.
@@ -100,13 +101,13 @@ pub async fn has_just_begun(
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     let Some(account) = session::find_account(db, email).await? else { return Ok(false) };
-    let begun = begun_after(account.id, cookie_digest, now);
-    let number = db.read(|db| async move { begun.count(&db).await }).await?;
+    let logins = recent_logins(account.id, cookie_digest, now);
+    let number = db.read(|db| async move { logins.count(&db).await }).await?;
     Ok(number > 0)
 }
 
-/// The account of the login with this cookie, if a later login of the same account in the same
-/// browser replaced it and is live.
+/// The account of the login with this cookie, if a later login of this account in the same browser
+/// has replaced the login and is live.
 ///
 /// # Errors
 /// If the database refuses.
@@ -115,21 +116,21 @@ pub async fn account_of_replaced(
     cookie_digest: Vec<u8>,
     now: Timestamp,
 ) -> Result<Option<account::Row>, DbErr> {
-    let before = Entity::find()
+    let replaced = Entity::find()
         .filter(Column::CookieDigest.eq(cookie_digest.clone()))
         .find_also_related(account_row::Entity);
-    let found = db.read(|db| async move { before.one(&db).await }).await?;
+    let found = db.read(|db| async move { replaced.one(&db).await }).await?;
     let Some(account) = found.and_then(|(_, account)| account).filter(account::Row::is_enabled)
     else {
         return Ok(None);
     };
-    let begun = begun_after(account.id, cookie_digest, now);
-    let number = db.read(|db| async move { begun.count(&db).await }).await?;
+    let logins = recent_logins(account.id, cookie_digest, now);
+    let number = db.read(|db| async move { logins.count(&db).await }).await?;
     Ok((number > 0).then_some(account))
 }
 
-/// Recent live logins of an account in the browser that had this cookie before.
-fn begun_after(
+/// Recent live logins of an account in the browser that had this cookie before the login.
+fn recent_logins(
     account_id: Uuid,
     cookie_digest: Vec<u8>,
     now: Timestamp,
@@ -140,8 +141,9 @@ fn begun_after(
         .filter(Column::AuthTime.gt(now.minus(PENDING_LIFETIME)))
 }
 
-/// Moves the browser's pending requests to its new login and ends its previous login, idle or not.
-/// If that was of the same account, its client sessions move too; otherwise it is logged out.
+/// Moves the browser's pending requests to its new login, and ends its previous login, even if the
+/// idle timeout of the previous login has passed. If both logins are of the same account, client
+/// sessions of the previous login move to the new one. Otherwise the previous login is logged out.
 async fn replace_browser_session(
     txn: &DatabaseTransaction,
     new: &Granted,
@@ -158,8 +160,8 @@ async fn replace_browser_session(
     let is_logged_in = old.is_some();
     if let Some(old) = old {
         if old.account_id == new.account_id {
-            // Ended first: a concurrent code exchange locks this row, and its session is moved
-            // after it commits.
+            // The old login ends first. A concurrent code exchange locks its row, so the session
+            // that the exchange starts is moved after its commit.
             session::end(txn, old.id, EndReason::Replaced, now).await?;
             move_clients(txn, old.id, new.session_id).await?;
         } else {
@@ -167,17 +169,18 @@ async fn replace_browser_session(
         }
     }
     end_unanswered(txn, new, entrance, now).await?;
-    // The account is locked if the browser had a login, as in withdrawing a consent. After a logout
-    // the old cookie is void, and pending requests of another account are not moved.
+    // If the browser had a login, the account is locked, as in the withdrawal of a consent. After a
+    // logout the old cookie is invalid, and pending requests of another account are not moved.
     let digests = (previous_digest.clone(), digest.clone());
-    move_waiting(txn, digests, new.account_id, is_logged_in).await
+    move_pending(txn, digests, new.account_id, is_logged_in).await
 }
 
-/// Ends logins whose form was sent again before the browser got the response: no browser has their
-/// cookie. One with sessions or codes for another client may belong to another tab and stays.
+/// Ends logins whose form was sent again before the browser got the response, because no browser
+/// has the cookies of these logins. A login with sessions, or with codes for another client, may
+/// belong to another tab. It stays.
 ///
-/// A browser waits for the response to the last form that it sent, and instances may commit in
-/// another order. So a login whose form was received after that of `new` ends `new` instead.
+/// A browser waits for the response to the last form that it sent, but instances may commit the
+/// logins in another order. So if a form was received after the form of `new`, `new` ends instead.
 async fn end_unanswered(
     txn: &DatabaseTransaction,
     new: &Granted,
@@ -185,8 +188,8 @@ async fn end_unanswered(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let previous_digest = entrance.cookie.previous_digest.clone();
-    let begun = begun_after(new.account_id, previous_digest, now);
-    let repeated = begun.filter(Column::Id.ne(new.session_id)).all(txn).await?;
+    let logins = recent_logins(new.account_id, previous_digest, now);
+    let repeated = logins.filter(Column::Id.ne(new.session_id)).all(txn).await?;
     if repeated.iter().any(|it| it.auth_time > new.auth_time) {
         return session::end(txn, new.session_id, EndReason::Replaced, now).await.map(drop);
     }
@@ -195,8 +198,8 @@ async fn end_unanswered(
         let codes = authorization_code::Entity::find()
             .filter(authorization_code::Column::AccountId.eq(new.account_id))
             .filter(authorization_code::Column::BrowserSessionId.eq(unanswered.id))
-            .apply_if(entrance.client_id.as_deref(), |codes, this| {
-                codes.filter(authorization_code::Column::ClientId.ne(this))
+            .apply_if(entrance.client_id.as_deref(), |codes, client_id| {
+                codes.filter(authorization_code::Column::ClientId.ne(client_id))
             });
         if opened.count(txn).await? == 0 && codes.count(txn).await? == 0 {
             session::end(txn, unanswered.id, EndReason::Replaced, now).await?;
@@ -210,28 +213,28 @@ async fn end_unanswered(
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn move_waiting(
+pub async fn move_pending(
     txn: &impl ConnectionTrait,
     (old_digest, new_digest): (Vec<u8>, Vec<u8>),
     account_id: Uuid,
     is_logged_in: bool,
 ) -> Result<(), DbErr> {
-    use pending_authorization::Column as Waiting;
+    use pending_authorization::Column as Pending;
 
-    // Requests without an account are of a previous version.
+    // A previous version stored requests without an account.
     let own =
-        Condition::any().add(Waiting::AccountId.eq(account_id)).add(Waiting::AccountId.is_null());
+        Condition::any().add(Pending::AccountId.eq(account_id)).add(Pending::AccountId.is_null());
     pending_authorization::Entity::update_many()
-        .col_expr(Waiting::AccountId, Expr::value(account_id))
-        .col_expr(Waiting::BrowserDigest, Expr::value(new_digest))
-        .filter(Waiting::BrowserDigest.eq(old_digest))
+        .col_expr(Pending::AccountId, Expr::value(account_id))
+        .col_expr(Pending::BrowserDigest, Expr::value(new_digest))
+        .filter(Pending::BrowserDigest.eq(old_digest))
         .filter(Condition::all().add_option((!is_logged_in).then_some(own)))
         .exec(txn)
         .await?;
     Ok(())
 }
 
-/// Client sessions continue, because the account is the same.
+/// Moves client sessions to another login. They continue, because the account is the same.
 async fn move_clients(txn: &impl ConnectionTrait, from: Uuid, to: Uuid) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::BrowserSessionId, Expr::value(to))

@@ -10,7 +10,7 @@ use crate::entity::{authorization_code, pending_authorization, used_assertion};
 /// How long a used code is stored, to detect its reuse.
 const USED_CODE_RETENTION: Duration = Duration::from_hours(24);
 
-/// Deletes codes that have no effect any more.
+/// Deletes codes that no longer have any effect.
 ///
 /// # Errors
 /// If the database refuses.

@@ -36,7 +36,7 @@ struct Claims<'a> {
     amr: [&'a str; 1],
     sid: Uuid,
     at_hash: String,
-    /// None has the name of a claim above.
+    /// Claims about the user. None of them has the name of a claim above.
     #[serde(flatten)]
     of_user: &'a Map<String, Value>,
 }
@@ -79,16 +79,16 @@ pub fn sign(
 pub struct Hint {
     /// The account.
     pub account_id: Uuid,
-    /// The client it was issued to.
+    /// The client to which the ID token was issued.
     pub client_id: String,
     /// The client's session.
     pub session_id: Uuid,
 }
 
-/// Parses an `id_token_hint`; `None` if it is not an ID token of this issuer.
+/// Parses an `id_token_hint`. Returns `None` if it is not an ID token of this issuer.
 #[must_use]
 pub fn read_hint(issuer: &Issuer, token: &str) -> Option<Hint> {
-    // Access tokens may have this `typ` too.
+    // Access tokens may have the same `typ`.
     let claims = issuer.read_own(TOKEN_TYPE, token).filter(|claims| !is_access_token(claims))?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     Some(Hint {

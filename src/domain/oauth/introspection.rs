@@ -1,4 +1,4 @@
-//! Token introspection (RFC 7662). A token is active as long as its session is.
+//! Token introspection (RFC 7662). A token is active as long as its session is live.
 
 use sea_orm::DbErr;
 use serde_json::{Map, Value, json};
@@ -29,8 +29,8 @@ const RETURNED: [&str; 12] = [
     "status",
 ];
 
-/// Introspects a token, for its own client or one that may introspect its audience. `None` in all
-/// other cases, whatever the reason.
+/// Introspects a token for its own client, or for a client that may introspect its audience.
+/// Returns `None` in all other cases, for any reason.
 ///
 /// # Errors
 /// If the database refuses.
@@ -65,14 +65,14 @@ pub async fn introspect(
     }
     let read = mint.issuer.read_access_token(token, now);
     let Some((_, Value::Object(mut claims))) = read else { return Ok(None) };
-    // Without the leeway of resource servers: introspection is exact.
+    // Introspection is exact: unlike resource servers, it has no leeway for clock skew.
     let is_current =
         claims.get("exp").and_then(Value::as_u64).is_some_and(|exp| now.as_seconds() < exp);
-    let is_good = is_current
-        && narrow(mint, caller, &mut claims).await?
-        && may_know(caller, &claims)
-        && is_alive(mint, &claims, now).await?;
-    if !is_good {
+    let is_active = is_current
+        && limit_to_registration(mint, caller, &mut claims).await?
+        && may_introspect(caller, &claims)
+        && is_session_live(mint, &claims, now).await?;
+    if !is_active {
         return Ok(None);
     }
     claims.retain(|name, _| RETURNED.contains(&name.as_str()));
@@ -81,9 +81,9 @@ pub async fn introspect(
     Ok(Some(Value::Object(claims)))
 }
 
-/// Limits a token's scope and audience to its client's present registration. Returns `false` if
-/// nothing is left or the client was deleted.
-async fn narrow(
+/// Limits a token's scope and audience to the current registration of its client. Returns false if
+/// nothing is left of them, or if the client was deleted.
+async fn limit_to_registration(
     mint: Mint<'_>,
     caller: &Client,
     claims: &mut Map<String, Value>,
@@ -102,30 +102,30 @@ async fn narrow(
     };
     let scope = claims.get("scope").and_then(Value::as_str).unwrap_or_default();
     let scope = Scope::parse(scope).unwrap_or_default();
-    let left = entitlement::scope(client, &scope);
+    let limited = entitlement::scope(client, &scope);
     let audience = entitlement::audience(client, &audience_of(claims), mint.issuer.iss());
-    let is_something = !audience.is_empty() && (scope.is_empty() || !left.is_empty());
+    let is_anything_left = !audience.is_empty() && (scope.is_empty() || !limited.is_empty());
     if !scope.is_empty() {
-        claims.insert("scope".to_owned(), json!(left));
+        claims.insert("scope".to_owned(), json!(limited));
     }
     claims.insert("aud".to_owned(), json!(audience.claim()));
-    Ok(is_something)
+    Ok(is_anything_left)
 }
 
 fn audience_of(claims: &Map<String, Value>) -> Audiences {
     match claims.get("aud") {
         Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
-        one => one.and_then(Value::as_str).into_iter().collect(),
+        single => single.and_then(Value::as_str).into_iter().collect(),
     }
 }
 
-fn may_know(caller: &Client, claims: &Map<String, Value>) -> bool {
-    let is_its_own = claims.get("client_id").and_then(Value::as_str) == Some(&caller.id);
-    is_its_own || audience_of(claims).iter().any(|audience| caller.introspects.has(audience))
+fn may_introspect(caller: &Client, claims: &Map<String, Value>) -> bool {
+    let is_own_token = claims.get("client_id").and_then(Value::as_str) == Some(&caller.id);
+    is_own_token || audience_of(claims).iter().any(|audience| caller.introspects.has(audience))
 }
 
-/// Whether the token's session is live; `true` for tokens without a session.
-async fn is_alive(
+/// Whether the token's session is live. True for tokens without a session.
+async fn is_session_live(
     mint: Mint<'_>,
     claims: &Map<String, Value>,
     now: Timestamp,

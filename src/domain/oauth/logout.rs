@@ -24,10 +24,10 @@ pub async fn log_out(db: &Db, browser: &Browser, origin: &Origin) -> Result<(), 
         .await
 }
 
-/// Like [`log_out`], within the caller's transaction.
+/// As [`log_out`], within the caller's transaction.
 ///
-/// Sessions with `offline_access` continue, as that scope implies. Their clients are notified all
-/// the same (OpenID Connect Back-Channel Logout 1.0 §2.7).
+/// Sessions with `offline_access` continue, as this scope implies. Nevertheless, their clients are
+/// notified (OpenID Connect Back-Channel Logout 1.0 §2.7).
 ///
 /// # Errors
 /// If the database refuses.
@@ -38,8 +38,8 @@ pub async fn end_browser(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     session::lock_account(txn, browser.account_id).await?;
-    // The browser's session first: a concurrent code exchange locks its row, and the session that
-    // it starts is found after it commits.
+    // The browser's session ends first. A concurrent code exchange locks its row, so the session
+    // that the exchange starts is found below, after its commit.
     if session::end(txn, browser.id, EndReason::Logout, now).await? {
         Event::new(Kind::LogOut)
             .session(browser.account_id, browser.id, &browser.client_id)
@@ -49,16 +49,16 @@ pub async fn end_browser(
     session::end_opened(txn, browser.id, now).await
 }
 
-/// The redirect URI after a logout: one registered for the client, by exact comparison, and only if
-/// an ID token proves that the request is the client's (§3).
+/// The redirect URI after a logout. It must be registered for the client, by exact comparison, and
+/// an ID token must prove that the request is from this client (§3).
 #[must_use]
 pub fn destination<'u>(
     client: &Client,
     uri: Option<&'u str>,
     hint: Option<&Hint>,
 ) -> Option<&'u str> {
-    let is_proved = hint.is_some_and(|hint| hint.client_id == client.id);
-    uri.filter(|uri| is_proved && client.post_logout_redirect_uris.has(uri))
+    let is_proven = hint.is_some_and(|hint| hint.client_id == client.id);
+    uri.filter(|uri| is_proven && client.post_logout_redirect_uris.has(uri))
 }
 
 /// Whether an ID token was issued in this browser login. If so, the logout needs no confirmation by
@@ -70,8 +70,8 @@ pub async fn belongs(db: &Db, hint: &Hint, browser: &Browser) -> Result<bool, Db
     if hint.account_id != browser.account.id {
         return Ok(false);
     }
-    let question = Entity::find_by_id(hint.session_id)
+    let query = Entity::find_by_id(hint.session_id)
         .filter(Column::BrowserSessionId.eq(browser.session.id))
         .filter(Column::ClientId.eq(&hint.client_id));
-    Ok(db.read(|db| async move { question.one(&db).await }).await?.is_some())
+    Ok(db.read(|db| async move { query.one(&db).await }).await?.is_some())
 }

@@ -1,4 +1,4 @@
-//! The services that tokens are made with, and the tokens of a grant.
+//! The services that create tokens, and the tokens of a grant.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::entity::client::Model as Client;
 use crate::entity::session;
 use crate::scope::Scope;
 
-/// The services that tokens are made with.
+/// The services that create tokens.
 #[derive(Clone, Copy)]
 pub struct Mint<'a> {
     /// The database.
@@ -37,13 +37,13 @@ pub struct Mint<'a> {
 /// A token response (RFC 6749 §5.1).
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// For resource servers.
+    /// The access token, for resource servers.
     pub access_token: String,
     /// The lifetime of the access token.
     pub life: Duration,
-    /// For the next access token.
+    /// The refresh token, for the next access token.
     pub refresh_token: Option<String>,
-    /// For the client itself.
+    /// The ID token, for the client itself.
     pub id_token: Option<String>,
     /// The scope of the access token.
     pub scope: Scope,
@@ -59,14 +59,14 @@ impl Mint<'_> {
     /// Signs the tokens of a committed grant.
     ///
     /// # Errors
-    /// If a token cannot be signed. The client may retry then, as if the response had been lost.
+    /// If a token cannot be signed. Then the client may retry, as if the response had been lost.
     pub fn issue(self, client: &Client, grant: ClientGrant) -> Result<Issued, GrantError> {
         self.sign(client, grant).inspect_err(|_| self.db.note_lost_response())
     }
 
     fn sign(self, client: &Client, grant: ClientGrant) -> Result<Issued, GrantError> {
-        // The clock is read again: `auth_time` was read in the transaction, and `now` must not be
-        // before it.
+        // The clock is read again, because `now` must not be before `auth_time`, which was read in
+        // the transaction.
         let now = self.db.clock().now();
         let granted = &grant.granted;
         let life = self.issuer.life_of(granted, client.access_token_life(), now);

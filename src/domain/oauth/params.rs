@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// The only parameter that may be repeated (RFC 8707 §2).
 const REPEATABLE: &str = "resource";
 
-/// Parameters by name. One without a value counts as missing (RFC 6749 §3.1, §3.2).
+/// Parameters by name. A parameter without a value counts as missing (RFC 6749 §3.1, §3.2).
 #[derive(Debug, Clone, Default)]
 pub struct Params {
     values: BTreeMap<String, Vec<String>>,
@@ -43,7 +43,7 @@ impl Params {
         self.values.get(name).is_some_and(|values| values.len() > 1)
     }
 
-    /// Whether any parameter is repeated that must not be.
+    /// Whether a parameter is repeated that must not be repeated.
     #[must_use]
     pub fn repeats_any(&self) -> bool {
         self.values.iter().any(|(name, values)| values.len() > 1 && name != REPEATABLE)

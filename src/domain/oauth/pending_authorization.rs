@@ -1,10 +1,11 @@
-//! Authorization requests that wait for the user: for a login in the browser
-//! ([`sealed`](crate::domain::oauth::sealed)), and for a consent in a row that only the browser's
-//! login can use.
+//! Authorization requests that wait for the user. If a login is missing, the browser carries the
+//! request ([`sealed`](crate::domain::oauth::sealed)). If a consent is missing, the request is
+//! stored in a row, which only the browser's login can use.
 //!
 //! The row is deleted when the consent is withdrawn. It stays after the user has answered, so that
-//! the page can be reloaded and its form submitted twice: each submission gets a code, and the last
-//! code is valid. Rows exist only for logged-in users, and their number per account is limited.
+//! the page can be reloaded and its form submitted twice. Each submission gets a code, and only the
+//! last code is valid. Rows exist only for logged-in users, and their number per account is
+//! limited.
 
 use std::time::Duration;
 
@@ -26,29 +27,29 @@ use crate::timestamp::Timestamp;
 /// How long a request waits for the user.
 pub const PENDING_LIFETIME: Duration = Duration::from_mins(30);
 
-/// Maximum number of rows per account, and so of consent pages open at once. A new row replaces the
-/// oldest.
+/// Maximum number of rows per account, and so of consent pages that are open at the same time. A
+/// new row replaces the oldest row.
 const ROWS_PER_ACCOUNT: usize = 16;
 
 /// Where a pending request is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredIn {
-    /// Not stored: it has just arrived.
+    /// The request has just arrived and is not stored.
     Nothing,
-    /// In the browser, sealed.
+    /// The browser carries the sealed request in a form.
     SealedForm,
-    /// In the row with this digest.
+    /// The request is in the row with this digest.
     Row(Vec<u8>),
 }
 
 /// A pending authorization request.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    /// Where it is stored.
+    /// Where the request is stored.
     pub stored_in: StoredIn,
     /// The request.
     pub request: AuthorizationRequest,
-    /// When it arrived.
+    /// When the request arrived.
     pub asked_at: Timestamp,
 }
 
@@ -66,7 +67,7 @@ pub enum FlowError {
     Database(#[from] DbErr),
 }
 
-/// Stores a request until the user has answered; returns its handle. `None` if its client was
+/// Stores a request that waits for the user. Returns its handle, or `None` if its client was
 /// deleted meanwhile.
 ///
 /// # Errors
@@ -87,22 +88,23 @@ pub async fn store(
         expires_at: pending.asked_at.plus(PENDING_LIFETIME),
         account_id: Some(account_id),
     };
-    let is_kept = db.write(row, move |txn, _, row| Box::pin(insert(txn, row, account_id)));
-    Ok(is_kept.await?.then_some(handle.text))
+    let is_stored = db.write(row, move |txn, _, row| Box::pin(insert(txn, row, account_id)));
+    Ok(is_stored.await?.then_some(handle.text))
 }
 
 async fn insert(txn: &DatabaseTransaction, row: &Model, account_id: Uuid) -> Result<bool, DbErr> {
     if !client_row::Entity::lock_registered(txn, &row.client_id).await? {
         return Ok(false);
     }
-    // Locked, so that concurrent calls see each other's rows.
+    // The account is locked, so that concurrent calls see each other's rows.
     session::lock_account(txn, account_id).await?;
-    make_room(txn, account_id).await?;
+    delete_oldest(txn, account_id).await?;
     Entity::insert(ActiveModel::from(row.clone()).reset_all()).exec_without_returning(txn).await?;
     Ok(true)
 }
 
-async fn make_room(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
+/// Deletes the oldest rows of an account, so that one more row does not exceed the maximum.
+async fn delete_oldest(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
     let digests: Vec<Vec<u8>> = Entity::find()
         .select_only()
         .column(Column::Digest)
@@ -128,10 +130,10 @@ pub async fn find(
     browser_digest: Vec<u8>,
     now: Timestamp,
 ) -> Result<Option<Pending>, FlowError> {
-    let question = Entity::find_by_id(digest(handle))
+    let query = Entity::find_by_id(digest(handle))
         .filter(Column::BrowserDigest.eq(browser_digest))
         .filter(Column::ExpiresAt.gt(now));
-    let Some(row) = db.read(|db| async move { question.one(&db).await }).await? else {
+    let Some(row) = db.read(|db| async move { query.one(&db).await }).await? else {
         return Ok(None);
     };
     let request = serde_json::from_value(row.request)?;

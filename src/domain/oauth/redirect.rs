@@ -5,14 +5,15 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 /// Schemes of the URL standard that execute or display their content.
-const NEVER: [&str; 9] =
+const FORBIDDEN_SCHEMES: [&str; 9] =
     ["javascript", "data", "vbscript", "file", "blob", "about", "filesystem", "ftp", "mailto"];
 
 /// Maximum length of a URI, in bytes.
 const MAX_LENGTH: usize = 2000;
 
-/// Parameters of responses (RFC 6749 §4.1.2, RFC 9207 §2), which must be unique.
-const OURS: [&str; 6] = ["code", "state", "iss", "error", "error_description", "error_uri"];
+/// Parameters that responses add (RFC 6749 §4.1.2, RFC 9207 §2). They must not occur twice.
+const RESPONSE_PARAMETERS: [&str; 6] =
+    ["code", "state", "iss", "error", "error_description", "error_uri"];
 
 /// Why a URI with another scheme may not be registered.
 pub const NOT_HTTPS: &str = "has a scheme that is not https; a client with application_type native \
@@ -25,48 +26,50 @@ const MALFORMED: &str =
 /// Validates a URI for registration (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1.3).
 ///
 /// # Errors
-/// The rule that is broken, for the operator.
+/// The rule that the URI breaks, for the operator.
 pub fn check(uri: &str, is_native: bool) -> Result<(), &'static str> {
     if uri.len() > MAX_LENGTH {
         return Err("is longer than 2000 bytes");
     }
-    let plain = uri.bytes().all(|b| (0x21..=0x7e).contains(&b));
-    if !plain || uri.contains(['\\', '"', '<', '>', '`', '{', '}', '|', '^', '*']) {
+    let is_printable = uri.bytes().all(|b| (0x21..=0x7e).contains(&b));
+    if !is_printable || uri.contains(['\\', '"', '<', '>', '`', '{', '}', '|', '^', '*']) {
         return Err(MALFORMED);
     }
     if uri.contains('#') {
         return Err("has a fragment");
     }
     let url = Url::parse(uri).map_err(|_| MALFORMED)?;
-    // A browser would not be sent to the URI as the parser repairs it.
+    // The parser repairs some URIs, but the browser would be redirected to the original URI.
     let (scheme, rest) = uri.split_once(':').ok_or(MALFORMED)?;
-    if scheme != url.scheme() || dotted(&url, uri) {
+    if scheme != url.scheme() || changes_path(&url, uri) {
         return Err(MALFORMED);
     }
-    // It can make one host look like another.
+    // A user name can make one host look like another.
     if authority(rest).contains('@') {
         return Err("has a user name or a password");
     }
-    // A client could not distinguish it from the parameter of the response.
-    if url.query_pairs().any(|(name, _)| OURS.contains(&&*name)) {
+    // A client could not distinguish this parameter from the parameter that the response adds.
+    if url.query_pairs().any(|(name, _)| RESPONSE_PARAMETERS.contains(&&*name)) {
         return Err("has a query parameter that responses add: code, state, iss or error");
     }
     match scheme {
         "https" if rest.starts_with("//") && url.has_host() => Ok(()),
         "http" if rest.starts_with("//") && is_native && is_loopback(&url) => Ok(()),
-        // The code could be read in transit.
+        // With http, the code could be read in transit.
         "http" => Err(
             "must be https; http is for loopback addresses of clients with application_type native",
         ),
         // RFC 8252 §7.1.
-        _ if NEVER.contains(&scheme) || !is_native || !scheme.contains('.') => Err(NOT_HTTPS),
+        _ if FORBIDDEN_SCHEMES.contains(&scheme) || !is_native || !scheme.contains('.') => {
+            Err(NOT_HTTPS)
+        }
         _ => Ok(()),
     }
 }
 
-/// Whether a URI in a request matches the registered one: by exact string comparison. Only a native
-/// client's loopback address may have another port (RFC 8252 §7.3), as the client cannot know which
-/// one is free.
+/// Whether a URI in a request matches a registered URI, by exact string comparison. Only the
+/// loopback address of a native client may have another port (RFC 8252 §7.3), because the client
+/// cannot know in advance which port is free.
 #[must_use]
 pub fn matches(registered: &str, presented: &str, is_native: bool) -> bool {
     if registered == presented {
@@ -79,7 +82,7 @@ pub fn matches(registered: &str, presented: &str, is_native: bool) -> bool {
     is_native && registered == presented
 }
 
-/// The parts of a loopback IP URI before and after its port; `None` for any other URI.
+/// The parts of a loopback IP URI before and after its port. `None` for any other URI.
 fn without_port(uri: &str) -> Option<(&str, &str)> {
     let host = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|it| uri.starts_with(it))?;
     let rest = uri.strip_prefix(host)?;
@@ -95,8 +98,8 @@ fn without_port(uri: &str) -> Option<(&str, &str)> {
     is_port.then_some((host, path))
 }
 
-/// Whether the parser changes the path: it resolves `/../` and `%2e`.
-fn dotted(url: &Url, uri: &str) -> bool {
+/// Whether the parser changes the path, as it does with `/../` and `%2e`.
+fn changes_path(url: &Url, uri: &str) -> bool {
     let before_query = uri.split('?').next().unwrap_or(uri);
     let after_scheme = before_query.split_once("//").map_or("", |(_, rest)| rest);
     let path = after_scheme.find('/').and_then(|at| after_scheme.get(at..));

@@ -1,7 +1,8 @@
-//! The unsigned request object (OpenID Connect Core 1.0 §6.1): refused with an error to the client.
+//! Unsigned request objects (OpenID Connect Core 1.0 §6.1). Requests with such an object are
+//! refused with an error to the client.
 //!
-//! A client that sends all parameters in the object has `state` and `response_mode` only there.
-//! Without them it could not match the error to its request.
+//! The object may contain all parameters of the request. Then its `state` and `response_mode` must
+//! be read, because otherwise the client could not match the error to its request.
 
 use josekit::jwt;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::domain::oauth::params::Params;
 pub struct RequestObject(Option<jwt::JwtPayload>);
 
 impl RequestObject {
-    /// Decodes the object if it is unsigned. Signed ones are ignored, since no signature is
+    /// Decodes the object if it is unsigned. A signed object is ignored, because signatures are not
     /// verified.
     #[must_use]
     pub fn of(params: &Params) -> Self {

@@ -12,16 +12,16 @@ use crate::entity::session::EndReason;
 /// The result of a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revocation {
-    /// The token is invalid now, or was before, or belongs to another client.
+    /// The token is invalid now, was already invalid, or belongs to another client.
     Done,
-    /// The token has no session to end: it is from the client credentials grant and short-lived.
+    /// The token has no session to end. It is a short-lived token of the client credentials grant.
     Unsupported,
 }
 
 /// Ends the session of a token, if it belongs to the caller.
 ///
 /// # Errors
-/// If the database refuses: the token may still be valid then (RF-14).
+/// If the database refuses; then the token may still be valid (RF-14).
 pub async fn revoke(
     mint: Mint<'_>,
     caller: &Client,

@@ -1,9 +1,10 @@
-//! Authorization requests that wait for a login. They are not stored: the page carries the request,
-//! sealed for its browser, and returns it with the form.
+//! Authorization requests that wait for a login. The server does not store them: the page contains
+//! the request, sealed for its browser, and the form sends it back.
 //!
-//! Anyone can send a browser to the authorization endpoint, so a waiting request must cost nothing.
-//! The seal protects it from changes. It is still checked against the client's registration each
-//! time ([`entitlement`](crate::domain::oauth::client::entitlement)), which may have changed.
+//! Anyone can send a browser to the authorization endpoint, so a waiting request must not use
+//! storage. The seal protects the request from changes. The registration of the client may have
+//! changed, so the request is checked against it each time
+//! ([`entitlement`](crate::domain::oauth::client::entitlement)).
 
 use crate::domain::keys::RequestSealer;
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
@@ -13,8 +14,8 @@ use crate::timestamp::Timestamp;
 
 pub use crate::domain::keys::is_sealed;
 
-/// Seals a request for the browser whose cookie has this digest. It expires 30 minutes after it
-/// arrived, however often it is sealed again.
+/// Seals a request for the browser whose cookie has this digest. The request expires 30 minutes
+/// after it arrived, even if it is sealed again.
 ///
 /// # Errors
 /// See [`FlowError`].
@@ -27,8 +28,8 @@ pub fn seal(
     Ok(sealer.seal(&content, browser_digest)?)
 }
 
-/// The request in a sealed text; `None` if it was sealed for another browser, was altered, or has
-/// expired.
+/// The request in a sealed text. `None` if the text was sealed for another browser or was altered,
+/// or if the request has expired.
 #[must_use]
 pub fn open(
     sealer: &RequestSealer,

@@ -1,6 +1,6 @@
-//! Random secrets stored as digests: codes, client secrets, cookies, handles.
+//! Random secrets that are stored as digests: codes, client secrets, cookies, handles.
 //!
-//! Each has 256 random bits, so that plain SHA-256 protects it as well as a slow hash.
+//! Each secret has 256 random bits, so plain SHA-256 protects it as well as a slow hash would.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +19,7 @@ impl Secret {
     /// Generates a secret. `prefix` identifies its kind to people and secret scanners.
     ///
     /// # Errors
-    /// If the operating system gives no random bytes.
+    /// If the operating system returns no random bytes.
     pub fn generate(prefix: &str) -> Result<Self, ErrorStack> {
         let mut bytes = [0; 32];
         openssl::rand::rand_bytes(&mut bytes)?;
@@ -41,21 +41,21 @@ mod tests {
 
     use super::*;
 
-    /// MUST-078, CO-05: 256 bits, each set in about half of the secrets, and no secret repeats.
-    /// (By chance, a given bit is outside of this range with a probability of 10^-10.)
+    /// MUST-078, CO-05: 256 bits, each set in about half of the secrets, and no secret repeats. By
+    /// chance, a given bit is outside of the asserted range with a probability of 10^-10.
     #[test]
     fn secrets_are_uniform_and_independent() {
-        let drawn: Vec<_> = (0..1_000).map(|_| Secret::generate("sgc_").unwrap().text).collect();
+        let secrets: Vec<_> = (0..1_000).map(|_| Secret::generate("sgc_").unwrap().text).collect();
 
-        assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), 1_000);
-        let mut set = [0_u32; 256];
-        for text in &drawn {
+        assert_eq!(secrets.iter().collect::<HashSet<_>>().len(), 1_000);
+        let mut counts = [0_u32; 256];
+        for text in &secrets {
             let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix("sgc_").unwrap()).unwrap();
             assert_eq!(bytes.len(), 32);
-            for (bit, count) in set.iter_mut().enumerate() {
+            for (bit, count) in counts.iter_mut().enumerate() {
                 *count += u32::from(bytes[bit / 8] >> (bit % 8) & 1);
             }
         }
-        assert!(set.iter().all(|count| (400..=600).contains(count)), "{set:?}");
+        assert!(counts.iter().all(|count| (400..=600).contains(count)), "{counts:?}");
     }
 }

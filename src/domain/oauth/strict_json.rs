@@ -1,4 +1,4 @@
-//! JSON without ambiguity between parsers.
+//! JSON that all parsers interpret in the same way.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-/// Parses JSON. `None` if it is invalid or an object has a duplicate member: RFC 8259 §4 does not
-/// define which of the two counts.
+/// Parses JSON. Returns `None` if it is invalid, or if an object has a duplicate member: RFC 8259
+/// §4 does not define which of two members with the same name counts.
 #[must_use]
 pub fn read(text: &str) -> Option<Value> {
     let is_unambiguous = serde_json::from_str::<Unambiguous>(text).is_ok();

@@ -1,7 +1,7 @@
-//! The token endpoint: one function per grant type under one `match`.
+//! The token endpoint, with a function for each grant type.
 //!
-//! Each takes the same steps: check that the client may use the grant type, validate what it
-//! presents, determine scope and audience, run one transaction, sign.
+//! All grant types have the same steps: check that the client may use the grant type, validate the
+//! presented code or token, determine scope and audience, run one transaction, and sign.
 
 use sea_orm::{DbErr, EntityTrait};
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ use crate::timestamp::Timestamp;
 /// Handles a token request of an authenticated client.
 ///
 /// # Errors
-/// See [`GrantError`]. An authorization code may be used up then; a refresh token stays valid or
+/// See [`GrantError`]. Then an authorization code may be used up. A refresh token stays valid or
 /// can be retried, unless it was reused.
 pub async fn exchange(
     mint: Mint<'_>,
@@ -33,7 +33,7 @@ pub async fn exchange(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Issued, GrantError> {
-    // Nothing may be used up for tokens that could not be signed.
+    // No code or token may be used up if the new tokens could not be signed.
     mint.issuer.check_fresh()?;
     let grant_type =
         params.get("grant_type").ok_or(GrantError::Invalid("grant_type is missing"))?;
@@ -62,18 +62,18 @@ async fn refresh_token(
     let token = params.get("refresh_token");
     let token = token.ok_or(GrantError::Invalid("refresh_token is missing"))?;
     let presented = mint.refresh_tokens.decode(token).ok_or(GrantError::Rejected)?;
-    let (scope, audience, person_claims) = left_of(mint, client, presented, params).await?;
+    let (scope, audience, person_claims) = refreshed(mint, client, presented, params).await?;
     let holder = Holder { client_id: &client.id, is_server: client.is_confidential() };
     let granted = mint.rotation.rotate(presented, holder, origin).await?;
     let granted = Granted { scope, audience: Some(audience), ..granted };
     Ok(ClientGrant { granted, nonce: None, person_claims, has_refresh: true })
 }
 
-/// Determines what a refresh gives: scope and audience that were granted, limited to the client's
-/// present registration and to what it requests, and the claims about the user for the ID token.
-/// Checked before the rotation, so that a refused request does not use up
-/// the refresh token.
-async fn left_of(
+/// Determines the scope, the audience and the claims about the user of refreshed tokens. Scope and
+/// audience are those that were granted, limited to the current registration of the client and to
+/// the request. This runs before the rotation, so that a refused request does not use up the
+/// refresh token.
+async fn refreshed(
     mint: Mint<'_>,
     client: &Client,
     presented: Presented,
@@ -82,18 +82,19 @@ async fn left_of(
     let row = mint.find_session(presented.session_id).await?;
     let row = row.filter(|row| row.client_id == client.id).ok_or(GrantError::Rejected)?;
     let issuer = mint.issuer.iss();
-    let left = entitlement::scope(client, &row.scope);
-    let own = || [issuer].into_iter().collect();
-    let audience = entitlement::audience(client, &row.audience.clone().unwrap_or_else(own), issuer);
-    // No request could succeed. Clients react to `invalid_grant` with a new authorization request.
-    if !left.has("offline_access") || audience.is_empty() {
+    let limited = entitlement::scope(client, &row.scope);
+    let granted = row.audience.clone().unwrap_or_else(|| [issuer].into_iter().collect());
+    let audience = entitlement::audience(client, &granted, issuer);
+    // No refresh of this session could succeed. Clients react to `invalid_grant` with a new
+    // authorization request.
+    if !limited.has("offline_access") || audience.is_empty() {
         return Err(GrantError::Rejected);
     }
     let scope = match params.get("scope") {
-        None => left,
-        Some(asked) => Scope::parse(asked)
-            .filter(|asked| asked.is_within(&row.scope))
-            .map(|asked| asked.within(&left))
+        None => limited,
+        Some(requested) => Scope::parse(requested)
+            .filter(|requested| requested.is_within(&row.scope))
+            .map(|requested| requested.within(&limited))
             .filter(|scope| !scope.is_empty())
             .ok_or(GrantError::Scope)?,
     };
@@ -133,8 +134,8 @@ fn client_credentials(
     let allowed = client.scope().without(&IDENTITY);
     let scope = match params.get("scope") {
         None => allowed,
-        Some(asked) => Scope::parse(asked)
-            .filter(|asked| asked.is_within(&allowed))
+        Some(requested) => Scope::parse(requested)
+            .filter(|requested| requested.is_within(&allowed))
             .ok_or(GrantError::Scope)?,
     };
     let audience = audience::chosen(client, params.all("resource"), mint.issuer.iss());

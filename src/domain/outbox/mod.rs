@@ -1,8 +1,8 @@
-//! The transactional outbox: the follow-up work of a transaction is written in it as a row, and
-//! done by any instance that takes the row, until it succeeds. So a crash loses nothing.
+//! The transactional outbox. A transaction writes its follow-up work as a row. Any instance then
+//! takes the row and does the work, until it succeeds. So a crash loses no work.
 //!
-//! Deliveries to clients go through [`take_due`], which prevents receivers from delaying each other
-//! ([`Shares`]). Work inside the database takes its row within its own transactions
+//! Deliveries to clients are taken with [`take_due`], which prevents receivers from delaying each
+//! other ([`Shares`]). Work inside the database takes its row within its own transactions
 //! (`session::unfinished`).
 
 mod backoff;
@@ -26,12 +26,12 @@ use crate::timestamp::Timestamp;
 pub use crate::entity::outbox::{Kind, Model as Item};
 pub use shares::{Answer, Shares};
 
-/// How long an instance has for one attempt before another instance may retry: longer than the
-/// timeout of a delivery.
+/// How long an instance has for one attempt before another instance may retry. This is longer than
+/// the timeout of a delivery.
 const CLAIM: Duration = Duration::from_secs(15);
 
-/// Writes follow-up work in the transaction that causes it. An existing row with the same id is not
-/// changed.
+/// Writes follow-up work. Must run in the transaction that causes the work. Does not change an
+/// existing row with the same id.
 ///
 /// # Errors
 /// If the database refuses.
@@ -64,34 +64,34 @@ pub async fn take_due(
         return Ok(Vec::new());
     }
     let taken = db
-        .write(allotted.clone(), move |txn, now, wanted| {
-            Box::pin(async move { take_in(txn, kind, wanted, now).await })
+        .write(allotted.clone(), move |txn, now, allotted| {
+            Box::pin(async move { take_in_transaction(txn, kind, allotted, now).await })
         })
         .await;
     for (receiver, number) in allotted {
-        let got = taken.iter().flatten().filter(|item| item.receiver == receiver).count();
-        shares.release(&receiver, number.saturating_sub(got));
+        let used = taken.iter().flatten().filter(|item| item.receiver == receiver).count();
+        shares.release(&receiver, number.saturating_sub(used));
     }
     taken
 }
 
-async fn take_in(
+async fn take_in_transaction(
     txn: &DatabaseTransaction,
     kind: Kind,
-    wanted: &[(String, usize)],
+    allotted: &[(String, usize)],
     now: Timestamp,
 ) -> Result<Vec<Item>, DbErr> {
     let mut taken = Vec::new();
-    for (receiver, number) in wanted {
+    for (receiver, number) in allotted {
         // Rows that another instance is taking are skipped.
-        let free = Entity::find()
+        let due = Entity::find()
             .filter(Column::Kind.eq(kind))
             .filter(Column::Receiver.eq(receiver))
             .filter(Column::DueAt.lte(now))
             .order_by_asc(Column::DueAt)
             .limit(u64::try_from(*number).unwrap_or(0))
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-        taken.extend(free.all(txn).await?);
+        taken.extend(due.all(txn).await?);
     }
     let ids = taken.iter().map(|item| item.id);
     Entity::update_many()
@@ -102,10 +102,10 @@ async fn take_in(
     Ok(taken)
 }
 
-/// Deletes an item that is done, or will never be.
+/// Deletes an item whose work is done, or is given up.
 ///
 /// # Errors
-/// If the database refuses; then it is done again.
+/// If the database refuses; then the work is done again.
 pub async fn forget(db: &Db, id: Uuid) -> Result<(), DbErr> {
     db.write((), move |txn, _, ()| {
         Box::pin(async move { Entity::delete_by_id(id).exec(txn).await.map(drop) })
@@ -116,13 +116,13 @@ pub async fn forget(db: &Db, id: Uuid) -> Result<(), DbErr> {
 /// Schedules the next attempt after a failure.
 ///
 /// # Errors
-/// If the database refuses; then it is retried when the claim expires.
+/// If the database refuses; then the work is retried when the claim expires.
 pub async fn postpone(db: &Db, item: &Item, now: Timestamp) -> Result<(), DbErr> {
     let attempts = item.attempts.saturating_add(1);
     postpone_to(db, item.id, attempts, now.plus(wait_after(attempts.unsigned_abs()))).await
 }
 
-/// The same, at a time given by the caller.
+/// Schedules the next attempt for `due_at`, and sets the number of attempts.
 ///
 /// # Errors
 /// As [`postpone`].
@@ -137,7 +137,7 @@ pub async fn postpone_to(db: &Db, id: Uuid, attempts: i32, due_at: Timestamp) ->
     .await
 }
 
-/// How many rows of a kind there are, due or not.
+/// The number of rows of a kind, including rows that are not due.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,9 +1,9 @@
 //! Concurrency limits per receiver, so that a slow or unresponsive receiver does not delay others,
 //! and is not contacted more than necessary.
 //!
-//! Each receiver with something due gets one slot before any gets a second. A quarter of the slots
-//! is reserved for receivers that answered promptly the last time; a receiver that was never
-//! contacted may use one of them.
+//! Each receiver with due deliveries gets one slot before any receiver gets a second slot. A
+//! quarter of the slots is reserved for receivers whose last response was prompt. A receiver that
+//! was never contacted may use one reserved slot.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,30 +11,31 @@ use std::time::Duration;
 use crate::domain::outbox::backoff::wait_after;
 use crate::timestamp::Timestamp;
 
-/// Concurrent deliveries in total.
+/// Maximum number of concurrent deliveries in total.
 const SLOTS: usize = 64;
 
-/// Slots reserved for receivers that answered promptly the last time.
+/// Number of slots that are reserved for receivers whose last response was prompt.
 const RESERVED: usize = SLOTS / 4;
 
-/// Concurrent deliveries to one responsive receiver.
+/// Maximum number of concurrent deliveries to one responsive receiver.
 pub(super) const SHARE: usize = 4;
 
-/// Limit within which a response is prompt.
+/// A response that takes less time than this is prompt.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// Longest pause for a receiver that does not respond, whatever is due to it.
-const LONGEST_SILENCE: Duration = Duration::from_mins(1);
+/// Longest pause for a receiver that does not respond, regardless of the due deliveries.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// How long the state of a receiver is kept after something was last due to it.
+/// How long the state of a receiver is stored after a delivery to it was last due.
 const RECEIVER_RETENTION: Duration = Duration::from_hours(1);
 
 /// The outcome of one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// There was a response, of any kind, after this time.
+    /// The receiver sent a response of any kind after this time.
     After(Duration),
-    /// There was none: a timeout, a failed connection, or an address that may not be contacted.
+    /// There was no response: a timeout, a failed connection, or an address that must not be
+    /// contacted.
     None,
 }
 
@@ -43,7 +44,7 @@ pub enum Answer {
 pub struct Shares {
     receivers: HashMap<String, Receiver>,
     under_way: usize,
-    /// How many slots were given so far.
+    /// How many slots have been allotted so far.
     turns: u64,
     were_short: bool,
 }
@@ -51,15 +52,15 @@ pub struct Shares {
 #[derive(Debug, Default)]
 struct Receiver {
     under_way: usize,
-    /// Whether its last response was prompt; `None` if it was never contacted.
+    /// Whether its last response was prompt. `None` if it was never contacted.
     was_prompt: Option<bool>,
-    /// How often it did not respond since its last response.
+    /// How often it has failed to respond since its last response.
     failures: u32,
-    /// Until when it gets no deliveries.
+    /// The receiver gets no deliveries before this time.
     paused_until: Option<Timestamp>,
-    /// When it last got a slot, by the number of slots given.
+    /// The value of `turns` when it last got a slot.
     turn: u64,
-    /// When something was last due to it.
+    /// When a delivery to it was last due.
     used_at: Timestamp,
 }
 
@@ -72,20 +73,20 @@ impl Receiver {
         if self.paused_until.is_some_and(|until| now < until) {
             return 0;
         }
-        // A receiver that did not respond gets one delivery as a test before others follow.
+        // A receiver that did not respond gets a single delivery as a test.
         if self.failures > 0 { 1 } else { SHARE }
     }
 }
 
 impl Shares {
-    /// Whether the last allotment had too few slots for what was due.
+    /// Whether the last allotment had too few slots for the due deliveries.
     #[must_use]
     pub const fn were_short(&self) -> bool {
         self.were_short
     }
 
-    /// Allots slots to receivers with something due. `due` has the number per receiver; so does the
-    /// result.
+    /// Allots slots to receivers with due deliveries. `due` has the number of due deliveries for
+    /// each receiver, and the result has the number of allotted slots.
     pub(super) fn allot(
         &mut self,
         due: &[(String, usize)],
@@ -113,7 +114,7 @@ impl Shares {
         allotted.map(|(name, _, allotted)| (name.clone(), allotted)).collect()
     }
 
-    /// Takes a slot for a receiver that has `level` of them, if one is available to it.
+    /// Takes a slot for a receiver that has `level` slots, if another slot is available to it.
     fn take(&mut self, name: &str, level: usize, slow: &mut usize, now: Timestamp) -> bool {
         let Some(receiver) = self.receivers.get_mut(name) else { return false };
         let may_use_all = receiver.was_prompt.unwrap_or(level == 0);
@@ -147,8 +148,8 @@ impl Shares {
             // Several unanswered deliveries that end at about the same time count once.
             Answer::None if receiver.paused_until.is_none_or(|until| now >= until) => {
                 receiver.failures = receiver.failures.saturating_add(1);
-                let rest = wait_after(receiver.failures).min(LONGEST_SILENCE);
-                receiver.paused_until = Some(now.plus(rest));
+                let pause = wait_after(receiver.failures).min(LONGEST_PAUSE);
+                receiver.paused_until = Some(now.plus(pause));
             }
             Answer::None => {}
         }
@@ -159,7 +160,7 @@ impl Shares {
 mod tests {
     use super::*;
 
-    const AT_ONCE: Answer = Answer::After(Duration::ZERO);
+    const IMMEDIATE: Answer = Answer::After(Duration::ZERO);
 
     fn second(second: i64) -> Timestamp {
         Timestamp::from_micros(second * 1_000_000)
@@ -169,7 +170,8 @@ mod tests {
         names.into_iter().map(|name| (name.to_string(), number)).collect()
     }
 
-    fn one(shares: &mut Shares, name: usize, number: usize, at: i64) -> usize {
+    /// The number of slots that are allotted if deliveries to only this receiver are due.
+    fn allot_one(shares: &mut Shares, name: usize, number: usize, at: i64) -> usize {
         shares.allot(&due([name], number), second(at)).first().map_or(0, |it| it.1)
     }
 
@@ -177,10 +179,10 @@ mod tests {
     fn slots_are_shared_evenly_up_to_the_limit_per_receiver() {
         let mut shares = Shares::default();
 
-        assert_eq!(one(&mut shares, 1, 10, 0), SHARE);
+        assert_eq!(allot_one(&mut shares, 1, 10, 0), SHARE);
         assert!(shares.were_short());
-        shares.settle("1", AT_ONCE, second(0));
-        assert_eq!(one(&mut shares, 1, 10, 0), 1);
+        shares.settle("1", IMMEDIATE, second(0));
+        assert_eq!(allot_one(&mut shares, 1, 10, 0), 1);
 
         let others = shares.allot(&due(2..42, 10), second(0));
 
@@ -189,12 +191,12 @@ mod tests {
         assert_eq!(shares.under_way, SLOTS - RESERVED + SHARE);
     }
 
-    /// W12: however many receivers are slow, those that answered promptly find a slot.
+    /// W12: a receiver that responded promptly gets a slot, even if many receivers are slow.
     #[test]
-    fn slots_are_reserved_for_receivers_that_answer_promptly() {
+    fn slots_are_reserved_for_receivers_that_respond_promptly() {
         let mut shares = Shares::default();
-        assert_eq!(one(&mut shares, 0, 1, 0), 1);
-        shares.settle("0", AT_ONCE, second(0));
+        assert_eq!(allot_one(&mut shares, 0, 1, 0), 1);
+        shares.settle("0", IMMEDIATE, second(0));
 
         for (name, _) in shares.allot(&due(1..65, 1), second(0)) {
             shares.settle(&name, Answer::After(PROMPT), second(0));
@@ -202,9 +204,9 @@ mod tests {
         let slow = shares.allot(&due(1..65, 10), second(0));
 
         assert_eq!(slow.iter().map(|it| it.1).sum::<usize>(), SLOTS - RESERVED);
-        assert_eq!(one(&mut shares, 0, 10, 0), SHARE);
+        assert_eq!(allot_one(&mut shares, 0, 10, 0), SHARE);
         shares.settle("0", Answer::After(Duration::from_millis(4_500)), second(4));
-        assert_eq!(one(&mut shares, 0, 10, 4), 0);
+        assert_eq!(allot_one(&mut shares, 0, 10, 4), 0);
     }
 
     #[test]
@@ -213,16 +215,16 @@ mod tests {
         let first = shares.allot(&due(0..100, 10), second(0));
         let first: Vec<_> = first.into_iter().map(|it| it.0).collect();
 
-        let mut told = first.clone();
+        let mut served = first.clone();
         for name in first {
-            shares.settle(&name, AT_ONCE, second(1));
+            shares.settle(&name, IMMEDIATE, second(1));
         }
-        while told.len() < 100 {
+        while served.len() < 100 {
             let next = shares.allot(&due(0..100, 10), second(1));
-            let new = next.iter().map(|it| it.0.clone()).filter(|name| !told.contains(name));
+            let new = next.iter().map(|it| it.0.clone()).filter(|name| !served.contains(name));
             let new: Vec<_> = new.collect();
             assert!(!new.is_empty(), "{next:?}");
-            told.extend(new);
+            served.extend(new);
             for name in next.iter().flat_map(|(name, number)| vec![name; *number]) {
                 shares.settle(name, Answer::After(PROMPT), second(1));
             }
@@ -232,26 +234,26 @@ mod tests {
     #[test]
     fn unresponsive_receiver_backs_off_and_is_probed_once() {
         let mut shares = Shares::default();
-        assert_eq!(one(&mut shares, 1, 10, 0), SHARE);
+        assert_eq!(allot_one(&mut shares, 1, 10, 0), SHARE);
         for _ in 0..SHARE {
             shares.settle("1", Answer::None, second(5));
         }
 
-        assert_eq!(one(&mut shares, 1, 10, 9), 0);
-        assert_eq!(one(&mut shares, 1, 10, 10), 1);
-        assert_eq!(one(&mut shares, 1, 10, 10), 0);
+        assert_eq!(allot_one(&mut shares, 1, 10, 9), 0);
+        assert_eq!(allot_one(&mut shares, 1, 10, 10), 1);
+        assert_eq!(allot_one(&mut shares, 1, 10, 10), 0);
         shares.settle("1", Answer::None, second(15));
-        assert_eq!(one(&mut shares, 1, 10, 24), 0);
-        assert_eq!(one(&mut shares, 1, 10, 25), 1);
-        shares.settle("1", AT_ONCE, second(25));
-        assert_eq!(one(&mut shares, 1, 10, 25), SHARE);
+        assert_eq!(allot_one(&mut shares, 1, 10, 24), 0);
+        assert_eq!(allot_one(&mut shares, 1, 10, 25), 1);
+        shares.settle("1", IMMEDIATE, second(25));
+        assert_eq!(allot_one(&mut shares, 1, 10, 25), SHARE);
     }
 
     #[test]
     fn back_off_is_a_minute_at_most() {
         let mut shares = Shares::default();
         for round in 0..20 {
-            assert_eq!(one(&mut shares, 1, 1, round * 60), 1);
+            assert_eq!(allot_one(&mut shares, 1, 1, round * 60), 1);
             shares.settle("1", Answer::None, second(round * 60));
         }
     }

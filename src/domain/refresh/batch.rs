@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::database::session_rotation::{self, SessionRotation, SessionRotations};
 use crate::database::{Batches, Db};
-use crate::domain::audit::{Kind, Origin, kept};
+use crate::domain::audit::{Kind, Origin, sanitized};
 use crate::domain::granted::Granted;
 use crate::domain::id;
 use crate::domain::refresh::attempt::RefreshAttempt;
@@ -71,8 +71,8 @@ fn row(attempt: &RefreshAttempt, origin: &Origin, now: Timestamp) -> SessionRota
         client_id: attempt.by.clone(),
         is_server: attempt.is_server,
         address: origin.address.map(|it| it.to_string()),
-        user_agent: origin.user_agent.as_deref().map(kept),
-        forwarded: origin.forwarded.as_deref().map(kept),
+        user_agent: origin.user_agent.as_deref().map(sanitized),
+        forwarded: origin.forwarded.as_deref().map(sanitized),
         request_id: origin.request_id,
         event_id: id::new(now),
     }

@@ -9,7 +9,8 @@ use crate::domain::keys::{ComputedTokens, MacKey};
 /// Creates and parses refresh tokens with keys derived from the master key.
 pub struct RefreshTokens(ComputedTokens);
 
-/// The content of an authentic token. [`Rotation`] checks whether it is the newest of a live session.
+/// The content of an authentic token. [`Rotation`] checks whether it is the newest of a live
+/// session.
 ///
 /// [`Rotation`]: crate::domain::refresh::Rotation
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl RefreshTokens {
     /// The token of a session's `generation`: always the same text.
     ///
     /// # Errors
-    /// If OpenSSL fails, which happens only when out of memory.
+    /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn encode(&self, session_id: Uuid, generation: i64) -> Result<String, ErrorStack> {
         self.0.encode(session_id, generation, &[])
     }
@@ -40,7 +41,7 @@ impl RefreshTokens {
     pub fn decode(&self, token: &str) -> Option<Presented> {
         let content = self.0.decode(token)?;
         let presented = Presented { session_id: content.id, generation: content.number };
-        self.0.vouch(content, &[]).then_some(presented)
+        self.0.verify(content, &[]).then_some(presented)
     }
 }
 

@@ -26,7 +26,7 @@ use sea_orm::{
 
 use crate::config::{RefreshReuse, TokenSettings};
 use crate::database::{self, Batches, Db, account_lock};
-use crate::domain::audit::{Event, Kind, Origin, kept};
+use crate::domain::audit::{Event, Kind, Origin, sanitized};
 use crate::domain::granted::Granted;
 use crate::domain::refresh::attempt::RefreshAttempt;
 use crate::domain::refresh::batch;
@@ -192,7 +192,7 @@ async fn advance(
         let (address, user_agent) = (origin.address, origin.user_agent.as_deref());
         update = update
             .col_expr(Column::Address, Expr::value(address.map(|it| it.to_string())))
-            .col_expr(Column::UserAgent, Expr::value(user_agent.map(kept)));
+            .col_expr(Column::UserAgent, Expr::value(user_agent.map(sanitized)));
     }
     let mut update = update.into_query();
     let columns = Column::iter().map(ColumnTrait::into_expr);

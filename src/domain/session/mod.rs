@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::Db;
-use crate::domain::audit::{Event, Origin, kept};
+use crate::domain::audit::{Event, Origin, sanitized};
 use crate::domain::email::Email;
 use crate::domain::granted::{Granted, StatusEntry};
 use crate::domain::id;
@@ -112,7 +112,7 @@ pub async fn start(
         idle_expires_at: now.plus(idle_life).min(absolute_expires_at),
         absolute_expires_at,
         address: origin.address.map(|address| address.to_string()),
-        user_agent: origin.user_agent.as_deref().map(kept),
+        user_agent: origin.user_agent.as_deref().map(sanitized),
         status_list: Some(status.list),
         status_index: Some(status.index),
         cookie_digest,

@@ -1,11 +1,11 @@
-//! Limits what a client requested or was granted to its present registration.
+//! Limits the requests and the grants of a client to its current registration.
 //!
-//! Every step applies this: consent, code exchange, each refresh, and introspection. So reducing a
-//! registration takes effect at once, and extending it again restores what was granted, but no
-//! more.
+//! Every step applies this limit: consent, code exchange, each refresh, and introspection. So
+//! reducing a registration takes effect immediately. Extending it again restores what was granted,
+//! and nothing else.
 
 use crate::domain::oauth::authorization_request::{AuthorizationRequest, ErrorCode, Refusal};
-use crate::domain::oauth::claims::{is_opened, limited};
+use crate::domain::oauth::claims::{is_in_scope, limited};
 use crate::domain::oauth::{audience, redirect};
 use crate::entity::authorization_code::RequestedClaims;
 use crate::entity::client::Model as Client;
@@ -18,41 +18,48 @@ pub fn has_redirect_uri(client: &Client, uri: &str) -> bool {
     client.redirect_uris.0.iter().any(|registered| redirect::matches(registered, uri, is_native))
 }
 
-/// A scope limited to the client's; `offline_access` requires the grant type `refresh_token`.
+/// `scope`, limited to the scope of the client. `offline_access` requires the grant type
+/// `refresh_token`.
 #[must_use]
-pub fn scope(client: &Client, of: &Scope) -> Scope {
-    let left = of.within(&client.scope());
-    if client.grants.has("refresh_token") { left } else { left.without(&["offline_access"]) }
+pub fn scope(client: &Client, scope: &Scope) -> Scope {
+    let limited = scope.within(&client.scope());
+    if client.grants.has("refresh_token") { limited } else { limited.without(&["offline_access"]) }
 }
 
-/// Audiences limited to the client's; empty if nothing is left.
+/// `audiences`, limited to those of the client. The result may be empty.
 #[must_use]
-pub fn audience(client: &Client, of: &Audiences, issuer: &str) -> Audiences {
-    of.within(&audience::registered_by(client, issuer))
+pub fn audience(client: &Client, audiences: &Audiences, issuer: &str) -> Audiences {
+    audiences.within(&audience::registered_by(client, issuer))
 }
 
 /// The claims requested by name, limited to those of scopes that the client is registered for.
 /// Claims that `scope` includes are left out for userinfo, which returns them anyway. Without
 /// `openid` there are neither userinfo nor ID tokens.
 #[must_use]
-pub fn claims(client: &Client, scope: &Scope, of: Option<&RequestedClaims>) -> RequestedClaims {
-    let Some(of) = of.filter(|_| scope.has("openid")) else { return RequestedClaims::default() };
+pub fn claims(
+    client: &Client,
+    scope: &Scope,
+    requested: Option<&RequestedClaims>,
+) -> RequestedClaims {
+    let Some(requested) = requested.filter(|_| scope.has("openid")) else {
+        return RequestedClaims::default();
+    };
     let registered = client.scope();
-    let mut left = limited(of, |claim| is_opened(claim, &registered));
-    left.userinfo.retain(|claim| !is_opened(claim, scope));
-    left
+    let mut claims = limited(requested, |claim| is_in_scope(claim, &registered));
+    claims.userinfo.retain(|claim| !is_in_scope(claim, scope));
+    claims
 }
 
-/// Why a stored request cannot be answered any more.
+/// Why a stored request can no longer be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outdated {
-    /// Its redirect URI is no longer registered: no response may be sent anywhere.
+    /// The redirect URI is no longer registered, so no response may be sent to it.
     Nowhere,
     /// The error to send to the client.
     Refused(Refusal),
 }
 
-/// A stored request, limited to the client's present registration.
+/// A stored request, limited to the client's current registration.
 ///
 /// # Errors
 /// See [`Outdated`].

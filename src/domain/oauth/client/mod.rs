@@ -1,5 +1,5 @@
-//! The client registry: `secret` rotates client secrets, `removal` deletes clients. A secret is
-//! shown once, when it is created; the table stores its digest.
+//! The client registry. `secret` rotates client secrets, and `removal` deletes clients. A secret is
+//! shown once, when it is created. The table stores its digest.
 
 pub mod entitlement;
 pub mod metadata;
@@ -40,11 +40,11 @@ pub enum ClientError {
     /// A client with this ID exists.
     #[error("the client {0} already exists; change it with `signet client update`")]
     Exists(String),
-    /// Two clients in a file have the same ID.
+    /// Two registrations in a file have the same ID.
     #[error("the client {0} is listed twice")]
     Twice(String),
-    /// The ID is an audience too: a resource server that checks only the audience would accept the
-    /// client's ID tokens as access tokens (RFC 9068 §5).
+    /// The ID is also an audience. A resource server that checks only the audience would accept ID
+    /// tokens of the client as access tokens (RFC 9068 §5).
     #[error("{0} cannot be both a client and an audience")]
     Audience(String),
     /// No client has this ID.
@@ -53,10 +53,10 @@ pub enum ClientError {
     /// The client uses another authentication method or none.
     #[error("the client {0} has no secret")]
     NoSecret(String),
-    /// Some of its sessions stayed locked by other transactions.
+    /// Other transactions have locked sessions of the client for too long.
     #[error("the client {0} is in use; some of its sessions have ended. Run the command again")]
     Busy(String),
-    /// No random bytes.
+    /// The random number generator failed.
     #[error("no secret could be generated")]
     Random(#[from] ErrorStack),
     /// The database refused or failed.
@@ -67,11 +67,11 @@ pub enum ClientError {
 /// The result for one client of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
-    /// Created; with its secret if it has one, which is shown only this time.
+    /// The client was created. Contains its secret if it has one, which is shown only this time.
     Created(Option<String>),
-    /// Changed; with a new secret if it needed one.
+    /// The client was changed. Contains a new secret if the client needed one.
     Changed(Option<String>),
-    /// Already as described.
+    /// The client already had this registration.
     Unchanged,
 }
 
@@ -83,7 +83,7 @@ pub async fn list(db: &Db) -> Result<Vec<Model>, DbErr> {
     db.read(|db| async move { Entity::find().order_by_asc(Column::Id).all(&db).await }).await
 }
 
-/// The names of the clients with these IDs, by ID. Unregistered IDs are left out.
+/// The names of the clients with these IDs, by ID. IDs that are not registered are left out.
 ///
 /// # Errors
 /// If the database refuses.
@@ -109,13 +109,13 @@ pub async fn find(db: &Db, id: &str) -> Result<Option<Model>, DbErr> {
     db.read(|db| async move { query.one(&db).await }).await
 }
 
-/// Registers a client; returns its secret if it has one.
+/// Registers a client. Returns its secret if it has one.
 ///
 /// # Errors
 /// See [`ClientError`].
 pub async fn create(db: &Db, registration: Registration) -> Result<Option<String>, ClientError> {
     let created = db.write(registration, |txn, now, registration| {
-        Box::pin(put(txn, registration.clone(), Existing::Refuse, now))
+        Box::pin(create_or_change(txn, registration.clone(), Existing::Refuse, now))
     });
     Ok(match created.await? {
         Applied::Created(secret) | Applied::Changed(secret) => secret,
@@ -123,8 +123,8 @@ pub async fn create(db: &Db, registration: Registration) -> Result<Option<String
     })
 }
 
-/// Updates a client's registration; it keeps its secret unless the authentication method changes.
-/// `change` may be called more than once.
+/// Updates a client's registration. The client keeps its secret unless the authentication method
+/// changes. `change` may be called more than once.
 ///
 /// # Errors
 /// See [`ClientError`].
@@ -139,7 +139,7 @@ pub async fn update(
             let row = row.ok_or_else(|| ClientError::Unknown(id.clone()))?;
             let mut registration = Registration::of_row(&row);
             change(&mut registration);
-            put(txn, registration, Existing::Change, now).await
+            create_or_change(txn, registration, Existing::Change, now).await
         })
     })
     .await
@@ -153,43 +153,43 @@ pub async fn apply(
     db: &Db,
     registrations: Vec<Registration>,
 ) -> Result<Vec<(String, Applied)>, ClientError> {
-    let mut in_order: Vec<_> = (0..).zip(registrations).collect();
+    let mut sorted: Vec<_> = (0..).zip(registrations).collect();
     // All transactions that change several clients lock them in the same order.
-    in_order.sort_by(|(_, one), (_, other)| one.client_id.cmp(&other.client_id));
-    let twice =
-        in_order.array_windows().find(|[(_, one), (_, next)]| one.client_id == next.client_id);
-    if let Some([(_, one), _]) = twice {
-        return Err(ClientError::Twice(one.client_id.clone()));
+    sorted.sort_by(|(_, a), (_, b)| a.client_id.cmp(&b.client_id));
+    let duplicate = sorted.array_windows().find(|[(_, a), (_, b)]| a.client_id == b.client_id);
+    if let Some([(_, registration), _]) = duplicate {
+        return Err(ClientError::Twice(registration.client_id.clone()));
     }
-    db.write(in_order, move |txn, now, in_order| {
+    db.write(sorted, move |txn, now, sorted| {
         Box::pin(async move {
-            let mut applied = Vec::with_capacity(in_order.len());
-            for (place, registration) in in_order {
-                let done = put(txn, registration.clone(), Existing::Change, now).await?;
-                applied.push((*place, registration.client_id.clone(), done));
+            let mut applied = Vec::with_capacity(sorted.len());
+            for (index, registration) in sorted {
+                let result =
+                    create_or_change(txn, registration.clone(), Existing::Change, now).await?;
+                applied.push((*index, registration.client_id.clone(), result));
             }
-            applied.sort_by_key(|(place, ..)| *place);
-            Ok(applied.into_iter().map(|(_, id, done): (u32, _, _)| (id, done)).collect())
+            applied.sort_by_key(|(index, ..)| *index);
+            Ok(applied.into_iter().map(|(_, id, result): (u32, _, _)| (id, result)).collect())
         })
     })
     .await
 }
 
-/// What to do if the client exists.
+/// What happens if a client with this ID exists.
 #[derive(Clone, Copy, PartialEq)]
 enum Existing {
     Refuse,
     Change,
 }
 
-async fn put(
+async fn create_or_change(
     txn: &DatabaseTransaction,
     mut registration: Registration,
     existing: Existing,
     now: Timestamp,
 ) -> Result<Applied, ClientError> {
     let id = registration.client_id.clone();
-    // Locked, so that its secrets do not change before the write.
+    // The client is locked, so that its secrets do not change before the write.
     let old = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?;
     if let Some(old) = &old {
         registration.keep_stricter_settings(old);
@@ -227,7 +227,7 @@ async fn put(
     Ok(Applied::Changed(secret))
 }
 
-/// Stores a client that has changed; it must be locked.
+/// Stores a client that has changed. Its row must be locked.
 async fn store_changed(
     txn: &impl ConnectionTrait,
     row: Model,
@@ -238,13 +238,13 @@ async fn store_changed(
     record(txn, Kind::ClientChanged, &row.id, now).await
 }
 
-/// No client ID may be the audience of any client, whichever was registered first.
+/// Checks that no client ID is the audience of a client, regardless of which was registered first.
 async fn check_audiences(txn: &DatabaseTransaction, row: &Model) -> Result<(), ClientError> {
     let named = Entity::find().filter(Column::Id.is_in(&row.audiences.0)).one(txn).await?;
     if let Some(client) = named {
         return Err(ClientError::Audience(client.id));
     }
-    // Audiences are URIs; client IDs rarely are.
+    // Audiences are URIs, but client IDs rarely are, so all clients are rarely read.
     if is_resource(&row.id) {
         let clients = Entity::find().all(txn).await?;
         if clients.iter().any(|client| client.audiences.has(&row.id)) {

@@ -8,19 +8,19 @@ use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, store_changed};
 use crate::domain::oauth::secret::Secret;
 use crate::entity::client::{Entity, Model};
 
-/// Creates a new secret for a client. The previous one stays valid until the next rotation, unless
-/// `at_once`; older ones become invalid now.
+/// Creates a new secret for a client. The previous secret stays valid until the next rotation,
+/// unless `invalidates_previous`. Older secrets become invalid now.
 ///
 /// # Errors
 /// See [`ClientError`].
-pub async fn rotate(db: &Db, id: &str, at_once: bool) -> Result<String, ClientError> {
+pub async fn rotate(db: &Db, id: &str, invalidates_previous: bool) -> Result<String, ClientError> {
     let id = id.to_owned();
     db.write(id, move |txn, now, id| {
         Box::pin(async move {
             let mut row = lock_client(txn, id).await?;
             let secret = Secret::generate(SECRET_PREFIX)?;
             let previous = row.secret_digest.replace(secret.digest);
-            row.previous_secret_digest = previous.filter(|_| !at_once);
+            row.previous_secret_digest = previous.filter(|_| !invalidates_previous);
             store_changed(txn, row, now).await?;
             Ok(secret.text)
         })
@@ -28,7 +28,7 @@ pub async fn rotate(db: &Db, id: &str, at_once: bool) -> Result<String, ClientEr
     .await
 }
 
-/// Invalidates the previous secret, once the client uses the new one.
+/// Invalidates the previous secret. This should be done when the client uses the new secret.
 ///
 /// # Errors
 /// See [`ClientError`].
@@ -46,7 +46,7 @@ pub async fn drop_previous(db: &Db, id: &str) -> Result<(), ClientError> {
     .await
 }
 
-/// Locks a client for changes until the commit. It must have a secret.
+/// Locks a client for changes until the commit. The client must have a secret.
 async fn lock_client(txn: &impl ConnectionTrait, id: &str) -> Result<Model, ClientError> {
     let row = Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(txn).await?;
     let row = row.ok_or_else(|| ClientError::Unknown(id.to_owned()))?;

@@ -1,7 +1,7 @@
 //! The registration metadata of a client; `rules` validates it.
 //!
-//! Members have the names of RFC 7591 §2 where it has one, so that a file for `signet client apply`
-//! reads like any other registration.
+//! Members have the names of RFC 7591 §2 if it defines them. So a file for `signet client apply`
+//! looks like a registration at other servers.
 
 mod rules;
 
@@ -53,15 +53,15 @@ impl std::str::FromStr for Pkce {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
-    /// 1 to 100 printable ASCII characters. Not a UUID: those are user IDs.
+    /// 1 to 100 printable ASCII characters. It must not be a UUID, because user IDs are UUIDs.
     pub client_id: String,
-    /// The name shown to users; by default the `client_id`. 1 to 100 visible characters.
+    /// The name that users see: 1 to 100 visible characters. The default is the `client_id`.
     pub client_name: Option<String>,
     /// `web`, or `native` for programs on a user's device.
     #[serde(default = "web")]
     pub application_type: String,
-    /// One of [`auth_methods`], or `client_secret` for either of the first two, which is the
-    /// default.
+    /// One of [`auth_methods`], or `client_secret`, which permits both `client_secret_basic` and
+    /// `client_secret_post`. The default is `client_secret`.
     pub token_endpoint_auth_method: Option<String>,
     /// Public keys, for `private_key_jwt` (RFC 7517 §5).
     pub jwks: Option<Value>,
@@ -71,33 +71,33 @@ pub struct Registration {
     /// Redirect URIs after logout.
     #[serde(default)]
     pub post_logout_redirect_uris: Vec<String>,
-    /// Receives logout tokens.
+    /// The URI to which logout tokens are sent.
     pub backchannel_logout_uri: Option<String>,
     /// Some of [`GRANT_TYPES`].
     #[serde(default = "code_flow")]
     pub grant_types: Vec<String>,
-    /// The scope values that it may request, space-separated.
+    /// The scope values that the client may request, separated by spaces.
     #[serde(default = "identity")]
     pub scope: String,
-    /// The audiences that its tokens may have; the first is the default (RFC 8707).
+    /// The audiences that the client's tokens may have (RFC 8707). The first is the default.
     #[serde(default)]
     pub audiences: Vec<String>,
-    /// The audiences whose tokens it may introspect, even those of other clients.
+    /// The audiences whose tokens the client may introspect, even tokens of other clients.
     #[serde(default)]
     pub introspects: Vec<String>,
-    /// The lifetime of its access tokens, in seconds: 60 to 86,400.
+    /// The lifetime of the client's access tokens, in seconds: 60 to 86,400.
     #[serde(default = "default_token_seconds")]
     pub access_token_seconds: u32,
-    /// Always [`Pkce::Required`] for a public client; by default [`Pkce::RequiredOrNonce`] for
-    /// others.
+    /// Always [`Pkce::Required`] for a public client. The default for a confidential client is
+    /// [`Pkce::RequiredOrNonce`].
     pub pkce: Option<Pkce>,
     /// The form of `pkce` in previous versions: `required` if true, `optional` if false.
     #[serde(skip_serializing)]
     pub require_pkce: Option<bool>,
-    /// Whether ID tokens also have the claims of its scope, which userinfo always returns.
+    /// Whether ID tokens also have the claims of the client's scope, which userinfo always returns.
     #[serde(default)]
     pub id_token_claims: bool,
-    /// `ask` for consent, or `skip` it for first-party clients.
+    /// `ask` for consent, or `skip` consent for first-party clients.
     #[serde(default = "ask")]
     pub consent: String,
 }
@@ -154,8 +154,8 @@ impl Registration {
         }
     }
 
-    /// Keeps stricter settings of an existing client for members that are not given: it may have
-    /// been registered when those were the defaults.
+    /// Keeps the stricter settings of an existing client for members that are not given. The client
+    /// may have been registered when these settings were the defaults.
     pub fn keep_stricter_settings(&mut self, row: &Model) {
         if self.token_endpoint_auth_method.is_none()
             && row.auth_method == AuthMethod::ClientSecretBasic
@@ -170,7 +170,7 @@ impl Registration {
     /// The row of a new client, if the registration is valid.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// The first rule that the registration breaks.
     pub fn into_row(self, now: Timestamp) -> Result<Model, RegistrationError> {
         let checked = self.check().map_err(|(member, reason)| RegistrationError {
             client_id: self.client_id.clone(),

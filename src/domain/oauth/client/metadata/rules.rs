@@ -22,14 +22,17 @@ const MAX_ENTRY: usize = 2000;
 const MAX_KEYS: usize = 64 * 1024;
 
 /// An invalid member, and the reason.
-type Broken = (&'static str, String);
+type InvalidMember = (&'static str, String);
 
 impl Registration {
-    /// Validates the registration; returns the members that have a fixed set of values.
+    /// Validates the registration. Returns the values of the members that have a fixed set of
+    /// values.
     ///
     /// # Errors
-    /// The first rule that is broken.
-    pub(super) fn check(&self) -> Result<(ApplicationType, AuthMethod, ConsentPolicy), Broken> {
+    /// The first rule that the registration breaks.
+    pub(super) fn check(
+        &self,
+    ) -> Result<(ApplicationType, AuthMethod, ConsentPolicy), InvalidMember> {
         self.check_sizes()?;
         self.check_names()?;
         let application_type = one_of("application_type", &self.application_type)?;
@@ -48,8 +51,8 @@ impl Registration {
         Ok((application_type, auth_method, consent))
     }
 
-    /// Checked first: the other checks read each entry, and their errors repeat it.
-    fn check_sizes(&self) -> Result<(), Broken> {
+    /// Must be checked first, because other checks read each entry, and their errors contain it.
+    fn check_sizes(&self) -> Result<(), InvalidMember> {
         for (member, list) in [
             ("redirect_uris", &self.redirect_uris),
             ("post_logout_redirect_uris", &self.post_logout_redirect_uris),
@@ -71,7 +74,7 @@ impl Registration {
         Ok(())
     }
 
-    fn check_names(&self) -> Result<(), Broken> {
+    fn check_names(&self) -> Result<(), InvalidMember> {
         let id = &self.client_id;
         if !is_client_id(id) {
             return fail("client_id", "must be 1 to 100 printable ASCII characters without spaces");
@@ -93,7 +96,7 @@ impl Registration {
         application_type: ApplicationType,
         method: AuthMethod,
         consent: ConsentPolicy,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), InvalidMember> {
         match (&self.jwks, method == AuthMethod::PrivateKeyJwt) {
             (None, false) => {}
             (Some(jwks), true) if assertion::is_usable_key_set(jwks) => {
@@ -123,7 +126,7 @@ impl Registration {
         Ok(())
     }
 
-    fn check_grants(&self) -> Result<(), Broken> {
+    fn check_grants(&self) -> Result<(), InvalidMember> {
         let has = |grant: &str| self.grant_types.iter().any(|it| it == grant);
         if self.grant_types.is_empty() && self.introspects.is_empty() {
             return fail("grant_types", "must not be empty, unless the client introspects");
@@ -151,7 +154,7 @@ impl Registration {
         Ok(())
     }
 
-    fn check_addresses(&self) -> Result<(), Broken> {
+    fn check_addresses(&self) -> Result<(), InvalidMember> {
         let is_native = self.application_type == "native";
         let lists = [
             ("redirect_uris", &self.redirect_uris),
@@ -163,8 +166,8 @@ impl Registration {
                     .map_err(|error| (member, format!("{uri:?} {error}")))?;
             }
         }
-        // http is allowed for a receiver on the same host; requests to private networks are still
-        // blocked unless configured.
+        // http is allowed for a receiver on the same host. Requests to private networks are blocked
+        // nevertheless, unless the configuration allows them.
         let uri = self.backchannel_logout_uri.as_deref();
         let checked = uri.map_or(Ok(()), |uri| match redirect::check(uri, true) {
             Ok(()) if uri.starts_with("https://") || uri.starts_with("http://") => Ok(()),
@@ -174,11 +177,11 @@ impl Registration {
         checked.map_err(|error| ("backchannel_logout_uri", error.to_owned()))
     }
 
-    fn check_audiences(&self) -> Result<(), Broken> {
+    fn check_audiences(&self) -> Result<(), InvalidMember> {
         let lists = [("audiences", &self.audiences), ("introspects", &self.introspects)];
-        let is_good = |audience: &String| is_resource(audience) && *audience != self.client_id;
+        let is_valid = |audience: &String| is_resource(audience) && *audience != self.client_id;
         for (member, audiences) in lists {
-            if !audiences.iter().all(is_good) {
+            if !audiences.iter().all(is_valid) {
                 return fail(member, "must be absolute URIs without fragment, not the client_id");
             }
         }
@@ -189,24 +192,27 @@ impl Registration {
     }
 }
 
-/// 1 to 100 printable ASCII characters.
+/// Whether a text consists of 1 to 100 printable ASCII characters.
 #[must_use]
 pub fn is_client_id(text: &str) -> bool {
     (1..=100).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// RFC 8707 §2: an absolute URI without a fragment.
+/// Whether a text is an absolute URI without a fragment (RFC 8707 §2).
 #[must_use]
 pub fn is_resource(uri: &str) -> bool {
-    let plain = uri.len() <= 500 && uri.bytes().all(|b| b.is_ascii_graphic());
-    plain && !uri.contains('#') && Url::parse(uri).is_ok()
+    let is_printable = uri.len() <= 500 && uri.bytes().all(|b| b.is_ascii_graphic());
+    is_printable && !uri.contains('#') && Url::parse(uri).is_ok()
 }
 
-fn one_of<T: ActiveEnum<Value = String>>(member: &'static str, value: &str) -> Result<T, Broken> {
+fn one_of<T: ActiveEnum<Value = String>>(
+    member: &'static str,
+    value: &str,
+) -> Result<T, InvalidMember> {
     T::try_from_value(&value.to_owned())
         .map_err(|_| (member, format!("must be one of {}", T::values().join(", "))))
 }
 
-fn fail(member: &'static str, reason: &str) -> Result<(), Broken> {
+fn fail(member: &'static str, reason: &str) -> Result<(), InvalidMember> {
     Err((member, reason.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! Limits of the machine: the rate of a request's main computation without the service.
+//! Reference rates of this machine: the main computation of a request, without the service.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,39 +10,39 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
 
-use crate::load::{cores, count};
+use crate::load::{as_float, cores};
 
-/// Runs of `work` per second on all cores together. `prepare` creates the work of each thread.
+/// Calls per second on all cores together. `prepare` creates the function that a thread calls.
 pub(crate) fn rate_on_all_cores<W: FnMut() -> anyhow::Result<()>>(
     time: Duration,
     prepare: impl Fn() -> anyhow::Result<W> + Sync,
 ) -> anyhow::Result<f64> {
-    let done: Vec<anyhow::Result<f64>> = thread::scope(|scope| {
-        let running: Vec<_> =
+    let rates: Vec<anyhow::Result<f64>> = thread::scope(|scope| {
+        let threads: Vec<_> =
             (0..cores()).map(|_| scope.spawn(|| rate(time, prepare()?))).collect();
-        let rates = running.into_iter().map(thread::ScopedJoinHandle::join);
+        let rates = threads.into_iter().map(thread::ScopedJoinHandle::join);
         rates.map(|it| it.unwrap_or_else(|_| bail!("a thread panicked"))).collect()
     });
-    done.into_iter().sum()
+    rates.into_iter().sum()
 }
 
-/// Runs of `work` per second on this thread.
+/// Calls of `work` per second on this thread.
 fn rate(time: Duration, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let start = Instant::now();
-    let mut done = 0;
+    let mut calls = 0;
     while start.elapsed() < time {
         work()?;
-        done += 1;
+        calls += 1;
     }
-    Ok(count(done) / start.elapsed().as_secs_f64())
+    Ok(as_float(calls) / start.elapsed().as_secs_f64())
 }
 
-/// A key like those that sign tokens.
+/// A key of the same length as the keys that sign tokens.
 pub(crate) fn rsa_key() -> anyhow::Result<PKey<Private>> {
     Ok(PKey::from_rsa(Rsa::generate(2048)?)?)
 }
 
-/// RSA-2048 signatures with SHA-256 of a message as long as a token.
+/// RSA-2048 signatures with SHA-256 per second, each of a message as long as a token.
 pub(crate) fn signatures(key: &PKey<Private>, time: Duration) -> anyhow::Result<f64> {
     let message = [b'm'; 700];
     rate_on_all_cores(time, || {
@@ -54,8 +54,8 @@ pub(crate) fn signatures(key: &PKey<Private>, time: Duration) -> anyhow::Result<
     })
 }
 
-/// Argon2id hashes at the default cost, in reused memory.
-pub(crate) fn hashes(time: Duration) -> anyhow::Result<f64> {
+/// Argon2id hashes per second at the default cost, in reused memory.
+pub(crate) fn hashes_in_reused_memory(time: Duration) -> anyhow::Result<f64> {
     rate_on_all_cores(time, || {
         let argon2 = argon2id()?;
         let mut memory = blocks(&argon2);
@@ -63,35 +63,35 @@ pub(crate) fn hashes(time: Duration) -> anyhow::Result<f64> {
     })
 }
 
-/// The same hashes as most programs compute them: on tokio's blocking threads, in newly allocated
-/// memory.
+/// Argon2id hashes per second, computed as most programs do: on tokio's blocking threads, in newly
+/// allocated memory.
 pub(crate) fn hashes_in_fresh_memory(time: Duration) -> anyhow::Result<f64> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(cores())
         .build()
         .context("cannot start the runtime")?;
     let start = Instant::now();
-    let hash_again = || async move {
-        let mut done = 0;
+    let hash_repeatedly = || async move {
+        let mut hashes = 0;
         while start.elapsed() < time {
             tokio::task::spawn_blocking(|| {
                 let argon2 = argon2id()?;
                 hash(&argon2, &mut blocks(&argon2))
             })
             .await??;
-            done += 1;
+            hashes += 1;
         }
-        anyhow::Ok(done)
+        anyhow::Ok(hashes)
     };
-    let done = runtime.block_on(async {
-        let mut done = 0;
-        let running: Vec<_> = (0..2 * cores()).map(|_| tokio::spawn(hash_again())).collect();
-        for it in running {
-            done += it.await??;
+    let total = runtime.block_on(async {
+        let mut total = 0;
+        let tasks: Vec<_> = (0..2 * cores()).map(|_| tokio::spawn(hash_repeatedly())).collect();
+        for task in tasks {
+            total += task.await??;
         }
-        anyhow::Ok(done)
+        anyhow::Ok(total)
     })?;
-    Ok(count(done) / start.elapsed().as_secs_f64())
+    Ok(as_float(total) / start.elapsed().as_secs_f64())
 }
 
 fn argon2id() -> anyhow::Result<Argon2<'static>> {
