@@ -145,10 +145,7 @@ impl Writer {
             let (mut jobs, mut closing) = (Vec::with_capacity(messages.len()), None);
             for message in messages.drain(..) {
                 match message {
-                    Message::Run(job, since) => {
-                        self.notice_overload(since);
-                        jobs.push(job);
-                    }
+                    Message::Run(job, since) => jobs.push(self.accept(job, since)),
                     Message::Close(closed) => closing = Some(closed),
                 }
             }
@@ -183,9 +180,11 @@ impl Writer {
         }
     }
 
-    fn notice_overload(&mut self, waiting_since: Instant) {
+    /// Takes a job for the next commit, and notices if it has waited for long.
+    fn accept(&mut self, job: Job, waiting_since: Instant) -> Job {
         let now = self.clock.now();
         self.outages.extend(self.overload.notice(waiting_since.elapsed(), now));
+        job
     }
 
     async fn commit_all(&mut self, jobs: Vec<Job>) {

@@ -190,8 +190,8 @@ impl Connection {
         let Some(matched) = self.preface else { return Ok(()) };
         let expected = HTTP_2.get(matched..).unwrap_or_default();
         let length = expected.len().min(received.len());
-        let matches = expected.get(..length) == received.get(..length);
-        self.preface = matches.then_some(matched + length);
+        let is_preface = expected.get(..length) == received.get(..length);
+        self.preface = is_preface.then_some(matched + length);
         if self.preface == Some(HTTP_2.len()) {
             // Best effort: the connection is closed in any case.
             let _ = self.stream.try_write(HTTP_1_ONLY);

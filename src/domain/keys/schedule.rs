@@ -88,21 +88,21 @@ impl Schedule {
         let reload = Duration::from_secs(keys.key_reload_seconds);
         let lease = reload * LEASE_RELOADS;
         let skew = keys.clock_skew_seconds;
-        let least = keys.jwks_max_age_seconds + lease.as_secs() + 2 * skew;
-        let (least, default) = if keys.dangerously_short_key_publication {
-            (least, least)
+        let minimum = keys.jwks_max_age_seconds + lease.as_secs() + 2 * skew;
+        let (minimum, default) = if keys.dangerously_short_key_publication {
+            (minimum, minimum)
         } else {
-            let least = least.max(LONGEST_COOL_DOWN + skew);
-            (least, least.max(DEFAULT_PUBLICATION))
+            let minimum = minimum.max(LONGEST_COOL_DOWN + skew);
+            (minimum, minimum.max(DEFAULT_PUBLICATION))
         };
         let publication = keys.key_publication_seconds.unwrap_or(default);
-        if publication < least {
-            return Err(ScheduleError::SignsTooEarly { given: publication, least });
+        if publication < minimum {
+            return Err(ScheduleError::SignsTooEarly { given: publication, least: minimum });
         }
-        let least = tokens.access_token_seconds + lease.as_secs() + skew;
-        let retention = keys.key_retention_seconds.unwrap_or(least);
-        if retention < least {
-            return Err(ScheduleError::RemovedTooEarly { given: retention, least });
+        let minimum = tokens.access_token_seconds + lease.as_secs() + skew;
+        let retention = keys.key_retention_seconds.unwrap_or(minimum);
+        if retention < minimum {
+            return Err(ScheduleError::RemovedTooEarly { given: retention, least: minimum });
         }
         let rotation = keys.key_rotation_seconds;
         if rotation != 0 && rotation < publication {

@@ -10,7 +10,7 @@
 //!    ([`sealed`]). While a consent is missing, the database stores it ([`pending_authorization`]).
 //! 3. [`code`] creates an authorization code. The browser returns it to the client.
 //! 4. The client authenticates ([`client_authentication`]) and exchanges the code
-//! ([`token_endpoint`], [`code_exchange`]). As at a login with the JSON API, a session starts, and
+//!    ([`token_endpoint`], [`code_exchange`]). As at a login with the JSON API, a session starts, and
 //!    tokens are signed ([`mint`]).
 //! 5. Each step checks the current registration of the client ([`client::entitlement`]).
 //! 6. [`introspection`] describes a token to resource servers, and [`revocation`] ends its session.

@@ -55,13 +55,11 @@ async fn log_out(
     let visitor = Visitor::of(app, request).await.map_err(message::failed)?;
     let login = login_of_hint(app, &visitor, hint.as_ref()).await;
     let Some(browser) = login.map_err(message::failed)? else {
-        return Ok(match visitor.browser {
-            None => redirect_after_logout("../", destination.as_deref()),
-            Some(_) => {
-                let page = logout_page::confirmation(&visitor, params, destination.as_deref());
-                visitor.set_cookie(app, page)
-            }
-        });
+        if visitor.browser.is_none() {
+            return Ok(redirect_after_logout("../", destination.as_deref()));
+        }
+        let page = logout_page::confirmation(&visitor, params, destination.as_deref());
+        return Ok(visitor.set_cookie(app, page));
     };
     logout::log_out(&app.db, &browser, &origin::of(request)).await.map_err(message::failed)?;
     Ok(app.cookie.remove(redirect_after_logout("../", destination.as_deref())))
