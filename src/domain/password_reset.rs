@@ -1,8 +1,8 @@
 //! Password reset for the owner of an account's email address.
 //!
-//! Reset tokens are not stored but computed: an HMAC over the account, the expiry and the current
-//! password hash. Using the token changes the hash, as any change of password does, and so voids
-//! the token without a table of used ones.
+//! Reset tokens are not stored but computed. A token contains an HMAC over the account, the expiry
+//! and the current password hash. Each change of the password, including the use of the token,
+//! changes the hash and so invalidates the token. No table of used tokens is needed.
 
 use std::time::Duration;
 
@@ -29,14 +29,14 @@ pub const LIFE: Duration = Duration::from_mins(30);
 pub struct ResetTokens(ComputedTokens);
 
 impl ResetTokens {
-    /// Uses `keys`, the current one first.
+    /// Tokens with `keys`, the current key first.
     #[must_use]
     pub const fn new(keys: Vec<MacKey>) -> Self {
         Self(ComputedTokens::new("sgp_", keys))
     }
 }
 
-/// What the HMAC of a token includes besides the account and the expiry: the password hash.
+/// The part of the HMAC's message that the token does not contain: a digest of the password hash.
 fn context(account: &account_row::Model) -> [u8; 32] {
     openssl::sha::sha256(account.password_hash.as_deref().unwrap_or_default().as_bytes())
 }
@@ -50,11 +50,12 @@ pub enum ResetError {
          enable it first: a disabled account gets no new password"
     )]
     NoAccount,
-    /// Forged, expired, already used, or voided by a newer token or another change of password. One
-    /// variant on purpose.
+    /// The token is forged, expired, already used, or invalidated by a newer token or another
+    /// change of the password. All causes share one variant, so that clients cannot distinguish
+    /// them.
     #[error("the reset token is not valid")]
     Rejected,
-    /// The new password breaks the policy; the token stays valid.
+    /// The new password breaks the policy. The token stays valid.
     #[error("the new password is too weak")]
     Weak(Vec<Weakness>),
     /// OpenSSL failed.
@@ -68,7 +69,8 @@ pub enum ResetError {
     Database(#[from] DbErr),
 }
 
-/// Creates a token for the account of `email`, to be delivered to that mailbox. Voids older tokens.
+/// Creates a token for the account of `email`, which must be delivered to this mailbox. Invalidates
+/// older tokens.
 ///
 /// # Errors
 /// See [`ResetError`].
@@ -107,9 +109,9 @@ pub struct Reset<'a> {
     pub password: Password,
     /// The policy for the password.
     pub policy: Policy,
-    /// The key of the account's attempt window, which a reset clears.
+    /// Computes the key of the account's attempt window, which a reset deletes.
     pub limit_key: &'a LimitKey,
-    /// Proof that the attempt is within the limits.
+    /// Proof that the attempt is within the attempt limits.
     pub admitted: Admitted,
     /// Where the request came from.
     pub origin: &'a Origin,
@@ -117,12 +119,12 @@ pub struct Reset<'a> {
 
 /// Sets a new password, once per token, so that only the owner of the mailbox has access.
 ///
-/// All sessions end and the old password becomes invalid: an attacker who signed up with
-/// another person's address loses all access once its owner resets the password. No session is
+/// All sessions end, and the old password becomes invalid. So an attacker who signed up with
+/// another person's address loses all access when this person resets the password. No session is
 /// started.
 ///
 /// # Errors
-/// See [`ResetError`]; nothing has changed then.
+/// See [`ResetError`]; then nothing has changed.
 pub async fn redeem(
     db: &Db,
     hasher: &Hasher,
@@ -149,7 +151,8 @@ pub async fn redeem(
     }
     let hash = hasher.hash(password, origin.address).await?;
 
-    // Failed guesses by others must not lock out the owner with the new password.
+    // The attempt window is deleted, because failed guesses of other people must not prevent the
+    // owner from logging in with the new password.
     let window = AttemptKey::of_account(limit_key, &email);
     let origin = origin.clone();
     db.urgent()
@@ -162,9 +165,11 @@ pub async fn redeem(
         .await
 }
 
-/// Of two concurrent uses of the token, only one finds the old hash. A token requested later voids
-/// this one. (If no expiry is stored, any is accepted: during an upgrade, an instance of a previous
-/// version, which does not store it, may have issued the token.)
+/// Stores the new hash. Of two concurrent uses of the token, only one finds the old hash. A token
+/// that was requested later invalidates this token.
+///
+/// If no expiry is stored, any expiry is accepted. During an upgrade, an instance of a previous
+/// version may have issued the token, and previous versions do not store the expiry.
 async fn replace(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,
@@ -185,7 +190,7 @@ async fn replace(
         .filter(Column::Id.eq(account.id))
         .filter(Column::DisabledAt.is_null())
         .filter(is_old_hash);
-    // With an ambiguous address it is not proved which of the accounts is the owner's.
+    // If the address is ambiguous, the token does not prove which account belongs to the owner.
     let is_verified_now = account.email_verified_at.is_none() && !account.email_ambiguous;
     if is_verified_now {
         update = update.col_expr(Column::EmailVerifiedAt, Expr::value(now));

@@ -4,7 +4,7 @@
 //! and 24 times as many logins. So they never reject a client that respects the exact limit, but
 //! they reject a flood of requests before the database is queried. As with the exact limit, each
 //! IPv6 client has a bucket of its own, and all clients of a /48 share a second bucket. Memory is
-//! bounded: once [`MAX_BUCKETS`] clients have buckets, all clients share one bucket until idle
+//! bounded: once `MAX_BUCKETS` clients have buckets, all clients share one bucket until idle
 //! buckets are evicted.
 
 use std::hash::Hash;
@@ -34,8 +34,8 @@ const COARSE_FACTOR: u32 = 4;
 /// by the exact limit, and many users share an address.
 const COARSE_FACTOR_OF_LOGINS: u32 = 24;
 
-/// Maximum number of client buckets, and of /48 buckets, in a coarse limit. So many buckets take
-/// some 10 MiB.
+/// Maximum number of client buckets, and of /48 buckets, in a coarse limit. This number of buckets
+/// takes some 10 MiB.
 const MAX_BUCKETS: usize = 200_000;
 
 /// Factor by which the bucket that all clients share exceeds that of one client.
@@ -182,8 +182,8 @@ impl Limits {
         self.check(&self.failed_authentications, origin)
     }
 
-    /// Whether to record a failure that costs a client nothing to cause in the audit log. Each kind
-    /// has its own limit, so that failures of one kind cannot hide failures of another kind.
+    /// Whether the audit log may record a failure that costs a client nothing to cause. Each kind of
+    /// failure has its own limit, so that failures of one kind cannot hide those of another kind.
     pub(super) fn admit_record(&self, kind: Kind, origin: &Origin) -> bool {
         let records = match kind {
             Kind::ClientAuthenticationFailed => &self.client_records,

@@ -1,23 +1,25 @@
 //! The blocklist of common passwords.
 //!
-//! The list is a sorted text embedded in the binary and searched in place: no heap, no start-up
-//! work, about sixteen comparisons per lookup. `blocklist/README.md` names its sources.
+//! The list is a sorted text that is embedded in the binary and searched in place. A lookup takes
+//! about sixteen comparisons, and no work at startup and no heap memory are needed.
+//! `blocklist/README.md` names the sources of the list.
 
 /// One lower-case entry of at least [`SHORTEST_STEM`] characters per line, sorted by bytes.
 const COMMON: &str = include_str!("blocklist/common.txt");
 
-/// Shorter stems are not looked up: `Amy-8831-Quartz7` must not count as `amy`.
+/// Shorter stems are not looked up, because `Amy-8831-Quartz7` must not count as `amy`.
 const SHORTEST_STEM: usize = 4;
 
-/// How many trailing digits are stripped, and how many punctuation marks.
-const DECORATION: usize = 4;
+/// Maximum number of trailing digits that are stripped, and of punctuation marks.
+const MAX_STRIPPED: usize = 4;
 
-/// Whether a folded password is common, or a common one with the usual decoration.
+/// Whether a folded password is a common password, with or without a suffix of digits and
+/// punctuation marks.
 ///
 /// To satisfy composition rules, people capitalise a common word and append a number and a symbol.
 /// So the password is looked up without case, and again after each trailing digit or ASCII
-/// punctuation mark is stripped, up to four of each: `Welcome2024!` is `welcome`, and
-/// `Password@123` is `password`. Stems under four characters are not looked up.
+/// punctuation mark is stripped, up to four of each. For example, `Welcome2024!` counts as
+/// `welcome`, and `Password@123` as `password`. Stems under four characters are not looked up.
 pub(super) fn is_common(folded: &str) -> bool {
     let (mut stem, mut digits, mut marks) = (folded, 0, 0);
     loop {
@@ -33,14 +35,14 @@ pub(super) fn is_common(folded: &str) -> bool {
             Some(c) if c.is_ascii_punctuation() => marks += 1,
             _ => return false,
         }
-        if digits > DECORATION || marks > DECORATION {
+        if digits > MAX_STRIPPED || marks > MAX_STRIPPED {
             return false;
         }
         stem = shorter.as_str();
     }
 }
 
-/// Binary search in the list; each step cuts it at a line break.
+/// Searches the list by bisection. Each step divides it at a line break.
 fn is_listed(word: &str) -> bool {
     let word = word.as_bytes();
     let mut rest = COMMON.as_bytes();
@@ -77,7 +79,7 @@ mod tests {
             && password.chars().any(|c| c.is_ascii_digit())
     }
 
-    /// The binary search relies on this.
+    /// The binary search relies on this form.
     #[test]
     fn blocklist_is_sorted_lower_case_and_has_no_short_entries() {
         let lines: Vec<&str> = COMMON.lines().collect();
@@ -107,23 +109,23 @@ mod tests {
     /// digit.
     ///
     /// The list contains lower-case words, so the test counts the forms that people derive from
-    /// them.
+    /// these words.
     #[test]
     fn more_than_ten_thousand_policy_matching_passwords_are_rejected() {
         let mut bare = BTreeSet::new();
-        let mut decorated = BTreeSet::new();
+        let mut with_suffix = BTreeSet::new();
         for word in COMMON.lines().map(capitalised) {
             for ending in ["1", "12", "123", "2024!"] {
-                decorated.insert(format!("{word}{ending}"));
+                with_suffix.insert(format!("{word}{ending}"));
             }
             bare.insert(word);
         }
         bare.retain(|password| matches_compat_composition(password));
-        decorated.retain(|password| matches_compat_composition(password));
+        with_suffix.retain(|password| matches_compat_composition(password));
 
         assert!(bare.len() > 3_000, "{}", bare.len());
-        assert!(decorated.len() > 100_000, "{}", decorated.len());
-        for password in bare.iter().chain(&decorated) {
+        assert!(with_suffix.len() > 100_000, "{}", with_suffix.len());
+        for password in bare.iter().chain(&with_suffix) {
             assert!(is_common(&password.to_lowercase()), "{password}");
         }
     }

@@ -7,11 +7,12 @@ use argon2::{Algorithm, Version};
 
 use crate::domain::password::cost::Cost;
 
-/// Initial estimate, replaced by the first measurement: nanoseconds per KiB and pass. The default
-/// cost takes 23 ms at this rate, which is a slow core.
+/// Initial estimate for Argon2, in nanoseconds per KiB and pass, until the first measurement. At
+/// this rate, which is that of a slow core, the default cost takes 23 ms.
 const ARGON2_NANOS_PER_KIB: u64 = 600;
 
-/// The same for bcrypt, per round of its key schedule: cost 10 takes 82 ms.
+/// Initial estimate for bcrypt, in nanoseconds per round of its key schedule, until the first
+/// measurement. At this rate, cost 10 takes 82 ms.
 const BCRYPT_NANOS_PER_ROUND: u64 = 80_000;
 
 /// Everything in a stored hash except salt and tag. Hashes of one class take the same time.
@@ -21,7 +22,7 @@ pub enum Class {
     Argon2 {
         /// `argon2d`, `argon2i` or `argon2id`.
         algorithm: Algorithm,
-        /// 16 or 19.
+        /// Version 16 or 19.
         version: Version,
         /// Memory, passes and lanes.
         cost: Cost,
@@ -54,7 +55,7 @@ impl Class {
     }
 }
 
-/// Every class has a distinct text: the choice of decoys depends on it.
+/// The text is different for every class, because the choice of decoys depends on it.
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

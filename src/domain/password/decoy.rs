@@ -1,10 +1,12 @@
 //! Decoys: dummy hashes against which passwords for unknown accounts are checked.
 //!
 //! A check takes the time of the stored hash, and imported hashes may take a hundred times as long
-//! as new ones. If unknown accounts were always checked at the current cost, a slow response would
-//! reveal that the account exists. So each address is assigned a cost class by an HMAC under a
-//! secret key, among the classes that accounts have and in proportion to their frequency. An
-//! address always gets the same response time, so the time reveals nothing.
+//! as new hashes. If unknown accounts were always checked at the current cost, a slow response
+//! would reveal that the account exists.
+//!
+//! So an HMAC under a secret key assigns a cost class to each address. It selects among the classes
+//! that accounts have, in proportion to their frequency. The response time for an address is always
+//! the same, so it reveals nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,14 +16,14 @@ use crate::domain::password::class::Class;
 use crate::domain::password::failure::Failure;
 use crate::domain::password::stored::Stored;
 
-/// Largest number of classes for decoys: the most frequent ones.
-const MOST_CLASSES: usize = 32;
+/// Maximum number of classes that have a decoy. The most frequent classes have one.
+const MAX_CLASSES: usize = 32;
 
 /// The decoys of all known classes.
 pub(super) struct Decoys {
     key: MacKey,
-    /// The decoy used while no class is known from accounts.
-    live: Arc<Stored>,
+    /// The decoy of the class of new hashes. It is used while no class of accounts is known.
+    current: Arc<Stored>,
     known: RwLock<BTreeMap<Class, Decoy>>,
 }
 
@@ -31,59 +33,60 @@ struct Decoy {
 }
 
 impl Decoys {
-    /// Decoys of the current class only.
-    pub(super) fn new(key: MacKey, live: Class) -> Result<Self, Failure> {
-        Ok(Self::of(key, Stored::decoy(live)?))
+    /// Only a decoy of the class of new hashes.
+    pub(super) fn new(key: MacKey, current: Class) -> Result<Self, Failure> {
+        Ok(Self::of(key, Stored::decoy(current)?))
     }
 
-    /// This decoy only.
-    pub(super) fn of(key: MacKey, live: Stored) -> Self {
-        Self { key, live: Arc::new(live), known: RwLock::default() }
+    /// Only this decoy.
+    pub(super) fn of(key: MacKey, current: Stored) -> Self {
+        Self { key, current: Arc::new(current), known: RwLock::default() }
     }
 
-    /// Sets how many accounts have each class. Existing decoys are kept, so that the comparison for
-    /// an address changes only when necessary.
+    /// Sets how many accounts have each class. Existing decoys remain, so that the decoy of an
+    /// address changes only when necessary.
     pub(super) fn set(&self, accounts: &BTreeMap<Class, u64>) {
         let mut frequent: Vec<_> = accounts.iter().filter(|(_, count)| **count > 0).collect();
         frequent.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *known);
-        for (class, count) in frequent.into_iter().take(MOST_CLASSES) {
+        for (class, count) in frequent.into_iter().take(MAX_CLASSES) {
             let decoy = before.remove(class).map(|it| it.stored);
-            if let Some(stored) = decoy.or_else(|| self.make(*class)) {
+            if let Some(stored) = decoy.or_else(|| self.create(*class)) {
                 known.insert(*class, Decoy { accounts: *count, stored });
             }
         }
     }
 
-    /// Adds a class seen on an account that may not have been counted yet.
+    /// Adds the class of an account, which may not have been counted yet.
     pub(super) fn learn(&self, class: Class) {
         let is_known =
-            |known: &BTreeMap<_, _>| known.contains_key(&class) || known.len() >= MOST_CLASSES;
+            |known: &BTreeMap<_, _>| known.contains_key(&class) || known.len() >= MAX_CLASSES;
         if is_known(&self.known.read().unwrap_or_else(PoisonError::into_inner)) {
             return;
         }
-        let Some(stored) = self.make(class) else { return };
+        let Some(stored) = self.create(class) else { return };
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(class).or_insert(Decoy { accounts: 1, stored });
     }
 
     /// The decoy for this address.
     ///
-    /// Weighted rendezvous hashing: for each class, the address and the key determine a number,
-    /// exponentially distributed with the class frequency as rate; the lowest number wins. When one
-    /// frequency changes, no address moves between two other classes.
+    /// This is weighted rendezvous hashing. For each class, the address and the key determine a
+    /// number, which is exponentially distributed with the frequency of the class as rate. The
+    /// class with the lowest number is selected. If the frequency of one class changes, no address
+    /// moves between two other classes.
     pub(super) fn draw(&self, account: &str) -> Arc<Stored> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let drawn = known.iter().map(|(class, decoy)| {
             let weight = f64::from(u32::try_from(decoy.accounts).unwrap_or(u32::MAX));
             (self.number(*class, account) / weight, &decoy.stored)
         });
-        let drawn = drawn.min_by(|(one, _), (other, _)| one.total_cmp(other));
-        Arc::clone(drawn.map_or(&self.live, |(_, stored)| stored))
+        let drawn = drawn.min_by(|(a, _), (b, _)| a.total_cmp(b));
+        Arc::clone(drawn.map_or(&self.current, |(_, stored)| stored))
     }
 
-    /// Exponentially distributed with rate one.
+    /// The number of a class and an address, exponentially distributed with rate one.
     fn number(&self, class: Class, account: &str) -> f64 {
         // If the HMAC fails, all addresses get the same number.
         let code = self.key.mac(format!("{class}\n{account}").as_bytes()).unwrap_or_default();
@@ -92,12 +95,13 @@ impl Decoys {
         -fraction.ln()
     }
 
-    fn make(&self, class: Class) -> Option<Arc<Stored>> {
-        if class == self.live.class() {
-            return Some(Arc::clone(&self.live));
+    fn create(&self, class: Class) -> Option<Arc<Stored>> {
+        if class == self.current.class() {
+            return Some(Arc::clone(&self.current));
         }
-        let made = Stored::decoy(class);
-        made.inspect_err(|error| tracing::warn!(%error, "no decoy for {class}: {error}"))
+        let decoy = Stored::decoy(class);
+        decoy
+            .inspect_err(|error| tracing::warn!(%error, "no decoy for {class}: {error}"))
             .ok()
             .map(Arc::new)
     }
@@ -111,12 +115,12 @@ mod tests {
     const BCRYPT_10: Class = Class::Bcrypt { cost: 10 };
     const BCRYPT_12: Class = Class::Bcrypt { cost: 12 };
 
-    fn live() -> Class {
+    fn current() -> Class {
         Class::of_new(Cost::default())
     }
 
     fn decoys() -> Decoys {
-        Decoys::new(MacKey::from_bytes(&[7; 32]).unwrap(), live()).unwrap()
+        Decoys::new(MacKey::from_bytes(&[7; 32]).unwrap(), current()).unwrap()
     }
 
     fn draw_all(decoys: &Decoys) -> Vec<Class> {
@@ -129,36 +133,36 @@ mod tests {
 
     #[test]
     fn without_accounts_every_decoy_has_the_current_class() {
-        assert_eq!(count(&draw_all(&decoys()), live()), 10_000);
+        assert_eq!(count(&draw_all(&decoys()), current()), 10_000);
     }
 
-    /// W17: classes are assigned in proportion to accounts, and always the same for one address.
+    /// W17: classes are assigned in proportion to accounts. An address always gets the same class.
     #[test]
     fn classes_are_assigned_in_proportion_to_accounts() {
         let decoys = decoys();
-        decoys.set(&BTreeMap::from([(live(), 700), (BCRYPT_10, 250), (BCRYPT_12, 50)]));
+        decoys.set(&BTreeMap::from([(current(), 700), (BCRYPT_10, 250), (BCRYPT_12, 50)]));
 
         let drawn = draw_all(&decoys);
 
         // Within five standard deviations.
-        assert!((6_770..7_230).contains(&count(&drawn, live())));
+        assert!((6_770..7_230).contains(&count(&drawn, current())));
         assert!((2_283..2_717).contains(&count(&drawn, BCRYPT_10)));
         assert!((391..609).contains(&count(&drawn, BCRYPT_12)));
         assert_eq!(draw_all(&decoys), drawn);
-        let other_key = Decoys::new(MacKey::from_bytes(&[8; 32]).unwrap(), live()).unwrap();
-        other_key.set(&BTreeMap::from([(live(), 700), (BCRYPT_10, 250), (BCRYPT_12, 50)]));
+        let other_key = Decoys::new(MacKey::from_bytes(&[8; 32]).unwrap(), current()).unwrap();
+        other_key.set(&BTreeMap::from([(current(), 700), (BCRYPT_10, 250), (BCRYPT_12, 50)]));
         assert_ne!(draw_all(&other_key), drawn);
     }
 
-    /// As imported hashes are upgraded, addresses leave their class as accounts do; no address
-    /// moves away from an unchanged class.
+    /// When imported hashes are upgraded, addresses leave the class of these hashes, as accounts
+    /// do. No address leaves a class whose frequency has not changed.
     #[test]
-    fn addresses_change_their_class_only_as_accounts_do() {
+    fn addresses_leave_only_classes_that_accounts_leave() {
         let decoys = decoys();
-        decoys.set(&BTreeMap::from([(live(), 500), (BCRYPT_10, 300), (BCRYPT_12, 200)]));
+        decoys.set(&BTreeMap::from([(current(), 500), (BCRYPT_10, 300), (BCRYPT_12, 200)]));
         let before = draw_all(&decoys);
 
-        decoys.set(&BTreeMap::from([(live(), 500), (BCRYPT_10, 150), (BCRYPT_12, 200)]));
+        decoys.set(&BTreeMap::from([(current(), 500), (BCRYPT_10, 150), (BCRYPT_12, 200)]));
 
         let moved = before.iter().zip(draw_all(&decoys)).filter(|(old, new)| **old != *new);
         assert!(moved.clone().count() > 500);
@@ -168,7 +172,7 @@ mod tests {
     #[test]
     fn observed_class_is_used_before_the_next_count() {
         let decoys = decoys();
-        decoys.set(&BTreeMap::from([(live(), 9)]));
+        decoys.set(&BTreeMap::from([(current(), 9)]));
 
         decoys.learn(BCRYPT_12);
 
@@ -186,22 +190,22 @@ mod tests {
         decoys.set(&(1..1_000).map(|it| (class(8 + it), u64::from(it))).collect());
         decoys.learn(BCRYPT_10);
 
-        assert_eq!(decoys.known.read().unwrap().len(), MOST_CLASSES);
+        assert_eq!(decoys.known.read().unwrap().len(), MAX_CLASSES);
         assert!(draw_all(&decoys).iter().all(|it| *it >= class(8 + 968)));
     }
 
     #[test]
     fn decoy_has_its_class_and_is_unique() {
-        for class in [live(), BCRYPT_10, BCRYPT_12] {
-            let (one, other) = (Stored::decoy(class).unwrap(), Stored::decoy(class).unwrap());
+        for class in [current(), BCRYPT_10, BCRYPT_12] {
+            let (first, second) = (Stored::decoy(class).unwrap(), Stored::decoy(class).unwrap());
 
-            assert_eq!(one.class(), class);
-            assert_eq!(one.is_current(Cost::default()), class == live());
-            if let (Stored::Bcrypt { hash, .. }, Stored::Bcrypt { hash: another, .. }) =
-                (&one, &other)
+            assert_eq!(first.class(), class);
+            assert_eq!(first.is_current(Cost::default()), class == current());
+            if let (Stored::Bcrypt { hash, .. }, Stored::Bcrypt { hash: second, .. }) =
+                (&first, &second)
             {
                 assert!(matches!(Stored::parse(hash), Ok(parsed) if parsed.class() == class));
-                assert_ne!(hash, another);
+                assert_ne!(hash, second);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Internal errors of hashing.
 
-/// Why a hash could not be computed; never caused by the input.
+/// Why a hash could not be computed. The input is never the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The system's random number generator failed.
@@ -18,10 +18,10 @@ pub enum Failure {
     /// The cost could not be written as PHC parameters.
     #[error("PHC parameters")]
     Params(#[from] argon2::password_hash::Error),
-    /// bcrypt refused a hash that had been read before.
+    /// bcrypt refused a hash that had been parsed before.
     #[error("bcrypt")]
     Bcrypt(#[from] bcrypt::BcryptError),
-    /// The computation panicked; its thread continues.
+    /// The computation panicked. Its thread continues.
     #[error("the hashing job panicked")]
     Panicked,
     /// The threads ended before the job was run.

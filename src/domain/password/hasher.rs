@@ -1,4 +1,4 @@
-//! The interface to password hashing for the rest of the domain.
+//! The interface to password hashing for other modules of the domain.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,10 +19,10 @@ use crate::domain::password::stored::{self, Stored};
 use crate::domain::password::typed::Password;
 use crate::domain::password::workspace::Workspace;
 
-/// How long an idle thread keeps its memory after its last hash.
-const REST: Duration = Duration::from_secs(30);
+/// How long a thread retains its memory after its last hash.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Hashes and checks passwords on its own threads. Cheap to clone.
+/// Hashes and checks passwords on its own threads. Cloning it is cheap.
 ///
 /// The threads end when the last clone is dropped.
 #[derive(Clone)]
@@ -40,14 +40,14 @@ struct Inner {
 pub struct Check<'a> {
     /// The password as typed.
     pub password: Password,
-    /// The stored hash. `None` for an unknown account and for one without a password.
+    /// The stored hash. `None` for an unknown account, and for an account without a password.
     pub stored: Option<String>,
     /// The canonical address of the account, whether or not it exists.
     pub account: &'a str,
     /// The client's address.
     pub client: Option<IpAddr>,
-    /// What else is hashed if the password is right: in the same job, so that the caller waits in
-    /// the queue only once.
+    /// What is hashed in addition if the password is right. It is hashed in the same job, so that
+    /// the caller waits in the queue only once.
     pub then: AfterMatch,
 }
 
@@ -55,7 +55,8 @@ pub struct Check<'a> {
 pub enum AfterMatch {
     /// Nothing.
     Nothing,
-    /// The same password is hashed at the current cost, unless the stored hash already is.
+    /// The same password is hashed at the current cost, unless the stored hash already has this
+    /// cost.
     Rehash,
     /// Another password is hashed.
     Replace(Password),
@@ -66,7 +67,7 @@ pub enum AfterMatch {
 pub enum Verdict {
     /// The password is right.
     Match {
-        /// The new hash, if [`AfterMatch`] asked for one.
+        /// The new hash, if [`AfterMatch`] required one.
         new_hash: Option<String>,
     },
     /// The password is wrong, or there is no hash to compare with.
@@ -94,8 +95,8 @@ pub enum StartError {
 }
 
 impl Hasher {
-    /// Starts the threads. Hashes nothing and reserves no memory for it yet. `decoy_key` determines
-    /// the decoys of unknown accounts.
+    /// Starts the threads. Computes no hash, and reserves no memory for hashes yet. `decoy_key`
+    /// determines the decoys of unknown accounts.
     ///
     /// # Errors
     /// [`StartError`] for settings that cannot work, or if a thread cannot be started.
@@ -112,12 +113,17 @@ impl Hasher {
             return Err(StartError::TooCostly);
         }
         let decoys = Decoys::new(decoy_key, Class::of_new(cost))?;
-        let pool = Pool::start(settings, Class::of_new(cost), argon2.params().block_count(), REST)?;
+        let pool = Pool::start(
+            settings,
+            Class::of_new(cost),
+            argon2.params().block_count(),
+            IDLE_TIMEOUT,
+        )?;
         let ipv6_prefix = settings.ipv6_prefix;
         Ok(Self(Arc::new(Inner { pool, ipv6_prefix, cost, argon2, decoys })))
     }
 
-    /// Hashes a new password of `client` with a fresh salt; returns an Argon2id PHC string.
+    /// Hashes a new password of `client` with a fresh salt. Returns an Argon2id PHC string.
     ///
     /// # Errors
     /// [`HashError::Busy`] if the queue is full.
@@ -126,28 +132,27 @@ impl Hasher {
         password: Password,
         client: Option<IpAddr>,
     ) -> Result<String, HashError> {
-        let (argon2, live) = (self.0.argon2.clone(), Class::of_new(self.0.cost));
+        let (argon2, current) = (self.0.argon2.clone(), Class::of_new(self.0.cost));
         let hash = move |workspace: &mut _| hash::hash(&argon2, &password, workspace);
         self.0
             .pool
-            .run(self.client(client), &[live], move |workspace| workspace.timed(live, hash))
+            .run(self.client(client), &[current], move |workspace| workspace.timed(current, hash))
             .await
     }
 
     /// Checks a password against a stored hash, or against a decoy.
     ///
-    /// An unknown account costs the same work as a check against the hash of an existing account:
-    /// the address determines the cost class of its decoy, in proportion to how many accounts have
-    /// each class. The same applies to a stored hash that
-    /// [`check_stored`](crate::domain::password::check_stored) refuses. Both always return
-    /// [`Verdict::Mismatch`].
+    /// For an unknown account, the work is the same as for the hash of an existing account: the
+    /// address determines the cost class of its decoy, in proportion to how many accounts have each
+    /// class. A stored hash that [`check_stored`](crate::domain::password::check_stored) refuses is
+    /// also replaced by a decoy. The result for a decoy is always [`Verdict::Mismatch`].
     ///
     /// # Errors
     /// [`HashError::Busy`] if the queue is full.
     pub async fn verify(&self, check: Check<'_>) -> Result<Verdict, HashError> {
         let Check { password, stored, account, client, then } = check;
-        // Chosen for existing accounts, too: the time it takes must not reveal whether the account
-        // exists.
+        // A decoy is chosen for existing accounts as well, because the time that this takes must
+        // not reveal whether the account exists.
         let decoy = self.0.decoys.draw(account);
         let found = stored.and_then(|stored| {
             Stored::parse(&stored)
@@ -164,12 +169,12 @@ impl Hasher {
             AfterMatch::Nothing | AfterMatch::Rehash => None,
             AfterMatch::Replace(new) => Some(new),
         };
-        let (class, live) = (compared.class(), Class::of_new(self.0.cost));
+        let (class, current) = (compared.class(), Class::of_new(self.0.cost));
         if is_real {
             self.0.decoys.learn(class);
         }
         let mut classes = vec![class; password.spellings().count()];
-        classes.extend(new.as_ref().map(|_| live));
+        classes.extend(new.as_ref().map(|_| current));
         let argon2 = self.0.argon2.clone();
         self.0
             .pool
@@ -178,13 +183,14 @@ impl Hasher {
                 if !is_right || !is_real {
                     return Ok(Verdict::Mismatch);
                 }
-                let hash = |new| workspace.timed(live, |it| hash::hash(&argon2, &new, it));
+                let hash = |new| workspace.timed(current, |it| hash::hash(&argon2, &new, it));
                 Ok(Verdict::Match { new_hash: new.map(hash).transpose()? })
             })
             .await
     }
 
-    /// Sets how many accounts have a hash of each class; decoys are chosen accordingly from now on.
+    /// Sets how many accounts have a hash of each class. From now on, decoys are chosen
+    /// accordingly.
     pub fn set_classes(&self, accounts: &BTreeMap<Class, u64>) {
         self.0.decoys.set(accounts);
     }
@@ -200,8 +206,9 @@ impl Hasher {
     }
 }
 
-/// Tries each spelling of a password. It does so for a decoy, too, and for our own hashes, which
-/// only the first can match: the time must not reveal which kind of hash it is.
+/// Tries each spelling of a password. Only the first spelling can match a hash that Signet
+/// computed, and no spelling matches a decoy. All are tried nevertheless, because the time must not
+/// reveal the kind of hash.
 fn matches(
     compared: &Stored,
     password: &Password,

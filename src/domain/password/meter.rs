@@ -1,23 +1,26 @@
 //! Estimates how long hashes take on this pool from recent measurements.
 //!
-//! Each class has a nominal time; the measured value is the ratio of real to nominal time. It
-//! reflects other programs on the machine, slower cores and the priority of the threads.
+//! Each class has a nominal time. The measured value is the ratio of real to nominal time. It
+//! depends on other programs on the machine, the speed of the cores and the priority of the
+//! threads.
 
 use std::time::Duration;
 
 use crate::domain::password::class::Class;
 
-/// Nominal time of the measurements over which a slower one is averaged, a quarter of the default
-/// backlog. Hashes are slow while a burst of requests arrives, since the same cores parse them, and
-/// that second must not count as the rate of all the hashes of the burst.
-const SLOWDOWN_MEMORY: Duration = Duration::from_secs(5);
+/// A measurement above the estimate is averaged over measurements of this nominal time, which is a
+/// quarter of the default backlog. Hashes are slow while a burst of requests arrives, because the
+/// same cores parse the requests. These first hashes must not determine the estimate for all hashes
+/// of the burst.
+const SLOWDOWN_TIME: Duration = Duration::from_secs(5);
 
-/// Number of measurements over which a faster one is averaged: a hash is never faster than the
-/// machine allows, and an earlier slowdown may be over.
+/// A measurement below the estimate is averaged over this number of measurements. The number is
+/// small because a hash is never faster than the machine allows, and an earlier slowdown may have
+/// ended.
 const SPEEDUP_SAMPLES: f64 = 4.0;
 
-/// Largest ratio of one measurement to the estimate: a process suspended for a minute has not
-/// become a thousand times slower.
+/// Largest ratio of a measurement to the estimate that counts. A process that was suspended for a
+/// minute has not become a thousand times slower.
 const OUTLIER: f64 = 8.0;
 
 /// One value for each kind of hash that is measured separately: Argon2 at the current settings,
@@ -44,7 +47,7 @@ impl Work {
 
 /// Measured rates per kind of hash.
 pub(super) struct Meter {
-    live: Class,
+    current: Class,
     rates: Each<Rate>,
 }
 
@@ -61,22 +64,22 @@ impl Rate {
         if self.samples == 0 {
             self.factor = factor;
         } else {
-            let near = factor.clamp(self.factor / OUTLIER, self.factor * OUTLIER);
-            let memory = if near < self.factor {
+            let clamped = factor.clamp(self.factor / OUTLIER, self.factor * OUTLIER);
+            let samples = if clamped < self.factor {
                 SPEEDUP_SAMPLES
             } else {
-                SLOWDOWN_MEMORY.div_duration_f64(nominal).max(1.0)
+                SLOWDOWN_TIME.div_duration_f64(nominal).max(1.0)
             };
-            self.factor += (near - self.factor) / memory.min(f64::from(self.samples) + 1.0);
+            self.factor += (clamped - self.factor) / samples.min(f64::from(self.samples) + 1.0);
         }
         self.samples = self.samples.saturating_add(1);
     }
 }
 
 impl Meter {
-    /// No measurements yet; `live` is the class of new hashes.
-    pub(super) fn new(live: Class) -> Self {
-        Self { live, rates: Each::default() }
+    /// A meter without measurements. `current` is the class of new hashes.
+    pub(super) fn new(current: Class) -> Self {
+        Self { current, rates: Each::default() }
     }
 
     /// The work of hashes of these classes, computed one after the other.
@@ -95,9 +98,9 @@ impl Meter {
         self.rates = rates;
     }
 
-    /// Estimated time on one thread.
+    /// The estimated time on one thread.
     pub(super) fn time(&self, work: Work) -> Duration {
-        // A kind that was never measured gets the ratio of one that was.
+        // A kind of hash that was never measured gets the ratio of a kind that was.
         let known = self.rates.into_iter().find(|rate| rate.samples > 0);
         let of = |rate: Rate| match (rate.samples, known) {
             (0, None) => 1.0,
@@ -108,9 +111,9 @@ impl Meter {
     }
 
     fn of<'a, T>(&self, class: Class, each: &'a mut Each<T>) -> &'a mut T {
-        let [live, foreign, bcrypt] = each;
+        let [current, foreign, bcrypt] = each;
         match class {
-            class if class == self.live => live,
+            class if class == self.current => current,
             Class::Argon2 { .. } => foreign,
             Class::Bcrypt { .. } => bcrypt,
         }
@@ -124,7 +127,7 @@ mod tests {
 
     const BCRYPT: Class = Class::Bcrypt { cost: 10 };
 
-    fn live() -> Class {
+    fn current() -> Class {
         Class::of_new(Cost::default())
     }
 
@@ -134,99 +137,100 @@ mod tests {
 
     #[test]
     fn first_measurement_replaces_the_initial_estimate() {
-        let mut meter = Meter::new(live());
-        assert_eq!(time(&meter, &[live()]), 23);
+        let mut meter = Meter::new(current());
+        assert_eq!(time(&meter, &[current()]), 23);
 
-        meter.record(live(), Duration::from_millis(46));
+        meter.record(current(), Duration::from_millis(46));
 
-        assert_eq!(time(&meter, &[live()]), 46);
-        assert_eq!(time(&meter, &[live(); 10]), 460);
-        // The machine is half as fast as the initial estimate; this applies to unmeasured kinds,
-        // too.
+        assert_eq!(time(&meter, &[current()]), 46);
+        assert_eq!(time(&meter, &[current(); 10]), 460);
+        // The machine is half as fast as the initial estimate. This applies to unmeasured kinds as
+        // well.
         assert_eq!(time(&meter, &[BCRYPT]), 161);
     }
 
     #[test]
     fn each_class_is_measured_separately() {
-        let mut meter = Meter::new(live());
+        let mut meter = Meter::new(current());
         let double = Class::Argon2 {
             algorithm: argon2::Algorithm::Argon2id,
             version: argon2::Version::V0x13,
             cost: Cost { iterations: 4, ..Cost::default() },
         };
-        meter.record(live(), Duration::from_millis(20));
+        meter.record(current(), Duration::from_millis(20));
         meter.record(double, Duration::from_millis(100));
         meter.record(BCRYPT, Duration::from_millis(50));
 
-        assert_eq!(time(&meter, &[live()]), 20);
+        assert_eq!(time(&meter, &[current()]), 20);
         assert_eq!(time(&meter, &[double]), 100);
         assert_eq!(time(&meter, &[BCRYPT]), 50);
         assert_eq!(time(&meter, &[Class::Bcrypt { cost: 12 }]), 200);
-        assert_eq!(time(&meter, &[live(), double, BCRYPT]), 170);
+        assert_eq!(time(&meter, &[current(), double, BCRYPT]), 170);
     }
 
     #[test]
     fn estimate_follows_the_average_and_ignores_outliers() {
-        let mut meter = Meter::new(live());
+        let mut meter = Meter::new(current());
         for _ in 0..100 {
-            meter.record(live(), Duration::from_millis(20));
+            meter.record(current(), Duration::from_millis(20));
         }
 
-        meter.record(live(), Duration::from_mins(1));
-        assert!(time(&meter, &[live()]) < 40, "{}", time(&meter, &[live()]));
+        meter.record(current(), Duration::from_mins(1));
+        assert!(time(&meter, &[current()]) < 40, "{}", time(&meter, &[current()]));
         for _ in 0..1_000 {
-            meter.record(live(), Duration::from_millis(40));
+            meter.record(current(), Duration::from_millis(40));
         }
 
-        assert!((39..42).contains(&time(&meter, &[live()])), "{}", time(&meter, &[live()]));
+        assert!((39..42).contains(&time(&meter, &[current()])), "{}", time(&meter, &[current()]));
     }
 
-    /// A5: eight hashes are slow beside busy programs, which then stop: later requests are not
-    /// refused because of them.
+    /// A5: other programs slow down eight hashes and then stop. Later requests must not be refused
+    /// because of these hashes.
     #[test]
-    fn brief_slowness_does_not_reject_later_requests() {
-        let mut meter = Meter::new(live());
+    fn brief_slowdown_does_not_reject_later_requests() {
+        let mut meter = Meter::new(current());
         for _ in 0..50 {
-            meter.record(live(), Duration::from_millis(20));
+            meter.record(current(), Duration::from_millis(20));
         }
 
         for _ in 0..8 {
-            meter.record(live(), Duration::from_secs(1));
+            meter.record(current(), Duration::from_secs(1));
         }
-        assert!(time(&meter, &[live(); 300]) < 2 * 20_000, "two threads, 20 s");
+        assert!(time(&meter, &[current(); 300]) < 2 * 20_000, "two threads, 20 s");
         for _ in 0..16 {
-            meter.record(live(), Duration::from_millis(20));
+            meter.record(current(), Duration::from_millis(20));
         }
 
-        assert!(time(&meter, &[live()]) < 23, "{}", time(&meter, &[live()]));
+        assert!(time(&meter, &[current()]) < 23, "{}", time(&meter, &[current()]));
     }
 
-    /// A5: a thousand logins arrive within a second, during which eight hashes take eight times
-    /// as long: they fit into the backlog of 20 s and its reserve, since all hashes take 17 s.
+    /// A5: a thousand logins arrive within a second, during which eight hashes take eight times as
+    /// long. The logins fit into the backlog of 20 s and its reserve, because all hashes together
+    /// take 17 s.
     #[test]
     fn contention_at_the_start_of_a_burst_does_not_lower_the_rate() {
-        let mut meter = Meter::new(live());
+        let mut meter = Meter::new(current());
         for _ in 0..200 {
-            meter.record(live(), Duration::from_millis(34));
+            meter.record(current(), Duration::from_millis(34));
         }
 
         for _ in 0..8 {
-            meter.record(live(), Duration::from_millis(8 * 34));
+            meter.record(current(), Duration::from_millis(8 * 34));
         }
 
-        let of_all = 1_000 * time(&meter, &[live()]) / 2;
-        assert!(of_all < 25_000, "{of_all} ms on two threads");
+        let total = 1_000 * time(&meter, &[current()]) / 2;
+        assert!(total < 25_000, "{total} ms on two threads");
     }
 
     #[test]
     fn finished_jobs_add_no_time() {
-        let meter = Meter::new(live());
-        let (one, other) = (meter.work(&[live()]), meter.work(&[BCRYPT]));
-        let mut sum = one;
+        let meter = Meter::new(current());
+        let (argon2, bcrypt) = (meter.work(&[current()]), meter.work(&[BCRYPT]));
+        let mut sum = argon2;
 
-        sum.add(other);
-        sum.remove(one);
+        sum.add(bcrypt);
+        sum.remove(argon2);
 
-        assert_eq!(sum, other);
+        assert_eq!(sum, bcrypt);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A password is processed in three steps:
 //!
-//! 1. [`Password::parse`] makes it a value: at most 1,024 bytes as typed, Unicode form NFC, wiped
+//! 1. [`Password::parse`] parses it: at most 1,024 bytes as typed, Unicode form NFC, wiped
 //!    from memory when dropped and redacted in `Debug` output. Longer input is refused here, so
 //!    that its length cannot cause hashing work.
 //! 2. [`Policy::check`] lists which rules a *new* password breaks. Login does not apply the policy:

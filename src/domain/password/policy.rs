@@ -12,13 +12,13 @@ use crate::domain::password::typed::Password;
 /// Longest password that any policy accepts, in code points.
 const MAXIMUM: usize = 128;
 
-/// Shorter own words are ignored: too many good passwords contain them.
+/// Shorter words of the account are ignored, because too many good passwords contain them.
 const SHORTEST_OWN_WORD: usize = 4;
 
 /// How many letters and digits must remain of a password without the account's own words.
-const REMAINDER: usize = 7;
+const MIN_REMAINDER: usize = 7;
 
-/// A rule that a password breaks; its text completes a sentence that begins with "password".
+/// A rule that a password breaks. Its text completes a sentence that begins with "password".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Weakness {
     /// Fewer code points than the policy requires.
@@ -36,29 +36,29 @@ pub enum Weakness {
     /// No character with the Unicode property `Lowercase`.
     #[error("needs a lower-case letter")]
     NoLowerCase,
-    /// No character of the Unicode number categories; digits of every script count.
+    /// No character of the Unicode number categories. Digits of every script count.
     #[error("needs a digit")]
     NoDigit,
     /// A character that cannot be typed into a form field, such as a line break.
     #[error("has a control character")]
     Control,
-    /// On the blocklist, with or without the usual number and sign at the end.
+    /// On the blocklist, with or without a suffix of digits and punctuation marks.
     #[error("is a common password")]
     Common,
-    /// Too little besides the account's own words.
+    /// Too few letters and digits besides the account's own words.
     #[error("contains your email address or this service's name")]
     OwnWord,
 }
 
 impl Policy {
-    /// Lists every rule the password breaks, in the order of [`Weakness`]; empty if it breaks none.
+    /// Lists every rule that the password breaks, in the order of [`Weakness`].
     ///
-    /// `context` contains the account's own words: its e-mail address, the local part of it, the
-    /// name of the service. For [`Weakness::OwnWord`]
+    /// `context` contains the account's own words: its email address, the local part of the address
+    /// and the name of the service. [`Weakness::OwnWord`] applies in these cases:
     ///
-    /// - a word with an `@` (the whole address) may not occur in the password at all;
-    /// - any other word does not count towards the password: without it, at least seven letters and
-    ///   digits must remain. Case and everything between letters and digits are ignored, so
+    /// - A word with an `@` (the whole address) must not occur in the password.
+    /// - Any other word does not count towards the password: without it, at least seven letters and
+    ///   digits must remain. Case and all characters except letters and digits are ignored. So
     ///   `Alice.Smith1` and `alice-smith-1990` both leave too little beside `alice.smith`, while a
     ///   long phrase that happens to contain a short name leaves enough.
     ///
@@ -69,7 +69,7 @@ impl Policy {
             Self::Compat | Self::Original => 8,
             Self::Nist => 15,
         };
-        let (is_composed, has_blocklist) = (self != Self::Nist, self != Self::Original);
+        let (has_composition, has_blocklist) = (self != Self::Nist, self != Self::Original);
         let text = password.as_str();
         let length = text.chars().count();
         let folded = fold(text);
@@ -77,9 +77,9 @@ impl Policy {
         [
             (length < minimum, Weakness::TooShort { minimum }),
             (length > MAXIMUM, Weakness::TooLong),
-            (is_composed && !text.chars().any(char::is_uppercase), Weakness::NoUpperCase),
-            (is_composed && !text.chars().any(char::is_lowercase), Weakness::NoLowerCase),
-            (is_composed && !text.chars().any(char::is_numeric), Weakness::NoDigit),
+            (has_composition && !text.chars().any(char::is_uppercase), Weakness::NoUpperCase),
+            (has_composition && !text.chars().any(char::is_lowercase), Weakness::NoLowerCase),
+            (has_composition && !text.chars().any(char::is_numeric), Weakness::NoDigit),
             (text.chars().any(char::is_control), Weakness::Control),
             (has_blocklist && blocklist::is_common(&folded), Weakness::Common),
             (has_blocklist && is_own_word(&folded, context), Weakness::OwnWord),
@@ -106,10 +106,10 @@ fn is_own_word(folded: &str, context: &[&str]) -> bool {
             remainder = without(&remainder, &letters);
         }
     }
-    remainder.len() < spelled.len() && remainder.chars().count() < REMAINDER
+    remainder.len() < spelled.len() && remainder.chars().count() < MIN_REMAINDER
 }
 
-/// Lower case, in one allocation that is wiped.
+/// The text in lower case, in one allocation that is wiped.
 fn fold(text: &str) -> Zeroizing<String> {
     // No lower-case mapping is longer than three times its character.
     let mut folded = Zeroizing::new(String::with_capacity(text.len() * 3));
@@ -118,15 +118,15 @@ fn fold(text: &str) -> Zeroizing<String> {
 }
 
 fn without(text: &str, word: &str) -> Zeroizing<String> {
-    let mut rest = Zeroizing::new(String::with_capacity(text.len()));
-    rest.extend(text.split(word));
-    rest
+    let mut remainder = Zeroizing::new(String::with_capacity(text.len()));
+    remainder.extend(text.split(word));
+    remainder
 }
 
 fn letters_and_digits(folded: &str) -> Zeroizing<String> {
-    let mut kept = Zeroizing::new(String::with_capacity(folded.len()));
-    kept.extend(folded.chars().filter(|c| c.is_alphanumeric()));
-    kept
+    let mut filtered = Zeroizing::new(String::with_capacity(folded.len()));
+    filtered.extend(folded.chars().filter(|c| c.is_alphanumeric()));
+    filtered
 }
 
 #[cfg(test)]
@@ -210,8 +210,8 @@ mod tests {
         }
     }
 
-    /// B3: characters that a form field cannot contain are refused in new passwords; existing
-    /// passwords with them stay valid.
+    /// B3: characters that a form field cannot contain are refused in new passwords. Existing
+    /// passwords that contain them stay valid.
     #[test]
     fn control_characters_are_rejected() {
         for text in ["Correct-\u{0}Horse7", "Correct-\nHorse7", "Correct-\u{85}Horse7"] {
@@ -220,9 +220,9 @@ mod tests {
         assert_eq!(check(Policy::Compat, "Correct \u{200d}Horse7"), []);
     }
 
-    /// PW-05, N-04: blocklisted words with the usual decoration.
+    /// PW-05, N-04: words of the blocklist with a suffix of digits and punctuation marks.
     #[test]
-    fn decorated_common_passwords_are_rejected() {
+    fn common_passwords_with_a_suffix_are_rejected() {
         for common in [
             "Password1",
             "Passw0rd",

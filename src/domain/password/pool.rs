@@ -31,11 +31,11 @@ use crate::domain::password::workspace::Workspace;
 /// Limits of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Number of threads, each with its own memory; as many as cores.
+    /// Number of threads, which is that of cores. Each thread has its own memory.
     pub threads: u32,
     /// Work is admitted up to this estimated time.
     pub backlog: Duration,
-    /// Timeout of a waiting caller, shortly before its request times out.
+    /// Timeout of a waiting caller. It is slightly shorter than the timeout of the request.
     pub patience: Duration,
     /// Length of the IPv6 prefix that counts as one client, in bits.
     pub ipv6_prefix: u8,
@@ -47,7 +47,7 @@ pub enum HashError {
     /// The admitted work takes too long, or this job waited too long. Nothing was done.
     #[error("too many passwords are being hashed")]
     Busy {
-        /// When there will be room again.
+        /// How long until there is room again.
         retry_after: Duration,
     },
     /// Hashing itself failed.
@@ -55,27 +55,28 @@ pub enum HashError {
     Failed(#[source] Failure),
 }
 
-/// The handle; dropping it ends the threads.
+/// The handle of the pool. Dropping it ends the threads.
 pub(super) struct Pool {
     shared: Arc<Shared>,
     settings: PoolSettings,
 }
 
 impl Pool {
-    /// Starts the threads, which free their memory after `rest` without work. `live` is the class
-    /// of new hashes, `block_count` the Argon2 memory of each thread, in KiB.
+    /// Starts the threads, which free their memory after `idle_timeout` without work. `current` is
+    /// the class of new hashes, and `block_count` the Argon2 memory of each thread in KiB.
     pub(super) fn start(
         settings: PoolSettings,
-        live: Class,
+        current: Class,
         block_count: usize,
-        rest: Duration,
+        idle_timeout: Duration,
     ) -> std::io::Result<Self> {
         let limits = Limits { backlog: settings.backlog, threads: settings.threads };
-        let queue = Queue::new(limits, Meter::new(live));
-        // Created before the threads: if one fails to start, dropping the pool ends the others.
+        let queue = Queue::new(limits, Meter::new(current));
+        // The pool is created before the threads. If a thread fails to start, dropping the pool
+        // ends the threads that have started.
         let pool = Self { shared: Arc::new(Shared::new(queue)), settings };
         for number in 0..settings.threads {
-            threads::start(number, Arc::clone(&pool.shared), block_count, rest)?;
+            threads::start(number, Arc::clone(&pool.shared), block_count, idle_timeout)?;
         }
         Ok(pool)
     }
@@ -102,11 +103,11 @@ impl Pool {
     ) -> Result<Pending<T>, HashError> {
         let (sender, answer) = oneshot::channel();
         let job: Job = Box::new(move |workspace| {
-            // No job relies on the contents of the workspace, so a half-done job is harmless.
+            // No job relies on the contents of the workspace, so a job that panics leaves no harm.
             let outcome = catch_unwind(AssertUnwindSafe(|| work(workspace)))
                 .unwrap_or(Err(Failure::Panicked))
                 .map_err(HashError::Failed);
-            // The caller may have gone while the work was done; the result is then dropped.
+            // If the caller was dropped meanwhile, the result is dropped as well.
             Box::new(move || drop(sender.send(outcome)))
         });
         let admitted = self.shared.lock().queue.admit(client, classes, job, Instant::now());
@@ -128,7 +129,7 @@ impl Drop for Pool {
     }
 }
 
-/// A job that has been admitted, with its place in the queue while its caller waits.
+/// An admitted job whose caller waits. Dropping this removes the job from the queue.
 struct Pending<T> {
     answer: oneshot::Receiver<Result<T, HashError>>,
     shared: Arc<Shared>,
@@ -144,7 +145,7 @@ impl<T> Pending<T> {
 impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
         let withdrawn = self.shared.lock().queue.withdraw(&self.ticket);
-        // Dropped outside the lock: the job contains a password, which is wiped.
+        // The job is dropped outside the lock, because this wipes its password.
         drop(withdrawn);
     }
 }

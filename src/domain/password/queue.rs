@@ -1,18 +1,21 @@
-//! Admission and scheduling of hashing jobs. Runs nothing itself.
+//! Admission and scheduling of hashing jobs. This module does not run them.
 //!
 //! *Admission.* Work is admitted while the unfinished admitted work takes at most the backlog, by
 //! the estimates of [`Meter`]. One client may use the whole backlog while no other client has jobs.
-//! While others do, a client with more than its equal share of the backlog is refused once half of
-//! the backlog is used. A reserve of a quarter of the backlog lies above the limit, for clients
-//! with little work, so that a second client is admitted however much the first has queued.
-//! Admitted work is never evicted, so the longest wait is one and a quarter of the backlog.
+//! While other clients have jobs, a client with more than its equal share of the backlog is refused
+//! when half of the backlog is used.
 //!
-//! *Order.* Start-time fair queueing (Goyal, Vin and Cheng, 1996): a job's tag is the virtual time
-//! at which it would begin if each client had its own machine; the lowest tag is next. So clients
-//! take turns by the time that their hashes take, however many jobs each has waiting.
+//! For clients with little work, there is a reserve of a quarter of the backlog in addition. So a
+//! second client is admitted even if the first has used the whole backlog. Admitted work is never
+//! evicted, so the longest wait is one and a quarter of the backlog.
 //!
-//! *Refusal.* A refused caller gets the time at which there will be room, after all callers refused
-//! before.
+//! *Order.* Jobs are ordered by start-time fair queueing (Goyal, Vin and Cheng, 1996). The tag of a
+//! job is the virtual time at which it would begin if each client had its own machine. The job with
+//! the lowest tag is next. So clients take turns by the time that their hashes take, regardless of
+//! how many jobs each of them has waiting.
+//!
+//! *Refusal.* A refused caller gets the time at which there will be room for it, after all callers
+//! that were refused before.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -20,11 +23,11 @@ use std::time::{Duration, Instant};
 use crate::domain::password::class::Class;
 use crate::domain::password::meter::{Meter, Work};
 
-/// Largest number of admitted jobs, however quick they are: bounds memory to some 20 MiB.
-const MOST_JOBS: usize = 16_384;
+/// Maximum number of admitted jobs. It bounds memory to some 20 MiB, even if jobs are quick.
+const MAX_JOBS: usize = 16_384;
 
-/// The reserve above the limit, for clients with little work, as a fraction of the backlog: 1/4.
-const RESERVE: u32 = 4;
+/// The reserve for clients with little work is the backlog divided by this number.
+const RESERVE_DIVISOR: u32 = 4;
 
 /// The admitted, unfinished work.
 pub(super) struct Queue<J> {
@@ -38,7 +41,7 @@ pub(super) struct Queue<J> {
     /// The tag of the job that was started last.
     virtual_time: Duration,
     admitted: u64,
-    /// When there is room for the last caller that was refused.
+    /// When there will be room for the caller that was refused last.
     room_at: Option<Instant>,
 }
 
@@ -47,11 +50,11 @@ pub(super) struct Queue<J> {
 pub(super) struct Limits {
     /// How long the admitted work may take.
     pub(super) backlog: Duration,
-    /// How many jobs run at once.
+    /// How many jobs run at the same time.
     pub(super) threads: u32,
 }
 
-/// A job's position in the order; unique.
+/// A job's position in the order, which is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
     start: Duration,
@@ -95,8 +98,8 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Admits a job of `client` that computes hashes of these classes, or returns after which time
-    /// to retry.
+    /// Admits a job of `client` that computes hashes of these classes. If the job is refused,
+    /// returns the time after which the caller should retry.
     pub(super) fn admit(
         &mut self,
         client: u128,
@@ -108,11 +111,11 @@ impl<J> Queue<J> {
         if let Some(excess) = self.excess(client) {
             return Err(self.refuse(excess, work, now));
         }
-        let holder = self.clients.entry(client).or_default();
-        let start = holder.finish.max(self.virtual_time);
-        holder.finish = start + self.meter.time(work);
-        holder.jobs += 1;
-        holder.work.add(work);
+        let entry = self.clients.entry(client).or_default();
+        let start = entry.finish.max(self.virtual_time);
+        entry.finish = start + self.meter.time(work);
+        entry.jobs += 1;
+        entry.work.add(work);
         self.outstanding.add(work);
         self.jobs += 1;
         self.admitted += 1;
@@ -121,17 +124,18 @@ impl<J> Queue<J> {
         Ok(ticket)
     }
 
-    /// The next job; it must be [`finish`](Self::finish)ed.
+    /// Takes the next job. The caller must call [`finish`](Self::finish) afterwards.
     pub(super) fn take(&mut self) -> Option<(Ticket, J)> {
         let (turn, Waiting { ticket, job }) = self.waiting.pop_first()?;
         self.virtual_time = turn.start;
         Some((ticket, job))
     }
 
-    /// Removes a job whose caller has gone, unless it has been started; its work no longer counts.
+    /// Removes a job whose caller was dropped, unless the job has started. Its work no longer
+    /// counts.
     pub(super) fn withdraw(&mut self, ticket: &Ticket) -> Option<J> {
         let waiting = self.waiting.remove(&ticket.turn)?;
-        self.forget(ticket);
+        self.remove_work(ticket);
         Some(waiting.job)
     }
 
@@ -140,7 +144,7 @@ impl<J> Queue<J> {
         for (class, took) in took {
             self.meter.record(*class, *took);
         }
-        self.forget(ticket);
+        self.remove_work(ticket);
     }
 
     /// Whether no job is waiting.
@@ -154,11 +158,12 @@ impl<J> Queue<J> {
         self.jobs
     }
 
-    /// By how much this client's next job exceeds its limit; `None` if it does not.
+    /// By how much the admitted work exceeds the limit for this client. `None` if its next job may
+    /// be admitted.
     fn excess(&self, client: u128) -> Option<Duration> {
         let backlog = self.limits.backlog;
         let total = self.time(self.outstanding);
-        if self.jobs >= MOST_JOBS {
+        if self.jobs >= MAX_JOBS {
             return Some(total.saturating_sub(backlog));
         }
         let own = self.clients.get(&client);
@@ -166,7 +171,7 @@ impl<J> Queue<J> {
         let sharing = u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1);
         let own = own.map_or(Duration::ZERO, |own| self.time(own.work));
         if total > backlog {
-            let reserve = backlog / RESERVE;
+            let reserve = backlog / RESERVE_DIVISOR;
             let is_small = total <= backlog + reserve && own <= reserve / sharing;
             return (others == 0 || !is_small).then(|| total.saturating_sub(backlog));
         }
@@ -174,8 +179,9 @@ impl<J> Queue<J> {
         (others > 0 && total > backlog / 2 && own > share).then(|| own.saturating_sub(share))
     }
 
-    /// When to retry: once there is room, after all callers refused before. It is advice: no place
-    /// is reserved, and the wait is at most the time that a backlog takes.
+    /// The time after which a refused caller should retry: when there is room for it, after all
+    /// callers that were refused before. No room is reserved for the caller, and the time is at
+    /// most that of a full backlog.
     fn refuse(&mut self, excess: Duration, work: Work, now: Instant) -> Duration {
         let next = now + excess;
         let room_at = self.room_at.map_or(next, |before| before.max(next)) + self.time(work);
@@ -184,7 +190,7 @@ impl<J> Queue<J> {
         room_at - now
     }
 
-    fn forget(&mut self, ticket: &Ticket) {
+    fn remove_work(&mut self, ticket: &Ticket) {
         self.outstanding.remove(ticket.work);
         self.jobs = self.jobs.saturating_sub(1);
         if let Some(client) = self.clients.get_mut(&ticket.client) {
@@ -196,7 +202,7 @@ impl<J> Queue<J> {
         }
     }
 
-    /// The time that all threads together take.
+    /// The time that all threads together take for this work.
     fn time(&self, work: Work) -> Duration {
         self.meter.time(work) / self.limits.threads.max(1)
     }

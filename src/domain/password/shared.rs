@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::domain::password::queue::Queue;
 use crate::domain::password::workspace::{Tally, Workspace};
 
-/// A job that a thread runs; it returns a closure that sends the result.
+/// A job that a thread runs. It returns a closure that sends the result.
 pub(super) type Job = Box<dyn FnOnce(&mut Workspace) -> Reply + Send>;
 
 /// Sends the result.
@@ -30,7 +30,7 @@ impl Shared {
         Self { state, wake: Condvar::new(), tally: Arc::default() }
     }
 
-    /// Locks the queue. Nothing panics under this lock, so a poisoned lock still guards a
+    /// Locks the queue. No code panics while it has this lock, so even a poisoned lock guards a
     /// consistent queue.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,5 @@
-//! Parses and verifies stored hashes: our own, other Argon2 settings and bcrypt, within bounds.
+//! Parses and verifies stored hashes within bounds: Signet's own hashes, Argon2 hashes with other
+//! settings, and bcrypt hashes.
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -19,7 +20,7 @@ const MAX_MEMORY_KIB: u32 = 256 * 1_024;
 const MAX_ITERATIONS: u32 = 16;
 /// Largest number of lanes.
 const MAX_PARALLELISM: u32 = 16;
-/// Largest product of memory and passes: 1 GiB, about half a second of one core.
+/// Largest product of memory and passes: 1 GiB, which takes about half a second on one core.
 const MAX_WORK_KIB: u64 = 1_024 * 1_024;
 /// Bytes of the bcrypt output that are stored.
 const BCRYPT_TAG_BYTES: usize = 23;
@@ -28,34 +29,37 @@ const BCRYPT_TAG_BYTES: usize = 23;
 const BCRYPT_BASE64: GeneralPurpose =
     GeneralPurpose::new(&base64::alphabet::BCRYPT, base64::engine::general_purpose::NO_PAD);
 
-/// Highest bcrypt cost: about a second of one core.
+/// Highest bcrypt cost, which takes about a second on one core.
 const MAX_BCRYPT_COST: u32 = 14;
 
-/// Why a stored hash cannot be used. Reveals nothing of the hash itself.
+/// Why a stored hash cannot be used. The error reveals nothing about the hash itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Neither an Argon2 PHC string nor `$2a$`, `$2b$` or `$2y$`.
     #[error("not a supported kind of password hash")]
     UnknownKind,
-    /// The right kind, but damaged or incomplete.
+    /// The hash is of a supported kind, but damaged or incomplete.
     #[error("malformed password hash")]
     Malformed,
-    /// Costs more work than one login may cost.
+    /// Checking the hash costs more work than a login may cost.
     #[error("the cost of the password hash exceeds the limit")]
     TooCostly,
 }
 
 /// Checks whether a hash from another system can be verified here.
 ///
-/// Accepted are `argon2id`, `argon2i` and `argon2d` PHC strings of version 19 and 16 (a string
-/// without a version is 16, as before versions existed) with m ≤ 256 MiB, t ≤ 16, p ≤ 16 and m·t ≤
-/// 1 GiB, and bcrypt `$2a$`, `$2b$` and `$2y$` up to cost 14. Within these bounds no stored hash
-/// occupies a thread for much longer than a second.
+/// These hashes are accepted:
 ///
-/// An import should check every row: an account with any other hash cannot log in.
+/// - PHC strings of `argon2id`, `argon2i` and `argon2d`, version 19 or 16, with m ≤ 256 MiB, t ≤
+///   16, p ≤ 16 and m·t ≤ 1 GiB. A string without a version is of version 16, as before versions
+///   existed.
+/// - bcrypt strings with `$2a$`, `$2b$` or `$2y$`, up to cost 14.
+///
+/// Within these bounds, no stored hash occupies a thread for much longer than a second. An import
+/// should check every row, because an account with any other hash cannot log in.
 ///
 /// # Errors
-/// [`Unreadable`] gives the reason.
+/// The reason why the hash cannot be verified.
 pub fn check_stored(hash: &str) -> Result<(), Unreadable> {
     Stored::parse(hash).map(|_| ())
 }
@@ -100,9 +104,9 @@ impl Stored {
         }
     }
 
-    /// A decoy: it looks like a hash of this class, but its salt and tag are random.
+    /// A decoy: it has the form of a hash of this class, but its salt and tag are random.
     ///
-    /// Creating one computes no hash.
+    /// Creating a decoy computes no hash.
     pub(super) fn decoy(class: Class) -> Result<Self, Failure> {
         let mut salt = [0; SALT_BYTES];
         openssl::rand::rand_bytes(&mut salt)?;
@@ -129,7 +133,7 @@ impl Stored {
         }
     }
 
-    /// Its cost class.
+    /// The cost class of the hash.
     pub(super) fn class(&self) -> Class {
         match self {
             Self::Argon2(hash) => hash.class(),
@@ -137,9 +141,11 @@ impl Stored {
         }
     }
 
-    /// Computes the hash of `password` with the stored parameters and compares.
+    /// Computes the hash of `password` with the stored parameters, and compares it with the stored
+    /// hash.
     ///
-    /// bcrypt reads at most 72 bytes of a password; such a hash was made, and is checked, that way.
+    /// bcrypt reads at most 72 bytes of a password, both when it computes a hash and when it checks
+    /// one.
     pub(super) fn matches(
         &self,
         password: &[u8],
@@ -151,12 +157,13 @@ impl Stored {
         }
     }
 
-    /// Whether a new hash at `cost` would be of the same kind.
+    /// Whether the stored hash may stay. If not, the next login replaces it by a new hash at
+    /// `cost`.
     ///
-    /// Only Argon2id version 1.3 at exactly the current cost, with a salt of at least 16 and a tag
-    /// of at least 32 bytes, is not replaced. Stronger settings are replaced, too: the operator
-    /// lowered the cost for a reason, and a login that takes longer than the decoy of an unknown
-    /// account reveals that the account exists.
+    /// The stored hash may stay if it is an Argon2id hash of version 1.3 at exactly `cost`, with a
+    /// salt of at least 16 bytes and a tag of at least 32 bytes. A hash with stronger settings may
+    /// not stay either: the operator lowered the cost for a reason, and a login that takes longer
+    /// than the decoy of an unknown account reveals that the account exists.
     pub(super) fn is_current(&self, cost: Cost) -> bool {
         match self {
             Self::Argon2(hash) => hash.is_current(cost),
@@ -172,7 +179,7 @@ impl Argon2Hash {
             Algorithm::new(phc.algorithm.as_str()).map_err(|_| Unreadable::UnknownKind)?;
         let version = phc.version.map_or(Ok(Version::V0x10), Version::try_from);
         let version = version.map_err(|_| Unreadable::UnknownKind)?;
-        // The library would fill in defaults for missing cost parameters.
+        // Otherwise the library would use defaults for missing cost parameters.
         if ["m", "t", "p"].iter().any(|&name| phc.params.get_decimal(name).is_none()) {
             return Err(Unreadable::Malformed);
         }
@@ -192,7 +199,7 @@ impl Argon2Hash {
     fn matches(&self, password: &[u8], workspace: &mut Workspace) -> Result<bool, Failure> {
         let mut computed = Zeroizing::new(vec![0; self.tag.len()]);
         workspace.argon2(&self.argon2, password, &self.salt, &mut computed)?;
-        // `memcmp::eq` panics on different lengths; these are equal by construction.
+        // `memcmp::eq` panics on different lengths. These lengths are equal by construction.
         Ok(openssl::memcmp::eq(&computed, self.tag.as_bytes()))
     }
 
@@ -216,7 +223,7 @@ impl Argon2Hash {
     }
 }
 
-/// Whether one login may cost this much.
+/// Whether a login may cost as much as a hash with these parameters.
 pub(super) fn is_affordable(params: &Params) -> bool {
     let (memory, iterations) = (params.m_cost(), params.t_cost());
     memory <= MAX_MEMORY_KIB

@@ -10,7 +10,7 @@ use crate::domain::password::class::Class;
 use crate::domain::password::stored::Stored;
 use crate::entity::account::{Column, Entity};
 
-/// Accounts read in one portion: some milliseconds.
+/// Number of accounts in a portion, which takes some milliseconds to read.
 const PORTION: u64 = 500;
 
 /// One count of all accounts, in the order of their ids.
@@ -21,7 +21,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Counts the next portion; `false` when there was none left.
+    /// Counts the next portion. Returns false if there was none left.
     ///
     /// # Errors
     /// If the database refuses; the same portion can be retried.
@@ -43,7 +43,7 @@ impl Survey {
         Ok(!rows.is_empty())
     }
 
-    /// How many accounts have a hash of each class, of those counted so far.
+    /// How many of the accounts counted so far have a hash of each class.
     #[must_use]
     pub fn accounts(&self) -> &BTreeMap<Class, u64> {
         &self.accounts

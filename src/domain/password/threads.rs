@@ -1,8 +1,9 @@
 //! The hashing threads, which run at a lower priority.
 //!
-//! An idle thread keeps its memory for the next job and frees it after a while. A burst of logins
-//! must not delay requests that need no hash, nor must a flood of such requests block all logins:
-//! docs/performance.md has measurements at several priorities.
+//! An idle thread retains its memory for the next job, and frees it after a timeout.
+//!
+//! A burst of logins must not delay requests that need no hash, and a flood of such requests must
+//! not block all logins. docs/performance.md has measurements at several priorities.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -13,8 +14,8 @@ use crate::domain::password::queue::Ticket;
 use crate::domain::password::shared::{Job, Shared, State};
 use crate::domain::password::workspace::Workspace;
 
-/// The nice value of the threads: 0 is that of all other threads, 19 the lowest priority, at which
-/// a program that keeps the cores busy leaves two logins a second.
+/// The nice value of the threads. All other threads have 0. The lowest priority is 19, at which
+/// only two logins per second are possible beside a program that keeps the cores busy.
 pub(super) const NICE: i32 = 5;
 
 /// The next action of a thread.
@@ -24,31 +25,33 @@ enum Next {
     End,
 }
 
-/// Starts a thread, which keeps `block_count` blocks of memory for `rest` after its last job.
+/// Starts a thread, which retains `block_count` blocks of memory for `idle_timeout` after its last
+/// job.
 pub(super) fn start(
     number: u32,
     shared: Arc<Shared>,
     block_count: usize,
-    rest: Duration,
+    idle_timeout: Duration,
 ) -> io::Result<()> {
     thread::Builder::new()
         .name(format!("signet-hash-{number}"))
-        .spawn(move || serve(&shared, block_count, rest))
+        .spawn(move || serve(&shared, block_count, idle_timeout))
         .map(drop)
 }
 
 /// The main loop of a hashing thread.
-fn serve(shared: &Shared, block_count: usize, rest: Duration) {
+fn serve(shared: &Shared, block_count: usize, idle_timeout: Duration) {
     lower_priority();
     let mut workspace = Workspace::new(block_count, Arc::clone(&shared.tally));
     loop {
-        match next(shared, workspace.holds_memory().then_some(rest)) {
+        match next(shared, workspace.holds_memory().then_some(idle_timeout)) {
             Next::Run(ticket, job) => {
                 let reply = job(&mut workspace);
-                // Before the result is sent: its receiver may submit another job at once.
+                // The job leaves the queue before its result is sent, because the receiver may
+                // submit another job immediately.
                 shared.lock().queue.finish(&ticket, &workspace.take_times());
                 reply();
-                workspace.tidy();
+                workspace.wipe_testable();
             }
             Next::Release => workspace.release(),
             Next::End => return,
@@ -56,12 +59,12 @@ fn serve(shared: &Shared, block_count: usize, rest: Duration) {
     }
 }
 
-/// Waits for a job, for at most `rest` if given.
-fn next(shared: &Shared, rest: Option<Duration>) -> Next {
+/// Waits for a job, for at most `idle_timeout` if it is given.
+fn next(shared: &Shared, idle_timeout: Option<Duration>) -> Next {
     let is_idle = |state: &mut State| state.queue.is_empty() && !state.is_closed;
-    let mut state = if let Some(rest) = rest {
-        let rested = shared.wake.wait_timeout_while(shared.lock(), rest, is_idle);
-        rested.unwrap_or_else(PoisonError::into_inner).0
+    let mut state = if let Some(idle_timeout) = idle_timeout {
+        let woken = shared.wake.wait_timeout_while(shared.lock(), idle_timeout, is_idle);
+        woken.unwrap_or_else(PoisonError::into_inner).0
     } else {
         let woken = shared.wake.wait_while(shared.lock(), is_idle);
         woken.unwrap_or_else(PoisonError::into_inner)
@@ -73,8 +76,8 @@ fn next(shared: &Shared, rest: Option<Duration>) -> Next {
     }
 }
 
-/// On Linux nice values apply to threads, and process 0 means the calling one (setpriority(2), "C
-/// library/kernel differences"). Elsewhere the call would slow down the whole process.
+/// On Linux nice values apply to threads, and process 0 means the calling thread (setpriority(2),
+/// "C library/kernel differences"). On other systems the call would slow down the whole process.
 #[cfg(target_os = "linux")]
 fn lower_priority() {
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {

@@ -13,10 +13,12 @@ const NFC_GROWTH: usize = 3;
 
 /// A password in Unicode normalisation form C.
 ///
-/// Two keyboards may encode `é` as one code point or as two; both are the same password here (NIST
-/// SP 800-63B-4 §3.1.1.2). Nothing else is changed: no trimming, no case folding, no truncation.
-/// The text as typed is stored beside it if it differs, since another system may have hashed that.
-/// The bytes are overwritten when the value is dropped.
+/// Two keyboards may encode `é` as one code point or as two. Here, both are the same password (NIST
+/// SP 800-63B-4 §3.1.1.2). Nothing else is changed: there is no trimming, case folding or
+/// truncation.
+///
+/// If the text as typed differs from the normalised text, it is stored as well, because another
+/// system may have hashed it. The bytes are overwritten when the value is dropped.
 #[derive(Clone)]
 pub struct Password {
     normalised: Zeroizing<String>,
@@ -26,7 +28,7 @@ pub struct Password {
 /// Why a typed password is not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnusablePassword {
-    /// More than 1,024 bytes of UTF-8 as typed. Refused before anything is computed from it.
+    /// More than 1,024 bytes of UTF-8 as typed. It is refused before anything is computed from it.
     #[error("is longer than 1024 bytes")]
     TooLong,
 }
@@ -34,7 +36,7 @@ pub enum UnusablePassword {
 impl Password {
     /// Parses a password as typed.
     ///
-    /// An empty password is a value, too: it matches nothing and no policy accepts it.
+    /// An empty password can be parsed, but no policy accepts it.
     ///
     /// # Errors
     /// [`UnusablePassword`] for more than 1,024 bytes, counted before normalisation.
@@ -42,24 +44,25 @@ impl Password {
         if typed.len() > MAX_BYTES {
             return Err(UnusablePassword::TooLong);
         }
-        // Capacity for the longest result: a reallocation would leave an unwiped copy behind.
+        // The capacity suffices for the longest result, because a reallocation would leave an
+        // unwiped copy.
         let mut normalised = Zeroizing::new(String::with_capacity(typed.len() * NFC_GROWTH));
         normalised.extend(typed.nfc());
         let typed = (*normalised != typed).then(|| Zeroizing::new(typed.to_owned()));
         Ok(Self { normalised, typed })
     }
 
-    /// The text; only for this module.
+    /// The text. Only the password module may use it.
     pub(super) fn as_str(&self) -> &str {
         &self.normalised
     }
 
-    /// The bytes to hash; only for this module.
+    /// The bytes to hash. Only the password module may use them.
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.normalised.as_bytes()
     }
 
-    /// The texts that a stored hash may have been made from, the likeliest first: one or two.
+    /// The one or two texts from which a stored hash may have been computed, the most likely first.
     pub(super) fn spellings(&self) -> impl Iterator<Item = &[u8]> {
         let typed = self.typed.as_ref().map(|typed| typed.as_bytes());
         [self.as_bytes()].into_iter().chain(typed)
@@ -79,19 +82,19 @@ mod tests {
     /// K5, PW-02: composed and decomposed spellings are one password.
     #[test]
     fn canonically_equivalent_spellings_are_the_same_password() {
-        for (one, other) in [
+        for (composed, decomposed) in [
             ("p\u{e9}ch\u{e9}", "pe\u{301}che\u{301}"),
             ("\u{212b}ngstr\u{f6}m", "A\u{30a}ngstro\u{308}m"),
             ("\u{d55c}\u{ad6d}", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}"),
             ("a\u{323}\u{307}", "a\u{307}\u{323}"),
         ] {
-            let (one, other) = (Password::parse(one).unwrap(), Password::parse(other).unwrap());
+            let [first, second] = [composed, decomposed].map(|it| Password::parse(it).unwrap());
 
-            assert_eq!(one.as_str(), other.as_str());
+            assert_eq!(first.as_str(), second.as_str());
         }
     }
 
-    /// K5: NFC and nothing else. Compatibility characters, case and spaces stay as typed.
+    /// K5: only NFC is applied. Compatibility characters, case and spaces stay as typed.
     #[test]
     fn spellings_that_are_not_canonically_equivalent_differ() {
         for typed in ["\u{ff30}ass", "\u{fb01}sh", "x\u{b2}", " Pass word ", "\u{1f511}", "\t"] {
@@ -99,12 +102,12 @@ mod tests {
         }
     }
 
-    /// PW-02, PW-03: the limit is on the bytes as typed, before they are normalised.
+    /// PW-02, PW-03: the limit applies to the bytes as typed, before they are normalised.
     #[test]
     fn more_than_1024_typed_bytes_are_rejected() {
-        // U+212B (three bytes) becomes U+00C5 (two): 1,026 bytes typed, 684 once normalised.
+        // U+212B (three bytes) becomes U+00C5 (two bytes). 1,026 typed bytes become 684.
         let shrinks = "\u{212b}".repeat(342);
-        // U+1D160 (four bytes) becomes three code points of four bytes: no growth is refused.
+        // U+1D160 (four bytes) becomes three code points of four bytes. Growth is accepted.
         let grows = "\u{1d160}".repeat(256);
 
         assert!(Password::parse(&"x".repeat(MAX_BYTES)).is_ok());

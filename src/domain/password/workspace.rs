@@ -1,14 +1,17 @@
-//! The memory of one hashing thread, and the only file that computes hashes.
+//! The memory of a hashing thread. This is the only file that computes hashes.
 //!
-//! Argon2id spends a quarter of its time on page faults when its memory is fresh, so a thread keeps
-//! its blocks between jobs. Their contents are treated as follows:
+//! With newly allocated memory, Argon2id spends a quarter of its time on page faults, so a thread
+//! retains its blocks between jobs. The contents of the blocks are handled as follows:
 //!
-//! - *Several passes*: left for the next job to overwrite. The last pass has mixed every block with
-//!   the end of the pass before it, so testing a guess against the contents still takes a full pass
-//!   over the memory, while wiping would add a twentieth to the time of every hash.
-//! - *One pass*: the first blocks are derived from the password directly and would let a guess be
-//!   tested without filling any memory, so they are wiped after the result has been sent.
-//! - *Released, or larger than the current settings need*: wiped and returned to the system.
+//! - After a hash with several passes, the blocks are not wiped, and the next job overwrites them.
+//!   The last pass has mixed every block with the end of the previous pass. So testing a guess
+//!   against the contents still takes a full pass over the memory, while wiping would add a
+//!   twentieth to the time of every hash.
+//! - After a hash with one pass, the blocks are wiped when the result has been sent. The first
+//!   blocks are derived directly from the password, so a guess could be tested without filling any
+//!   memory.
+//! - Blocks that are released, or that exceed the need of the current settings, are wiped and
+//!   returned to the system.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -23,28 +26,28 @@ use crate::domain::password::failure::Failure;
 /// Counters of the threads of one pool.
 #[derive(Default)]
 pub(super) struct Tally {
-    /// Argon2 and bcrypt computations started.
+    /// Argon2 and bcrypt computations that were started.
     pub(super) hashes_started: AtomicU64,
-    /// Argon2 blocks allocated now, of 1 KiB each.
-    pub(super) blocks_held: AtomicUsize,
+    /// Argon2 blocks of 1 KiB that are allocated now.
+    pub(super) blocks_allocated: AtomicUsize,
 }
 
 /// The memory and measurements of a hashing thread.
 pub(super) struct Workspace {
     tally: Arc<Tally>,
-    /// How many blocks the current settings need; at most these are kept.
-    kept_count: usize,
-    kept: Option<Blocks>,
-    /// Whether a guess of the last password could be tested against the kept blocks without a full
-    /// pass over the memory.
-    is_telling: bool,
+    /// How many blocks the current settings need. No more blocks than these are retained.
+    block_count: usize,
+    blocks: Option<Blocks>,
+    /// Whether a guess of the last password could be tested against the retained blocks without a
+    /// full pass over the memory.
+    is_guess_testable: bool,
     /// How long the hashes of the current job took.
     times: Vec<(Class, Duration)>,
 }
 
 impl Workspace {
-    pub(super) fn new(kept_count: usize, tally: Arc<Tally>) -> Self {
-        Self { tally, kept_count, kept: None, is_telling: false, times: Vec::new() }
+    pub(super) fn new(block_count: usize, tally: Arc<Tally>) -> Self {
+        Self { tally, block_count, blocks: None, is_guess_testable: false, times: Vec::new() }
     }
 
     /// Computes one hash of `class` and measures it.
@@ -70,14 +73,14 @@ impl Workspace {
     ) -> Result<(), Failure> {
         let count = argon2.params().block_count();
         let mut oversized;
-        let blocks = if count > self.kept_count {
+        let blocks = if count > self.block_count {
             oversized = Blocks::new(count, &self.tally)?;
             &mut oversized
         } else {
-            self.is_telling |= argon2.params().t_cost() == 1;
-            match &mut self.kept {
-                Some(kept) => kept,
-                none => none.insert(Blocks::new(self.kept_count, &self.tally)?),
+            self.is_guess_testable |= argon2.params().t_cost() == 1;
+            match &mut self.blocks {
+                Some(retained) => retained,
+                none => none.insert(Blocks::new(self.block_count, &self.tally)?),
             }
         };
         self.tally.hashes_started.fetch_add(1, Ordering::Relaxed);
@@ -87,32 +90,32 @@ impl Workspace {
     /// Checks a bcrypt string, in constant time for a given salt and cost.
     pub(super) fn bcrypt(&self, password: &[u8], stored: &str) -> Result<bool, Failure> {
         self.tally.hashes_started.fetch_add(1, Ordering::Relaxed);
-        // The system that made the hash would have ended the password at the NUL.
+        // The system that computed the hash would have ended the password at a NUL character.
         let is_c_string = !password.contains(&0);
         Ok(bcrypt::verify(password, stored)? && is_c_string)
     }
 
-    /// Wipes blocks against which a guess could be tested; called between jobs.
-    pub(super) fn tidy(&mut self) {
-        if std::mem::take(&mut self.is_telling)
-            && let Some(kept) = &mut self.kept
+    /// Wipes the retained blocks if a guess could be tested against them. Called between jobs.
+    pub(super) fn wipe_testable(&mut self) {
+        if std::mem::take(&mut self.is_guess_testable)
+            && let Some(blocks) = &mut self.blocks
         {
-            kept.wipe();
+            blocks.wipe();
         }
     }
 
     #[cfg(test)]
-    pub(super) fn is_tidy(&self) -> bool {
-        !self.is_telling
+    pub(super) fn is_wiped(&self) -> bool {
+        !self.is_guess_testable
     }
 
     pub(super) fn holds_memory(&self) -> bool {
-        self.kept.is_some()
+        self.blocks.is_some()
     }
 
     /// Wipes the memory and returns it to the system.
     pub(super) fn release(&mut self) {
-        self.kept = None;
+        self.blocks = None;
     }
 }
 
@@ -120,12 +123,12 @@ impl Workspace {
 struct Blocks(Vec<Block>, Arc<Tally>);
 
 impl Blocks {
-    /// Above this size at least [`Self::MAPPED`] blocks are allocated.
+    /// From this number on, at least [`Self::MAPPED`] blocks are allocated.
     const LARGE: usize = 1_024;
 
-    /// glibc maps a request of more than 32 MiB separately and unmaps it when it is freed. For
-    /// smaller ones it raises its threshold once the first has been freed, and keeps the memory.
-    /// Capacity that is never touched uses no memory.
+    /// glibc maps an allocation of more than 32 MiB separately, and unmaps it when it is freed.
+    /// When a smaller mapped allocation is freed, glibc raises its threshold, and retains the
+    /// memory of later allocations of this size. Capacity that is never accessed uses no memory.
     const MAPPED: usize = 33 * 1_024;
 
     fn new(count: usize, tally: &Arc<Tally>) -> Result<Self, Failure> {
@@ -133,11 +136,11 @@ impl Blocks {
         let mut blocks = Vec::new();
         blocks.try_reserve_exact(capacity)?;
         blocks.resize(count, Block::new());
-        tally.blocks_held.fetch_add(count, Ordering::Relaxed);
+        tally.blocks_allocated.fetch_add(count, Ordering::Relaxed);
         Ok(Self(blocks, Arc::clone(tally)))
     }
 
-    /// Overwrites the blocks, not the capacity beyond them, which was never touched.
+    /// Overwrites the blocks, but not the capacity beyond them, which was never accessed.
     fn wipe(&mut self) {
         self.0.iter_mut().zeroize();
     }
@@ -146,7 +149,7 @@ impl Blocks {
 impl Drop for Blocks {
     fn drop(&mut self) {
         self.wipe();
-        self.1.blocks_held.fetch_sub(self.0.len(), Ordering::Relaxed);
+        self.1.blocks_allocated.fetch_sub(self.0.len(), Ordering::Relaxed);
     }
 }
 
@@ -175,9 +178,9 @@ mod tests {
             let argon2 = argon2id(64, iterations);
             workspace.argon2(&argon2, b"password", b"sixteen bytes ok", &mut [0; 32]).unwrap();
 
-            workspace.tidy();
+            workspace.wipe_testable();
 
-            let blocks = &workspace.kept.as_ref().unwrap().0;
+            let blocks = &workspace.blocks.as_ref().unwrap().0;
             assert_eq!(blocks.iter().all(is_zero), is_wiped, "{iterations}");
         }
     }
@@ -194,7 +197,7 @@ mod tests {
         assert!(blocks.0.iter().all(is_zero));
     }
 
-    /// A smaller foreign hash is computed in the existing memory.
+    /// A smaller foreign hash is computed in the retained memory.
     #[test]
     fn every_computation_is_counted_and_memory_is_reused() {
         let tally = Arc::<Tally>::default();
@@ -203,13 +206,13 @@ mod tests {
         for memory_kib in [64, 8, 64] {
             let argon2 = argon2id(memory_kib, 2);
             workspace.argon2(&argon2, b"password", b"sixteen bytes ok", &mut [0; 32]).unwrap();
-            assert_eq!(tally.blocks_held.load(Ordering::Relaxed), 64);
+            assert_eq!(tally.blocks_allocated.load(Ordering::Relaxed), 64);
         }
         let stored = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
         assert!(workspace.bcrypt(b"Correct-Horse7-Battery", stored).unwrap());
 
         assert_eq!(tally.hashes_started.load(Ordering::Relaxed), 4);
         drop(workspace);
-        assert_eq!(tally.blocks_held.load(Ordering::Relaxed), 0);
+        assert_eq!(tally.blocks_allocated.load(Ordering::Relaxed), 0);
     }
 }

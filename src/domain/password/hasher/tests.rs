@@ -11,7 +11,7 @@ use crate::domain::password::pool::{HashError, PoolSettings};
 use crate::domain::password::stored::Stored;
 use crate::domain::password::typed::Password;
 
-/// Low, so that the tests are fast in a debug build, too.
+/// A low cost, so that the tests are fast even in a debug build.
 const COST: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
 const MINUTE: Duration = Duration::from_mins(1);
 const SETTINGS: PoolSettings =
@@ -78,7 +78,7 @@ async fn no_two_hashes_share_a_salt() {
     assert_eq!(salts.len(), 100);
 }
 
-/// PW-02: passwords that differ only after 72 bytes are different, as are all other variations.
+/// PW-02: passwords are different even if they differ only after 72 bytes, in case or in spaces.
 #[tokio::test]
 async fn passwords_are_not_truncated_trimmed_or_folded() {
     let hasher = hasher();
@@ -94,9 +94,9 @@ async fn passwords_are_not_truncated_trimmed_or_folded() {
         let stored = hasher.hash_here(password(&chosen)).await.unwrap();
 
         let same = hasher.check(password(&chosen), Some(stored.clone())).await.unwrap();
-        let twin = hasher.check(password(&typed), Some(stored)).await.unwrap();
+        let other = hasher.check(password(&typed), Some(stored)).await.unwrap();
 
-        assert_eq!((same, twin), (MATCH, Verdict::Mismatch), "{chosen:?} and {typed:?}");
+        assert_eq!((same, other), (MATCH, Verdict::Mismatch), "{chosen:?} and {typed:?}");
     }
 }
 
@@ -111,7 +111,7 @@ async fn canonically_equivalent_passwords_match() {
     assert_eq!(verdict.unwrap(), MATCH);
 }
 
-/// PW-02, PW-03: overlong input never reaches the threads.
+/// PW-02, PW-03: input that is too long never reaches the threads.
 #[tokio::test]
 async fn overlong_password_is_not_hashed() {
     let hasher = hasher();
@@ -125,7 +125,7 @@ async fn overlong_password_is_not_hashed() {
     assert_eq!(hasher.hashes_started(), 1);
 }
 
-/// PW-06: without a usable hash nothing matches, and the work is the same.
+/// PW-06: without a usable hash no password matches, and the work is the same.
 #[tokio::test]
 async fn unusable_hash_costs_one_hash_and_never_matches() {
     let hasher = hasher();
@@ -143,12 +143,12 @@ async fn unusable_hash_costs_one_hash_and_never_matches() {
     }
 }
 
-/// Even the password of the decoy (here a real hash) does not match.
+/// The decoy of this test is the hash of a known password. Even this password does not match.
 #[tokio::test]
 async fn decoy_never_matches() {
-    let one = hasher();
-    let stored = one.hash_here(password("known")).await.unwrap();
-    let mut inner = std::sync::Arc::into_inner(one.0).unwrap();
+    let hasher = hasher();
+    let stored = hasher.hash_here(password("known")).await.unwrap();
+    let mut inner = std::sync::Arc::into_inner(hasher.0).unwrap();
     inner.decoys =
         Decoys::of(MacKey::from_bytes(&[7; 32]).unwrap(), Stored::parse(&stored).unwrap());
     let hasher = Hasher(std::sync::Arc::new(inner));
@@ -157,7 +157,8 @@ async fn decoy_never_matches() {
     assert_eq!(hasher.check(password("known"), None).await.unwrap(), Verdict::Mismatch);
 }
 
-/// W17: an unknown address gets a class that accounts have, and admission uses its cost.
+/// W17: an unknown address gets a class that accounts have, and admission uses the cost of this
+/// class.
 #[tokio::test]
 async fn decoy_has_a_class_that_accounts_have() {
     let settings = PoolSettings { threads: 1, ..SETTINGS };
@@ -170,7 +171,7 @@ async fn decoy_has_a_class_that_accounts_have() {
     assert_eq!(hasher.hashes_started(), 1);
 }
 
-/// PW-01: weaker, stronger and foreign hashes still match, and are to be replaced.
+/// PW-01: weaker, stronger and foreign hashes match, and a login replaces them.
 #[tokio::test]
 async fn match_reports_whether_the_hash_needs_an_upgrade() {
     let old = start(Cost { memory_kib: 32, ..COST }, SETTINGS).unwrap();
@@ -180,13 +181,12 @@ async fn match_reports_whether_the_hash_needs_an_upgrade() {
     for stored in [old, bcrypt] {
         let right = password("Correct-Horse7-Battery");
 
-        let renew = |typed| hasher.check_then(typed, Some(stored.clone()), AfterMatch::Rehash);
-        let verdict = renew(right.clone()).await.unwrap();
-        let Verdict::Match { new_hash: Some(renewed) } = verdict else { panic!("{verdict:?}") };
-        assert_eq!(hasher.check(right.clone(), Some(renewed.clone())).await.unwrap(), MATCH);
-        let again =
-            hasher.check_then(right.clone(), Some(renewed), AfterMatch::Rehash).await.unwrap();
-        assert_eq!(again, MATCH);
+        let rehash = |stored| hasher.check_then(right.clone(), Some(stored), AfterMatch::Rehash);
+        let verdict = rehash(stored.clone()).await.unwrap();
+        let Verdict::Match { new_hash: Some(new) } = verdict else { panic!("{verdict:?}") };
+        assert_eq!(hasher.check(right.clone(), Some(new.clone())).await.unwrap(), MATCH);
+        let again = rehash(new).await.unwrap();
+        assert_eq!(again, MATCH, "the new hash needs no upgrade");
         let only_checked = hasher.check(right.clone(), Some(stored.clone())).await.unwrap();
         assert_eq!(only_checked, MATCH);
         let wrong = hasher.check(password("wrong"), Some(stored)).await.unwrap();
@@ -209,7 +209,7 @@ async fn replacement_hash_is_computed_in_the_same_job() {
     let right = hasher.check_then(password("old"), Some(stored), then()).await.unwrap();
 
     assert_eq!(wrong, Verdict::Mismatch);
-    assert_eq!(hasher.hashes_started(), 4, "one, one, and two");
+    assert_eq!(hasher.hashes_started(), 4, "one for each of the first two calls, two for the last");
     let Verdict::Match { new_hash: Some(new) } = right else { panic!("{right:?}") };
     assert_eq!(hasher.check(password("new"), Some(new)).await.unwrap(), MATCH);
 }
@@ -219,21 +219,21 @@ async fn replacement_hash_is_computed_in_the_same_job() {
 async fn dropped_request_is_not_hashed() {
     let hasher = start(COST, PoolSettings { threads: 1, ..SETTINGS }).unwrap();
     let (end, ended) = std::sync::mpsc::channel::<()>();
-    let blocker = hasher.clone();
+    let clone = hasher.clone();
     let blocker = tokio::spawn(async move {
         let wait = move |_: &mut _| ended.recv().map_err(|_| Failure::Stopped);
-        blocker.0.pool.run(0, &[Class::of_new(COST)], wait).await
+        clone.0.pool.run(0, &[Class::of_new(COST)], wait).await
     });
     tokio::task::yield_now().await;
     for _ in 0..8 {
-        let request = hasher.check(password("gone"), None);
+        let request = hasher.check(password("dropped"), None);
         assert!(tokio::time::timeout(Duration::ZERO, request).await.is_err());
     }
 
     drop(end);
     blocker.await.unwrap().unwrap_err();
 
-    assert_eq!(hasher.check(password("honest"), None).await.unwrap(), Verdict::Mismatch);
+    assert_eq!(hasher.check(password("waiting"), None).await.unwrap(), Verdict::Mismatch);
     assert_eq!(hasher.hashes_started(), 1);
 }
 
@@ -249,8 +249,8 @@ async fn start_computes_no_hash_and_rejects_invalid_settings() {
     assert!(matches!(start(too_costly, SETTINGS), Err(StartError::TooCostly)));
 }
 
-/// B4: systems without normalisation hashed the password as typed. Such a hash matches the same
-/// typed text, and is replaced by a hash of the normalised text, which matches either spelling.
+/// B4: systems without normalisation hashed the password as typed. Such a hash matches only this
+/// typed text. A login replaces it by a hash of the normalised text, which matches both spellings.
 #[tokio::test]
 async fn hash_of_unnormalised_text_matches_the_typed_password() {
     let hasher = hasher();
@@ -259,9 +259,9 @@ async fn hash_of_unnormalised_text_matches_the_typed_password() {
 
     let verdict =
         hasher.check_then(password(typed), Some(foreign.clone()), AfterMatch::Rehash).await;
-    let Verdict::Match { new_hash: Some(ours) } = verdict.unwrap() else { panic!("no new hash") };
+    let Verdict::Match { new_hash: Some(new) } = verdict.unwrap() else { panic!("no new hash") };
     for spelling in [typed, other] {
-        assert_eq!(hasher.check(password(spelling), Some(ours.clone())).await.unwrap(), MATCH);
+        assert_eq!(hasher.check(password(spelling), Some(new.clone())).await.unwrap(), MATCH);
     }
     let composed = hasher.check(password(other), Some(foreign)).await.unwrap();
     assert_eq!(composed, Verdict::Mismatch, "the hash was computed from another text");
@@ -272,10 +272,10 @@ async fn hash_of_unnormalised_text_matches_the_typed_password() {
 #[tokio::test]
 async fn two_spellings_cost_two_hashes_for_every_account() {
     let hasher = hasher();
-    let ours = hasher.hash_here(password("Correct-Horse7-Battery")).await.unwrap();
+    let own = hasher.hash_here(password("Correct-Horse7-Battery")).await.unwrap();
     let foreign = bcrypt::hash("Correct-Horse7-Battery", 4).unwrap();
 
-    for stored in [None, Some(ours), Some(foreign)] {
+    for stored in [None, Some(own), Some(foreign)] {
         let before = hasher.hashes_started();
         let wrong = hasher.check(password("Wro\u{308}ng-Horse7"), stored).await.unwrap();
 

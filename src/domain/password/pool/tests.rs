@@ -11,22 +11,27 @@ use crate::domain::password::failure::Failure;
 use crate::domain::password::threads;
 use crate::domain::password::workspace::Workspace;
 
-const PATIENT: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_mins(1);
 
 const SETTINGS: PoolSettings =
-    PoolSettings { threads: 1, backlog: PATIENT, patience: PATIENT, ipv6_prefix: 64 };
+    PoolSettings { threads: 1, backlog: LONG, patience: LONG, ipv6_prefix: 64 };
 
 /// A pool for jobs of a nominal 23 ms each.
 fn pool(threads: u32, backlog: Duration) -> Pool {
-    resting(threads, backlog, 64, PATIENT)
+    pool_with_idle_timeout(threads, backlog, 64, LONG)
 }
 
-fn resting(threads: u32, backlog: Duration, block_count: usize, rest: Duration) -> Pool {
-    start(PoolSettings { threads, backlog, ..SETTINGS }, block_count, rest)
+fn pool_with_idle_timeout(
+    threads: u32,
+    backlog: Duration,
+    block_count: usize,
+    idle_timeout: Duration,
+) -> Pool {
+    start(PoolSettings { threads, backlog, ..SETTINGS }, block_count, idle_timeout)
 }
 
-fn start(settings: PoolSettings, block_count: usize, rest: Duration) -> Pool {
-    Pool::start(settings, Class::of_new(Cost::default()), block_count, rest).unwrap()
+fn start(settings: PoolSettings, block_count: usize, idle_timeout: Duration) -> Pool {
+    Pool::start(settings, Class::of_new(Cost::default()), block_count, idle_timeout).unwrap()
 }
 
 fn submit<T: Send + 'static>(
@@ -65,20 +70,20 @@ fn hash(memory_kib: u32, workspace: &mut Workspace) -> Result<(), Failure> {
     workspace.argon2(&argon2, b"password", b"sixteen bytes ok", &mut [0; 32])
 }
 
-fn blocks_held(shared: &Shared) -> usize {
-    shared.tally.blocks_held.load(Ordering::Relaxed)
+fn blocks_allocated(shared: &Shared) -> usize {
+    shared.tally.blocks_allocated.load(Ordering::Relaxed)
 }
 
-/// Waits for what another thread does after it has sent its result.
-fn eventually(mut is_so: impl FnMut() -> bool) {
+/// Waits until a condition is met. A thread may meet it only after it has sent its result.
+fn eventually(mut is_met: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_mins(2);
-    while !is_so() {
+    while !is_met() {
         assert!(Instant::now() < end, "timeout");
         thread::yield_now();
     }
 }
 
-/// DS-11: work beyond the limit is refused at once and never run.
+/// DS-11: work beyond the backlog is refused immediately and never run.
 #[tokio::test]
 async fn full_queue_rejects_immediately() {
     // A nominal hash takes 23 ms, so five take more than 100 ms.
@@ -89,7 +94,7 @@ async fn full_queue_rejects_immediately() {
     let refused = run(&pool, |_| Ok(9)).await;
 
     let Err(HashError::Busy { retry_after }) = refused else { panic!("{refused:?}") };
-    assert!(retry_after > Duration::ZERO && retry_after <= PATIENT, "{retry_after:?}");
+    assert!(retry_after > Duration::ZERO && retry_after <= LONG, "{retry_after:?}");
     drop(end);
     first.answer().await.unwrap();
     for (answer, expected) in waiting.into_iter().zip(1..) {
@@ -98,9 +103,9 @@ async fn full_queue_rejects_immediately() {
     assert_eq!(run(&pool, |_| Ok(4)).await.unwrap(), 4);
 }
 
-/// A caller that has its result may submit another job at once, even if the queue was full.
+/// A caller that has its result may submit another job immediately, even if the queue was full.
 #[tokio::test]
-async fn queue_place_is_freed_before_the_result_is_sent() {
+async fn job_leaves_the_queue_before_its_result_is_sent() {
     let pool = pool(1, Duration::ZERO);
 
     for _ in 0..500 {
@@ -113,27 +118,27 @@ async fn unlimited_backlog_is_possible() {
     assert_eq!(run(&pool(1, Duration::MAX), |_| Ok(1)).await.unwrap(), 1);
 }
 
-/// PW-04, F18: a job that has begun counts until it ends, even if its caller has gone.
+/// PW-04, F18: a job that has begun counts until it ends, even if its caller is dropped.
 #[tokio::test]
-async fn dropped_caller_does_not_free_the_slot_of_a_running_job() {
+async fn running_job_of_a_dropped_caller_still_counts() {
     let pool = pool(2, Duration::from_millis(20));
-    let (end_one, one) = occupy(&pool);
-    let (end_two, two) = occupy(&pool);
-    drop((one, two));
+    let (end_first, first) = occupy(&pool);
+    let (end_second, second) = occupy(&pool);
+    drop((first, second));
 
     let refused = run(&pool, |_| Ok(())).await;
 
     assert!(matches!(refused, Err(HashError::Busy { .. })));
     assert_eq!(jobs(&pool), 2);
-    drop((end_one, end_two));
+    drop((end_first, end_second));
     eventually(|| jobs(&pool) == 0);
 }
 
-/// Other programs took the cores: a caller is told to retry before its request times out.
+/// If other programs use the cores, a caller is told to retry before its request times out.
 #[tokio::test]
 async fn job_that_waits_too_long_is_rejected_and_not_run() {
     let settings = PoolSettings { patience: Duration::from_millis(20), ..SETTINGS };
-    let pool = start(settings, 64, PATIENT);
+    let pool = start(settings, 64, LONG);
     let (end, first) = occupy(&pool);
     let runs = Arc::new(AtomicUsize::new(0));
 
@@ -142,13 +147,14 @@ async fn job_that_waits_too_long_is_rejected_and_not_run() {
 
     let Err(HashError::Busy { retry_after }) = late else { panic!("{late:?}") };
     assert_eq!(retry_after, settings.backlog);
-    assert_eq!(jobs(&pool), 1, "its place is freed");
+    assert_eq!(jobs(&pool), 1, "the late job has left the queue");
     drop(end);
     first.answer().await.unwrap();
     assert_eq!(runs.load(Ordering::Relaxed), 0);
 }
 
-/// F18: a job whose caller has gone before it begins is not run, and makes room at once.
+/// F18: a job whose caller is dropped before the job begins is not run, and leaves the queue
+/// immediately.
 #[tokio::test]
 async fn job_of_a_dropped_caller_is_skipped() {
     let pool = pool(1, Duration::from_millis(100));
@@ -170,43 +176,43 @@ async fn job_of_a_dropped_caller_is_skipped() {
 /// A5: a burst of one client does not block another client.
 #[tokio::test]
 async fn burst_of_one_client_does_not_delay_others() {
-    let pool = pool(1, PATIENT);
+    let pool = pool(1, LONG);
     let (end, first) = occupy(&pool);
     let order = Arc::new(Mutex::new(Vec::new()));
-    let note = |client: u128| {
+    let submit_for = |client: u128| {
         let order = Arc::clone(&order);
         pool.submit(client, &[Class::of_new(Cost::default())], move |_| {
             order.lock().unwrap().push(client);
             Ok(())
         })
     };
-    let crowd: Vec<_> = (0..100).map(|_| note(1).unwrap()).collect();
-    let other = note(2).unwrap();
+    let burst: Vec<_> = (0..100).map(|_| submit_for(1).unwrap()).collect();
+    let other = submit_for(2).unwrap();
 
     drop(end);
 
     first.answer().await.unwrap();
     other.answer().await.unwrap();
-    for one in crowd {
-        one.answer().await.unwrap();
+    for job in burst {
+        job.answer().await.unwrap();
     }
-    let place = order.lock().unwrap().iter().position(|client| *client == 2);
-    assert!(place.unwrap() <= 1, "{place:?}");
+    let position = order.lock().unwrap().iter().position(|client| *client == 2);
+    assert!(position.unwrap() <= 1, "{position:?}");
 }
 
-/// The number of jobs running now, and its maximum.
+/// The number of jobs that run now, and the maximum so far.
 #[derive(Default)]
 struct Gauge {
     now: AtomicUsize,
-    most: AtomicUsize,
+    max: AtomicUsize,
 }
 
-/// Submits jobs repeatedly, and drops two of three.
+/// Submits jobs repeatedly, and drops two of three pending results.
 async fn submit_and_drop(pool: Arc<Pool>, gauge: Arc<Gauge>) {
     for turn in 0..200 {
         let gauge = Arc::clone(&gauge);
         let answer = submit(&pool, move |workspace| {
-            gauge.most.fetch_max(gauge.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            gauge.max.fetch_max(gauge.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             let outcome = hash(64, workspace);
             gauge.now.fetch_sub(1, Ordering::SeqCst);
             outcome
@@ -221,21 +227,21 @@ async fn submit_and_drop(pool: Arc<Pool>, gauge: Arc<Gauge>) {
 /// PW-04, F18: many callers are dropped while their jobs wait or run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dropped_callers_do_not_cause_more_jobs_than_threads() {
-    let (pool, gauge) = (Arc::new(pool(2, PATIENT)), Arc::new(Gauge::default()));
+    let (pool, gauge) = (Arc::new(pool(2, LONG)), Arc::new(Gauge::default()));
 
-    let ask = || tokio::spawn(submit_and_drop(Arc::clone(&pool), Arc::clone(&gauge)));
-    for caller in [ask(), ask(), ask(), ask()] {
+    let spawn = || tokio::spawn(submit_and_drop(Arc::clone(&pool), Arc::clone(&gauge)));
+    for caller in [spawn(), spawn(), spawn(), spawn()] {
         caller.await.unwrap();
     }
 
     eventually(|| jobs(&pool) == 0);
     assert_eq!(gauge.now.load(Ordering::SeqCst), 0);
-    assert!((1..=2).contains(&gauge.most.load(Ordering::SeqCst)));
+    assert!((1..=2).contains(&gauge.max.load(Ordering::SeqCst)));
 }
 
 #[tokio::test]
 async fn panicking_job_is_reported_and_the_pool_continues() {
-    let pool = pool(1, PATIENT);
+    let pool = pool(1, LONG);
 
     for turn in 0..4 {
         let failed = run::<()>(&pool, |_| panic!("on purpose")).await;
@@ -249,35 +255,39 @@ async fn panicking_job_is_reported_and_the_pool_continues() {
 
 #[tokio::test]
 async fn memory_is_reused_between_jobs_and_released_when_idle() {
-    let patient = pool(1, PATIENT);
-    let restless = resting(1, PATIENT, 64, Duration::from_millis(20));
-    assert_eq!(blocks_held(&patient.shared), 0, "nothing is reserved before the first job");
+    let retaining = pool(1, LONG);
+    let releasing = pool_with_idle_timeout(1, LONG, 64, Duration::from_millis(20));
+    assert_eq!(blocks_allocated(&retaining.shared), 0, "nothing is reserved before the first job");
 
     for _ in 0..3 {
-        run(&patient, |workspace| hash(64, workspace)).await.unwrap();
-        run(&restless, |workspace| hash(64, workspace)).await.unwrap();
-        eventually(|| blocks_held(&restless.shared) == 0);
-        assert_eq!(blocks_held(&patient.shared), 64);
+        run(&retaining, |workspace| hash(64, workspace)).await.unwrap();
+        run(&releasing, |workspace| hash(64, workspace)).await.unwrap();
+        eventually(|| blocks_allocated(&releasing.shared) == 0);
+        assert_eq!(blocks_allocated(&retaining.shared), 64);
     }
 }
 
 #[tokio::test]
 async fn hash_memory_is_wiped_before_the_next_job() {
-    let pool = pool(1, PATIENT);
+    let pool = pool(1, LONG);
 
     run(&pool, |workspace| hash(64, workspace)).await.unwrap();
 
-    assert!(run(&pool, |workspace| Ok(workspace.is_tidy())).await.unwrap());
+    assert!(run(&pool, |workspace| Ok(workspace.is_wiped())).await.unwrap());
 }
 
-/// Allocators may retain freed memory, so this asks the system for the real memory use of the
-/// process. It needs a process of its own, so it runs the test below in one.
+/// Runs the test below in a separate process. Allocators may retain freed memory, so that test asks
+/// the system for the memory use of its process.
 #[cfg(target_os = "linux")]
 #[test]
 fn released_memory_is_returned_to_the_system_repeatedly() {
     let (_, module) = module_path!().split_once("::").unwrap();
     let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", &format!("{module}::alone_in_its_process")])
+        .args([
+            "--exact",
+            "--ignored",
+            &format!("{module}::freed_memory_is_returned_to_the_system"),
+        ])
         .output()
         .unwrap();
 
@@ -286,48 +296,48 @@ fn released_memory_is_returned_to_the_system_repeatedly() {
 }
 
 #[cfg(target_os = "linux")]
-#[ignore = "run by the test above, in a process of its own"]
+#[ignore = "the test above runs it in a separate process"]
 #[tokio::test]
-async fn alone_in_its_process() {
-    // Without the pages of the program itself, which are read as they are needed.
+async fn freed_memory_is_returned_to_the_system() {
+    // This excludes the pages of the program itself, which are loaded when they are needed.
     let resident_kib = || {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
     };
-    let pool = resting(2, PATIENT, 19_456, Duration::from_millis(200));
+    let pool = pool_with_idle_timeout(2, LONG, 19_456, Duration::from_millis(200));
     let before = resident_kib();
 
     for _ in 0..3 {
-        let one = run(&pool, |workspace| hash(19_456, workspace));
-        let other = run(&pool, |workspace| hash(19_456, workspace));
-        let (one, other) = tokio::join!(one, other);
-        one.and(other).unwrap();
+        let first = run(&pool, |workspace| hash(19_456, workspace));
+        let second = run(&pool, |workspace| hash(19_456, workspace));
+        let (first, second) = tokio::join!(first, second);
+        first.and(second).unwrap();
         assert!(resident_kib() > before + 19_456);
         eventually(|| resident_kib() < before + 4_096);
     }
 }
 
-/// F17: the extra memory of a costly foreign hash is freed at once.
+/// F17: the extra memory of a costly foreign hash is freed immediately.
 #[tokio::test]
-async fn memory_of_an_oversized_hash_is_released_at_once() {
-    let pool = pool(1, PATIENT);
+async fn memory_of_an_oversized_hash_is_released_immediately() {
+    let pool = pool(1, LONG);
     run(&pool, |workspace| hash(64, workspace)).await.unwrap();
 
-    let held = Arc::clone(&pool.shared);
-    let during = run(&pool, move |workspace| {
+    let shared = Arc::clone(&pool.shared);
+    let allocated = run(&pool, move |workspace| {
         hash(4_096, workspace)?;
-        Ok(blocks_held(&held))
+        Ok(blocks_allocated(&shared))
     });
 
-    assert_eq!(during.await.unwrap(), 64);
+    assert_eq!(allocated.await.unwrap(), 64);
     run(&pool, |workspace| hash(32, workspace)).await.unwrap();
-    assert_eq!(blocks_held(&pool.shared), 64);
+    assert_eq!(blocks_allocated(&pool.shared), 64);
 }
 
 #[tokio::test]
 async fn threads_end_with_the_pool() {
-    let pool = pool(3, PATIENT);
+    let pool = pool(3, LONG);
     run(&pool, |workspace| hash(64, workspace)).await.unwrap();
     let shared: Weak<Shared> = Arc::downgrade(&pool.shared);
 
@@ -336,7 +346,7 @@ async fn threads_end_with_the_pool() {
     eventually(|| shared.strong_count() == 0);
 }
 
-/// DS-10: only the hashing threads lower their priority; the thread that started them does not.
+/// DS-10: only the hashing threads lower their priority, not the thread that started them.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn only_hashing_threads_lower_their_priority() {
@@ -347,13 +357,13 @@ async fn only_hashing_threads_lower_their_priority() {
         // Field 19 of proc_pid_stat(5); the state after the name is field 3.
         (name, fields.split(' ').nth(16).unwrap().parse::<i32>().unwrap())
     };
-    let ours = nice().1;
-    let pool = pool(2, PATIENT);
+    let own_nice = nice().1;
+    let pool = pool(2, LONG);
 
-    let (name, theirs) = run(&pool, move |_| Ok(nice())).await.unwrap();
+    let (name, thread_nice) = run(&pool, move |_| Ok(nice())).await.unwrap();
 
     assert!(name.starts_with("signet-hash-"), "{name}");
-    assert_eq!(theirs, threads::NICE);
-    assert_eq!(nice().1, ours);
-    assert!(ours <= threads::NICE);
+    assert_eq!(thread_nice, threads::NICE);
+    assert_eq!(nice().1, own_nice);
+    assert!(own_nice <= threads::NICE);
 }

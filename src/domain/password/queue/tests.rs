@@ -5,45 +5,46 @@ const A: u128 = 1;
 const B: u128 = 2;
 const C: u128 = 3;
 
-fn live() -> Class {
+fn current() -> Class {
     Class::of_new(Cost::default())
 }
 
-/// Two threads, 100 ms a hash: 20 hashes a second, 400 in a backlog of 20 s.
+/// A queue of two threads, with 100 ms per hash: 20 hashes per second, and 400 in a backlog of 20
+/// s.
 fn queue() -> Queue<u32> {
     let limits = Limits { backlog: Duration::from_secs(20), threads: 2 };
-    let mut meter = Meter::new(live());
-    meter.record(live(), Duration::from_millis(100));
+    let mut meter = Meter::new(current());
+    meter.record(current(), Duration::from_millis(100));
     Queue::new(limits, meter)
 }
 
-/// Submits `jobs` of one hash each; returns how many are admitted, and the first refused job's
-/// wait.
+/// Submits `jobs` of one hash each. Returns how many are admitted, and the retry time of the first
+/// refused job.
 fn fill(queue: &mut Queue<u32>, client: u128, jobs: u32) -> (usize, Option<Duration>) {
     let now = Instant::now();
-    let outcomes = (0..jobs).map(|job| queue.admit(client, &[live()], job, now));
+    let outcomes = (0..jobs).map(|job| queue.admit(client, &[current()], job, now));
     let outcomes: Vec<_> = outcomes.collect();
     let admitted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     (admitted, outcomes.into_iter().find_map(Result::err))
 }
 
-fn do_next(queue: &mut Queue<u32>) -> u128 {
+fn run_next(queue: &mut Queue<u32>) -> u128 {
     let (ticket, _) = queue.take().unwrap();
-    queue.finish(&ticket, &[(live(), Duration::from_millis(100))]);
+    queue.finish(&ticket, &[(current(), Duration::from_millis(100))]);
     ticket.client
 }
 
-/// A5: the work of 20 s is admitted, and no more.
+/// A5: work of 20 s is admitted, and no more.
 #[test]
 fn single_client_may_use_the_whole_backlog() {
     let mut queue = queue();
 
-    // The last job is admitted at 20 s of work, or slightly less, and exceeds it.
+    // The last job is admitted while the work takes at most 20 s, and may exceed this limit.
     let (admitted, _) = fill(&mut queue, A, 1_000);
 
     assert!((400..=402).contains(&admitted), "{admitted}");
     for _ in 0..100 {
-        do_next(&mut queue);
+        run_next(&mut queue);
     }
     assert_eq!(fill(&mut queue, A, 1_000).0, 100);
 }
@@ -51,8 +52,8 @@ fn single_client_may_use_the_whole_backlog() {
 /// A5: a thousand concurrent logins from as many addresses, at 140 hashes a second.
 #[test]
 fn thousand_concurrent_logins_are_all_admitted() {
-    let mut meter = Meter::new(live());
-    meter.record(live(), Duration::from_millis(14));
+    let mut meter = Meter::new(current());
+    meter.record(current(), Duration::from_millis(14));
     let limits = Limits { backlog: Duration::from_secs(20), threads: 2 };
     let mut queue = Queue::new(limits, meter);
 
@@ -74,11 +75,13 @@ fn admission_depends_on_the_cost_of_each_class() {
     assert_eq!(admitted, 21);
     // Both hashes of a login that replaces an old hash.
     let mut queue = self::queue();
-    let admitted = (0..1_000).filter(|_| queue.admit(A, &[live(), live()], 0, now).is_ok()).count();
+    let admitted =
+        (0..1_000).filter(|_| queue.admit(A, &[current(), current()], 0, now).is_ok()).count();
     assert!((200..=201).contains(&admitted), "{admitted}");
 }
 
-/// On a slower machine less is admitted, and the work admitted before counts as slower, too.
+/// If hashes become slower, less work is admitted, and work that was admitted before counts as
+/// slower.
 #[test]
 fn admission_follows_the_measured_rate() {
     let mut queue = queue();
@@ -87,13 +90,13 @@ fn admission_follows_the_measured_rate() {
 
     for _ in 0..20 {
         let (ticket, _) = queue.take().unwrap();
-        queue.finish(&ticket, &[(live(), Duration::from_millis(300))]);
+        queue.finish(&ticket, &[(current(), Duration::from_millis(300))]);
     }
 
     assert_eq!(fill(&mut queue, A, 1).0, 0);
 }
 
-/// A second client is admitted however much the first has queued, and is next.
+/// A second client is admitted even if the first has used the whole backlog, and its job is next.
 #[test]
 fn client_that_filled_the_backlog_leaves_room_for_another() {
     let mut queue = queue();
@@ -104,28 +107,28 @@ fn client_that_filled_the_backlog_leaves_room_for_another() {
     // 2.5 s of the reserve of 5 s: two clients share it.
     assert!((50..=51).contains(&admitted), "{admitted}");
     assert_eq!(fill(&mut queue, A, 1).0, 0);
-    assert!((1..=2).contains(&(0..2).filter(|_| do_next(&mut queue) == B).count()));
-    let turns: Vec<_> = (0..40).map(|_| do_next(&mut queue)).collect();
+    assert!((1..=2).contains(&(0..2).filter(|_| run_next(&mut queue) == B).count()));
+    let turns: Vec<_> = (0..40).map(|_| run_next(&mut queue)).collect();
     assert_eq!(turns.iter().filter(|client| **client == B).count(), 20);
 }
 
-/// While other clients wait, one with more than its share gets no freed capacity.
+/// While other clients wait, a client with more than its share gets no freed capacity.
 #[test]
 fn freed_capacity_goes_to_clients_below_their_share() {
     let mut queue = queue();
     fill(&mut queue, A, 1_000);
     fill(&mut queue, B, 20);
     for _ in 0..60 {
-        do_next(&mut queue);
+        run_next(&mut queue);
     }
 
     fill(&mut queue, B, 1);
-    assert_eq!(fill(&mut queue, A, 1).0, 0, "it has 360 of 400");
+    assert_eq!(fill(&mut queue, A, 1).0, 0, "A has 360 of 400");
     assert!(fill(&mut queue, B, 40).0 >= 38);
     assert!(fill(&mut queue, C, 40).0 > 0);
 }
 
-/// Three clients with continuous jobs get a third each, in turn.
+/// While three clients have waiting jobs, each of them gets a third of the turns.
 #[test]
 fn clients_take_turns() {
     let mut queue = queue();
@@ -133,16 +136,16 @@ fn clients_take_turns() {
         fill(&mut queue, client, 3);
     }
 
-    let turns: Vec<_> = (0..9).map(|_| do_next(&mut queue)).collect();
+    let turns: Vec<_> = (0..9).map(|_| run_next(&mut queue)).collect();
 
     for client in [A, B, C] {
         assert_eq!(turns.iter().filter(|turn| **turn == client).count(), 3, "{turns:?}");
     }
-    assert!((0..15).all(|_| do_next(&mut queue) == A));
+    assert!((0..15).all(|_| run_next(&mut queue) == A));
     assert!(queue.is_empty());
 }
 
-/// Turns are measured in time, not in jobs: one costly hash counts as many cheap ones.
+/// Turns are measured in time, not in jobs, so a costly hash counts as much as many cheap hashes.
 #[test]
 fn client_with_costly_hashes_gets_fewer_turns() {
     let costly = Class::Bcrypt { cost: 12 };
@@ -158,7 +161,7 @@ fn client_with_costly_hashes_gets_fewer_turns() {
     assert_eq!(turns.iter().filter(|client| **client == A).count(), 3, "{turns:?}");
 }
 
-/// Even with many addresses, clients without waiting jobs are admitted before clients with some.
+/// If many clients without waiting jobs arrive, at most the reserve is admitted beyond the backlog.
 #[test]
 fn reserve_is_bounded() {
     let mut queue = queue();
@@ -169,17 +172,18 @@ fn reserve_is_bounded() {
     assert!((100..=101).contains(&admitted), "a quarter more at most: {admitted}");
 }
 
-/// A dropped job frees its capacity, unless it has begun.
+/// The job of a dropped caller frees its capacity, unless it has begun.
 #[test]
 fn job_of_a_dropped_caller_is_removed_unless_it_has_begun() {
     let mut queue = queue();
     let now = Instant::now();
-    let tickets: Vec<_> = (0..3).map(|job| queue.admit(A, &[live()], job, now).unwrap()).collect();
+    let tickets: Vec<_> =
+        (0..3).map(|job| queue.admit(A, &[current()], job, now).unwrap()).collect();
     let (begun, _) = queue.take().unwrap();
 
-    assert_eq!(queue.withdraw(&tickets[0]), None, "it has begun");
+    assert_eq!(queue.withdraw(&tickets[0]), None, "the job has begun");
     assert_eq!(queue.withdraw(&tickets[1]), Some(1));
-    assert_eq!(queue.withdraw(&tickets[1]), None, "it is already removed");
+    assert_eq!(queue.withdraw(&tickets[1]), None, "the job is already removed");
 
     assert_eq!(queue.jobs(), 2);
     assert_eq!(queue.take().unwrap().1, 2);
@@ -189,36 +193,36 @@ fn job_of_a_dropped_caller_is_removed_unless_it_has_begun() {
     assert!(queue.clients.is_empty());
 }
 
-/// Refused callers are told to retry one after the other, as there will be room.
+/// Refused callers are wait to retry one after the other, as there will be room.
 #[test]
 fn rejection_contains_the_time_to_retry() {
     let mut queue = queue();
     fill(&mut queue, A, 401);
     let now = Instant::now();
-    let mut refused = || queue.admit(A, &[live()], 0, now).unwrap_err();
+    let mut refused = || queue.admit(A, &[current()], 0, now).unwrap_err();
 
     let waits: Vec<_> = (0..1_000).map(|_| refused().as_millis()).collect();
 
     assert!(waits.is_sorted());
-    // One after the other at 20 a second, and no later than the time of a backlog.
+    // One after the other at 20 per second, and not later than the time of a full backlog.
     assert!((50..=150).contains(&waits[0]), "{}", waits[0]);
     assert!((950..=1_150).contains(&(waits[119] - waits[99])), "{}", waits[119] - waits[99]);
     assert_eq!(waits[999], 20_000);
-    // The waits given before expire.
+    // After this time, the earlier refusals no longer count.
     let later = now + Duration::from_secs(30);
-    let told = queue.admit(A, &[live()], 0, later).unwrap_err();
-    assert!(told < Duration::from_millis(200), "{told:?}");
+    let wait = queue.admit(A, &[current()], 0, later).unwrap_err();
+    assert!(wait < Duration::from_millis(200), "{wait:?}");
 }
 
-/// Memory is bounded, however quick hashes are.
+/// Memory is bounded even if hashes are quick.
 #[test]
 fn number_of_jobs_is_bounded() {
-    let mut meter = Meter::new(live());
-    meter.record(live(), Duration::from_nanos(1));
+    let mut meter = Meter::new(current());
+    meter.record(current(), Duration::from_nanos(1));
     let mut queue = Queue::new(Limits { backlog: Duration::from_secs(20), threads: 64 }, meter);
 
-    let (admitted, told) = fill(&mut queue, A, 20_000);
+    let (admitted, wait) = fill(&mut queue, A, 20_000);
 
-    assert_eq!(admitted, MOST_JOBS);
-    assert!(told.is_some());
+    assert_eq!(admitted, MAX_JOBS);
+    assert!(wait.is_some());
 }

@@ -20,7 +20,7 @@ fn is_current(hash: &str, memory_kib: u32, iterations: u32, parallelism: u32) ->
     Stored::parse(hash).unwrap().is_current(cost)
 }
 
-/// PW-01: hashes made by libargon2 (argon2-cffi 25.1.0), including one of the empty password.
+/// PW-01: hashes from libargon2 (argon2-cffi 25.1.0), including a hash of the empty password.
 #[test]
 fn argon2id_hashes_of_the_reference_library_match() {
     for (typed, hash) in [
@@ -52,7 +52,7 @@ fn argon2id_hashes_of_the_reference_library_match() {
 
 /// K5: a password typed with combining marks matches a hash of its composed form.
 #[test]
-fn decomposed_password_matches_the_hash_of_the_composed_one() {
+fn decomposed_password_matches_the_hash_of_the_composed_password() {
     let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$ffpaZ44Xk7U0RQox9C/AfdsHOpRjoKTh1dm9N9we/5M";
 
     assert!(matches(hash, "pa\u{308}sswo\u{308}rd\u{2713}"));
@@ -96,7 +96,7 @@ fn argon2id_agrees_with_rfc_9106() {
     );
 }
 
-/// Made by libargon2: every kind and version, one without a version, and other lengths.
+/// Hashes from libargon2 of every kind and version, one without a version, and one at another cost.
 #[test]
 fn foreign_argon2_hashes_match_and_need_an_upgrade() {
     for hash in [
@@ -114,17 +114,17 @@ fn foreign_argon2_hashes_match_and_need_an_upgrade() {
     }
 }
 
-/// PW-01: only a hash with the parameters of a new one is not replaced.
+/// PW-01: a hash may stay only if it has the parameters of a new hash.
 #[test]
 fn hash_is_current_only_at_exactly_the_current_settings() {
-    let live = "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
-    assert!(matches(live, PASSWORD));
-    assert!(is_current(live, 256, 2, 2));
+    let current = "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
+    assert!(matches(current, PASSWORD));
+    assert!(is_current(current, 256, 2, 2));
     for (memory_kib, iterations, parallelism) in [(512, 2, 2), (128, 2, 2), (256, 3, 2)] {
-        assert!(!is_current(live, memory_kib, iterations, parallelism));
+        assert!(!is_current(current, memory_kib, iterations, parallelism));
     }
-    assert!(!is_current(live, 256, 1, 2));
-    assert!(!is_current(live, 256, 2, 1));
+    assert!(!is_current(current, 256, 1, 2));
+    assert!(!is_current(current, 256, 2, 1));
 
     let short_tag = "$argon2id$v=19$m=256,t=2,p=1$c2l4dGVlbiBieXRlcyBvaw$7fJrjIE0P0h6OUlS38lXkg";
     let short_salt =
@@ -136,7 +136,7 @@ fn hash_is_current_only_at_exactly_the_current_settings() {
     }
 }
 
-/// Made by libxcrypt.
+/// Hashes from libxcrypt.
 #[test]
 fn bcrypt_hashes_of_all_prefixes_match_and_need_an_upgrade() {
     for prefix in ["$2a$", "$2b$", "$2y$"] {
@@ -148,7 +148,8 @@ fn bcrypt_hashes_of_all_prefixes_match_and_need_an_upgrade() {
     }
 }
 
-/// The system that made the hash ended the password at U+0000; text after it must not match.
+/// The system that computed the hash ended the password at U+0000, so a password with further text
+/// must not match.
 #[test]
 fn bcrypt_hash_does_not_match_a_password_with_text_after_a_nul() {
     let hash = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
@@ -157,7 +158,8 @@ fn bcrypt_hash_does_not_match_a_password_with_text_after_a_nul() {
     assert!(!matches(hash, &format!("{PASSWORD}\0more")));
 }
 
-/// libxcrypt got 74 bytes; bcrypt reads 72 of them, which ends within a character here.
+/// libxcrypt computed the hash from 74 bytes. bcrypt reads the first 72 of them, which end within a
+/// character.
 #[test]
 fn bcrypt_hash_is_checked_with_the_first_72_bytes() {
     let hash = "$2b$05$abcdefghijklmnopqrstuusZHkwA51nwMp0X4BRE2tJ9nwPqtpEp6";
@@ -168,7 +170,7 @@ fn bcrypt_hash_is_checked_with_the_first_72_bytes() {
     assert!(!matches(hash, &seventy_one));
 }
 
-/// F17: no stored hash may exceed the bounds, in any notation.
+/// F17: a stored hash must not exceed the bounds, in any notation.
 #[test]
 fn hashes_beyond_the_bounds_are_rejected() {
     let argon2 = |cost: &str| {
