@@ -340,7 +340,7 @@ async fn consent_to_a_claim_is_listed_and_can_be_withdrawn() {
     let view = server.account_command(&["show", ADA]).await;
     ada.withdraw_consent("asking").await.expect_status(303);
 
-    let claims = "<p class=\"where\">It may</p>\n<ul class=\"may\">\n<li>see your date of birth</li>\n\
+    let claims = "<p class=\"where\">It may</p>\n<ul class=\"granted\">\n<li>see your date of birth</li>\n\
                   <li>see your name</li>\n</ul>";
     assert!(page.contains(claims), "{page}");
     assert!(page.contains("At <strong>tasks.example</strong> it may"), "{page}");
