@@ -193,7 +193,7 @@ fn job_of_a_dropped_caller_is_removed_unless_it_has_begun() {
     assert!(queue.clients.is_empty());
 }
 
-/// Refused callers are wait to retry one after the other, as there will be room.
+/// Refused callers are asked to retry one after the other, when there will be room.
 #[test]
 fn rejection_contains_the_time_to_retry() {
     let mut queue = queue();
