@@ -130,7 +130,7 @@ async fn locked_session_does_not_delay_the_rest_of_its_batch() {
     answer.expect_status(200);
 }
 
-/// Two instances with the same sessions: each token is rotated once, whoever was first.
+/// Two instances refresh the same sessions: each token is rotated once, by either of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn batches_of_two_instances_rotate_each_token_once() {
     let (one, sessions) = server_with_sessions(40).await;

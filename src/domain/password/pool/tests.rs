@@ -134,7 +134,7 @@ async fn running_job_of_a_dropped_caller_still_counts() {
     eventually(|| jobs(&pool) == 0);
 }
 
-/// If other programs use the cores, a caller is told to retry before its request times out.
+/// If other programs use the cores, a caller is asked to retry before its request times out.
 #[tokio::test]
 async fn job_that_waits_too_long_is_rejected_and_not_run() {
     let settings = PoolSettings { patience: Duration::from_millis(20), ..SETTINGS };
