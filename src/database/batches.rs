@@ -1,12 +1,12 @@
 //! Writes of one kind that share a transaction on PostgreSQL (group commit).
 //!
-//! The writes that wait while a batch runs form the next batch, so that none waits for a batch to
-//! fill. A batch handles the ordinary case only, and waits for no lock. A write that is not the
-//! ordinary case, or whose row is locked, is left out of it; its caller then runs a transaction of
-//! its own ([`Db::write`](super::Db::write)). So does every caller of a batch that failed.
+//! The writes that wait while a batch runs form the next batch, so no write waits for a batch to
+//! fill. A batch handles only the ordinary case, and never waits for a lock. It leaves out writes
+//! of any other case, and writes whose row is locked. The callers of these writes, and all callers
+//! of a batch that failed, then run separate transactions ([`Db::write`](super::Db::write)).
 //!
-//! A write whose caller stopped waiting before the commit is not done: the batch is rolled back and
-//! runs again without it.
+//! If a caller stops waiting before the commit, its write must not be committed. The batch is
+//! rolled back and runs again without this write.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,25 +24,27 @@ use crate::database::job::{
 use crate::database::postgres_writer::PooledWriter;
 use crate::timestamp::Timestamp;
 
-/// Maximum number of writes in a batch: bounds what one failure affects.
-const LARGEST: usize = 64;
+/// Maximum number of writes in a batch, and so of writes that a failure affects.
+const MAX_WRITES: usize = 64;
 
-/// Batches that run at the same time: while one waits for the disk, the next uses the CPU.
-const UNDER_WAY: usize = 2;
+/// Maximum number of batches that have a slot. While one of them waits for the disk, the other uses
+/// the CPU.
+const MAX_SLOTS: usize = 2;
 
-/// How long a batch keeps its slot. A slow database then gets more batches at a time, up to its
-/// connections, and two dead connections cannot stop all writes.
+/// How long a batch has its slot. If the database is slow, more batches then run at the same time,
+/// up to the number of connections. So two connections that do not respond cannot stop all writes.
 const SLOT_TIME: Duration = Duration::from_millis(250);
 
-/// How often a batch is repeated without the writes whose callers have stopped waiting. Then the
-/// others are tried alone, so that callers who hang up one by one cannot delay them further.
-const REPETITIONS: usize = 2;
+/// How often a batch is repeated without the writes whose callers have stopped waiting. After that,
+/// the remaining writes are tried separately, so that callers who stop waiting one after the other
+/// cannot delay them further.
+const MAX_REPETITIONS: usize = 2;
 
 /// Minimum time between two warnings about failed batches.
 const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What a batch does: a result for each input, in their order, and `None` for each that it leaves
-/// out. It waits for no lock.
+/// The work of a batch. It returns a result for each input, in the order of the inputs, and `None`
+/// for an input that it leaves out. It must not wait for a lock.
 pub trait BatchWork<I, T>:
     for<'t> Fn(&'t DatabaseTransaction, Timestamp, Vec<&'t I>) -> Work<'t, Vec<Option<T>>, DbErr>
     + Send
@@ -63,7 +65,7 @@ impl<I, T, W> BatchWork<I, T> for W where
 {
 }
 
-/// The writes of one kind that wait for a batch.
+/// The writes of one kind that wait for a batch. `None` on SQLite.
 pub struct Batches<I, T>(Option<Arc<Shared<I, T>>>);
 
 struct Shared<I, T> {
@@ -75,9 +77,9 @@ struct Shared<I, T> {
 struct Queue<I, T> {
     waiting: Vec<Item<I, T>>,
     /// The number of slots in use.
-    under_way: usize,
+    used_slots: usize,
     /// When a failed batch was last logged as a warning.
-    warned: Option<Instant>,
+    warned_at: Option<Instant>,
 }
 
 struct Item<I, T> {
@@ -92,18 +94,20 @@ where
     I: Send + Sync + 'static,
     T: Send + 'static,
 {
-    /// Batches of `work`. On SQLite, where all transactions share commits, there are none.
+    /// Creates batches that run `work`. There are none on SQLite, where all transactions share
+    /// commits.
     #[must_use]
     pub fn new(db: &Db, work: impl BatchWork<I, T>) -> Self {
         let Backend::Postgres(writer) = &db.backend else { return Self(None) };
-        let queue = Mutex::new(Queue { waiting: Vec::new(), under_way: 0, warned: None });
+        let queue = Mutex::new(Queue { waiting: Vec::new(), used_slots: 0, warned_at: None });
         Self(Some(Arc::new(Shared { writer: writer.clone(), work: Box::new(work), queue })))
     }
 
-    /// Runs a write in a batch. `None` if the batch left it out or failed: nothing was done then.
+    /// Runs a write in a batch. Returns `None` if the batch left the write out or failed. Nothing
+    /// was written then.
     ///
     /// # Errors
-    /// The database does not respond, or the commit is in doubt; as [`Db::write`].
+    /// As [`Db::write`]: the database does not respond, or the commit is in doubt.
     pub async fn write(&self, input: I) -> Result<Option<T>, DbErr> {
         let Some(shared) = &self.0 else { return Ok(None) };
         if shared.writer.pool.write_obstacle().is_some() {
@@ -128,42 +132,43 @@ impl<I, T> Shared<I, T> {
 
     fn push(&self, item: Item<I, T>) {
         let mut queue = self.lock();
-        // If no batch takes them, those whose callers have stopped waiting must not accumulate.
-        if queue.waiting.len() >= LARGEST {
+        // If no batch takes the items, items whose callers have stopped waiting must not
+        // accumulate.
+        if queue.waiting.len() >= MAX_WRITES {
             queue.waiting.retain(|item| !item.progress.has_caller_left());
         }
         queue.waiting.push(item);
     }
 
-    /// The writes of the next batch.
+    /// Takes the writes of the next batch from the queue.
     fn take(&self) -> Vec<Item<I, T>> {
         let mut queue = self.lock();
         queue.waiting.retain(|item| !item.progress.has_caller_left());
-        let count = queue.waiting.len().min(LARGEST);
+        let count = queue.waiting.len().min(MAX_WRITES);
         queue.waiting.drain(..count).collect()
     }
 
-    /// Takes a slot for a batch, if there is one and anything waits.
+    /// Takes a slot for a batch, if a slot is free and a write waits. Returns whether it took one.
     fn take_slot(&self) -> bool {
         let mut queue = self.lock();
-        let is_free = queue.under_way < UNDER_WAY && !queue.waiting.is_empty();
-        queue.under_way += usize::from(is_free);
-        is_free
+        let takes_slot = queue.used_slots < MAX_SLOTS && !queue.waiting.is_empty();
+        queue.used_slots += usize::from(takes_slot);
+        takes_slot
     }
 
     fn warn(&self, error: &DbErr) {
         let mut queue = self.lock();
-        if queue.warned.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
-            queue.warned = Some(Instant::now());
+        if queue.warned_at.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL) {
+            queue.warned_at = Some(Instant::now());
             tracing::warn!(%error, "a shared transaction failed; its writes are tried one by one");
         }
     }
 }
 
-/// Starts batches while slots are free and anything waits.
+/// Starts batches as long as slots are free and writes wait.
 ///
-/// A batch that hangs, on a dead connection for example, goes on without its slot: its callers wait
-/// for it, and what it still finds out must be recorded.
+/// A batch that hangs, for example because its connection does not respond, loses its slot but
+/// continues. Its callers wait for it, and an outcome in doubt must be recorded.
 fn start_batches<I, T>(shared: &Arc<Shared<I, T>>)
 where
     I: Send + Sync + 'static,
@@ -174,7 +179,7 @@ where
         tokio::spawn(async move {
             let batch = tokio::spawn(run_batch(Arc::clone(&shared)));
             drop(timeout(SLOT_TIME, batch).await);
-            shared.lock().under_way -= 1;
+            shared.lock().used_slots -= 1;
             start_batches(&shared);
         });
     }
@@ -186,7 +191,8 @@ where
     T: Send + 'static,
 {
     let mut begun = begin(&shared.writer).await;
-    // Only now: what arrived while the connection was awaited is part of the batch.
+    // The writes are taken only now, so that writes that arrived during the wait for the connection
+    // are part of the batch.
     let mut items = shared.take();
     if let Some(longest) = items.iter().map(|item| item.since.elapsed()).max() {
         shared.writer.notice_overload(longest);
@@ -199,7 +205,7 @@ where
             Err(error) => Attempt::Refused(error),
         };
         match result {
-            Attempt::SomeLeft if repetitions < REPETITIONS => repetitions += 1,
+            Attempt::CallersLeft if repetitions < MAX_REPETITIONS => repetitions += 1,
             result => break result,
         }
         items.retain(|item| !item.progress.has_caller_left());
@@ -209,16 +215,16 @@ where
 }
 
 async fn begin(writer: &PooledWriter) -> Result<DatabaseTransaction, DbErr> {
-    let asked = Instant::now();
+    let requested_at = Instant::now();
     let begun = writer.connections().begin().await;
-    writer.notice_overload(asked.elapsed());
+    writer.notice_overload(requested_at.elapsed());
     begun.inspect_err(|error| writer.pool.suspect(error))
 }
 
 fn reply<I, T>(items: Vec<Item<I, T>>, result: Attempt<T>) {
     let mut outcomes = match result {
         Attempt::Done(outcomes) => Ok(outcomes.into_iter()),
-        Attempt::SomeLeft | Attempt::Failed => Ok(Vec::new().into_iter()),
+        Attempt::CallersLeft | Attempt::Failed => Ok(Vec::new().into_iter()),
         Attempt::Refused(error) => Err(error),
     };
     for item in items {
@@ -226,19 +232,19 @@ fn reply<I, T>(items: Vec<Item<I, T>>, result: Attempt<T>) {
             Ok(outcomes) => Ok(outcomes.next().flatten()),
             Err(error) => Err(error.clone()),
         };
-        // The caller may be gone.
+        // The caller may have stopped waiting.
         drop(item.reply.send(outcome));
     }
 }
 
 enum Attempt<T> {
-    /// Committed; a result for each item.
+    /// Committed, with a result for each item.
     Done(Vec<Option<T>>),
-    /// Rolled back: some callers stopped waiting.
-    SomeLeft,
-    /// Rolled back: each item is to be tried alone.
+    /// Rolled back, because some callers stopped waiting.
+    CallersLeft,
+    /// Rolled back. Each caller then runs its write in a separate transaction.
     Failed,
-    /// The error for all of them.
+    /// All callers get this error.
     Refused(DbErr),
 }
 
@@ -254,7 +260,7 @@ where
     let writer = &shared.writer;
     if items.iter().any(|item| item.progress.has_caller_left()) || items.is_empty() {
         drop(txn.rollback().await);
-        return Attempt::SomeLeft;
+        return Attempt::CallersLeft;
     }
     let began = writer.clock.now();
     let inputs = items.iter().map(|item| &item.input).collect();
@@ -274,7 +280,7 @@ where
     }
     if !start_commit(&done) {
         drop(txn.rollback().await);
-        return Attempt::SomeLeft;
+        return Attempt::CallersLeft;
     }
     match txn.commit().await {
         Ok(()) => Attempt::Done(outcomes),
@@ -283,7 +289,7 @@ where
             writer.record_doubt(began).await;
             Attempt::Refused(in_doubt())
         }
-        // The server reports that it has not committed.
+        // The server reports that the transaction was not committed.
         Err(error) => {
             reopen(&done);
             shared.warn(&error);
@@ -295,9 +301,10 @@ where
 fn failed<I, T>(shared: &Shared<I, T>, error: DbErr) -> Attempt<T> {
     shared.writer.pool.suspect(&error);
     match sql_state(&error).as_deref() {
-        // The statement timeout would also affect each of the writes alone.
+        // After the statement timeout, the writes are not tried separately, because each of them
+        // would time out as well.
         Some("57014") => Attempt::Refused(error),
-        // A lock timeout, which a transaction of its own retries.
+        // After a lock timeout, the writes are tried separately.
         Some("55P03") => Attempt::Failed,
         _ => {
             shared.warn(&error);
@@ -306,7 +313,8 @@ fn failed<I, T>(shared: &Shared<I, T>, error: DbErr) -> Attempt<T> {
     }
 }
 
-/// False if a caller has stopped waiting: nothing may be committed then.
+/// Marks the commit as started for every item. Returns false if a caller has stopped waiting. Then
+/// no item is marked, and nothing may be committed.
 fn start_commit<I, T>(items: &[&Item<I, T>]) -> bool {
     let started = items.iter().take_while(|item| item.progress.start_commit()).count();
     if started < items.len() {
@@ -315,6 +323,7 @@ fn start_commit<I, T>(items: &[&Item<I, T>]) -> bool {
     started == items.len()
 }
 
+/// Marks the commit as not started.
 fn reopen<I, T>(items: &[&Item<I, T>]) {
     for item in items {
         item.progress.reopen();

@@ -104,7 +104,7 @@ impl Portions {
                 }
                 Err(error) if self.size <= MIN_ROWS => return Err(error),
                 Err(error) => {
-                    tracing::debug!(%error, rows = self.size, "a portion failed; a smaller one follows");
+                    tracing::debug!(%error, rows = self.size, "a portion failed; the next is smaller");
                     self.size = (self.size / 2).max(MIN_ROWS);
                     tokio::time::sleep(self.long).await;
                 }
@@ -237,7 +237,8 @@ fn delete_statement<E: EntityTrait>(
     order: Option<E::Column>,
     size: u64,
 ) -> DeleteStatement {
-    use sea_orm::sea_query::ExprTrait; // here, because its `max` and `min` would shadow those of numbers
+    // Imported only here, because its `max` and `min` would shadow those of numbers.
+    use sea_orm::sea_query::ExprTrait;
 
     let is_postgres = backend == DbBackend::Postgres;
     let place = if is_postgres { "ctid" } else { "rowid" };

@@ -1,5 +1,5 @@
-//! The statements of refreshes that share a transaction on PostgreSQL: hand-written, because the
-//! query builder has no `unnest` of several arrays.
+//! The statements of refreshes that share a transaction on PostgreSQL. They are hand-written,
+//! because the query builder has no `unnest` of several arrays.
 
 use std::collections::HashSet;
 
@@ -9,13 +9,14 @@ use uuid::Uuid;
 use crate::database::sql;
 use crate::timestamp::Timestamp;
 
-/// Locks the sessions that no other transaction has locked, and shares the lock of
-/// [`account_lock`](super::account_lock), unless an operation that ends all sessions of the account
-/// has it or waits for it.
+/// Locks the sessions that no other transaction has locked. Also takes the lock of
+/// [`account_lock`](super::account_lock) for each session, shared. Skips a session if an operation
+/// that ends all sessions of its account has this lock or waits for it.
 ///
-/// The subquery is planned for a single row, so that it uses the primary key whatever the size of
-/// the table. CASE keeps a plan without the index from locking accounts of other rows. The settings
-/// do the same for the plan of [`rotate`], which the connection may keep while the table grows.
+/// The subquery is planned for a single row, so that it uses the primary key for any size of the
+/// table. CASE prevents a plan without the index from locking the accounts of other rows. The
+/// settings make the statement of [`rotate`] use the primary key as well: the connection may use
+/// its plan again after the table has grown.
 const LOCK: &str = "\
     WITH settings AS MATERIALIZED ( \
       SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), \
@@ -29,8 +30,9 @@ const LOCK: &str = "\
       FOR UPDATE SKIP LOCKED \
     ) AS locked";
 
-/// The same changes and conditions as those of a single refresh, and its audit event. `{columns}`
-/// are those of the session. CASE keeps the planner from partial indexes on live sessions.
+/// Makes the same changes under the same conditions as a single refresh, and writes the same audit
+/// event for each refresh. `{columns}` are the columns of the session. CASE prevents the planner
+/// from using partial indexes on live sessions.
 const ROTATE: &str = "\
     WITH presented AS ( \
       SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::boolean[], $5::text[], \
@@ -63,21 +65,21 @@ const ROTATE: &str = "\
       FROM rotated r JOIN presented p ON p.session_id = r.id \
     ) SELECT * FROM rotated";
 
-/// Stands for NULL in an array, whose elements cannot be bound as NULL. Stored texts contain no
-/// control characters.
+/// Represents NULL in an array, whose elements cannot be bound as NULL. Stored texts do not contain
+/// this character, because they contain no control characters.
 const NULL: &str = "\u{1}";
 
-/// Presented tokens and the origins of their requests, for different sessions.
+/// Rotations of several sessions in one statement.
 pub struct SessionRotations {
     /// The time of the transaction.
     pub now: Timestamp,
-    /// When the sessions expire without another refresh.
+    /// The new idle expiry of the sessions.
     pub idle_expires_at: Timestamp,
-    /// The columns of a session to return.
+    /// The columns of a session that are returned.
     pub columns: Vec<&'static str>,
     /// The kind and the outcome of the audit events.
     pub event: (&'static str, &'static str),
-    /// One for each token.
+    /// The rotations, each of another session.
     pub rows: Vec<SessionRotation>,
 }
 
@@ -87,9 +89,10 @@ pub struct SessionRotation {
     pub session_id: Uuid,
     /// The generation of the token.
     pub generation: i64,
-    /// The client that presented it.
+    /// The client that presented the token.
     pub client_id: String,
-    /// The request comes from a server: address and user agent of the session stay.
+    /// Whether the request comes from a server. The address and the user agent of the session are
+    /// then not changed.
     pub is_server: bool,
     /// The client's address.
     pub address: Option<String>,
@@ -103,7 +106,8 @@ pub struct SessionRotation {
     pub event_id: Uuid,
 }
 
-/// Locks those of these sessions that are not locked, without waiting. Returns their IDs.
+/// Locks these sessions, without waiting. Skips sessions that are already locked. Returns the IDs
+/// of the sessions that it has locked.
 ///
 /// # Errors
 /// If the database refuses.
@@ -115,8 +119,8 @@ pub async fn lock_unlocked(
     Ok(locked.into_iter().map(|(id,)| id).collect())
 }
 
-/// Rotates the sessions whose newest token was presented and that are live. Returns their rows,
-/// with the columns `address_of_account` and `is_address_verified`.
+/// Rotates each session that is live and whose newest token was presented. Returns the rows of the
+/// rotated sessions, with the additional columns `address_of_account` and `is_address_verified`.
 ///
 /// # Errors
 /// If the database refuses.
