@@ -1,7 +1,7 @@
 //! Administration of accounts from the command line.
 //!
 //! Sessions are ended by the kill switch of their account, which ends all of them in constant time.
-//! The rest of the work, such as updating their rows and notifying clients, is done afterwards.
+//! The remaining work, such as updating their rows and notifying clients, is done afterwards.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -201,7 +201,7 @@ pub async fn end_all_sessions(db: &Db) -> Result<u64, OperatorError> {
     }
 }
 
-/// Uses the kill switches of all accounts, but does not wait for the rest of the work: instances
+/// Uses the kill switches of all accounts, but does not wait for the remaining work: instances
 /// update rows and status lists, and notify clients. Returns the number of accounts.
 ///
 /// # Errors

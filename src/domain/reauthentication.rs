@@ -1,8 +1,8 @@
 //! Actions that require reauthentication: changing the password and deleting the account.
 //!
-//! Both check the password outside any transaction, because hashing is slow. Then one transaction
-//! locks the account, which must not have changed since the check, and the session of the request,
-//! which must still be live.
+//! Both actions check the password outside any transaction, because hashing is slow. Then one
+//! transaction locks the account and the session of the request. The password must not have changed
+//! since the check, and the session must still be live.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -27,9 +27,9 @@ use crate::timestamp::Timestamp;
 pub struct Confirmation<'a> {
     /// The session of the request.
     pub login: Login,
-    /// The password entered, to be checked.
+    /// The entered password, which is checked.
     pub password: Password,
-    /// Proof that the attempt is within the limits.
+    /// Proof that the attempt is within the attempt limits.
     pub admitted: Admitted,
     /// Where the request came from.
     pub origin: &'a Origin,
@@ -40,19 +40,20 @@ pub struct Confirmation<'a> {
 pub struct Replacement<'a> {
     /// A password that meets the policy.
     pub password: Password,
-    /// A new login to replace the session of the request, in a browser; otherwise that session
+    /// In a browser, the new login that replaces the session of the request. `None` if this session
     /// continues.
     pub new_login: Option<NewLogin<'a>>,
 }
 
-/// A new login in a browser. The old one is not reused, because its cookie may have been stolen.
+/// A new login in a browser. The old login does not continue, because its cookie may have been
+/// stolen.
 #[derive(Clone)]
 pub struct NewLogin<'a> {
-    /// Allocates its status list entry.
+    /// Allocates the status list entry of the login.
     pub entries: &'a StatusEntries,
-    /// Settings with its lifetime.
+    /// Settings with the lifetime of the login.
     pub settings: &'a TokenSettings,
-    /// Its cookie.
+    /// The cookie of the login.
     pub cookie: BrowserCookie,
 }
 
@@ -77,7 +78,7 @@ pub enum ReauthenticationError {
     /// The password is wrong.
     #[error("the password is wrong")]
     Refused,
-    /// The password changed during the check, possibly only by a rehash.
+    /// The stored hash changed during the check. The password may be the same, after a rehash.
     #[error("the account was changed meanwhile")]
     Changed,
     /// The hashing pool refused or failed.
@@ -93,13 +94,13 @@ pub enum ReauthenticationError {
 
 /// Changes the password after checking the current one, and ends all other sessions.
 ///
-/// The session of the request continues with its refresh token, because it proved the password,
-/// unless `replacement` has a new login, which replaces it. Other sessions, codes and logins in
-/// progress with the old password are void once this returns, and so are reset tokens (AT-10,
-/// PW-07).
+/// If `replacement` has a new login, it replaces the session of the request. Otherwise this session
+/// continues with its refresh token, because its user has proved to know the password. When this
+/// returns, all other sessions, codes and reset tokens are invalid, and logins in progress with the
+/// old password fail (AT-10, PW-07).
 ///
 /// # Errors
-/// See [`ReauthenticationError`]; a wrong password is recorded as `login_failed`.
+/// See [`ReauthenticationError`]. A wrong password is recorded as `login_failed`.
 pub async fn change_password(
     db: &Db,
     hasher: &Hasher,
@@ -107,11 +108,11 @@ pub async fn change_password(
     replacement: Replacement<'_>,
     now: Timestamp,
 ) -> Result<(), ReauthenticationError> {
-    let once = || async {
+    let change = || async {
         let then = AfterMatch::Replace(replacement.password.clone());
         let (account, hash) =
             confirm(db, hasher, &confirmation, (then, "password_change"), now).await?;
-        // Always present if the password was correct.
+        // The new hash is always present if the password was correct.
         let hash = hash.ok_or(ReauthenticationError::Changed)?;
         let (login, counted) = (confirmation.login, confirmation.admitted.counted());
         let new_login = match &replacement.new_login {
@@ -129,20 +130,20 @@ pub async fn change_password(
             })
             .await
     };
-    conclude(db, &confirmation, once).await
+    run_with_retry(db, &confirmation, change).await
 }
 
 /// Deletes the account after checking its password, and ends all its sessions.
 ///
 /// # Errors
-/// See [`ReauthenticationError`]; a wrong password is recorded as `login_failed`.
+/// See [`ReauthenticationError`]. A wrong password is recorded as `login_failed`.
 pub async fn delete_account(
     db: &Db,
     hasher: &Hasher,
     confirmation: Confirmation<'_>,
     now: Timestamp,
 ) -> Result<(), ReauthenticationError> {
-    let once = || async {
+    let delete = || async {
         let purpose = (AfterMatch::Nothing, "account_deletion");
         let (account, _) = confirm(db, hasher, &confirmation, purpose, now).await?;
         let (login, counted) = (confirmation.login, confirmation.admitted.counted());
@@ -157,15 +158,16 @@ pub async fn delete_account(
             })
             .await
     };
-    // The write-ahead log is truncated with the remaining work (`session::end_some`): it cannot be
-    // truncated while that is being written, and the request would wait for it.
-    conclude(db, &confirmation, once).await
+    // The write-ahead log is truncated after the remaining work (`session::end_some`). It cannot be
+    // truncated while this work is written, and the request would have to wait.
+    run_with_retry(db, &confirmation, delete).await
 }
 
-/// Checks whether the entered password is the current one, for example after a change a moment ago.
+/// Checks whether the entered password is the current password, for example because it may just
+/// have been changed.
 ///
 /// # Errors
-/// See [`ReauthenticationError`]; a wrong password is recorded as `login_failed`.
+/// See [`ReauthenticationError`]. A wrong password is recorded as `login_failed`.
 pub async fn check_password(
     db: &Db,
     hasher: &Hasher,
@@ -175,14 +177,15 @@ pub async fn check_password(
     let purpose = (AfterMatch::Nothing, "password_change");
     let result = confirm(db, hasher, &confirmation, purpose, now).await;
     if !matches!(result, Err(ReauthenticationError::Refused)) {
-        // Not counted as an attempt: users who know their password may try new ones without limit.
+        // The attempt is refunded, because users who know their password may try new passwords
+        // without limit.
         confirmation.admitted.counted().with_account().refund_without_verdict(db).await;
     }
     result.map(drop)
 }
 
-/// Checks the entered password. Returns the account, and the new hash if one was requested; records
-/// a failure.
+/// Checks the entered password, and records a failure. Returns the account, and the new hash if
+/// `then` requires one.
 async fn confirm(
     db: &Db,
     hasher: &Hasher,
@@ -211,15 +214,15 @@ async fn confirm(
     Err(ReauthenticationError::Refused)
 }
 
-/// Runs `once`, a second time if the account changed during the first. Refunds an attempt that
-/// ended without a verdict.
-async fn conclude<F: Future<Output = Result<(), ReauthenticationError>> + Send>(
+/// Runs `action`, and runs it again if the account changed meanwhile. Refunds an attempt that ended
+/// without a verdict.
+async fn run_with_retry<F: Future<Output = Result<(), ReauthenticationError>> + Send>(
     db: &Db,
     confirmation: &Confirmation<'_>,
-    once: impl Fn() -> F,
+    action: impl Fn() -> F,
 ) -> Result<(), ReauthenticationError> {
-    let result = match once().await {
-        Err(ReauthenticationError::Changed) => once().await,
+    let result = match action().await {
+        Err(ReauthenticationError::Changed) => action().await,
         result => result,
     };
     if result.as_ref().is_err_and(|error| !matches!(error, ReauthenticationError::Refused)) {
@@ -228,8 +231,9 @@ async fn conclude<F: Future<Output = Result<(), ReauthenticationError>> + Send>(
     result
 }
 
-/// Locks the account, including refreshes of its sessions, and then the session, so that neither
-/// changes before the commit. Concurrent logins with the same password are serialized with it.
+/// Blocks refreshes of the account's sessions, and then locks the account and the session of the
+/// request, so that neither changes before the commit. Concurrent logins with the same password
+/// wait for this lock.
 async fn lock_for_change(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,
@@ -246,7 +250,7 @@ async fn lock_for_change(
     }
 }
 
-/// A [`Replacement`] after its slow steps.
+/// A [`Replacement`] whose slow steps are done: hashing, and the preparation of the new login.
 struct Prepared {
     hash: String,
     new_login: Option<NewSession>,

@@ -1,6 +1,6 @@
-//! Recovery after an older backup of the database was restored: voids everything issued before,
-//! whether the backup contains it or not. Otherwise what was revoked since the backup would be
-//! valid again, and there is no record of it.
+//! Recovery after an older backup of the database was restored. It invalidates everything that was
+//! issued before, even if the backup does not contain it. Otherwise sessions and tokens that were
+//! revoked after the backup would be valid again, because no record of their revocation exists.
 
 use sea_orm::{ColumnTrait, DbErr};
 
@@ -13,7 +13,7 @@ use crate::domain::status::{self, AllocationError};
 use crate::entity::{authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
 
-/// Why it failed or is incomplete. A retry is safe.
+/// Why the recovery failed or is incomplete. It can safely be repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// Sessions could not be ended.
@@ -30,36 +30,37 @@ pub enum RestoreError {
     Database(#[from] DbErr),
 }
 
-/// The result.
+/// The result of [`declare`].
 #[derive(Debug)]
 pub struct Declared {
     /// The number of accounts that had sessions.
     pub accounts: usize,
-    /// The new signing key.
+    /// The `kid` of the new signing key.
     pub kid: String,
-    /// The lineage of the database before.
+    /// The lineage of the database before the recovery.
     pub before: Lineage,
-    /// The lineage of the database after.
+    /// The lineage of the database after the recovery.
     pub after: Lineage,
 }
 
-/// Voids everything issued from this database and from those that it was copied from:
+/// Invalidates everything that was issued from this database, and from the databases of which it is
+/// a copy:
 ///
 /// - all sessions, and with them browser cookies and authorization codes;
 /// - refresh tokens and reset tokens, whose keys depend on the database ID created here;
 /// - access tokens and ID tokens, whose keys leave the key set, and whose status lists are closed;
 /// - client assertions that may have been used before.
 ///
-/// The database gets its new ID only after all sessions have ended; Signet refuses to start until
-/// then. Instances that run meanwhile do no harm: they stop when they see the new ID, and what they
-/// granted is void then.
+/// The database gets its new ID only after all sessions have ended. Until then, Signet refuses to
+/// start. Instances that run meanwhile do no harm, because they stop when they see the new ID, and
+/// everything that they granted is then invalid.
 ///
 /// # Errors
 /// See [`RestoreError`].
 pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, RestoreError> {
     let before = Lineage::read(db).await?;
     let accounts = administration::switch_all_sessions_off(db).await?;
-    delete_waiting(db).await?;
+    delete_pending(db).await?;
     let successor = keys::successor(sealer, bits, db.clock().now())?;
     let kid = successor.kid.clone();
     db.without_timeout()
@@ -79,12 +80,12 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
     Ok(Declared { accounts, kid, before, after })
 }
 
-/// Deletes authorization codes and pending authorizations. They need a browser session, and those
-/// have ended.
-async fn delete_waiting(db: &Db) -> Result<(), DbErr> {
-    let ever = Timestamp::default();
-    let codes = authorization_code::Column::ExpiresAt.gte(ever);
+/// Deletes all authorization codes and pending authorizations. They need a browser session, and all
+/// browser sessions have ended.
+async fn delete_pending(db: &Db) -> Result<(), DbErr> {
+    let earliest = Timestamp::default();
+    let codes = authorization_code::Column::ExpiresAt.gte(earliest);
     delete_all::<authorization_code::Entity>(db, codes).await?;
-    let requests = pending_authorization::Column::ExpiresAt.gte(ever);
+    let requests = pending_authorization::Column::ExpiresAt.gte(earliest);
     delete_all::<pending_authorization::Entity>(db, requests).await.map(drop)
 }

@@ -1,7 +1,8 @@
 //! Access tokens: JWTs (RFC 7519) of the profile `at+jwt` (RFC 9068), signed with RS256.
 //!
-//! Resource servers whose decoder refuses that `typ` get `JWT`, which ID tokens have too. Verifiers
-//! then distinguish the two by claims that only access tokens have (`signet_verifier`).
+//! Some resource servers have a decoder that refuses this `typ`. Tokens for them have the `typ`
+//! JWT, as ID tokens have. Verifiers then distinguish access tokens from ID tokens by claims that
+//! only access tokens have (`signet_verifier`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +22,11 @@ use crate::domain::keys::KeyRing;
 use crate::scope::{AudienceClaim, Audiences, Scope};
 use crate::timestamp::Timestamp;
 
-/// Maximum length of an access token to be parsed, in bytes.
+/// Maximum length of an access token that is parsed, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// Maximum length of other tokens of this issuer to be parsed, in bytes: an ID token may contain a
-/// nonce of 4 KiB, which JSON escaping can double, and a profile.
+/// Maximum length of other tokens of this issuer that are parsed, in bytes. An ID token may contain
+/// a profile, and a nonce of 4 KiB, which JSON escaping can double.
 const MAX_OWN: usize = 24 * 1024;
 
 /// Signs access tokens for one issuer, with a default audience.
@@ -40,14 +41,16 @@ pub struct Issuer {
     plain_header: JwsHeader,
 }
 
-/// The `typ` of access tokens (RFC 9068 §2.1), and that of ID tokens and of some access tokens.
+/// The `typ` of access tokens (RFC 9068 §2.1).
 const ACCESS_TOKEN: &str = "at+jwt";
+
+/// The `typ` of ID tokens, and of some access tokens.
 const PLAIN: &str = "JWT";
 
 /// Why a token could not be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
-    /// The key ring was not refreshed for so long that its signing key may be retired.
+    /// The key ring was not refreshed for a long time, so its signing key may be retired.
     #[error("the key ring is out of date")]
     Stale,
     /// The library failed.
@@ -74,7 +77,7 @@ struct Claims<'a> {
     sid: Uuid,
     auth_time: u64,
     scope: &'a Scope,
-    /// Equal to `sub`; read by the services of the application that Signet replaces.
+    /// Equal to `sub`. The services of the application that Signet replaces read this claim.
     user_id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
@@ -96,7 +99,8 @@ struct StatusListClaim {
     uri: String,
 }
 
-/// The claims of a token from the client credentials grant (RFC 9068 §2.2): no user, no session.
+/// The claims of a token from the client credentials grant (RFC 9068 §2.2). Such a token has no
+/// user and no session.
 #[derive(Serialize)]
 struct ClientClaims<'a> {
     iss: &'a str,
@@ -106,14 +110,14 @@ struct ClientClaims<'a> {
     iat: u64,
     jti: &'a str,
     client_id: &'a str,
-    /// Omitted if empty: a scope has at least one value (RFC 6749 §3.3). Always present with the
-    /// `typ` JWT.
+    /// Omitted if empty, because a scope has at least one value (RFC 6749 §3.3). Tokens with the
+    /// `typ` JWT always have this claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a Scope>,
 }
 
 impl Issuer {
-    /// Creates an issuer whose tokens live for `life`.
+    /// Creates an issuer. `life` is the lifetime of its tokens.
     #[must_use]
     pub fn new(iss: String, aud: &str, life: Duration, ring: Arc<KeyRing>) -> Self {
         let (header, plain_header) = (header_of(ACCESS_TOKEN), header_of(PLAIN));
@@ -127,16 +131,16 @@ impl Issuer {
         Self { typ_jwt: audiences, ..self }
     }
 
-    /// A verifier of its tokens for an audience.
+    /// A verifier of this issuer's tokens for an audience.
     #[must_use]
     pub fn verifier(&self, audience: &str) -> Verifier {
         let verifier = Verifier::new(&self.iss, audience);
         if self.requires_typ_jwt(audience) { verifier.accept_typ_jwt() } else { verifier }
     }
 
-    /// Whether tokens for this audience have the `typ` JWT, whatever their other audiences.
+    /// Whether tokens for this audience have the `typ` JWT, regardless of their other audiences.
     fn requires_typ_jwt(&self, audience: &str) -> bool {
-        self.typ_jwt.iter().any(|one| one == audience)
+        self.typ_jwt.iter().any(|name| name == audience)
     }
 
     fn has_typ_jwt(&self, audiences: &Audiences) -> bool {
@@ -147,20 +151,22 @@ impl Issuer {
         if self.has_typ_jwt(audiences) { &self.plain_header } else { &self.header }
     }
 
-    /// The lifetime of its tokens.
+    /// The lifetime of this issuer's tokens.
     #[must_use]
     pub fn life(&self) -> Duration {
         self.life
     }
 
-    /// The lifetime of a token granted now: the client's, capped by the session's expiry. An
-    /// expired token needs no mark in a status list.
+    /// The lifetime of a token that is granted now. `life` is the client's lifetime. It is limited
+    /// to the issuer's lifetime and to the session's expiry, because tokens of an expired session
+    /// have no mark in a status list.
     #[must_use]
     pub fn life_of(&self, granted: &Granted, life: Duration, now: Timestamp) -> Duration {
         life.min(self.life).min(granted.refresh_expires_at.since(now))
     }
 
-    /// Whether a token could be signed. To be called before a change that ends with signing one.
+    /// Checks that a token could be signed. Must be called before a change that ends with signing a
+    /// token.
     ///
     /// # Errors
     /// [`SigningError::Stale`].
@@ -168,24 +174,24 @@ impl Issuer {
         if self.ring.is_fresh() { Ok(()) } else { Err(SigningError::Stale) }
     }
 
-    /// The `iss` of its tokens.
+    /// The `iss` of this issuer's tokens.
     #[must_use]
     pub fn iss(&self) -> &str {
         &self.iss
     }
 
-    /// Whether this is an audience of access tokens: the JSON API, the issuer itself, or a service
-    /// with the `typ` JWT.
+    /// Whether `name` is an audience of access tokens: the JSON API, the issuer itself, or a
+    /// service whose tokens have the `typ` JWT.
     #[must_use]
     pub fn is_audience(&self, name: &str) -> bool {
         self.aud.has(name) || name == self.iss || self.requires_typ_jwt(name)
     }
 
-    /// Signs an access token for a grant, valid from `now`. Its lifetime is capped at the issuer's,
-    /// which determines how long keys are published.
+    /// Signs an access token for a grant, valid from `now`. The lifetime of the token is limited to
+    /// the issuer's lifetime, which determines how long keys are published.
     ///
     /// # Errors
-    /// [`SigningError::Stale`], or if a library fails; no client input can cause it.
+    /// [`SigningError::Stale`], or if a library fails. No client input can cause an error.
     pub fn access_token(
         &self,
         granted: &Granted,
@@ -243,7 +249,7 @@ impl Issuer {
         )
     }
 
-    /// Signs claims of another token type, which distinguishes them from access tokens.
+    /// Signs claims as a token with another `typ` than access tokens.
     ///
     /// # Errors
     /// As [`access_token`](Self::access_token).
@@ -261,8 +267,8 @@ impl Issuer {
         Ok(jws::serialize_compact(&claims, header, &self.ring.current().signer)?)
     }
 
-    /// The claims of an access token of this issuer, for any audience, checked as resource servers
-    /// do; `None` if it is invalid.
+    /// Checks an access token of this issuer for any audience, as resource servers do. Returns its
+    /// claims, or `None` if the token is invalid.
     #[must_use]
     pub fn read_access_token(&self, token: &str, now: Timestamp) -> Option<(AccessToken, Value)> {
         if token.len() > MAX_TOKEN {
@@ -272,9 +278,10 @@ impl Issuer {
         let claims: Value = serde_json::from_slice(&payload).ok()?;
         let audiences = match claims.get("aud")? {
             Value::Array(all) => all.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
-            one => vec![one.as_str()?],
+            single => vec![single.as_str()?],
         };
-        // The audience that decides the type, if there is one.
+        // An audience that requires the `typ` JWT is preferred, because the verifier then accepts
+        // this `typ`.
         let audience = audiences.iter().find(|audience| self.requires_typ_jwt(audience));
         let audience = audience.or(audiences.first())?;
         let keys = self.ring.current();
@@ -285,8 +292,8 @@ impl Issuer {
         Some((token, claims))
     }
 
-    /// The claims of a token that this issuer signed as `token_type`, expired or not. Its key may
-    /// be retired but not revoked. `None` for anything else.
+    /// The claims of a token that this issuer signed as `token_type`, even if the token has expired
+    /// or its key has been retired. `None` if the key was revoked, and for any other text.
     #[must_use]
     pub fn read_own(&self, token_type: &str, token: &str) -> Option<Value> {
         if token.len() > MAX_OWN {
@@ -297,7 +304,7 @@ impl Issuer {
         (claims.get("iss")?.as_str()? == self.iss).then_some(claims)
     }
 
-    /// The claims of an access token that this issuer signed, expired or not.
+    /// The claims of an access token that this issuer signed, even if the token has expired.
     #[must_use]
     pub fn read_own_access_token(&self, token: &str) -> Option<Value> {
         self.read_own(ACCESS_TOKEN, token)
@@ -309,13 +316,13 @@ impl Issuer {
         StatusClaim { status_list: StatusListClaim { idx: entry.index, uri } }
     }
 
-    /// The URI of a status list: identical in tokens and in the list's `sub`.
+    /// The URI of a status list, in tokens and in the list's `sub`.
     #[must_use]
     pub fn status_uri(&self, list: i32) -> String {
         format!("{}/status/{list}", self.iss)
     }
 
-    /// Signs a status list. Also returns the ID of the key used.
+    /// Signs a status list. Also returns the ID of the signing key.
     ///
     /// # Errors
     /// As for [`Issuer::access_token`].
@@ -343,8 +350,8 @@ fn header_of(token_type: &str) -> JwsHeader {
     header
 }
 
-/// Whether a token with the `typ` JWT is an access token. An ID token names its client only in
-/// `aud`.
+/// Whether a token with the `typ` JWT is an access token. An ID token lacks `client_id`, and names
+/// its client only in `aud`.
 #[must_use]
 pub fn is_access_token(claims: &Value) -> bool {
     let has = |name| claims.get(name).is_some_and(Value::is_string);

@@ -111,7 +111,7 @@ pub(super) fn thumbprint(jwk: &Jwk) -> String {
     URL_SAFE_NO_PAD.encode(openssl::sha::sha256(canonical.as_bytes()))
 }
 
-/// KY-10: refuses keys whose private half others know or can compute.
+/// KY-10: refuses keys whose private key is known to others or can be computed.
 fn examine(rsa: &Rsa<openssl::pkey::Private>) -> Result<(), ImportError> {
     let bits = rsa.n().num_bits().unsigned_abs();
     if !(2048..=8192).contains(&bits) {

@@ -148,7 +148,7 @@ async fn redeem_in_transaction(
     if !browser.is_live(&account, now) {
         return Ok(Outcome::Rejected);
     }
-    session::make_room(txn, account.id, &presented.client.id, now).await?;
+    session::limit_client_sessions(txn, account.id, &presented.client.id, now).await?;
     let session = session_of(&row, session_id, browser, &account, presented, now);
     session::insert(txn, &session).await?;
     Event::new(Kind::CodeRedeemed)

@@ -60,7 +60,7 @@ pub async fn log_in(
         })
         .await
     };
-    session::conclude(db, &attempt, log_in_once).await
+    session::run_with_retry(db, &attempt, log_in_once).await
 }
 
 /// Creates an account and logs it in on the hosted pages.

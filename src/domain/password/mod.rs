@@ -2,25 +2,25 @@
 //!
 //! A password is processed in three steps:
 //!
-//! 1. [`Password::parse`] parses it: at most 1,024 bytes as typed, Unicode form NFC, wiped
-//!    from memory when dropped and redacted in `Debug` output. Longer input is refused here, so
-//!    that its length cannot cause hashing work.
-//! 2. [`Policy::check`] lists which rules a *new* password breaks. Login does not apply the policy:
-//!    an old password stays valid when the rules change.
-//! 3. [`Hasher`] hashes it into an Argon2id PHC string, or checks it against a stored one, on its
+//! 1. [`Password::parse`] parses it: at most 1,024 bytes as typed, normalised to Unicode form NFC,
+//!    wiped from memory when dropped and redacted in `Debug` output. Longer input is refused here,
+//!    so that its length cannot cause hashing work.
+//! 2. [`Policy::check`] lists which rules a *new* password breaks. Login does not apply the policy,
+//!    so an old password stays valid when the rules change.
+//! 3. [`Hasher`] hashes it into an Argon2id PHC string, or checks it against a stored hash, on its
 //!    own threads. A request that would wait too long is refused with [`HashError::Busy`] before
-//!    any work is done; an admitted one is completed.
+//!    any work is done for it.
 //!
 //! Rules of this module:
 //!
 //! - **The time of a check does not reveal whether an account exists.** An unknown account, an
 //!   account without a password and an unreadable hash are all checked against a decoy, and never
-//!   match. Foreign hashes (bcrypt, other Argon2 settings) take longer or shorter until the next
+//!   match. Foreign hashes (bcrypt, other Argon2 settings) take a different time until the next
 //!   login replaces them, so the same proportion of decoys has their cost.
 //! - **Nothing is truncated**, except for imported bcrypt hashes: bcrypt reads only the first 72
 //!   bytes.
-//! - **A stored hash is untrusted input.** Its parameters are bounded before memory is reserved for
-//!   it (see [`check_stored`]), so an import cannot cause a denial of service.
+//! - **A stored hash is untrusted input.** Its parameters are checked against bounds before memory
+//!   is reserved for it (see [`check_stored`]), so an import cannot cause a denial of service.
 
 mod blocklist;
 mod class;

@@ -1,14 +1,16 @@
 //! The hashing pool: a queue of jobs and a few threads.
 //!
-//! A password hash takes a core for tens of milliseconds, so admission is decided before any work
-//! is done:
+//! A password hash uses a core for tens of milliseconds, so admission is decided before any work is
+//! done:
 //!
-//! 1. *Admission* (`queue`). Work beyond the backlog is refused at once with [`HashError::Busy`].
-//! 2. *Waiting*. Clients take turns. A job is removed from the queue if its caller has gone, or
-//!    would time out: then it is answered with [`HashError::Busy`], too. This happens if other
-//!    programs took the cores that the estimate at admission counted on.
-//! 3. *Work* (`threads`). A job that has begun counts as work until it ends, whether or not its
-//!    caller still waits. A panic is reported as an error and ends neither thread nor pool.
+//! 1. *Admission* (`queue`). Work beyond the backlog is refused immediately with
+//!    [`HashError::Busy`].
+//! 2. *Waiting*. Clients take turns. A job is removed from the queue if its caller is dropped. It
+//!    is also removed shortly before its request would time out, and its caller then gets
+//!    [`HashError::Busy`]. This happens if other programs use the cores, contrary to the estimate at
+//!    admission.
+//! 3. *Work* (`threads`). A job that has begun counts as work until it ends, even if its caller no
+//!    longer waits. A panic is reported as an error. The thread and the pool continue.
 //!
 //! The threads end when the pool is dropped.
 

@@ -72,13 +72,13 @@ pub enum ClaimError {
     /// Too many characters.
     #[error("must be at most {0} characters")]
     TooLong(usize),
-    /// Control characters; line feeds are allowed in multi-line texts.
+    /// Control characters. Line feeds are allowed in multi-line texts.
     #[error("must not contain control characters")]
     Control,
-    /// Invisible characters, or characters that change the order of others.
+    /// Invisible characters, or characters that change the order of other characters.
     #[error("must not contain invisible characters or text direction controls")]
     Invisible,
-    /// Not an `http` or `https` URL with a host, or one with a user name or password.
+    /// Not an `http` or `https` URL with a host, or a URL with a user name or password.
     #[error("must be an http or https URL without a user name")]
     Url,
     /// Not a valid date or year.
@@ -96,7 +96,8 @@ pub enum ClaimError {
 }
 
 impl Rule {
-    /// The text to be stored: trimmed, in NFC, and URLs as serialized by the parser.
+    /// Validates a text. Returns the text to store: trimmed and in NFC, or a URL in the form in
+    /// which the parser serializes it.
     pub(super) fn check(self, typed: &str) -> Result<String, ClaimError> {
         let max = match self {
             Self::Lines => LINES,
@@ -119,32 +120,34 @@ impl Rule {
         match self {
             Self::Line | Self::Lines => Ok(text),
             Self::Url => url(&text),
-            Self::Birthdate => is(is_birthdate(&text), text, ClaimError::Birthdate),
-            Self::TimeZone => is(is_time_zone(&text), text, ClaimError::TimeZone),
-            Self::Language => is(is_language(&text), text, ClaimError::Language),
-            Self::Phone => is(is_phone(&text), text, ClaimError::Phone),
+            Self::Birthdate => text_if(is_birthdate(&text), text, ClaimError::Birthdate),
+            Self::TimeZone => text_if(is_time_zone(&text), text, ClaimError::TimeZone),
+            Self::Language => text_if(is_language(&text), text, ClaimError::Language),
+            Self::Phone => text_if(is_phone(&text), text, ClaimError::Phone),
         }
     }
 }
 
-fn is(valid: bool, text: String, error: ClaimError) -> Result<String, ClaimError> {
-    if valid { Ok(text) } else { Err(error) }
+fn text_if(is_valid: bool, text: String, error: ClaimError) -> Result<String, ClaimError> {
+    if is_valid { Ok(text) } else { Err(error) }
 }
 
-/// A web URL: not a script, and without credentials, which others would see.
+/// Validates a web URL. It must not be a script, or contain credentials, which other users would
+/// see.
 fn url(text: &str) -> Result<String, ClaimError> {
     let url = Url::parse(text).map_err(|_| ClaimError::Url)?;
     let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
-    let names_nobody = url.username().is_empty() && url.password().is_none();
+    let has_no_credentials = url.username().is_empty() && url.password().is_none();
     let is_short = url.as_str().len() <= URL;
-    if is_web && names_nobody && is_short { Ok(url.into()) } else { Err(ClaimError::Url) }
+    if is_web && has_no_credentials && is_short { Ok(url.into()) } else { Err(ClaimError::Url) }
 }
 
 fn is_birthdate(text: &str) -> bool {
     if text.len() == 4 {
         return text.bytes().all(|byte| byte.is_ascii_digit()) && text != "0000";
     }
-    // The year 0000 means no year, and counts as a leap year. A sign would be one byte more.
+    // The year 0000 means no year, and counts as a leap year. A year with a sign would be longer
+    // than 10 bytes.
     let format = format_description!("[year]-[month]-[day]");
     text.len() == 10 && Date::parse(text, format).is_ok()
 }
@@ -157,8 +160,8 @@ fn is_time_zone(text: &str) -> bool {
     text.len() <= 64 && text.split('/').count() <= 3 && text.split('/').all(is_part)
 }
 
-/// Checks the format of a language tag, not its registration: a language, then parts of up to 8
-/// characters.
+/// Checks the format of a language tag, but not whether it is registered. It is a language,
+/// followed by parts of up to 8 characters.
 fn is_language(text: &str) -> bool {
     let mut parts = text.split('-');
     let is_language = |part: &str| {
@@ -183,8 +186,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn valid_values_are_accepted_unchanged() {
-        for (rule, typed, kept) in [
+    fn valid_values_are_accepted_and_normalised() {
+        for (rule, typed, expected) in [
             (Rule::Line, "  Ada Lovelace ", "Ada Lovelace"),
             (Rule::Line, "Jose\u{301}", "José"),
             (Rule::Line, "می\u{200c}خواهم", "می\u{200c}خواهم"),
@@ -207,7 +210,7 @@ mod tests {
             (Rule::Language, "de-CH-1996-x-ada", "de-CH-1996-x-ada"),
             (Rule::Phone, "+441632960961", "+441632960961"),
         ] {
-            assert_eq!(rule.check(typed).as_deref(), Ok(kept), "{typed}");
+            assert_eq!(rule.check(typed).as_deref(), Ok(expected), "{typed}");
         }
     }
 
@@ -220,7 +223,7 @@ mod tests {
             (Rule::Line, "two\nlines", Error::Control),
             (Rule::Lines, "a\0b", Error::Control),
             (Rule::Lines, "a\u{85}b", Error::Control),
-            // W16: characters that are invisible or change the order of others.
+            // W16: characters that are invisible, or that change the order of other characters.
             (Rule::Line, "Ada\u{202e}ecalevoL", Error::Invisible),
             (Rule::Line, "Ada\u{2066}", Error::Invisible),
             (Rule::Line, "Ada\u{200b}Lovelace", Error::Invisible),
@@ -259,7 +262,7 @@ mod tests {
         let long = "ä".repeat(LINE);
         assert!(Rule::Line.check(&long).is_ok());
         assert_eq!(Rule::Line.check(&format!("{long}x")), Err(Error::TooLong(LINE)));
-        // The serialized length counts too: percent-encoding must not exceed the limit.
+        // The limit also applies to the serialized URL, in which percent-encoding takes more space.
         let grows = format!("https://ada.example/{}", "ü".repeat(500));
         assert_eq!(Rule::Url.check(&grows), Err(Error::Url));
     }

@@ -1,7 +1,7 @@
 //! Self-asserted user profiles: the standard claims of OpenID Connect Core 1.0 §5.1.
 //!
-//! One JSON object per account, changed by merge patches (RFC 7396). The claims are not verified:
-//! services may display them and must not authorize by them.
+//! A profile is one JSON object per account, which merge patches change (RFC 7396). The claims are
+//! not verified: services may display them, but must not base authorization on them.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -17,7 +17,7 @@ use crate::timestamp::Timestamp;
 
 mod claim;
 
-/// The claims that the owner of an account set, each valid at that time.
+/// The claims that the owner of an account has set. Each claim was valid when it was set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile(Map<String, Value>);
 
@@ -28,7 +28,7 @@ pub struct ProfilePatch(Map<String, Value>);
 /// An invalid member of a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidClaim {
-    /// The name of the member; `address.locality` and the like within the address.
+    /// The name of the member. A member of the address has a name such as `address.locality`.
     pub name: String,
     /// The rule that it breaks.
     pub error: ClaimError,
@@ -55,7 +55,7 @@ impl ProfilePatch {
 }
 
 impl Profile {
-    /// The claims that the owner of `account` set.
+    /// The claims that the owner of `account` has set.
     #[must_use]
     pub fn of(account: &account::Model) -> Self {
         match &account.profile {
@@ -64,7 +64,7 @@ impl Profile {
         }
     }
 
-    /// Whether it has a phone number, which is never verified.
+    /// Whether the profile has a phone number, which is never verified.
     #[must_use]
     pub fn has_phone_number(&self) -> bool {
         self.0.contains_key("phone_number")
@@ -94,7 +94,7 @@ impl Profile {
 /// Updates the profile of the account of `login`. A patch that changes nothing is not recorded.
 ///
 /// # Errors
-/// [`SelfServiceError::NotLoggedIn`], or a database error; nothing has changed then.
+/// [`SelfServiceError::NotLoggedIn`], or a database error; then nothing has changed.
 pub async fn update(
     db: &Db,
     login: Login,
@@ -115,8 +115,8 @@ pub async fn update(
             account.profile = Some(Value::Object(after.into_claims()));
             account.profile_updated_at = Some(now);
             store(txn, &account).await?;
-            // The names, not the values: the audit log has no personal data beyond IDs and
-            // addresses.
+            // Only the names are recorded, because the audit log has no personal data except IDs
+            // and addresses.
             Event::new(Kind::ProfileChanged)
                 .session(account.id, login.session_id, FIRST_PARTY_CLIENT)
                 .reason(changed.join(", "))
@@ -128,8 +128,8 @@ pub async fn update(
     .await
 }
 
-/// The claims that `scope` requests by OpenID Connect Core 1.0 §5.4 (`profile`, `email`, `address`
-/// and `phone`), as far as the account has them. For ID tokens and the userinfo endpoint.
+/// The claims of the account that `scope` requests by OpenID Connect Core 1.0 §5.4 (`profile`,
+/// `email`, `address` and `phone`). ID tokens and the userinfo endpoint return them.
 #[must_use]
 pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
     let profile = Profile::of(account);
@@ -144,12 +144,12 @@ pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
     let EmailClaims { email, email_verified } = account.email_claims();
     add("email", json!(email));
     add("email_verified", json!(email_verified));
-    let is_requested = |by: &str| scope.split_ascii_whitespace().any(|value| value == by);
+    let is_requested = |name: &str| scope.split_ascii_whitespace().any(|value| value == name);
     claims.retain(|name, _| scope_of(name).is_some_and(is_requested));
     claims
 }
 
-/// The scope value that requests a standard claim (OpenID Connect Core 1.0 §5.4); `None` for other
+/// The scope value that requests a standard claim (OpenID Connect Core 1.0 §5.4). `None` for other
 /// claims.
 #[must_use]
 pub fn scope_of(claim: &str) -> Option<&'static str> {
@@ -190,8 +190,8 @@ async fn store(txn: &impl ConnectionTrait, account: &account::Model) -> Result<(
     Ok(())
 }
 
-/// Validates the members of `patch` that `rules` name. Other members and values that are not
-/// strings are left to the caller, which deserializes bodies into a type.
+/// Validates the members of `patch` that `rules` name. Ignores other members, and values that are
+/// not strings, because the caller deserializes bodies into a type.
 fn check(
     patch: &Map<String, Value>,
     rules: &[(&'static str, Rule)],
@@ -264,7 +264,7 @@ mod tests {
         }
     }
 
-    /// RFC 7396 §2: members are set, null members are removed, others are unchanged.
+    /// RFC 7396 §2: members are set, null members are removed, and all other members are unchanged.
     #[test]
     fn merge_patch_sets_and_removes_members() {
         let before = json!({ "name": "Ada", "locale": "en",
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(names, ["name", "website", "address.country"]);
     }
 
-    /// OpenID Connect Core 1.0 §5.4: a scope value requests its claims and no others.
+    /// OpenID Connect Core 1.0 §5.4: a scope value requests only its claims.
     #[test]
     fn each_scope_requests_its_claims() {
         let ada = account(json!({ "name": "Ada", "website": "https://ada.example/",
@@ -324,11 +324,11 @@ mod tests {
             assert_eq!(Value::Object(claims(&ada, scope)), expected, "{scope}");
         }
         for scope in ["profile", "email", "address", "phone"] {
-            let opened = claims(&ada, scope);
-            assert!(opened.keys().all(|claim| scope_of(claim) == Some(scope)), "{scope}");
+            let returned = claims(&ada, scope);
+            assert!(returned.keys().all(|claim| scope_of(claim) == Some(scope)), "{scope}");
         }
-        let nobody = account::Model { profile: None, profile_updated_at: None, ..ada };
-        let all = claims(&nobody, "profile address phone");
+        let without_profile = account::Model { profile: None, profile_updated_at: None, ..ada };
+        let all = claims(&without_profile, "profile address phone");
         assert_eq!(Value::Object(all), json!({ "updated_at": 5 }));
     }
 }

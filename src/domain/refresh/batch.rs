@@ -1,8 +1,10 @@
-//! Ordinary refreshes that share a transaction on PostgreSQL.
+//! Refreshes that share a transaction on PostgreSQL.
 //!
-//! The sessions are locked first, in the order of their IDs and without waiting; the update then
-//! sees what was committed before each lock was taken. It handles the ordinary case of `rotate`: a
-//! token that is the newest of a live session. All else is left out of the batch.
+//! A batch handles only the ordinary case of `rotate`: the presented token is the newest token of a
+//! live session. It leaves out all other refreshes.
+//!
+//! The batch first locks the sessions, in the order of their IDs and without waiting. So the
+//! following update sees all changes that were committed before a lock was taken.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -23,23 +25,23 @@ use crate::timestamp::Timestamp;
 /// A presented token and the origin of its request.
 pub(super) type Input = (RefreshAttempt, Origin);
 
-/// Batches of refreshes whose sessions expire after `life` without another one.
-pub(super) fn batches(db: &Db, life: Duration) -> Batches<Input, Granted> {
-    Batches::new(db, move |txn, now, inputs| Box::pin(rotate(txn, now, inputs, life)))
+/// Batches of refreshes. `lifetime` is that of the refresh tokens.
+pub(super) fn batches(db: &Db, lifetime: Duration) -> Batches<Input, Granted> {
+    Batches::new(db, move |txn, now, inputs| Box::pin(rotate(txn, now, inputs, lifetime)))
 }
 
 async fn rotate(
     txn: &DatabaseTransaction,
     now: Timestamp,
     inputs: Vec<&Input>,
-    life: Duration,
+    lifetime: Duration,
 ) -> Result<Vec<Option<Granted>>, DbErr> {
     let mut ids: Vec<_> = inputs.iter().map(|(attempt, _)| attempt.token.session_id).collect();
     ids.sort_unstable();
     ids.dedup();
     let mut locked = session_rotation::lock_unlocked(txn, ids).await?;
-    // Of two requests with a token of the same session, the second may be a retry, or theft: the
-    // first removes the session from `locked`.
+    // Only the first of several requests for the same session is chosen, and removes the session
+    // from `locked`. The second may be a retry, or theft.
     let mut chosen = HashSet::new();
     let mut rows = Vec::new();
     for (index, (attempt, origin)) in inputs.iter().enumerate() {
@@ -53,7 +55,7 @@ async fn rotate(
     }
     let event = (Kind::TokenRefreshed.name(), Kind::TokenRefreshed.outcome());
     let columns = session::Column::iter().map(|column| column.as_str()).collect();
-    let idle_expires_at = now.plus(life);
+    let idle_expires_at = now.plus(lifetime);
     let rotations = SessionRotations { now, idle_expires_at, columns, event, rows };
     let rotated = session_rotation::rotate(txn, rotations).await?;
     let granted = rotated.iter().map(|row| grant(row).map(|it| (it.session_id, it)));

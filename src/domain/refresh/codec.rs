@@ -1,5 +1,5 @@
-//! Refresh token format: `sgr_` and the base64url of version, session, generation and an HMAC. A
-//! forged or altered token costs no query.
+//! The format of refresh tokens: `sgr_`, followed by the base64url of version, session, generation
+//! and an HMAC. A forged or altered token is refused without a query.
 
 use openssl::error::ErrorStack;
 use uuid::Uuid;
@@ -22,13 +22,13 @@ pub struct Presented {
 }
 
 impl RefreshTokens {
-    /// Uses `keys`, the current one first.
+    /// Tokens with `keys`, the current key first.
     #[must_use]
     pub const fn new(keys: Vec<MacKey>) -> Self {
         Self(ComputedTokens::new("sgr_", keys))
     }
 
-    /// The token of a session's `generation`: always the same text.
+    /// The token of a session's `generation`, which is always the same.
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.
@@ -36,7 +36,8 @@ impl RefreshTokens {
         self.0.encode(session_id, generation, &[])
     }
 
-    /// Parses a token. Returns `None` for anything but the exact text of [`encode`](Self::encode).
+    /// Parses and verifies a token. Returns `None` unless it is the exact text that
+    /// [`encode`](Self::encode) returns.
     #[must_use]
     pub fn decode(&self, token: &str) -> Option<Presented> {
         let content = self.0.decode(token)?;
@@ -64,7 +65,8 @@ mod tests {
         assert_eq!(tokens(2).decode(&token), None);
     }
 
-    /// RF-12: any change of a single character, other length or other encoding is refused.
+    /// RF-12: a token is refused if a single character is changed, or if it has another length or
+    /// another encoding.
     #[test]
     fn altered_token_is_rejected() {
         let tokens = tokens(1);

@@ -1,4 +1,4 @@
-//! Refresh tokens: computed, not stored, and each exchanged once for its successor.
+//! Refresh tokens. They are computed, not stored, and each is exchanged once for its successor.
 
 mod attempt;
 mod batch;

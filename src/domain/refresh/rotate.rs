@@ -1,20 +1,20 @@
 //! Refresh token rotation: strict, and safe against lost responses.
 //!
-//! | presented | within the retry window | later |
+//! | presented token | within the retry window | later |
 //! |---|---|---|
-//! | the newest | its successor | its successor |
-//! | the one before, its successor unused | the same successor again | ends the session |
-//! | anything older | ends the session | ends the session |
+//! | the newest token | returns its successor | returns its successor |
+//! | the one before it, if the newest is unused | returns the newest again | ends the session |
+//! | any older token | ends the session | ends the session |
 //!
-//! An outage suspends the window: a response lost during it can be requested again until the window
-//! has passed since the end of the outage. For that time, older tokens are refused without ending
-//! the session, because a client's earlier requests may still arrive.
+//! An outage extends the retry window: a response that was lost in an outage can be requested again
+//! until the retry window has passed since the end of the outage. During this time, older tokens
+//! are refused without ending the session, because earlier requests of the client may still arrive.
 //!
-//! With `SIGNET_REFRESH_REUSE=refuse` the JSON API refuses all but the newest token immediately and
-//! without ending anything, as the application that Signet replaces did.
+//! With `SIGNET_REFRESH_REUSE=refuse`, the JSON API refuses all tokens except the newest
+//! immediately and without ending the session, as the application that Signet replaces did.
 //!
-//! The generation of a session's newest token is the only state. "Unused" needs none: using the
-//! successor would have incremented the generation.
+//! The only state is the generation of the session's newest token. No state is needed to know that
+//! the newest token is unused, because its use would have incremented the generation.
 
 use std::time::Duration;
 
@@ -40,11 +40,11 @@ use crate::timestamp::Timestamp;
 /// Why a refresh failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// The token is forged, expired or already used, or its session or account has ended. One
-    /// variant on purpose, so that callers cannot tell which.
+    /// The token is forged, expired or already used, its session has ended, or its account is
+    /// disabled. All causes share one variant, so that callers cannot distinguish them.
     #[error("the refresh token is not valid")]
     Rejected,
-    /// The database refused or failed; the token is still valid.
+    /// The database refused or failed. The token is still valid.
     #[error("the refresh could not be stored")]
     Database(#[from] DbErr),
 }
@@ -52,9 +52,9 @@ pub enum RefreshError {
 /// The client that presents a token.
 #[derive(Debug, Clone, Copy)]
 pub struct Holder<'a> {
-    /// Its registered client ID.
+    /// The registered ID of the client.
     pub client_id: &'a str,
-    /// The request comes from a server, not from the user's device.
+    /// Whether the request comes from a server, not from the user's device.
     pub is_server: bool,
 }
 
@@ -62,6 +62,17 @@ enum Outcome {
     Granted(Granted),
     Rejected,
     Reused,
+}
+
+/// The durations on which the outcome of a refresh depends.
+#[derive(Clone, Copy)]
+struct Durations {
+    /// The lifetime of refresh tokens.
+    lifetime: Duration,
+    /// The time in which the predecessor of an unused token may be presented again.
+    retry_window: Duration,
+    /// How long a request waits for the database.
+    database_timeout: Duration,
 }
 
 /// Exchanges refresh tokens for their successors.
@@ -82,13 +93,15 @@ impl Rotation {
     /// Exchanges an authentic refresh token for its successor, once.
     ///
     /// If a token is presented twice, one of the two parties may be an attacker, so the whole
-    /// session ends (RFC 9700 §4.14.2). That is committed before the error is returned. A retry is
-    /// exempt: the predecessor of an unused successor, presented again within the window, gets the
-    /// same successor.
+    /// session ends (RFC 9700 §4.14.2). This end is committed before the error is returned. A retry
+    /// is exempt: within the retry window, and if the successor is unused, the token is exchanged
+    /// for the same successor again.
     ///
-    /// [`RefreshReuse::Refuse`] applies to the JSON API only: it ends nothing and allows no retry.
+    /// [`RefreshReuse::Refuse`] applies only to the JSON API. With it, reuse does not end the
+    /// session, and no retry is allowed.
     ///
-    /// For any client but the session's, the token is invalid (RFC 6749 §10.4).
+    /// If another client than that of the session presents the token, it is invalid (RFC 6749
+    /// §10.4).
     ///
     /// # Errors
     /// See [`RefreshError`].
@@ -102,8 +115,9 @@ impl Rotation {
             FIRST_PARTY_CLIENT => self.settings.refresh_reuse,
             _ => RefreshReuse::EndSession,
         };
-        let shown = RefreshAttempt { token: presented, by: client_id.to_owned(), is_server, reuse };
-        let input = (shown, origin.clone());
+        let attempt =
+            RefreshAttempt { token: presented, by: client_id.to_owned(), is_server, reuse };
+        let input = (attempt, origin.clone());
         if let Some(granted) = self.batches.write(input.clone()).await? {
             return Ok(granted);
         }
@@ -124,71 +138,78 @@ impl Rotation {
         }
     }
 
-    /// In a transaction of its own, which also decides what is not an ordinary refresh.
+    /// Rotates a token in a separate transaction. Unlike a batch, this also handles retries and
+    /// reuse.
     async fn rotate_alone(&self, input: batch::Input) -> Result<Outcome, RefreshError> {
-        let life = self.settings.refresh_token_life();
-        let window = (self.settings.refresh_retry_window(), self.db.wait());
-        let work = self.db.write(input, move |txn, now, (shown, origin)| {
-            Box::pin(advance_or_judge(txn, shown, life, window, origin, now))
+        let durations = Durations {
+            lifetime: self.settings.refresh_token_life(),
+            retry_window: self.settings.refresh_retry_window(),
+            database_timeout: self.db.wait(),
+        };
+        let work = self.db.write(input, move |txn, now, (attempt, origin)| {
+            Box::pin(advance_or_handle_reuse(txn, attempt, durations, origin, now))
         });
         work.await
     }
 }
 
-async fn advance_or_judge(
+async fn advance_or_handle_reuse(
     txn: &DatabaseTransaction,
-    shown: &RefreshAttempt,
-    life: Duration,
-    window: (Duration, Duration),
+    attempt: &RefreshAttempt,
+    durations: Durations,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Outcome, RefreshError> {
-    if let Some(granted) = advance(txn, shown, life, origin, now).await? {
-        refreshed(&granted).record(txn, origin, now).await?;
+    if let Some(granted) = advance(txn, attempt, durations.lifetime, origin, now).await? {
+        refresh_event(&granted).record(txn, origin, now).await?;
         return Ok(Outcome::Granted(granted));
     }
-    judge_reuse(txn, shown, window, origin, now).await
+    handle_reuse(txn, attempt, durations, origin, now).await
 }
 
-/// Makes the successor the newest token, if the presented one is the newest and the account is
-/// enabled; otherwise changes nothing. A single statement decides: of simultaneous calls, one
-/// matches the row. It also reads the email address of the account, since every further statement
-/// costs a round trip while other transactions wait.
+/// Makes the successor the newest token, if the presented token is the newest and the account is
+/// enabled. Otherwise changes nothing. A single statement decides, so only one of several
+/// concurrent calls matches the row.
+///
+/// The statement also reads the email address of the account, because a further statement would
+/// cost a round trip while other transactions wait.
 async fn advance(
     txn: &DatabaseTransaction,
-    shown: &RefreshAttempt,
-    life: Duration,
+    attempt: &RefreshAttempt,
+    lifetime: Duration,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Option<Granted>, DbErr> {
     use session_row::Column;
 
-    let presented = shown.token;
-    let [email, verified_at] = account::Entity::email_columns().map(|column| {
+    let presented = attempt.token;
+    let email_columns = account::Entity::email_columns().map(|column| {
         account::Entity::find()
             .select_only()
             .expr(column)
             .filter(account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref()))
     });
-    // Waits for a concurrent kill switch of the account and respects its result; a kill switch
-    // waits for refreshes that started before it. SQLite has a single writer.
-    let may_go_on = if txn.get_database_backend() == DbBackend::Postgres {
+    // On PostgreSQL, this waits for a concurrent kill switch, which ends all sessions of the
+    // account, and takes its result into account. A kill switch waits for refreshes that started
+    // before it. SQLite has a single writer.
+    let is_current = if txn.get_database_backend() == DbBackend::Postgres {
         let (account_id, epoch) = (Column::AccountId.into_expr(), Column::Epoch.into_expr());
         Condition::all().add(account_lock::lock_shared_and_check(account_id, epoch))
     } else {
+        let [email, _] = &email_columns;
         let enabled = email.clone().filter(account::Column::DisabledAt.is_null());
         session_row::Entity::live(now).add(Expr::exists(enabled.into_query()))
     };
     let mut update = session_row::Entity::update_many()
         .col_expr(Column::Generation, Expr::value(presented.generation + 1))
         .col_expr(Column::RotatedAt, Expr::value(now))
-        .col_expr(Column::IdleExpiresAt, Expr::value(now.plus(life)))
+        .col_expr(Column::IdleExpiresAt, Expr::value(now.plus(lifetime)))
         .filter(Column::Id.eq(presented.session_id))
         .filter(Column::Generation.eq(presented.generation))
-        .filter(Column::ClientId.eq(&shown.by))
+        .filter(Column::ClientId.eq(&attempt.by))
         .filter(session_row::Entity::live_by_row(now))
-        .filter(may_go_on);
-    if !shown.is_server {
+        .filter(is_current);
+    if !attempt.is_server {
         let (address, user_agent) = (origin.address, origin.user_agent.as_deref());
         update = update
             .col_expr(Column::Address, Expr::value(address.map(|it| it.to_string())))
@@ -196,8 +217,8 @@ async fn advance(
     }
     let mut update = update.into_query();
     let columns = Column::iter().map(ColumnTrait::into_expr);
-    let address = [email, verified_at].map(|column| Expr::from(column.into_query()));
-    update.returning(Query::returning().exprs(columns.chain(address)));
+    let email_columns = email_columns.map(|column| Expr::from(column.into_query()));
+    update.returning(Query::returning().exprs(columns.chain(email_columns)));
 
     let Some(row) = txn.query_one(&update).await? else { return Ok(None) };
     let count = Column::iter().count();
@@ -207,8 +228,8 @@ async fn advance(
     Ok(Some(Granted::of(session_row::Model::from_query_result(&row, "")?, email)))
 }
 
-/// The audit event of an ordinary refresh.
-fn refreshed(granted: &Granted) -> Event {
+/// The audit event of a refresh.
+fn refresh_event(granted: &Granted) -> Event {
     Event::new(Kind::TokenRefreshed).session(
         granted.account_id,
         granted.session_id,
@@ -216,43 +237,47 @@ fn refreshed(granted: &Granted) -> Event {
     )
 }
 
-/// Distinguishes a retry from reuse, for a token that is not the newest of a live session.
-async fn judge_reuse(
+/// Handles a token that is not the newest token of a live session. Distinguishes a retry from
+/// reuse.
+async fn handle_reuse(
     txn: &DatabaseTransaction,
-    shown: &RefreshAttempt,
-    (window, wait): (Duration, Duration),
+    attempt: &RefreshAttempt,
+    Durations { retry_window, database_timeout, .. }: Durations,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Outcome, RefreshError> {
-    // Locks the client first, in the same order as client removal: ending the session notifies the
+    // The client is locked first, as in client removal, because ending the session notifies the
     // client.
-    if shown.by != FIRST_PARTY_CLIENT
-        && !client_row::Entity::lock_registered(txn, &shown.by).await?
+    if attempt.by != FIRST_PARTY_CLIENT
+        && !client_row::Entity::lock_registered(txn, &attempt.by).await?
     {
         return Ok(Outcome::Rejected);
     }
-    // Locked, so that the result is valid until the commit. Otherwise new tokens could follow a
-    // logout or kill switch that committed in between (SQLite runs one transaction at a time).
-    let presented = shown.token;
+    // The session is locked, so that the result stays valid until the commit. Otherwise a logout or
+    // a kill switch could commit in between, and new tokens would be granted after it. SQLite runs
+    // one transaction at a time.
+    let presented = attempt.token;
     let session = session_row::Entity::find_by_id(presented.session_id);
     let Some(found) = session.clone().one(txn).await? else { return Ok(Outcome::Rejected) };
     account_lock::lock_shared(txn, found.account_id).await?;
     let session = session.filter(session_row::Entity::live(now)).lock_exclusive().one(txn).await?;
-    let Some(session) = session.filter(|session| session.client_id == shown.by) else {
+    let Some(session) = session.filter(|session| session.client_id == attempt.by) else {
         return Ok(Outcome::Rejected);
     };
     if presented.generation == session.generation {
-        // It is the newest token of a live session, so only a disabled account can be the cause.
+        // The token is the newest of a live session, so the account must be disabled.
         return Ok(Outcome::Rejected);
     }
-    if shown.reuse == RefreshReuse::Refuse {
-        record_reuse(txn, shown, &session, origin, now).await?;
+    if attempt.reuse == RefreshReuse::Refuse {
+        record_reuse(txn, attempt, &session, origin, now).await?;
         return Ok(Outcome::Reused);
     }
     let is_predecessor = presented.generation + 1 == session.generation;
     let is_retry = match session.rotated_at.filter(|_| is_predecessor) {
-        Some(at) if is_recent(at, window, now) => true,
-        Some(at) => database::may_have_lost_response(txn, at, window, wait, now).await?,
+        Some(at) if is_recent(at, retry_window, now) => true,
+        Some(at) => {
+            database::may_have_lost_response(txn, at, retry_window, database_timeout, now).await?
+        }
         None => false,
     };
     if is_retry {
@@ -261,23 +286,23 @@ async fn judge_reuse(
             return Ok(Outcome::Rejected);
         };
         let granted = Granted::of(session, account.email_claims());
-        refreshed(&granted).reason("retry").record(txn, origin, now).await?;
+        refresh_event(&granted).reason("retry").record(txn, origin, now).await?;
         return Ok(Outcome::Granted(granted));
     }
     let rotated_at = session.rotated_at.unwrap_or_default();
-    if !is_predecessor
-        && database::may_be_delayed_request(txn, rotated_at, window, wait, now).await?
-    {
+    let is_delayed =
+        database::may_be_delayed_request(txn, rotated_at, retry_window, database_timeout, now);
+    if !is_predecessor && is_delayed.await? {
         return Err(RefreshError::Database(database::retry_later()));
     }
     session::end(txn, session.id, EndReason::TokenReuse, now).await?;
-    record_reuse(txn, shown, &session, origin, now).await?;
+    record_reuse(txn, attempt, &session, origin, now).await?;
     Ok(Outcome::Reused)
 }
 
 async fn record_reuse(
     txn: &DatabaseTransaction,
-    shown: &RefreshAttempt,
+    attempt: &RefreshAttempt,
     session: &session_row::Model,
     origin: &Origin,
     now: Timestamp,
@@ -286,7 +311,7 @@ async fn record_reuse(
         .session(session.account_id, session.id, &session.client_id)
         .reason(format!(
             "token {} shown, newest is {}, last seen at {}",
-            shown.token.generation,
+            attempt.token.generation,
             session.generation,
             session.address.as_deref().unwrap_or("an unknown address"),
         ))
@@ -294,8 +319,8 @@ async fn record_reuse(
         .await
 }
 
-/// Whether the rotation is within the window, in either direction: an instance that waited for the
-/// row may have an earlier `now`, and a clock may have been set back.
-fn is_recent(rotated_at: Timestamp, window: Duration, now: Timestamp) -> bool {
-    now < rotated_at.plus(window) && rotated_at < now.plus(window)
+/// Whether the rotation is at most the retry window before `now`, or after it: an instance that
+/// waited for the row may have an earlier `now`, and a clock may have been set back.
+fn is_recent(rotated_at: Timestamp, retry_window: Duration, now: Timestamp) -> bool {
+    now < rotated_at.plus(retry_window) && rotated_at < now.plus(retry_window)
 }

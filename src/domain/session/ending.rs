@@ -1,4 +1,4 @@
-//! The only place that ends sessions before they expire. It also updates the status lists and
+//! Ends sessions before they expire. Only this file does so. It also updates the status lists and
 //! notifies clients.
 
 use sea_orm::sea_query::{Expr, IntoCondition, LockBehavior, LockType};
@@ -18,16 +18,17 @@ use crate::entity::account;
 use crate::entity::session::{self, EndReason};
 use crate::timestamp::Timestamp;
 
-/// Maximum number of live sessions per account, not counting logins on the hosted pages.
+/// Maximum number of live sessions per account, excluding logins on the hosted pages.
 const MOST: u64 = 500;
 
 /// Maximum number of live logins on the hosted pages per account.
 const MOST_BROWSERS: u64 = 100;
 
-/// Sessions per statement: within the parameter limits of both databases, and fast enough.
-pub(super) const AT_ONCE: usize = 500;
+/// Number of sessions that one statement ends. It is within the parameter limits of both databases,
+/// and such a statement is fast enough.
+pub(super) const SESSIONS_PER_STATEMENT: usize = 500;
 
-/// Ends a session at the request of its owner. Returns `false` if it was not live.
+/// Ends a session at the request of its owner. Returns false if the session was not live.
 ///
 /// # Errors
 /// If the database refuses.
@@ -54,7 +55,7 @@ pub async fn log_out(
         .await
 }
 
-/// Ends a live session within the caller's transaction. Returns `false` if it was not live.
+/// Ends a live session within the caller's transaction. Returns false if the session was not live.
 ///
 /// # Errors
 /// If the database refuses.
@@ -68,7 +69,7 @@ pub async fn end(
 }
 
 /// Ends all live sessions of an account with one client, within the caller's transaction. Returns
-/// how many.
+/// their number.
 ///
 /// # Errors
 /// If the database refuses.
@@ -86,12 +87,12 @@ pub async fn end_of_client(
     end_where(txn, which, reason, now).await
 }
 
-/// Ends up to `limit` live sessions of a client, by ascending account ID starting at `from`, within
-/// a transaction that has locked the client's row. Returns the account to continue from if more
-/// sessions may be left.
+/// Ends up to `limit` live sessions of a client, in the order of account IDs, starting at `from`.
+/// The caller's transaction must have locked the client's row. If more sessions may be left,
+/// returns the account to continue from.
 ///
-/// Skips sessions that other transactions have locked. It therefore never waits while it holds
-/// session locks, needs no lock on the accounts, and cannot cause a deadlock.
+/// Skips sessions that other transactions have locked. So it never waits while it has locked
+/// sessions, needs no lock on the accounts, and cannot cause a deadlock.
 ///
 /// # Errors
 /// If the database refuses.
@@ -120,7 +121,7 @@ pub async fn end_portion_of_client(
     Ok(portion.last().map(|(_, account_id)| *account_id).filter(|_| is_full))
 }
 
-/// Ends these sessions within the caller's transaction. Returns how many were live.
+/// Ends these sessions within the caller's transaction. Returns how many of them were live.
 ///
 /// # Errors
 /// If the database refuses.
@@ -131,21 +132,22 @@ pub async fn end_each(
     now: Timestamp,
 ) -> Result<usize, DbErr> {
     let mut ended = 0;
-    for ids in ids.chunks(AT_ONCE) {
+    for ids in ids.chunks(SESSIONS_PER_STATEMENT) {
         let which = session::Column::Id.is_in(ids.iter().copied());
         ended += end_where(txn, which, reason, now).await?;
     }
     Ok(ended)
 }
 
-/// Makes room for one more client session in a locked account. At the limit of five hundred, ends
-/// the oldest sessions of the same client first, then those of other clients. Ending thousands of
-/// sessions could exceed a request's time limit, so one call ends one portion at most. Logins on
-/// the hosted pages have a separate limit ([`make_room_for_browser`]).
+/// Makes room for one more client session of an account, which must be locked. If the account has
+/// five hundred client sessions, ends the oldest sessions of the same client first, then those of
+/// other clients. Ending thousands of sessions could exceed the timeout of a request, so one call
+/// ends at most one portion. Logins on the hosted pages have a separate limit
+/// ([`limit_browser_sessions`]).
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn make_room(
+pub async fn limit_client_sessions(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
     client_id: &str,
@@ -153,29 +155,30 @@ pub async fn make_room(
 ) -> Result<(), DbErr> {
     use session::Column::{ClientId, CookieDigest, Id};
 
-    let held = session::Entity::find()
+    let live = session::Entity::find()
         .filter(CookieDigest.is_null())
         .filter(session::Entity::live_of(account_id, now));
-    let number = held.clone().count(txn).await?;
+    let number = live.clone().count(txn).await?;
     if number < MOST {
         return Ok(());
     }
-    let surplus = held
+    let surplus = live
         .select_only()
         .column(Id)
         .order_by_desc(ClientId.eq(client_id))
         .order_by_asc(Id)
-        .limit((number - MOST + 1).min(AT_ONCE as u64));
+        .limit((number - MOST + 1).min(SESSIONS_PER_STATEMENT as u64));
     let surplus: Vec<Uuid> = surplus.into_tuple().all(txn).await?;
     end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
 }
 
-/// Makes room for one more login on the hosted pages in a locked account: at the limit of one
-/// hundred, ends the oldest. Client sessions opened through them are not affected.
+/// Makes room for one more login of an account on the hosted pages. The account must be locked. If
+/// it has one hundred such logins, ends the oldest of them. Client sessions that were opened
+/// through these logins continue.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn make_room_for_browser(
+pub async fn limit_browser_sessions(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
     now: Timestamp,
@@ -189,13 +192,14 @@ pub async fn make_room_for_browser(
         .filter(session::Entity::live_of(account_id, now))
         .order_by_desc(Id)
         .offset(MOST_BROWSERS - 1)
-        .limit(AT_ONCE as u64);
+        .limit(SESSIONS_PER_STATEMENT as u64);
     let surplus: Vec<Uuid> = surplus.into_tuple().all(txn).await?;
     end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
 }
 
-/// Ends the client sessions opened through a login on the hosted pages that has ended, in the same
-/// transaction. Sessions with `offline_access` continue; their clients are notified all the same.
+/// Ends the client sessions that were opened through a login on the hosted pages. Must run in the
+/// transaction that ends the login. Sessions with `offline_access` continue, but their clients are
+/// notified nevertheless.
 ///
 /// # Errors
 /// If the database refuses.
@@ -210,20 +214,20 @@ pub async fn end_opened(
         .all(txn)
         .await?;
     let is_offline = |session: &session::Model| session.scope.has("offline_access");
-    let (kept, ended): (Vec<_>, Vec<_>) = opened.into_iter().partition(is_offline);
-    for kept in kept.chunks(500) {
-        notify_clients(txn, kept, now).await?;
+    let (offline, ended): (Vec<_>, Vec<_>) = opened.into_iter().partition(is_offline);
+    for sessions in offline.chunks(500) {
+        notify_clients(txn, sessions, now).await?;
     }
     let ended: Vec<_> = ended.iter().map(|it| it.id).collect();
     end_each(txn, &ended, EndReason::Logout, now).await.map(drop)
 }
 
-/// Locks the account until the commit. A transaction that ends more than one session, or starts one
-/// for a client, locks the account first (after the client). This prevents deadlocks, and no
-/// session starts unnoticed.
+/// Locks the account until the commit. A transaction that ends more than one session, or starts a
+/// session for a client, locks the account before any session, and after the client. This prevents
+/// deadlocks, and sessions that start unnoticed.
 ///
-/// A shared lock would suffice for starting sessions, but new shared lockers overtake a waiting
-/// exclusive one and would starve it.
+/// A shared lock would suffice for starting sessions. But new shared requests overtake a waiting
+/// exclusive request, and would starve it.
 ///
 /// # Errors
 /// If the database refuses.
@@ -245,8 +249,9 @@ async fn end_where(
     end_rows(txn, which, reason, now, now).await
 }
 
-/// The only function that marks session rows as ended. It also marks their status list entries as
-/// invalid and queues back-channel logout notices. `ended_at` is when the end was decided.
+/// Marks session rows as ended. No other function does so. Also marks their status list entries as
+/// invalid, and queues back-channel logout notices. `ended_at` is the time at which the end was
+/// decided.
 pub(super) async fn end_rows(
     txn: &impl ConnectionTrait,
     which: Condition,

@@ -1,7 +1,9 @@
-//! Ends all sessions of an account at once, however many: increments an epoch in the account's row,
-//! and sessions with a lower epoch count as ended wherever [`session::Entity::live`] is checked.
+//! The kill switch of an account: an operation that ends all its sessions, in the same time for any
+//! number of sessions. It increments the session epoch in the account's row. Sessions with a lower
+//! epoch count as ended wherever [`session::Entity::live`] is checked.
 //!
-//! Their rows, the status lists and the clients are updated afterwards in portions (`unfinished`).
+//! Afterwards, the rows of the sessions and the status lists are updated, and clients are notified,
+//! in portions (`unfinished`).
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -10,19 +12,19 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::account_lock;
-use crate::domain::session::ending::{AT_ONCE, end_each};
+use crate::domain::session::ending::{SESSIONS_PER_STATEMENT, end_each};
 use crate::domain::session::unfinished::{self, Unfinished};
 use crate::entity::account;
 use crate::entity::session::{self, EndReason};
 use crate::timestamp::Timestamp;
 
 /// The exclusive right to end all sessions of an account, until the commit.
-#[must_use = "it holds a lock for a purpose"]
+#[must_use = "it holds a lock that delays refreshes"]
 pub struct KillSwitch {
     account_id: Uuid,
 }
 
-/// The result of a kill switch.
+/// The result of [`KillSwitch::end_all`].
 #[derive(Debug, Clone, Copy)]
 pub struct Switched {
     /// The epoch of sessions that start from now on.
@@ -33,7 +35,7 @@ pub struct Switched {
 
 impl KillSwitch {
     /// Waits for running refreshes of the account's sessions. Must be called before any row is
-    /// locked, including the account's: a refresh that it waits for may need that row.
+    /// locked, including the account's row, because a refresh that it waits for may need this row.
     ///
     /// # Errors
     /// If the database refuses.
@@ -42,8 +44,8 @@ impl KillSwitch {
         Ok(Self { account_id })
     }
 
-    /// Ends all sessions of the account, with at most one exception, within the caller's
-    /// transaction. The cost does not depend on how many there are.
+    /// Ends all sessions of the account except `except`, within the caller's transaction. The cost
+    /// does not depend on the number of sessions.
     ///
     /// # Errors
     /// If the database refuses.
@@ -61,7 +63,7 @@ impl KillSwitch {
                 account::Column::SessionEpoch,
                 account::Column::SessionEpoch.into_expr().add(1),
             )
-            // Voids password reset tokens issued before: none has this expiry.
+            // This invalidates earlier password reset tokens, because none of them has this expiry.
             .col_expr(account::Column::ResetExpiresAt, Expr::value(now))
             .filter(account::Column::Id.eq(account_id))
             .exec_with_returning(txn)
@@ -100,16 +102,16 @@ async fn is_any_live(
     Ok(live.into_tuple::<Uuid>().one(txn).await?.is_some())
 }
 
-/// Ends sessions without an epoch. Instances of the previous version start these and do not check
-/// the epoch. Sessions beyond the first portion are ended with the others later.
+/// Ends sessions without an epoch. Instances of the previous version start such sessions, and do
+/// not check the epoch. Sessions beyond the first portion are ended later, with all other sessions.
 async fn end_without_epoch(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
     reason: EndReason,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    // No condition on `absolute_expires_at`: SQLite would pick the index on that column and scan
-    // all live sessions of the account. `end_each` skips expired sessions.
+    // There is no condition on `absolute_expires_at`, because SQLite would use the index on this
+    // column and scan all live sessions of the account. `end_each` skips expired sessions.
     let without = session::Entity::find()
         .select_only()
         .column(session::Column::Id)
@@ -117,7 +119,7 @@ async fn end_without_epoch(
         .filter(session::Column::Epoch.is_null())
         .filter(session::Column::EndedAt.is_null())
         .filter(session::Column::IdleExpiresAt.gt(now))
-        .limit(AT_ONCE as u64);
+        .limit(SESSIONS_PER_STATEMENT as u64);
     let without: Vec<Uuid> = without.into_tuple().all(txn).await?;
     end_each(txn, &without, reason, now).await.map(drop)
 }

@@ -1,4 +1,4 @@
-//! Lists and revokes the sessions of an account, for its owner.
+//! Lists and revokes the sessions of an account, at the request of its owner.
 
 use sea_orm::sea_query::{ExprTrait, Order};
 use sea_orm::{
@@ -14,11 +14,11 @@ use crate::entity::account;
 use crate::entity::session::{self as session_row, Column, EndReason};
 use crate::timestamp::Timestamp;
 
-/// A session's row, for the layers above, which may not import entities.
+/// The row of a session. The layers above use this name, because they may not import entities.
 pub type Row = session_row::Model;
 
-/// Maximum number of sessions listed: an account that a program logs in to has hundreds.
-const SHOWN: u64 = 100;
+/// Maximum number of sessions in a list. An account to which a program logs in has hundreds.
+const MAX_LISTED: u64 = 100;
 
 /// The session that an access token belongs to. The database decides whether it is still live.
 #[derive(Debug, Clone, Copy)]
@@ -29,15 +29,17 @@ pub struct Login {
     pub session_id: Uuid,
 }
 
-/// Why what belongs to the account of a session could not be read or changed.
+/// Why data of an account could not be read or changed at the request of one of its sessions.
 #[derive(Debug, thiserror::Error)]
 pub enum SelfServiceError {
     /// The session of the request has ended, or its account is disabled.
     #[error("the session has ended")]
     NotLoggedIn,
-    /// The session to end is not live or belongs to another account: one variant on purpose, so
-    /// that callers learn nothing about the sessions of others. Or there is no such consent, or the
-    /// client is registered with `consent = "skip"` and needs none.
+    /// The session to end is not live, or it belongs to another account. Both causes share one
+    /// variant, so that callers learn nothing about the sessions of other accounts.
+    ///
+    /// For a consent: there is no such consent, or the client is registered with
+    /// `consent = "skip"` and needs none.
     #[error("there is no such session or consent")]
     NotFound,
     /// The database refused or failed.
@@ -45,8 +47,8 @@ pub enum SelfServiceError {
     Database(#[from] DbErr),
 }
 
-/// The live sessions of the account: the session of the request first, then the newest first; at
-/// most a hundred.
+/// Lists at most a hundred live sessions of the account. The session of the request is the first.
+/// The other sessions follow, the newest first.
 ///
 /// # Errors
 /// [`SelfServiceError::NotLoggedIn`], or a database error.
@@ -61,7 +63,7 @@ pub async fn list(
         .filter(session_row::Entity::live_of(login.account_id, now))
         .order_by(Column::Id.into_expr().eq(login.session_id), Order::Desc)
         .order_by_desc(Column::Id)
-        .limit(SHOWN);
+        .limit(MAX_LISTED);
     let sessions = db.read(|db| async move { live.all(&db).await }).await?;
     match sessions.first() {
         Some(first) if first.id == login.session_id => Ok(sessions),
@@ -72,7 +74,7 @@ pub async fn list(
 /// Ends one session of the account, possibly the session of the request.
 ///
 /// # Errors
-/// See [`SelfServiceError`]; no session has ended then.
+/// See [`SelfServiceError`]. After an error, no session has ended.
 pub async fn end_one(
     db: &Db,
     login: Login,
@@ -97,17 +99,19 @@ pub async fn end_one(
                     .reason(format!("by session {}", login.session_id))
                     .record(txn, origin, now)
                     .await?;
-                // For a login on the hosted pages, also ends the client sessions opened through it.
+                // If the session is a login on the hosted pages, this ends the client sessions that
+                // were opened through it.
                 Ok(session::end_opened(txn, session_id, now).await?)
             })
         })
         .await
 }
 
-/// Ends all sessions of the account except that of the request. Succeeds if there are no others.
+/// Ends all sessions of the account except the session of the request. Succeeds even if the account
+/// has no other sessions.
 ///
 /// # Errors
-/// [`SelfServiceError::NotLoggedIn`], or a database error; no session has ended then.
+/// [`SelfServiceError::NotLoggedIn`], or a database error. After an error, no session has ended.
 pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), SelfServiceError> {
     let origin = origin.clone();
     db.urgent()
@@ -130,9 +134,9 @@ pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), Se
         .await
 }
 
-/// Locks the account and then the session of the request, which is live until the commit. Returns
-/// the account; `None` if the session has ended or the account is disabled. The account is locked
-/// first to prevent deadlocks between transactions that end several sessions.
+/// Locks the account and then the session of the request, so that the session stays live until the
+/// commit. Returns the account, or `None` if the session has ended or the account is disabled. The
+/// account is locked first to prevent deadlocks between transactions that end several sessions.
 pub(in crate::domain) async fn lock_own_session(
     txn: &impl ConnectionTrait,
     login: Login,

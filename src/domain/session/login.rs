@@ -1,4 +1,4 @@
-//! Logging in with a password: checks it and starts the session.
+//! Login with a password: checks the password and starts the session.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -12,7 +12,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::granted::Granted;
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
-use crate::domain::session::ending::{make_room, make_room_for_browser};
+use crate::domain::session::ending::{limit_browser_sessions, limit_client_sessions};
 use crate::domain::session::{FIRST_PARTY_CLIENT, NewSession, find_account, start};
 use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::account;
@@ -21,11 +21,11 @@ use crate::timestamp::Timestamp;
 /// Why a login failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogInError {
-    /// Wrong password, unknown address, no password or disabled account. One variant on purpose, so
-    /// that callers cannot tell which.
+    /// Wrong password, unknown address, no password or disabled account. All causes share one
+    /// variant, so that callers cannot distinguish them.
     #[error("the credentials are invalid")]
     Refused,
-    /// The password changed during the check, possibly only by a rehash.
+    /// The stored hash changed during the check. The password may be the same, after a rehash.
     #[error("the account was changed meanwhile")]
     Changed,
     /// The hashing pool refused or failed.
@@ -45,17 +45,17 @@ pub struct LogIn<'a> {
     pub email: &'a Email,
     /// The password entered.
     pub password: Password,
-    /// Proof that the attempt is within the limits.
+    /// Proof that the attempt is within the attempt limits.
     pub admitted: Admitted,
     /// Where the attempt came from.
     pub origin: &'a Origin,
 }
 
-/// A login whose password was correct, with all that is needed to start its session.
+/// A login whose password was correct, and the data that its session needs.
 #[derive(Clone)]
 pub struct CheckedLogIn {
     account: account::Model,
-    upgraded: Option<String>,
+    new_hash: Option<String>,
     /// The session to be started.
     pub session: NewSession,
     counted: Counted,
@@ -73,20 +73,20 @@ pub async fn log_in(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let once = || async {
+    let log_in_once = || async {
         let checked = check(db, hasher, entries, &attempt, settings, now).await?;
         db.write(checked, |txn, now, checked| Box::pin(begin(txn, checked, now))).await
     };
-    conclude(db, &attempt, once).await
+    run_with_retry(db, &attempt, log_in_once).await
 }
 
-/// Checks a password, outside any transaction because hashing is slow.
+/// Checks a password. Must run outside any transaction, because hashing is slow.
 ///
-/// An unknown address costs the same work as a known one. A stored hash weaker than the settings
-/// require is replaced when the session starts.
+/// An unknown address costs the same work as a known address. A stored hash that is weaker than the
+/// settings require is replaced when the session starts.
 ///
 /// # Errors
-/// See [`LogInError`]; it is `Refused` after `login_failed` is recorded.
+/// See [`LogInError`]. Before it returns [`LogInError::Refused`], it records `login_failed`.
 pub async fn check(
     db: &Db,
     hasher: &Hasher,
@@ -108,14 +108,14 @@ pub async fn check(
     let Some(account) = account else {
         return Err(refuse(db, None, "unknown_account", attempt).await?);
     };
-    let Verdict::Match { new_hash: upgraded } = verdict else {
+    let Verdict::Match { new_hash } = verdict else {
         return Err(refuse(db, Some(account.id), "wrong_password", attempt).await?);
     };
     if !account.is_enabled() {
         return Err(refuse(db, Some(account.id), "disabled", attempt).await?);
     }
     let session = NewSession::prepare(db, entries, settings, origin, now).await?;
-    Ok(CheckedLogIn { account, upgraded, session, counted: admitted.counted() })
+    Ok(CheckedLogIn { account, new_hash, session, counted: admitted.counted() })
 }
 
 /// Starts the session of a login whose password was correct, within the caller's transaction.
@@ -127,19 +127,20 @@ pub async fn begin(
     checked: &CheckedLogIn,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let CheckedLogIn { account, upgraded, session, counted } = checked;
-    let account = mark_logged_in(txn, account, upgraded.as_deref(), now).await?;
+    let CheckedLogIn { account, new_hash, session, counted } = checked;
+    let account = mark_logged_in(txn, account, new_hash.as_deref(), now).await?;
     match &session.cookie {
-        Some(_) => make_room_for_browser(txn, account.id, now).await?,
-        None => make_room(txn, account.id, FIRST_PARTY_CLIENT, now).await?,
+        Some(_) => limit_browser_sessions(txn, account.id, now).await?,
+        None => limit_client_sessions(txn, account.id, FIRST_PARTY_CLIENT, now).await?,
     }
     let granted = start(txn, &account, session, Event::new(Kind::LogIn), now).await?;
     counted.refund(txn, now).await?;
     Ok(granted)
 }
 
-/// Records the failure. A database error takes precedence over the refusal. The cause is logged for
-/// the operator and never sent to the client.
+/// Records the failure of a login. The cause is logged for the operator and never sent to the
+/// client. If the failure cannot be recorded, the database error is returned instead of the
+/// refusal.
 async fn refuse(
     db: &Db,
     account_id: Option<Uuid>,
@@ -154,18 +155,19 @@ async fn refuse(
     Ok(LogInError::Refused)
 }
 
-/// Runs `once`, a second time if the account changed during the first: of several simultaneous
-/// logins, the first replaces an outdated hash. Refunds an attempt that ended without a verdict.
+/// Runs `log_in_once`, and runs it a second time if the account changed meanwhile. Of several
+/// concurrent logins, the first replaces an outdated hash, so the others find a changed account.
+/// Refunds an attempt that ended without a verdict.
 ///
 /// # Errors
-/// Those of `once`.
-pub async fn conclude<F: Future<Output = Result<Granted, LogInError>> + Send>(
+/// Those of `log_in_once`.
+pub async fn run_with_retry<F: Future<Output = Result<Granted, LogInError>> + Send>(
     db: &Db,
     attempt: &LogIn<'_>,
-    once: impl Fn() -> F,
+    log_in_once: impl Fn() -> F,
 ) -> Result<Granted, LogInError> {
-    let result = match once().await {
-        Err(LogInError::Changed) => once().await,
+    let result = match log_in_once().await {
+        Err(LogInError::Changed) => log_in_once().await,
         result => result,
     };
     if result.as_ref().is_err_and(|error| !matches!(error, LogInError::Refused)) {
@@ -174,13 +176,12 @@ pub async fn conclude<F: Future<Output = Result<Granted, LogInError>> + Send>(
     result
 }
 
-/// Updates the row only if the account is enabled and has the password hash that was checked: a
-/// change of either that committed first takes precedence. Returns the row, with the epoch that is
-/// fixed until the commit.
+/// Updates the account's row, if the account is still enabled and still has the password hash that
+/// was checked. Returns the updated row. Its session epoch cannot change until the commit.
 async fn mark_logged_in(
     txn: &impl ConnectionTrait,
     account: &account::Model,
-    upgraded: Option<&str>,
+    new_hash: Option<&str>,
     now: Timestamp,
 ) -> Result<account::Model, LogInError> {
     let mut update = account::Entity::update_many()
@@ -188,7 +189,7 @@ async fn mark_logged_in(
         .filter(account::Column::Id.eq(account.id))
         .filter(account::Column::DisabledAt.is_null())
         .filter(account::Column::PasswordHash.eq(account.password_hash.clone()));
-    if let Some(hash) = upgraded {
+    if let Some(hash) = new_hash {
         update = update.col_expr(account::Column::PasswordHash, Expr::value(hash));
     }
     update.exec_with_returning(txn).await?.pop().ok_or(LogInError::Changed)

@@ -1,5 +1,6 @@
-//! The outbox of logout notices (OpenID Connect Back-Channel Logout 1.0): written in the
-//! transaction that ends the session, and delivered by `oauth::backchannel`.
+//! Logout notices in the outbox (OpenID Connect Back-Channel Logout 1.0). They are written in the
+//! transaction that ends the session. `server` delivers them, with tokens from
+//! `oauth::backchannel`.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +19,8 @@ use crate::entity::logout_notice as old;
 use crate::entity::session;
 use crate::timestamp::Timestamp;
 
-/// Old notices moved per transaction.
-const AT_ONCE: u64 = 500;
+/// Number of old notices that one transaction moves.
+const NOTICES_PER_TRANSACTION: u64 = 500;
 
 /// The content of a logout notice.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct LogoutNotice {
     pub sub: Uuid,
 }
 
-/// Queues one notice for each of these sessions whose client has a back-channel logout URI.
+/// Queues one notice for each of these sessions, if its client has a back-channel logout URI.
 ///
 /// # Errors
 /// If the database refuses.
@@ -58,22 +59,27 @@ fn notice(sid: Uuid, sub: Uuid, client: String, now: Timestamp) -> Result<Item, 
     Item::new(sid, Kind::LogoutNotice, client, &LogoutNotice { sid, sub }, now)
 }
 
-/// Moves due notices that instances of the previous version queued in a separate table. Notices
-/// being delivered at this moment are not due and are left. Remove with that table in the next
-/// version.
+/// Moves due notices to the outbox that instances of the previous version queued in a separate
+/// table. Notices that are being delivered are not due, so they are not moved. This function can be
+/// removed in the next version, together with that table.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn adopt_old(db: &Db) -> Result<(), DbErr> {
-    let due = old::Entity::find().filter(old::Column::DueAt.lte(db.clock().now())).limit(AT_ONCE);
-    let some = due.clone().limit(1);
-    if db.read(|db| async move { some.one(&db).await }).await?.is_none() {
+    let due = old::Entity::find()
+        .filter(old::Column::DueAt.lte(db.clock().now()))
+        .limit(NOTICES_PER_TRANSACTION);
+    let any = due.clone().limit(1);
+    if db.read(|db| async move { any.one(&db).await }).await?.is_none() {
         return Ok(());
     }
-    db.write(due, move |txn, now, due| Box::pin(async move { adopt_in(txn, due, now).await })).await
+    db.write(due, move |txn, now, due| {
+        Box::pin(async move { adopt_in_transaction(txn, due, now).await })
+    })
+    .await
 }
 
-async fn adopt_in(
+async fn adopt_in_transaction(
     txn: &DatabaseTransaction,
     due: &sea_orm::Select<old::Entity>,
     now: Timestamp,

@@ -1,5 +1,6 @@
-//! Sessions: a session is a row. It starts with a login (`login`) and ends with a logout
-//! (`ending`) or together with all others of its account (`kill_switch`, `unfinished`).
+//! Sessions: a session is a row. It starts with a login (`login`). It ends with a logout
+//! (`ending`), or by the kill switch of its account, an operation that ends all sessions of the
+//! account (`kill_switch`, `unfinished`).
 
 mod ending;
 mod kill_switch;
@@ -23,11 +24,11 @@ use crate::entity::{account, session};
 use crate::timestamp::Timestamp;
 
 pub use ending::{
-    end, end_each, end_of_client, end_opened, end_portion_of_client, lock_account, log_out,
-    make_room, make_room_for_browser,
+    end, end_each, end_of_client, end_opened, end_portion_of_client, limit_browser_sessions,
+    limit_client_sessions, lock_account, log_out,
 };
 pub use kill_switch::{KillSwitch, Switched};
-pub use login::{CheckedLogIn, LogIn, LogInError, begin, check, conclude, log_in};
+pub use login::{CheckedLogIn, LogIn, LogInError, begin, check, log_in, run_with_retry};
 pub use logout_outbox::{LogoutNotice, adopt_old as adopt_old_notices, notify_clients};
 pub use retention::{purge_ended, purge_expired};
 pub use unfinished::{end_rest, end_some};
@@ -38,14 +39,14 @@ pub const FIRST_PARTY_CLIENT: &str = "signet";
 /// The `scope` of sessions that the JSON API starts.
 pub const FIRST_PARTY_SCOPE: [&str; 3] = ["openid", "email", "offline_access"];
 
-/// A session to be started, with all that its transaction needs besides the account.
+/// A session to be started: all data that the transaction needs, except the account.
 #[derive(Clone)]
 pub struct NewSession {
     status: StatusEntry,
     settings: TokenSettings,
     /// Where the request came from.
     pub origin: Origin,
-    /// The cookie, if it is a login on the hosted pages.
+    /// The cookie, if the session is a login on the hosted pages.
     pub cookie: Option<BrowserCookie>,
 }
 
@@ -65,7 +66,7 @@ impl NewSession {
         Ok(Self { status, settings: settings.clone(), origin: origin.clone(), cookie: None })
     }
 
-    /// Makes it a login on the hosted pages.
+    /// Makes the session a login on the hosted pages.
     #[must_use]
     pub fn in_browser(self, cookie: BrowserCookie) -> Self {
         Self { cookie: Some(cookie), ..self }
@@ -79,12 +80,14 @@ pub struct BrowserCookie {
     pub digest: Vec<u8>,
     /// SHA-256 of the browser's previous cookie.
     pub previous_digest: Vec<u8>,
-    /// When the form was received: orders the logins of a form that was sent repeatedly.
+    /// When the form was received. A form may be sent repeatedly, and its logins are ordered by
+    /// this time.
     pub received_at: Timestamp,
 }
 
-/// Stores a new session of the JSON API or the hosted pages, and the event that it begins with, in
-/// the transaction that grants it. `account` has the epoch that is read with the account locked.
+/// Stores a new session of the JSON API or the hosted pages, and records its first event. Must run
+/// in the transaction that grants the session. `account` must have been read while it was locked,
+/// because the session gets its epoch.
 ///
 /// # Errors
 /// If the database refuses.
@@ -126,7 +129,7 @@ pub async fn start(
     Ok(Granted::of(row, account.email_claims()))
 }
 
-/// Stores a new session of any kind, in the transaction that grants it.
+/// Stores a new session of any kind. Must run in the transaction that grants the session.
 ///
 /// # Errors
 /// If the database refuses.
@@ -146,7 +149,7 @@ pub async fn find_account(db: &Db, email: &Email) -> Result<Option<account::Mode
     db.read(|db| async move { found.one(&db).await }).await
 }
 
-/// The account of a live session; `None` if the session has ended or the account is disabled.
+/// The account of a live session, or `None` if the session has ended or the account is disabled.
 ///
 /// # Errors
 /// If the database refuses.
@@ -159,7 +162,7 @@ pub async fn account_of_live(
     Ok(find_live(db, session_id, account_id, now).await?.map(|(_, account)| account))
 }
 
-/// Like [`account_of_live`], and returns the session too.
+/// As [`account_of_live`], but also returns the session.
 ///
 /// # Errors
 /// If the database refuses.

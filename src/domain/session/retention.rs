@@ -1,8 +1,8 @@
 //! How long ended sessions are stored.
 //!
-//! A session's row has an IP address and a browser name. Nothing depends on an ended one: marks in
-//! the status lists have separate rows, and a refresh token, code or access token of a missing
-//! session is refused like one of an ended session.
+//! The row of a session contains an IP address and the name of a browser. Once the session has
+//! ended, its row is not needed any more. Marks in the status lists have separate rows. The tokens
+//! and codes of a missing session are refused like those of an ended session.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ pub async fn purge_ended(db: &Db, retention: Duration) -> Result<Purged, PurgeEr
     delete_expired::<Entity>(db, Column::EndedAt, db.retention_now().minus(retention)).await
 }
 
-/// Deletes sessions whose absolute lifetime ended longer than `retention` ago. Sessions that only
-/// reached their idle timeout stay: a login on the hosted pages is looked up as long as client
-/// sessions opened through it live.
+/// Deletes sessions whose absolute lifetime ended longer than `retention` ago. Sessions that have
+/// only reached their idle timeout are not deleted, because a login on the hosted pages is looked
+/// up as long as client sessions that were opened through it are live.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,6 +1,7 @@
-//! Completes what a [`KillSwitch`](crate::domain::session::KillSwitch) decided: marks the rows of
-//! the ended sessions, updates status lists, notifies clients, and deletes all data of a deleted
-//! account. Any instance does it, in portions, and continues after a crash.
+//! Completes the work of a [`KillSwitch`](crate::domain::session::KillSwitch), an operation that
+//! ends all sessions of an account: marks the rows of the ended sessions, updates status lists,
+//! notifies clients, and deletes all data of a deleted account. The work is done in portions, by
+//! any instance, and continues after a crash.
 
 use std::time::Duration;
 
@@ -15,33 +16,34 @@ use uuid::Uuid;
 use crate::database::{Db, overwrite_all, overwrite_cheaply};
 use crate::domain::id;
 use crate::domain::outbox::{self, Item, Kind};
-use crate::domain::session::ending::{AT_ONCE, end_rows};
+use crate::domain::session::ending::{SESSIONS_PER_STATEMENT, end_rows};
 use crate::entity::outbox::{Column as Outbox, Entity as OutboxEntity};
 use crate::entity::session::{self, Column, EndReason};
 use crate::entity::{account, authorization_code, consent};
 use crate::timestamp::Timestamp;
 
-/// Maximum back-off before a failed portion is retried. Short, because verifiers depend on it.
+/// Maximum back-off before a failed portion is retried. It is short, because until then verifiers
+/// still accept access tokens of the ended sessions.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Number of consecutive failures after which a command stops retrying.
-const MOST_FAILURES: u32 = 5;
+const MAX_FAILURES: u32 = 5;
 
 /// The remaining work of one kill switch, as stored in the outbox.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Unfinished {
     pub(super) account_id: Uuid,
-    /// The epoch that the kill switch started; sessions below it have ended.
+    /// The epoch that the kill switch started. Sessions with a lower epoch have ended.
     pub(super) below: i32,
     pub(super) reason: EndReason,
     pub(super) ended_at: Timestamp,
-    /// The last session of the previous portion. Without it PostgreSQL would scan the dead index
-    /// entries of previous portions each time.
+    /// The last session of the previous portion. Without this value, PostgreSQL would scan the dead
+    /// index entries of previous portions each time.
     pub(super) after: Option<Uuid>,
 }
 
 impl Unfinished {
-    /// Whether the kill switch ended this session while its row does not say so yet.
+    /// Whether the kill switch ended this session. The row of the session may not be marked yet.
     fn has_ended(&self, session: &session::Model) -> bool {
         let was_live = self.ended_at < session.idle_expires_at.min(session.absolute_expires_at);
         // Sessions without an epoch have ended if they started before the kill switch.
@@ -53,7 +55,7 @@ impl Unfinished {
     }
 }
 
-/// The progress of a portion.
+/// The result of processing a portion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
     /// More work is left.
@@ -62,7 +64,7 @@ enum Progress {
     Done,
     /// The work is complete, and the account's row is deleted.
     Erased,
-    /// Another transaction has it locked, or it is complete.
+    /// Nothing was done: another transaction has locked the item, or the item is already complete.
     Busy,
 }
 
@@ -72,11 +74,11 @@ pub(super) async fn enqueue(txn: &impl ConnectionTrait, job: &Unfinished) -> Res
     outbox::enqueue(txn, vec![item]).await
 }
 
-/// Processes the next portion of the item that has been due longest. Returns `false` if nothing is
-/// due.
+/// Processes the next portion of the item that has been due longest. Returns false if no item is
+/// due, or another transaction processes it.
 ///
 /// # Errors
-/// If the database refuses; the portion is retried after a back-off.
+/// If the database refuses. The portion is then retried after a back-off.
 pub async fn end_some(db: &Db) -> Result<bool, DbErr> {
     let now = db.clock().now();
     let due = OutboxEntity::find()
@@ -86,7 +88,7 @@ pub async fn end_some(db: &Db) -> Result<bool, DbErr> {
     let Some(item) = db.read(|db| async move { due.one(&db).await }).await? else {
         return Ok(false);
     };
-    match portion(db, item.id).await {
+    match process_portion(db, item.id).await {
         Ok(progress) => Ok(progress != Progress::Busy),
         Err(error) => {
             let attempts = item.attempts.saturating_add(1);
@@ -100,21 +102,21 @@ pub async fn end_some(db: &Db) -> Result<bool, DbErr> {
 /// Completes all remaining work of an account, for a command that waits for it.
 ///
 /// # Errors
-/// If the database refuses repeatedly; a server completes the work.
+/// If the database refuses repeatedly. A server then completes the work.
 pub async fn end_rest(db: &Db, account_id: Uuid) -> Result<(), DbErr> {
     let mut failures = 0;
     loop {
-        let left = OutboxEntity::find()
+        let remaining = OutboxEntity::find()
             .filter(Outbox::Kind.eq(Kind::EndSessions))
             .filter(Outbox::Receiver.eq(account_id.to_string()))
             .order_by_asc(Outbox::DueAt);
-        let Some(item) = db.read(|db| async move { left.one(&db).await }).await? else {
+        let Some(item) = db.read(|db| async move { remaining.one(&db).await }).await? else {
             return Ok(());
         };
-        match portion(db, item.id).await {
+        match process_portion(db, item.id).await {
             Ok(Progress::Busy) => tokio::time::sleep(Duration::from_millis(20)).await,
             Ok(_) => failures = 0,
-            Err(error) if failures == MOST_FAILURES => return Err(error),
+            Err(error) if failures == MAX_FAILURES => return Err(error),
             Err(_) => {
                 failures += 1;
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -123,17 +125,19 @@ pub async fn end_rest(db: &Db, account_id: Uuid) -> Result<(), DbErr> {
     }
 }
 
-async fn portion(db: &Db, id: Uuid) -> Result<Progress, DbErr> {
-    let progress =
-        db.urgent().write((), move |txn, now, ()| Box::pin(portion_in(txn, id, now))).await?;
+async fn process_portion(db: &Db, id: Uuid) -> Result<Progress, DbErr> {
+    let progress = db
+        .urgent()
+        .write((), move |txn, now, ()| Box::pin(process_in_transaction(txn, id, now)))
+        .await?;
     if progress == Progress::Erased {
         db.truncate_log().await;
     }
     Ok(progress)
 }
 
-/// Locks the outbox row until the commit, so that only one instance processes it.
-async fn portion_in(
+/// Locks the item's row in the outbox until the commit, so that only one instance processes it.
+async fn process_in_transaction(
     txn: &DatabaseTransaction,
     id: Uuid,
     now: Timestamp,
@@ -156,7 +160,7 @@ async fn portion_in(
         OutboxEntity::delete_by_id(id).exec(txn).await?;
         return Ok(progress);
     }
-    // Back of the queue.
+    // Move the item to the end of the queue, and store its progress.
     let payload = Item::new(id, item.kind, item.receiver, &job, now)?.payload;
     OutboxEntity::update_many()
         .col_expr(Outbox::DueAt, Expr::value(now))
@@ -167,33 +171,36 @@ async fn portion_in(
     Ok(Progress::More)
 }
 
-/// Ends the next sessions. Returns `true` if no more are left.
+/// Ends the next sessions. Returns true if no more sessions are left.
 async fn end_portion(
     txn: &DatabaseTransaction,
     job: &mut Unfinished,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    // Filtered in code and not in the query, so that a portion reads a fixed number of rows.
+    // The rows are filtered in code and not in the query, so that a portion reads a fixed number of
+    // rows.
     let rows = session::Entity::find()
         .filter(Column::AccountId.eq(job.account_id))
         .filter(Column::EndedAt.is_null())
         .apply_if(job.after, |rows, id| rows.filter(Column::Id.gt(id)))
         .order_by_asc(Column::Id)
-        .limit(AT_ONCE as u64)
+        .limit(SESSIONS_PER_STATEMENT as u64)
         .all(txn)
         .await?;
     let ids: Vec<_> = rows.iter().filter(|row| job.has_ended(row)).map(|row| row.id).collect();
-    // No condition on the account: SQLite would scan all of its rows each time. And no statement
-    // without ids: databases would check the empty list against every row.
+    // The statement has no condition on the account, because SQLite would then scan all rows of the
+    // account each time. The statement is not run without ids, because databases would check the
+    // empty list against every row.
     if !ids.is_empty() {
-        let which = Condition::all().add(Column::EndedAt.is_null()).add(Column::Id.is_in(ids));
-        end_rows(txn, which, job.reason, job.ended_at, now).await?;
+        let unmarked = Condition::all().add(Column::EndedAt.is_null()).add(Column::Id.is_in(ids));
+        end_rows(txn, unmarked, job.reason, job.ended_at, now).await?;
     }
     job.after = rows.last().map(|row| row.id).or(job.after);
-    Ok(rows.len() < AT_ONCE)
+    Ok(rows.len() < SESSIONS_PER_STATEMENT)
 }
 
-/// Deletes a portion of the data of a deleted account, and finally its row.
+/// Deletes a portion of the data of a deleted account. After the last portion, deletes the
+/// account's row.
 async fn erase_portion(txn: &DatabaseTransaction, account_id: Uuid) -> Result<Progress, DbErr> {
     overwrite_all(txn).await?;
     let was_last = delete_portion(txn, account_id).await?;
@@ -204,25 +211,25 @@ async fn erase_portion(txn: &DatabaseTransaction, account_id: Uuid) -> Result<Pr
     Ok(if was_last { Progress::Erased } else { Progress::More })
 }
 
-/// Returns `true` if nothing refers to the account any more.
+/// Deletes a portion of the rows that refer to the account. Returns true if no such rows are left.
 async fn delete_portion(txn: &DatabaseTransaction, account_id: Uuid) -> Result<bool, DbErr> {
     use authorization_code::Column as Code;
     use consent::Column as Consent;
 
-    let which = portion_of::<session::Entity>(Column::Id, Column::AccountId.eq(account_id));
-    let sessions = session::Entity::delete_many().filter(which).exec(txn).await?;
+    let portion = portion_of::<session::Entity>(Column::Id, Column::AccountId.eq(account_id));
+    let sessions = session::Entity::delete_many().filter(portion).exec(txn).await?;
     let own = Code::AccountId.eq(account_id);
-    let which = portion_of::<authorization_code::Entity>(Code::Digest, own);
-    let codes = authorization_code::Entity::delete_many().filter(which).exec(txn).await?;
+    let portion = portion_of::<authorization_code::Entity>(Code::Digest, own);
+    let codes = authorization_code::Entity::delete_many().filter(portion).exec(txn).await?;
     let own = Consent::AccountId.eq(account_id);
-    let which = portion_of::<consent::Entity>(Consent::ClientId, own.clone());
-    let consents = consent::Entity::delete_many().filter(own).filter(which).exec(txn).await?;
-    let portion = AT_ONCE as u64;
-    Ok([&sessions, &codes, &consents].iter().all(|it| it.rows_affected < portion))
+    let portion = portion_of::<consent::Entity>(Consent::ClientId, own.clone());
+    let consents = consent::Entity::delete_many().filter(own).filter(portion).exec(txn).await?;
+    let full = SESSIONS_PER_STATEMENT as u64;
+    Ok([&sessions, &codes, &consents].iter().all(|it| it.rows_affected < full))
 }
 
-/// The condition for a portion of the rows that match `which`, by their `key`.
-fn portion_of<E: EntityTrait>(key: E::Column, which: Expr) -> Expr {
-    let portion = E::find().select_only().column(key).filter(which).limit(AT_ONCE as u64);
-    key.in_subquery(portion.into_query())
+/// A condition for one portion of the rows that match `condition`. `key` identifies a row.
+fn portion_of<E: EntityTrait>(key: E::Column, condition: Expr) -> Expr {
+    let rows = E::find().select_only().column(key).filter(condition);
+    key.in_subquery(rows.limit(SESSIONS_PER_STATEMENT as u64).into_query())
 }

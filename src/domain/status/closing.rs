@@ -1,26 +1,26 @@
-//! Closes all lists after an older backup is restored: it is not known which of their sessions have
-//! ended since, or which entries were allocated since. So all count as ended, and new sessions get
-//! new lists.
+//! Closes all lists after an older backup was restored. It is not known which of their sessions
+//! ended since the backup, or which entries were allocated since. So all these sessions count as
+//! ended, and new sessions get entries of new lists.
 
 use openssl::error::ErrorStack;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::domain::status::BLOCKS;
-use crate::domain::status::entries::{AllocationError, below, create, insert};
+use crate::domain::status::entries::{AllocationError, create, insert, random_below};
 use crate::entity::status_list::{Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// How many lists may have been created since the backup: each serves at least half a million
-/// logins.
-const AHEAD: i32 = 2;
+/// Maximum number of lists that may have been created since the backup. Each list serves at least
+/// half a million logins.
+const MAX_CREATED: i32 = 2;
 
-/// Possible numbers for the first list of a new sequence. Numbers within a sequence are
-/// consecutive; the range is so large that sequences do not meet.
-const BEGINNINGS: std::ops::Range<i32> = 1 << 24..1 << 30;
+/// Possible numbers for the first list of a new sequence. The numbers within a sequence are
+/// consecutive. The range is so large that sequences do not overlap.
+const FIRST_IDS: std::ops::Range<i32> = 1 << 24..1 << 30;
 
-/// Closes all lists: all of their sessions count as ended from now on, and entries are allocated
-/// from a list whose number was never used.
+/// Closes all lists. From now on, all sessions of these lists count as ended, and entries are
+/// allocated from a list whose number was never used.
 ///
 /// # Errors
 /// If the database refuses, or the operating system gives no random bytes.
@@ -34,11 +34,11 @@ pub async fn close_all(txn: &impl ConnectionTrait, now: Timestamp) -> Result<(),
         .exec(txn)
         .await?;
     let last = open.last().copied().unwrap_or(0);
-    for id in last + 1..=last + AHEAD {
+    for id in last + 1..=last + MAX_CREATED {
         insert(txn, closed(id, now)).await?;
     }
     let taken = ids.into_tuple::<i32>().all(txn).await?;
-    create(txn, beginning(&taken)?, now).await?;
+    create(txn, first_id(&taken)?, now).await?;
     Ok(())
 }
 
@@ -47,11 +47,11 @@ fn closed(id: i32, now: Timestamp) -> Model {
     Model { id, claimed, free_blocks: 0, created_at: now, closed_at: Some(now) }
 }
 
-/// A number that is not in use.
-fn beginning(taken: &[i32]) -> Result<i32, ErrorStack> {
-    let bound = usize::try_from(BEGINNINGS.end - BEGINNINGS.start).unwrap_or(1);
+/// A random number from [`FIRST_IDS`] that no list has.
+fn first_id(taken: &[i32]) -> Result<i32, ErrorStack> {
+    let bound = usize::try_from(FIRST_IDS.end - FIRST_IDS.start).unwrap_or(1);
     loop {
-        let id = BEGINNINGS.start + i32::try_from(below(bound)?).unwrap_or(0);
+        let id = FIRST_IDS.start + i32::try_from(random_below(bound)?).unwrap_or(0);
         if !taken.contains(&id) {
             return Ok(id);
         }

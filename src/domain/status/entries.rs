@@ -1,9 +1,10 @@
-//! Allocates status list entries: each is used once across all instances, and its index reveals
-//! nothing.
+//! Allocates status list entries. Each entry is used once across all instances, and its index
+//! reveals nothing.
 //!
-//! A list is divided into blocks. An instance claims a random free block in a transaction and
-//! allocates its entries in random order from memory. Entries not allocated when it stops remain
-//! unused and look like valid ones. So the lists reveal neither the order nor the number of logins.
+//! A list is divided into blocks. An instance claims a random free block in a transaction, and
+//! allocates the entries of the block in random order from memory. When the instance stops, the
+//! entries that it has not allocated remain unused, and look like valid entries. So the lists
+//! reveal neither the order nor the number of logins.
 
 use std::time::Duration;
 
@@ -44,12 +45,12 @@ const BLOCK_LIFE: Duration = Duration::from_hours(24);
 
 /// The entries that this instance may allocate.
 #[derive(Debug, Default)]
-pub struct StatusEntries(Mutex<Stock>);
+pub struct StatusEntries(Mutex<ClaimedBlock>);
 
 #[derive(Debug, Default)]
-struct Stock {
+struct ClaimedBlock {
     entries: Vec<StatusEntry>,
-    taken_at: Timestamp,
+    claimed_at: Timestamp,
 }
 
 impl StatusEntries {
@@ -58,12 +59,12 @@ impl StatusEntries {
     /// # Errors
     /// See [`AllocationError`].
     pub async fn allocate(&self, db: &Db, now: Timestamp) -> Result<StatusEntry, AllocationError> {
-        // Locked while a block is claimed, so that concurrent calls wait for that block.
-        let mut stock = self.0.lock().await;
-        if stock.entries.is_empty() || now.since(stock.taken_at) > BLOCK_LIFE {
-            *stock = Stock { entries: shuffled(take_block(db).await?)?, taken_at: now };
+        // This stays locked while a block is claimed, so that concurrent calls wait for that block.
+        let mut block = self.0.lock().await;
+        if block.entries.is_empty() || now.since(block.claimed_at) > BLOCK_LIFE {
+            *block = ClaimedBlock { entries: shuffled(claim_block(db).await?)?, claimed_at: now };
         }
-        stock.entries.pop().ok_or(AllocationError::None)
+        block.entries.pop().ok_or(AllocationError::None)
     }
 }
 
@@ -101,10 +102,10 @@ pub(super) async fn insert(txn: &impl ConnectionTrait, list: Model) -> Result<()
 }
 
 /// Claims a free block of the oldest list that has one.
-async fn take_block(db: &Db) -> Result<Vec<StatusEntry>, AllocationError> {
+async fn claim_block(db: &Db) -> Result<Vec<StatusEntry>, AllocationError> {
     db.write((), move |txn, now, ()| {
         Box::pin(async move {
-            // Locked so that two instances never claim the same block.
+            // The list is locked, so that two instances never claim the same block.
             let list = Entity::find()
                 .filter(Column::FreeBlocks.gt(0))
                 .order_by_asc(Column::Id)
@@ -116,7 +117,8 @@ async fn take_block(db: &Db) -> Result<Vec<StatusEntry>, AllocationError> {
             let (id, free_blocks) = (list.id, list.free_blocks - 1);
             mark_claimed(txn, list, block).await?;
             if usize::try_from(free_blocks).is_ok_and(|free| free == BLOCKS / 2) {
-                // Long before it is needed, so that every instance publishes it by then.
+                // The next list is created long before it is needed, so that every instance
+                // publishes it by then.
                 create(txn, id + 1, now).await?;
             }
             Ok(entries_of(id, block))
@@ -131,7 +133,7 @@ fn is_claimed(claimed: &[u8], block: usize) -> bool {
 
 fn free_block(list: &Model) -> Result<usize, AllocationError> {
     let free: Vec<_> = (0..BLOCKS).filter(|block| !is_claimed(&list.claimed, *block)).collect();
-    let chosen = below(free.len())?;
+    let chosen = random_below(free.len())?;
     free.get(chosen).copied().ok_or(AllocationError::None)
 }
 
@@ -151,9 +153,9 @@ async fn mark_claimed(txn: &impl ConnectionTrait, list: Model, block: usize) -> 
 }
 
 fn entries_of(list: i32, block: usize) -> Vec<StatusEntry> {
-    let places = block * BLOCK..(block + 1) * BLOCK;
-    places
-        .filter_map(|place| i32::try_from(place).ok())
+    let indexes = block * BLOCK..(block + 1) * BLOCK;
+    indexes
+        .filter_map(|index| i32::try_from(index).ok())
         .map(|index| StatusEntry { list, index })
         .collect()
 }
@@ -161,14 +163,14 @@ fn entries_of(list: i32, block: usize) -> Vec<StatusEntry> {
 /// Fisher-Yates shuffle.
 fn shuffled(mut entries: Vec<StatusEntry>) -> Result<Vec<StatusEntry>, ErrorStack> {
     for last in (1..entries.len()).rev() {
-        entries.swap(last, below(last + 1)?);
+        entries.swap(last, random_below(last + 1)?);
     }
     Ok(entries)
 }
 
-/// A random number below `bound`, with a bias of one part in 2^50. That is acceptable: the numbers
-/// hide an order and are not security keys.
-pub(super) fn below(bound: usize) -> Result<usize, ErrorStack> {
+/// A random number below `bound`, with a bias of one part in 2^50. This bias is acceptable, because
+/// the numbers only hide an order. They are not keys.
+pub(super) fn random_below(bound: usize) -> Result<usize, ErrorStack> {
     let mut bytes = [0; 8];
     openssl::rand::rand_bytes(&mut bytes)?;
     let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn full_list_has_no_free_block_and_others_are_not_affected() {
+    fn only_unclaimed_blocks_are_free() {
         let list = |claimed| Model {
             id: 1,
             claimed,

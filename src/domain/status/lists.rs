@@ -1,11 +1,13 @@
 //! Status lists as this instance publishes them: bits from the database, signed periodically.
 //!
-//! Each second an instance reads the marks of the last two minutes; if there are many, only those
-//! since its last read, with an overlap, and the full two minutes once a minute. It reads
-//! everything at the start and after a failure, and page by page in the background, so that no
-//! query is slow however many marks there are. It signs a list again when the list has changed, and
-//! when the signature gets old: verifiers may use a list until its `exp`, and so survive an outage
-//! of nearly that long.
+//! Each second, an instance reads the marks of the last two minutes. If there are many, it reads
+//! the two minutes only once a minute, and otherwise the marks since its last read, with a short
+//! overlap. It reads all marks at the start and after a failure. It also reads all marks again in
+//! the background, page by page, so that no query is slow.
+//!
+//! It signs a list again when the list has changed, and when the signature is old. Verifiers may
+//! use a list until its `exp`, so they can work through an outage nearly as long as the lifetime of
+//! a list.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -25,32 +27,33 @@ use crate::entity::invalid_status::{self, Model as Mark};
 use crate::entity::status_list;
 use crate::timestamp::Timestamp;
 
-/// How far a read overlaps the previous one. A mark's timestamp is taken before its commit and
-/// becomes visible after it, so the overlap covers slow commits and clock skew.
-const FAR: Duration = Duration::from_mins(2);
+/// The time by which a read overlaps the previous read. The timestamp of a mark is taken before the
+/// commit, but the mark becomes visible after the commit. So the overlap must cover slow commits
+/// and clock skew.
+const LONG_OVERLAP: Duration = Duration::from_mins(2);
 
-/// The overlap after a read that found more than [`MANY`], in addition to the longest time that a
-/// request waits for the database. Together they must exceed the duration of a commit.
-const NEAR: Duration = Duration::from_secs(2);
+/// The overlap after a read that found more than [`MANY`] marks, in addition to the longest time
+/// that a request waits for the database. The sum must exceed the duration of a commit.
+const SHORT_OVERLAP: Duration = Duration::from_secs(2);
 
-/// With more marks than this, they are not read again each second.
+/// If a read finds more marks than this, the next reads have the short overlap.
 const MANY: usize = 1_000;
 
-/// The interval of reads with the long overlap, and of background reads of everything.
-const ROUND: Duration = Duration::from_mins(1);
+/// The interval of reads with the long overlap, and of background reads of all marks.
+const ROUND_INTERVAL: Duration = Duration::from_mins(1);
 
-/// If the clock was set back by more than this, everything is read again: marks may have timestamps
-/// before the last read.
-const SET_BACK: Duration = Duration::from_secs(1);
+/// If the clock was set back by more than this, all marks are read again, because new marks may
+/// have timestamps before the last read.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
 /// Marks per page.
 const PAGE: u64 = 20_000;
 
-/// How long reads may fail before an instance counts as not ready.
+/// How long reads may fail before the instance counts as not ready.
 const STALE_AFTER: Duration = Duration::from_secs(30);
 
-/// An unchanged list is signed again after its lifetime divided by this.
-const RENEWED_AFTER: u32 = 12;
+/// An unchanged list is signed again after its lifetime divided by this number.
+const RENEWAL_DIVISOR: u32 = 12;
 
 /// Why the lists could not be updated.
 #[derive(Debug, thiserror::Error)]
@@ -82,27 +85,30 @@ pub type Published = BTreeMap<i32, SignedList>;
 pub struct StatusLists {
     settings: StatusSettings,
     published: ArcSwap<Published>,
-    /// When the published lists were last known to be complete, on the monotonic clock.
-    looked_at: std::sync::Mutex<Instant>,
-    /// The data that the lists are made from; only the task that updates them uses it.
+    /// When the published lists were last known to be complete, by the monotonic clock.
+    read_at: std::sync::Mutex<Instant>,
+    /// The data from which the lists are made. Only the task that updates the lists uses it.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// The lists, by number.
     bits: BTreeMap<i32, Bits>,
+    /// The numbers of the lists that have changed since they were signed.
     changed: Vec<i32>,
-    /// The last read, and the last one with the long overlap; `None` if everything must be read.
-    looked_at: Option<LastRead>,
-    /// The lists being read again page by page.
-    rereading: Rereading,
+    /// The last read. `None` if all marks must be read.
+    last_read: Option<LastRead>,
+    /// The lists that are being read again page by page.
+    background: BackgroundRead,
 }
 
 #[derive(Clone, Copy)]
 struct LastRead {
     at: Timestamp,
-    /// When the last read with the long overlap was, and whether it found many marks.
-    far_at: Timestamp,
+    /// When the last read with the long overlap was.
+    long_overlap_at: Timestamp,
+    /// Whether the last read with the long overlap found many marks.
     has_many: bool,
 }
 
@@ -135,7 +141,7 @@ impl StatusLists {
         let lists = Self {
             settings,
             published: ArcSwap::default(),
-            looked_at: std::sync::Mutex::new(Instant::now()),
+            read_at: std::sync::Mutex::new(Instant::now()),
             state: Mutex::default(),
         };
         lists.reload(db, issuer, now).await?;
@@ -151,26 +157,27 @@ impl StatusLists {
     /// Reads new marks, and signs lists that have changed or whose signature is old.
     ///
     /// # Errors
-    /// See [`ListError`]; lists published before stay, with the marks that were read.
+    /// See [`ListError`]. The lists then stay published. If some marks were read before the error,
+    /// the lists with these marks are published.
     pub async fn reload(&self, db: &Db, issuer: &Issuer, now: Timestamp) -> Result<(), ListError> {
         let mut state = self.state.lock().await;
-        let looked_at = Instant::now();
-        // Marks that were read are published even if a later read failed. If there are none,
-        // nothing is re-signed: the lists may lack other ended sessions.
-        let looked = state.look(db, now).await;
-        if looked.is_ok() || !state.changed.is_empty() {
-            self.sign(&mut state, issuer, now, looked.is_ok())?;
+        let read_at = Instant::now();
+        // Marks that were read are published even if a later read failed. If no mark was read, no
+        // list is signed again, because the lists may lack other ended sessions.
+        let read = state.read_marks(db, now).await;
+        if read.is_ok() || !state.changed.is_empty() {
+            self.sign(&mut state, issuer, now, read.is_ok())?;
         }
-        looked?;
-        *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = looked_at;
+        read?;
+        *self.read_at.lock().unwrap_or_else(PoisonError::into_inner) = read_at;
         Ok(())
     }
 
     /// Whether the published lists include recent logouts.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        let looked_at = *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        looked_at.elapsed() < STALE_AFTER
+        let read_at = *self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+        read_at.elapsed() < STALE_AFTER
     }
 
     fn sign(
@@ -205,7 +212,7 @@ impl StatusLists {
 
     /// Whether an unchanged list does not have to be signed again yet.
     fn is_recent(&self, signed: &SignedList, issuer: &Issuer, now: Timestamp) -> bool {
-        let old = self.settings.status_list_life() / RENEWED_AFTER;
+        let old = self.settings.status_list_life() / RENEWAL_DIVISOR;
         now.since(signed.signed_at) < old
             && signed.signed_at <= now
             && issuer.signs_with(&signed.kid)
@@ -231,46 +238,48 @@ impl StatusLists {
 }
 
 impl State {
-    /// Reads marks since the last read, then one more page of the background read. The latest are
-    /// read first so that they are not delayed. Reads everything if the last read is not known or a
-    /// list is new.
-    async fn look(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
-        // A read that fails leaves this empty: the duration of commits during an outage is not
-        // known.
-        let before = self.looked_at.take().filter(|before| now.plus(SET_BACK) >= before.at);
-        let mut looked = LastRead { at: now, far_at: now, has_many: false };
+    /// Reads the marks since the last read, and then one page of the background read. The latest
+    /// marks are read first, so that they are not delayed. Reads all marks if the time of the last
+    /// read is not known, or a list is new.
+    async fn read_marks(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
+        // If this read fails, `last_read` stays empty, so that the next read reads all marks,
+        // because the duration of commits during an outage is not known.
+        let before = self.last_read.take().filter(|before| now.plus(CLOCK_TOLERANCE) >= before.at);
+        let mut read = LastRead { at: now, long_overlap_at: now, has_many: false };
         let mut is_known = false;
         if let Some(before) = before {
-            let is_near = before.has_many && now.since(before.far_at) < ROUND;
-            let since = if is_near {
-                before.at.min(now).minus(db.wait() + NEAR)
+            let has_short_overlap =
+                before.has_many && now.since(before.long_overlap_at) < ROUND_INTERVAL;
+            let since = if has_short_overlap {
+                before.at.min(now).minus(db.wait() + SHORT_OVERLAP)
             } else {
-                before.far_at.min(now).minus(FAR)
+                before.long_overlap_at.min(now).minus(LONG_OVERLAP)
             };
             let found = self.add_latest(db, since).await?;
             is_known = found.is_some();
-            looked.has_many = found.is_some_and(|number| number > MANY);
-            if is_near {
-                looked = LastRead { at: now, ..before };
+            read.has_many = found.is_some_and(|number| number > MANY);
+            if has_short_overlap {
+                read = LastRead { at: now, ..before };
             }
         }
         if is_known {
-            self.read_again(db, now).await?;
+            self.read_background_page(db, now).await?;
         } else {
-            self.read_whole(db).await?;
+            self.read_all(db).await?;
         }
-        self.looked_at = Some(looked);
+        self.last_read = Some(read);
         Ok(())
     }
 
-    /// Returns the number of marks; `None` if one belongs to an unknown list.
+    /// Reads the marks since `since`, and adds them to the lists. Returns the number of marks, or
+    /// `None` if a mark belongs to an unknown list.
     async fn add_latest(&mut self, db: &Db, since: Timestamp) -> Result<Option<usize>, DbErr> {
-        let mut behind = Mark { since, list_id: i32::MIN, idx: i32::MIN };
+        let mut after = Mark { since, list_id: i32::MIN, idx: i32::MIN };
         let mut number = 0;
         loop {
-            let page = latest(db, &behind).await?;
+            let page = latest(db, &after).await?;
             number += page.len();
-            behind = page.last().cloned().unwrap_or(behind);
+            after = page.last().cloned().unwrap_or(after);
             let is_all = is_last(page.len());
             if !page.iter().all(|mark| self.add(mark)) {
                 return Ok(None);
@@ -281,14 +290,14 @@ impl State {
         }
     }
 
-    /// Returns `false` if the mark belongs to an unknown list.
+    /// Adds a mark to its list. Returns false if the list is unknown.
     fn add(&mut self, mark: &Mark) -> bool {
         let Some(bits) = self.bits.get_mut(&mark.list_id) else { return false };
         if set(bits, mark.idx) && !self.changed.contains(&mark.list_id) {
             self.changed.push(mark.list_id);
         }
-        // The mark may be on a page that has already been read again.
-        if let Some(reading) = self.rereading.lists.front_mut()
+        // The background read may already have passed the position of this mark.
+        if let Some(reading) = self.background.lists.front_mut()
             && reading.list == mark.list_id
         {
             set(&mut reading.bits, mark.idx);
@@ -296,7 +305,7 @@ impl State {
         true
     }
 
-    async fn read_whole(&mut self, db: &Db) -> Result<(), DbErr> {
+    async fn read_all(&mut self, db: &Db) -> Result<(), DbErr> {
         let mut lists = BTreeMap::new();
         for mut reading in unread_lists(db).await? {
             while !reading.read_page(db).await? {}
@@ -306,29 +315,34 @@ impl State {
         let changed = lists.iter().filter(|(id, bits)| differs(id, bits)).map(|(id, _)| *id);
         self.changed.extend(changed.collect::<Vec<_>>());
         self.bits = lists;
-        self.rereading = Rereading::default();
+        self.background = BackgroundRead::default();
         Ok(())
     }
 
-    /// Reads one page of all marks, to find marks that other reads missed and to drop those that
-    /// were deleted. A round starts each minute, once the previous one is complete.
-    async fn read_again(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
-        if self.rereading.lists.is_empty() {
-            if self.rereading.began_at.is_some_and(|at| at <= now && now.since(at) < ROUND) {
+    /// Reads one page of the background read. It finds marks that other reads missed, and removes
+    /// marks that were deleted. A background read starts at most once a minute, after the previous
+    /// background read is complete.
+    async fn read_background_page(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
+        if self.background.lists.is_empty() {
+            if self
+                .background
+                .began_at
+                .is_some_and(|at| at <= now && now.since(at) < ROUND_INTERVAL)
+            {
                 return Ok(());
             }
             let lists = unread_lists(db).await?;
             if lists.iter().any(|reading| !self.bits.contains_key(&reading.list)) {
-                return self.read_whole(db).await;
+                return self.read_all(db).await;
             }
             self.bits.retain(|id, _| lists.iter().any(|reading| reading.list == *id));
-            self.rereading = Rereading { lists, began_at: Some(now) };
+            self.background = BackgroundRead { lists, began_at: Some(now) };
         }
-        let Some(reading) = self.rereading.lists.front_mut() else { return Ok(()) };
+        let Some(reading) = self.background.lists.front_mut() else { return Ok(()) };
         if !reading.read_page(db).await? {
             return Ok(());
         }
-        if let Some(Reading { list, bits, .. }) = self.rereading.lists.pop_front()
+        if let Some(ListRead { list, bits, .. }) = self.background.lists.pop_front()
             && self.bits.get(&list) != Some(&bits)
         {
             self.bits.insert(list, bits);
@@ -338,34 +352,37 @@ impl State {
     }
 }
 
-/// The lists that are still to be read again; the first may be partly read.
+/// A background read of all marks.
 #[derive(Default)]
-struct Rereading {
-    lists: VecDeque<Reading>,
+struct BackgroundRead {
+    /// The lists that have not been completely read. The first may have been partly read.
+    lists: VecDeque<ListRead>,
     began_at: Option<Timestamp>,
 }
 
-/// A list being read.
-struct Reading {
+/// A list whose marks are being read.
+struct ListRead {
     list: i32,
     bits: Bits,
-    behind: i32,
-    /// All of its entries are invalid, marked or not.
+    /// The index of the last mark that was read.
+    after: i32,
+    /// Whether the list is closed. All entries of a closed list are invalid, even entries without a
+    /// mark.
     is_closed: bool,
 }
 
-impl Reading {
-    /// Returns `true` if that was the last page.
+impl ListRead {
+    /// Reads the next page of marks. Returns true if it was the last page.
     async fn read_page(&mut self, db: &Db) -> Result<bool, DbErr> {
         use invalid_status::Column::{Idx, ListId};
         if self.is_closed {
             return Ok(true);
         }
         let marks = invalid_status::Entity::find().select_only().column(Idx);
-        let marks = marks.filter(ListId.eq(self.list)).filter(Idx.gt(self.behind));
+        let marks = marks.filter(ListId.eq(self.list)).filter(Idx.gt(self.after));
         let page = marks.order_by_asc(Idx).limit(PAGE).into_tuple::<i32>();
         let page = db.read(|db| async move { page.all(&db).await }).await?;
-        self.behind = page.last().copied().unwrap_or(self.behind);
+        self.after = page.last().copied().unwrap_or(self.after);
         let is_all = is_last(page.len());
         for index in page {
             set(&mut self.bits, index);
@@ -382,8 +399,8 @@ fn is_last(page: usize) -> bool {
     u64::try_from(page).is_ok_and(|marks| marks < PAGE)
 }
 
-/// All lists, of which no page has been read yet.
-async fn unread_lists(db: &Db) -> Result<VecDeque<Reading>, DbErr> {
+/// All lists, before the first page of their marks is read.
+async fn unread_lists(db: &Db) -> Result<VecDeque<ListRead>, DbErr> {
     use status_list::Column::{ClosedAt, Id};
     let lists = status_list::Entity::find().select_only().columns([Id, ClosedAt]).order_by_asc(Id);
     let lists = lists.into_tuple::<(i32, Option<Timestamp>)>();
@@ -391,20 +408,20 @@ async fn unread_lists(db: &Db) -> Result<VecDeque<Reading>, DbErr> {
     let unread = lists.map(|(list, closed_at)| {
         let is_closed = closed_at.is_some();
         let bits = if is_closed { Bits::all_invalid(ENTRIES) } else { Bits::all_valid(ENTRIES) };
-        Reading { list, bits, behind: -1, is_closed }
+        ListRead { list, bits, after: -1, is_closed }
     });
     Ok(unread.collect())
 }
 
-/// A page of marks after `behind`, ordered by time.
-async fn latest(db: &Db, behind: &Mark) -> Result<Vec<Mark>, DbErr> {
+/// The next page of marks after the mark `after`, ordered by time, list and index.
+async fn latest(db: &Db, after: &Mark) -> Result<Vec<Mark>, DbErr> {
     use invalid_status::Column::{Idx, ListId, Since};
-    let of_that_time = Condition::any()
-        .add(ListId.gt(behind.list_id))
-        .add(Condition::all().add(ListId.eq(behind.list_id)).add(Idx.gt(behind.idx)));
+    let is_next_position = Condition::any()
+        .add(ListId.gt(after.list_id))
+        .add(Condition::all().add(ListId.eq(after.list_id)).add(Idx.gt(after.idx)));
     let marks = invalid_status::Entity::find()
-        .filter(Since.gte(behind.since))
-        .filter(Condition::any().add(Since.gt(behind.since)).add(of_that_time))
+        .filter(Since.gte(after.since))
+        .filter(Condition::any().add(Since.gt(after.since)).add(is_next_position))
         .order_by_asc(Since)
         .order_by_asc(ListId)
         .order_by_asc(Idx)

@@ -12,13 +12,13 @@ use crate::domain::status::LONGEST_TOKEN_LIFE;
 use crate::entity::{invalid_status, session, status_list};
 use crate::timestamp::Timestamp;
 
-/// Rows per statement: far below the parameter limits of both databases.
-const AT_ONCE: usize = 1000;
+/// Number of rows per statement. It is far below the parameter limits of both databases.
+const ROWS_PER_STATEMENT: usize = 1000;
 
-/// Sessions read per query.
+/// Number of sessions that one query reads.
 const PAGE: u64 = 2_000;
 
-/// Marks entries invalid, in the transaction that ends their sessions.
+/// Marks entries invalid. Must run in the transaction that ends their sessions.
 ///
 /// # Errors
 /// If the database refuses.
@@ -35,7 +35,7 @@ pub async fn mark_invalid(
             since: Set(now),
         })
         .collect();
-    for rows in rows.chunks(AT_ONCE) {
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
         let key = [invalid_status::Column::ListId, invalid_status::Column::Idx];
         invalid_status::Entity::insert_many(rows.to_vec())
             .on_conflict(OnConflict::columns(key).do_nothing().to_owned())
@@ -54,64 +54,64 @@ pub async fn purge_marks(db: &Db) -> Result<Purged, DbErr> {
     delete_expired::<Entity>(db, Column::Since, db.retention_now().minus(LONGEST_TOKEN_LIFE)).await
 }
 
-/// Deletes full lists that no unexpired token refers to. Returns how many.
+/// Deletes full lists to which no unexpired token refers. Returns their number.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn purge_lists(db: &Db) -> Result<u64, DbErr> {
     use status_list::Column::{ClosedAt, FreeBlocks, Id};
-    let forgotten = db.retention_now().minus(LONGEST_TOKEN_LIFE);
-    // Any token may refer to a closed list.
-    let is_over = Condition::any().add(ClosedAt.is_null()).add(ClosedAt.lt(forgotten));
+    let cutoff = db.retention_now().minus(LONGEST_TOKEN_LIFE);
+    // Tokens of sessions that are unknown to the database may refer to a closed list.
+    let is_open_or_old = Condition::any().add(ClosedAt.is_null()).add(ClosedAt.lt(cutoff));
     let full = status_list::Entity::find()
         .select_only()
         .column(Id)
         .filter(FreeBlocks.eq(0))
-        .filter(is_over)
+        .filter(is_open_or_old)
         .order_by_asc(Id)
         .into_tuple::<i32>();
     let mut lists = 0;
     for id in db.read(|db| async move { full.all(&db).await }).await? {
-        if !is_named_by_a_token(db, id, forgotten).await? {
+        if !may_be_referenced(db, id, cutoff).await? {
             lists += drop_list(db, id).await?;
         }
     }
     Ok(lists)
 }
 
-/// Whether a session of the list may have an unexpired token: its end or expiry is not yet the
-/// longest token lifetime ago.
-async fn is_named_by_a_token(db: &Db, list: i32, forgotten: Timestamp) -> Result<bool, DbErr> {
-    // The mark is all that is left of a deleted account.
+/// Whether a session of the list may have an unexpired token. This is the case if the session ended
+/// or expired after `cutoff`.
+async fn may_be_referenced(db: &Db, list: i32, cutoff: Timestamp) -> Result<bool, DbErr> {
+    // If the account of a session was deleted, only the mark of the session remains.
     let mark = invalid_status::Entity::find()
         .filter(invalid_status::Column::ListId.eq(list))
         .order_by_asc(invalid_status::Column::Idx);
     if db.read(|db| async move { mark.one(&db).await }).await?.is_some() {
         return Ok(true);
     }
-    // Read by entry: no index has the lists' sessions by expiry. It would cost a write at each
-    // login and serve one query per hour.
-    let mut behind = -1;
+    // The sessions are read in the order of their entries, because no index has the expiry of
+    // sessions per list. Such an index would cost a write at each login, for one query per hour.
+    let mut after = -1;
     loop {
-        let page = sessions_of(db, list, behind).await?;
-        if page.iter().any(|(_, expires_at)| *expires_at > forgotten) {
+        let page = sessions_of(db, list, after).await?;
+        if page.iter().any(|(_, expires_at)| *expires_at > cutoff) {
             return Ok(true);
         }
         let Some((end, _)) = page.last() else { return Ok(false) };
-        behind = *end;
+        after = *end;
     }
 }
 
-/// A page of entries after `behind` that belong to sessions of the list, with the sessions'
-/// absolute expiry.
-async fn sessions_of(db: &Db, list: i32, behind: i32) -> Result<Vec<(i32, Timestamp)>, DbErr> {
+/// The next page of the list's sessions after the entry `after`: the index of the entry and the
+/// absolute expiry of each session.
+async fn sessions_of(db: &Db, list: i32, after: i32) -> Result<Vec<(i32, Timestamp)>, DbErr> {
     use session::Column::{AbsoluteExpiresAt, StatusIndex, StatusList};
     let page = session::Entity::find()
         .select_only()
         .column(StatusIndex)
         .column(AbsoluteExpiresAt)
         .filter(StatusList.eq(list))
-        .filter(StatusIndex.gt(behind))
+        .filter(StatusIndex.gt(after))
         .order_by_asc(StatusIndex)
         .limit(PAGE)
         .into_tuple();

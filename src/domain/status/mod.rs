@@ -1,14 +1,17 @@
-//! Token Status Lists (draft-ietf-oauth-status-list): local verifiers see that a session has ended.
+//! Token Status Lists (draft-ietf-oauth-status-list). By these lists, verifiers that check tokens
+//! locally learn that a session has ended.
 //!
-//! 1. A new session is allocated an entry of a list ([`StatusEntries`]); its access tokens refer to
-//!    it.
+//! 1. A new session gets an entry of a list ([`StatusEntries`]). The access tokens of the session
+//!    refer to this entry.
 //! 2. Ending the session marks the entry invalid in the same transaction ([`mark_invalid`]).
 //! 3. Every instance reads new marks each second, and signs the lists that changed
 //!    ([`StatusLists`]).
-//! 4. A verifier fetches the list when its `ttl` is over, and refuses tokens whose entry is marked.
+//! 4. A verifier fetches a list again when the `ttl` of its copy has passed, and refuses tokens
+//!    whose entry is marked.
 //!
-//! An entry belongs to a session, not to a token. Access tokens carry `sub` anyway, so separate
-//! entries would hide nothing (section 13.3 requires them where tokens must not be linkable).
+//! All access tokens of a session refer to one entry. Section 13.3 requires separate entries for
+//! tokens that must not be linkable. But access tokens contain `sub` anyway, so separate entries
+//! would hide nothing.
 
 mod bits;
 mod closing;
@@ -24,18 +27,19 @@ pub use entries::{AllocationError, StatusEntries, ensure_first_list};
 pub use lists::{ListError, Published, SignedList, StatusLists};
 pub use marks::{mark_invalid, purge_lists, purge_marks};
 
-/// Entries per list. All lists have the same size, so that it does not reveal the number of logins.
+/// Number of entries per list. All lists have this size, so that the size does not reveal the
+/// number of logins.
 ///
 /// One list for a million sessions needs one fetch, one signature and one compression. Eight lists
 /// of an eighth each would cost some 13 % more to transfer (docs/decisions.md).
 pub const ENTRIES: usize = 1 << 20;
 
-/// Entries per block, which an instance claims at once.
+/// Number of entries per block. An instance always claims a whole block.
 const BLOCK: usize = 512;
 
-/// Blocks per list.
+/// Number of blocks per list.
 const BLOCKS: usize = ENTRIES / BLOCK;
 
-/// The maximum access token lifetime under any settings: the upper limit of
-/// `SIGNET_ACCESS_TOKEN_SECONDS`. Once a session ended longer ago, no verifier needs its entry.
+/// The upper limit of `SIGNET_ACCESS_TOKEN_SECONDS`, the lifetime of access tokens. If a session
+/// ended longer ago than this, no verifier needs its entry.
 pub const LONGEST_TOKEN_LIFE: Duration = Duration::from_hours(30 * 24);
