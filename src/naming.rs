@@ -1,8 +1,8 @@
-//! Which characters are allowed in names that users base decisions on: client names on the consent
-//! page, the service's name, names in a profile, and email addresses.
+//! The characters that are allowed in names on which users base decisions: client names on the
+//! consent page, the service's name, names in a profile, and email addresses.
 //!
-//! Characters that are invisible or change the order of others make one name look like another
-//! (spoofing). The tables are Unicode's own, from ICU4X.
+//! Characters that are invisible, or that change the order of other characters, can make one name
+//! look like another (spoofing). The tables of characters are those of Unicode, from ICU4X.
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
 use icu_properties::{CodePointMapData, CodePointSetData};
@@ -15,17 +15,18 @@ const BLANK: [char; 3] = ['\u{2800}', '\u{1d159}', '\u{16fe4}'];
 /// ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER, which some scripts require.
 const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 
-/// Whether a text is a single-line name of at most `longest` characters, all of them visible.
+/// Whether a text is a single-line name of at most `max_chars` characters, all of them visible.
 #[must_use]
-pub fn is_name(text: &str, longest: usize) -> bool {
+pub fn is_name(text: &str, max_chars: usize) -> bool {
     let is_trimmed = !text.is_empty() && text.trim() == text;
     let is_printable =
         text.chars().all(|c| is_printable(c) || is_joiner(c)) && has_valid_joiners(text);
-    is_trimmed && text.chars().count() <= longest && is_printable
+    is_trimmed && text.chars().count() <= max_chars && is_printable
 }
 
-/// Whether all characters of a text are visible or spaces, and none changes the order of others.
-/// Joiners are allowed where they change how a word looks (IDNA CONTEXTJ, RFC 5892 appendix A).
+/// Whether all characters of a text are visible or spaces, and none changes the order of other
+/// characters. Joiners are allowed where they change how a word looks (IDNA CONTEXTJ, RFC 5892
+/// appendix A).
 #[must_use]
 pub fn is_visible(text: &str) -> bool {
     text.chars().all(|c| is_visible_char(c) || is_joiner(c)) && has_valid_joiners(text)
@@ -56,7 +57,8 @@ pub fn is_joiner(c: char) -> bool {
 /// after a virama (RFC 5892 appendix A.1, A.2).
 #[must_use]
 pub fn has_valid_joiners(text: &str) -> bool {
-    // Word by word: IDNA's other rules are for labels, which contain no punctuation.
+    // Each word is checked separately, because the other rules of IDNA are for labels, which
+    // contain no punctuation.
     let is_between_words = |c: char| {
         let group = category(c);
         let is_of_word = GeneralCategoryGroup::Letter.contains(group)
@@ -70,17 +72,17 @@ pub fn has_valid_joiners(text: &str) -> bool {
     })
 }
 
-/// Whether a character is visible and does not change the order of others; the plain space counts
-/// as visible.
+/// Whether a character is visible and does not change the order of other characters. The plain
+/// space counts as visible.
 #[must_use]
 pub fn is_printable(c: char) -> bool {
-    // Other spaces look like the plain one, or like nothing.
+    // Other spaces look like the plain space, or are invisible.
     let is_odd_space = c.is_whitespace() && c != ' ';
     is_visible_char(c) && !is_odd_space
 }
 
-/// Not a control, format, private-use or unassigned character, a line separator, or a character
-/// that renders as blank.
+/// Whether a character is not a control, format, private-use or unassigned character, not a line
+/// separator, and not a character that renders as blank.
 fn is_visible_char(c: char) -> bool {
     let category = category(c);
     let is_line = [GeneralCategory::LineSeparator, GeneralCategory::ParagraphSeparator];

@@ -1,55 +1,55 @@
-//! Scopes (RFC 6749 §3.3) and audiences (RFC 8707 §2): sets of words that are separated by spaces on
-//! the wire and in the database.
+//! Scopes (RFC 6749 §3.3) and audiences (RFC 8707 §2). Both are sets of words. In requests, in
+//! responses and in the database, the words are separated by spaces.
 
 use std::fmt;
 
 use sea_orm::DeriveValueType;
 use serde::{Deserialize, Serialize};
 
-/// Scope values about a user (OpenID Connect Core 1.0 §5.4, §11), excluded from the client
-/// credentials grant.
+/// Scope values about a user (OpenID Connect Core 1.0 §5.4, §11). The client credentials grant
+/// excludes them.
 pub const IDENTITY: [&str; 6] =
     ["openid", "profile", "email", "address", "phone", "offline_access"];
 
 /// Maximum length of a scope parameter, in bytes.
 const MAX_LENGTH: usize = 4096;
 
-/// A set of scope values, in the order requested.
+/// A set of scope values, in the order of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, DeriveValueType)]
 pub struct Scope(String);
 
-/// The audiences of a token, in the order requested.
+/// The audiences of a token, in the order of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, DeriveValueType)]
 pub struct Audiences(String);
 
-/// What both sets of words have in common.
+/// The methods of both sets of words.
 macro_rules! set_of_words {
     ($set:ident) => {
         impl $set {
-            /// Whether it contains this word.
+            /// Whether the set contains this word.
             #[must_use]
             pub fn has(&self, word: &str) -> bool {
-                self.iter().any(|one| one == word)
+                self.iter().any(|it| it == word)
             }
 
-            /// Whether it is empty.
+            /// Whether the set is empty.
             #[must_use]
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
             }
 
-            /// Its words that are also in `other`.
+            /// The words that are in both sets.
             #[must_use]
             pub fn within(&self, other: &Self) -> Self {
                 self.iter().filter(|word| other.has(word)).collect()
             }
 
-            /// Its words.
+            /// The words of the set.
             pub fn iter(&self) -> impl Iterator<Item = &str> {
                 words(&self.0)
             }
 
-            /// Its words, separated by spaces.
+            /// The words of the set, separated by spaces.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -60,7 +60,8 @@ macro_rules! set_of_words {
             fn from_iter<I: IntoIterator<Item = &'a str>>(all: I) -> Self {
                 let mut words = Vec::new();
                 for word in all {
-                    // Linear search is fast enough: 4 KiB contain two thousand words at most.
+                    // Linear search is fast enough, because 4 KiB contain at most two thousand
+                    // words.
                     if !words.contains(&word) {
                         words.push(word);
                     }
@@ -81,14 +82,14 @@ set_of_words!(Scope);
 set_of_words!(Audiences);
 
 impl Scope {
-    /// Parses a space-separated list. `None` if it contains a character that RFC 6749 does not
-    /// allow, or is longer than 4 KiB.
+    /// Parses a space-separated list. Returns `None` if the list contains a character that RFC 6749
+    /// does not allow, or is longer than 4 KiB.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         (text.len() <= MAX_LENGTH && words(text).all(is_token)).then(|| words(text).collect())
     }
 
-    /// Whether it is a subset of `other`.
+    /// Whether the scope is a subset of `other`.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         self.iter().all(|value| other.has(value))
@@ -119,7 +120,7 @@ impl Audiences {
     }
 }
 
-/// RFC 7519 §4.1.3: a string for one audience, an array for several.
+/// The claim `aud` (RFC 7519 §4.1.3): a string for one audience, an array for several.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum AudienceClaim<'a> {
@@ -133,7 +134,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(' ').filter(|word| !word.is_empty())
 }
 
-/// RFC 6749 §3.3: printable ASCII without space, quote and backslash.
+/// Whether a text is a scope value (RFC 6749 §3.3): printable ASCII without space, quote and
+/// backslash.
 #[must_use]
 pub fn is_token(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))

@@ -1,7 +1,7 @@
 //! The only representation of a point in time outside of `clock`.
 //!
-//! Both databases store it as a 64-bit integer, so that comparison and order are the same in SQL
-//! and in Rust, independent of how drivers handle time zones and fractions of a second.
+//! Both databases store a 64-bit integer. So comparison and order are equal in SQL and in Rust, and
+//! do not depend on how drivers handle time zones and fractions of a second.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use time::formatting::Formattable;
 use time::macros::format_description;
 
-/// Microseconds since 1970-01-01T00:00:00Z. In JSON columns it is this number, too.
+/// Microseconds since 1970-01-01T00:00:00Z. JSON columns contain this number as well.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, DeriveValueType)]
@@ -37,31 +37,31 @@ impl Timestamp {
         (self.0 / 1_000_000).unsigned_abs()
     }
 
-    /// This point plus `duration`; saturates.
+    /// This point plus `duration`, saturating at the last point.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(micros(duration)))
     }
 
-    /// This point minus `duration`; saturates.
+    /// This point minus `duration`, saturating at the first point.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(micros(duration)))
     }
 
-    /// The time from `earlier` to this point; zero if `earlier` is later.
+    /// The time from `earlier` to this point, or zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// RFC 3339 in UTC with whole seconds, as in the JSON API.
+    /// The text in RFC 3339 format, in UTC with whole seconds, as in the JSON API.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
         self.format(&Rfc3339)
     }
 
-    /// In words, in UTC, to the minute: `14 January 2026, 10:00 UTC`.
+    /// The text for users, in UTC, to the minute: `14 January 2026, 10:00 UTC`.
     #[must_use]
     pub fn in_words(self) -> String {
         self.format(format_description!(

@@ -10,18 +10,20 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Default, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "account")]
 pub struct Model {
-    /// The `sub` of its tokens; never reused.
+    /// The `sub` of the account's tokens. It is never reused.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The address in lower case; in rows of earlier versions as typed, normalised.
+    /// The address in lower case. Rows of earlier versions have the address as typed, but
+    /// normalised.
     pub email: String,
-    /// The address in lower case; unique. Earlier versions look up this column.
+    /// The address in lower case, which is unique. Earlier versions look up this column.
     pub email_canonical: String,
-    /// The folded form, equal for all spellings of the address; null until it is computed, see
-    /// [`Entity::find_unfolded`].
+    /// The folded form, which is equal for all spellings of the address. `None` until it is
+    /// computed, see [`Entity::find_unfolded`].
     pub email_folded: Option<String>,
-    /// Whether another row, older than the folded form, has an address with the same folded form,
-    /// or new accounts cannot have such an address. The row is found by its own spelling only.
+    /// Whether the address is ambiguous. Then the row is found only by its own spelling. Either
+    /// another row, which is older than the folded form, has an address with an equal folded form.
+    /// Or new accounts cannot have such an address.
     pub email_ambiguous: bool,
     /// A PHC string; `None` if the account cannot log in with a password.
     pub password_hash: Option<String>,
@@ -31,27 +33,29 @@ pub struct Model {
     pub disabled_at: Option<Timestamp>,
     /// The time of the last login.
     pub last_login_at: Option<Timestamp>,
-    /// When it signed up.
+    /// When the account was created.
     pub created_at: Timestamp,
     /// The standard claims that the user set, as one object.
     #[sea_orm(column_type = "JsonBinary")]
     pub profile: Option<Json>,
-    /// When the user last changed them.
+    /// When the user last changed the profile.
     pub profile_updated_at: Option<Timestamp>,
-    /// The expiry of the newest reset token, the only valid one; `None` if there was none.
+    /// The expiry of the newest reset token. Only the newest reset token is valid. `None` if no
+    /// token was issued.
     pub reset_expires_at: Option<Timestamp>,
-    /// Sessions of an earlier epoch have ended. It is incremented whenever all sessions are ended.
+    /// The session epoch. It is incremented whenever all sessions of the account are ended.
+    /// Sessions of a lower epoch have ended.
     pub session_epoch: i32,
-    /// Since when it is deleted: its address and other personal data have been erased, and rows
-    /// that refer to it are deleted in portions (`domain::session::unfinished`).
+    /// When the account was deleted. The address and other personal data have then been erased, and
+    /// rows that refer to the account are deleted in portions (`domain::session::unfinished`).
     pub deleted_at: Option<Timestamp>,
 }
 
-/// None: other tables refer to accounts.
+/// No relations: other tables refer to accounts.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
-/// Prints only the id: rows end up in logs by accident.
+/// Prints only the id, because rows may be logged by accident.
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "account({})", self.id)
@@ -59,8 +63,8 @@ impl std::fmt::Debug for Model {
 }
 
 impl Entity {
-    /// The account of an address: the one with this lower-case spelling, else the one with the
-    /// folded form.
+    /// The account of an address: the account with this lower-case spelling, or else the account
+    /// with this folded form.
     #[must_use]
     pub fn find_by_address(lower_case: &str, folded: Option<&str>) -> Select<Self> {
         let by_spelling = ColumnTrait::eq(&Column::EmailCanonical, lower_case);
@@ -75,12 +79,13 @@ impl Entity {
             .limit(1)
     }
 
-    /// Rows without a folded form, by id. An index on the same expressions finds them.
+    /// Rows without a folded form, by id. There is an index on the expressions of this query.
     #[must_use]
     pub fn find_unfolded(backend: DbBackend) -> Select<Self> {
         let canonical = Expr::col(Column::EmailCanonical);
         let bytes = match backend {
-            // octet_length requires SQLite 3.43, and other programs read the schema, too.
+            // `octet_length` requires SQLite 3.43. Other programs, which may have an older SQLite,
+            // read the schema as well.
             DbBackend::Sqlite => Func::cust("length").arg(canonical.cast_as("BLOB")),
             _ => Func::cust("octet_length").arg(canonical),
         };
@@ -92,7 +97,7 @@ impl Entity {
             .order_by_asc(Column::Id)
     }
 
-    /// Rows with an ambiguous address, by id. An index finds them.
+    /// Rows with an ambiguous address, by id. There is an index for this query.
     #[must_use]
     pub fn find_ambiguous() -> Select<Self> {
         Self::find().filter(Expr::col(Column::EmailAmbiguous)).order_by_asc(Column::Id)
@@ -111,7 +116,8 @@ impl Entity {
         ]
     }
 
-    /// The expression of the unique index, used to find and refuse addresses.
+    /// The expression of the unique index of addresses. It is used to find accounts, and to refuse
+    /// addresses that already have an account.
     #[must_use]
     pub fn address_key() -> Expr {
         let columns = [Expr::col(Column::EmailFolded), Expr::col(Column::EmailCanonical)];
@@ -122,9 +128,9 @@ impl Entity {
 /// The address of an account in tokens and responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailClaims {
-    /// In lower case, unless it is ambiguous: then as stored.
+    /// The address in lower case. An ambiguous address is not changed to lower case.
     pub email: String,
-    /// Whether the user proved control of it; never true for an ambiguous one.
+    /// Whether the user proved control of the address. Never true for an ambiguous address.
     pub email_verified: bool,
 }
 
@@ -144,7 +150,7 @@ impl Model {
         self.email_canonical == lower_case || (has_folded && !self.email_ambiguous)
     }
 
-    /// Whether it may log in and refresh.
+    /// Whether the user may log in, and refresh sessions.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.disabled_at.is_none()

@@ -1,4 +1,4 @@
-//! Recent attempts per limited key.
+//! Recent attempts per action and subject, for the attempt limits.
 
 use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;
@@ -16,7 +16,8 @@ pub struct Model {
     /// Attempts that still count, oldest first.
     #[sea_orm(column_type = "JsonBinary")]
     pub hits: Hits,
-    /// Those without a verdict that will be refunded unless they fail. `None` if there are none.
+    /// The attempts without a verdict. They will be refunded unless they fail. `None` if there are
+    /// no such attempts.
     #[sea_orm(column_type = "JsonBinary")]
     pub under_way: Option<Hits>,
     /// When a refusal was last recorded.

@@ -1,4 +1,5 @@
-//! The audit log: what happened, to which account, from where. Never contains secrets.
+//! The audit log: events, with the account that is affected and the origin of the request. It never
+//! contains secrets.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,7 +12,7 @@ pub struct Model {
     /// A `UUIDv7`, so the primary key is in chronological order.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// When it happened.
+    /// When the event happened.
     pub at: Timestamp,
     /// The kind of event.
     #[sea_orm(column_name = "type")]
@@ -22,7 +23,7 @@ pub struct Model {
     pub reason: Option<String>,
     /// The affected account.
     pub account_id: Option<Uuid>,
-    /// The session in which it happened.
+    /// The session in which the event happened.
     pub session_id: Option<Uuid>,
     /// The client involved.
     pub client_id: Option<String>,
@@ -30,15 +31,15 @@ pub struct Model {
     pub address: Option<String>,
     /// The forwarding chain as received from a trusted proxy.
     pub forwarded: Option<String>,
-    /// The user agent as sent; at most 500 characters.
+    /// The user agent as sent, at most 500 characters.
     pub user_agent: Option<String>,
     /// The id of the request.
     pub request_id: Option<Uuid>,
-    /// For a failure, the keyed digest of the address that was tried; also the key of its attempt
-    /// window.
+    /// For a failure, the keyed digest of the address that was tried. It is also the key under
+    /// which attempts with this address are counted.
     pub email_digest: Option<Vec<u8>>,
 }
 
-/// No relations: an event outlives the rows it refers to.
+/// No relations: an event outlives the rows to which it refers.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

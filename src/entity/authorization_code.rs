@@ -14,13 +14,13 @@ pub struct Model {
     /// SHA-256 of the code.
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    /// The client it was issued to.
+    /// The client to which the code was issued.
     pub client_id: String,
-    /// The account that granted it.
+    /// The account that granted the code.
     pub account_id: Uuid,
-    /// The browser session in which it was granted.
+    /// The browser session in which the code was granted.
     pub browser_session_id: Uuid,
-    /// The redirect URI it was sent to.
+    /// The redirect URI to which the code was sent.
     pub redirect_uri: String,
     /// The granted scope.
     pub scope: Scope,
@@ -32,18 +32,18 @@ pub struct Model {
     pub code_challenge: Option<String>,
     /// When the password was checked.
     pub auth_time: Timestamp,
-    /// When it expires.
+    /// When the code expires.
     pub expires_at: Timestamp,
-    /// When it was used.
+    /// When the code was used.
     pub redeemed_at: Option<Timestamp>,
-    /// The session that it opened.
+    /// The session that was opened with the code.
     pub session_id: Option<Uuid>,
-    /// The claims requested by name; `None` if there are none.
+    /// The claims that the client requested by name. `None` if it requested none.
     #[sea_orm(column_type = "JsonBinary")]
     pub claims: Option<RequestedClaims>,
 }
 
-/// Standard claims requested by name (OpenID Connect Core 1.0 §5.5), by where they are delivered.
+/// Standard claims requested by name (OpenID Connect Core 1.0 §5.5), by the place of delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 #[serde(default)]
 pub struct RequestedClaims {

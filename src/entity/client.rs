@@ -23,15 +23,16 @@ pub struct Model {
     pub name: String,
     /// The type of application.
     pub application_type: ApplicationType,
-    /// Its client authentication method.
+    /// The client authentication method.
     pub auth_method: AuthMethod,
-    /// Accepts the secret in the header or in the body, whichever of the two `auth_method` names.
+    /// Whether the client may send the secret in the header or in the body, although `auth_method`
+    /// names only one of them.
     pub either_secret_method: bool,
-    /// SHA-256 of its secret.
+    /// SHA-256 of the secret.
     pub secret_digest: Option<Vec<u8>>,
-    /// SHA-256 of the previous secret, while that is still accepted.
+    /// SHA-256 of the previous secret, as long as that secret is accepted.
     pub previous_secret_digest: Option<Vec<u8>>,
-    /// Its public keys, a JWK set.
+    /// The client's public keys, a JWK set.
     pub jwks: Option<String>,
     /// Redirect URIs of the authorization endpoint.
     #[sea_orm(column_type = "JsonBinary")]
@@ -41,31 +42,31 @@ pub struct Model {
     pub post_logout_redirect_uris: Texts,
     /// Where back-channel logout tokens are sent.
     pub backchannel_logout_uri: Option<String>,
-    /// The grant types it may use.
+    /// The grant types that the client may use.
     #[sea_orm(column_type = "JsonBinary")]
     pub grants: Texts,
-    /// The scopes it may request.
+    /// The scopes that the client may request.
     #[sea_orm(column_type = "JsonBinary")]
     pub scopes: Texts,
-    /// The audiences it may request; the first is the default.
+    /// The audiences that the client may request. The first is the default.
     #[sea_orm(column_type = "JsonBinary")]
     pub audiences: Texts,
-    /// The audiences for which it may introspect tokens of other clients.
+    /// The audiences for which the client may introspect tokens of other clients.
     #[sea_orm(column_type = "JsonBinary")]
     pub introspects: Texts,
-    /// Lifetime of its access tokens.
+    /// The lifetime of the client's access tokens.
     pub access_token_seconds: i64,
     /// Whether PKCE is required (RFC 7636).
     pub pkce_required: bool,
-    /// Accepts a `nonce` for ID tokens instead of PKCE (OAuth 2.1 §7.5.1).
+    /// Whether a `nonce` for ID tokens is accepted instead of PKCE (OAuth 2.1 §7.5.1).
     pub nonce_for_pkce: bool,
-    /// Claims of its scope are in the ID token, not only at userinfo.
+    /// Whether ID tokens contain the claims of the scope, which userinfo responses always contain.
     pub id_token_claims: bool,
     /// Whether users are asked for consent.
     pub consent: ConsentPolicy,
-    /// When it was registered.
+    /// When the client was registered.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the client was last changed.
     pub updated_at: Timestamp,
 }
 
@@ -73,9 +74,9 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum ApplicationType {
-    /// It runs on a server or in a browser.
+    /// The application runs on a server or in a browser.
     Web,
-    /// It runs on a user's device (RFC 8252).
+    /// The application runs on a user's device (RFC 8252).
     Native,
 }
 
@@ -89,7 +90,7 @@ pub enum AuthMethod {
     ClientSecretPost,
     /// A JWT that the client signed.
     PrivateKeyJwt,
-    /// It is a public client.
+    /// The client is public, and does not authenticate.
     None,
 }
 
@@ -105,9 +106,9 @@ impl AuthMethod {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum ConsentPolicy {
-    /// They are asked.
+    /// Users are asked.
     Ask,
-    /// They are not, because the operator has approved the client.
+    /// Users are not asked, because the operator has approved the client.
     Skip,
 }
 
@@ -119,7 +120,7 @@ impl Texts {
     /// Whether the list contains exactly this string.
     #[must_use]
     pub fn has(&self, text: &str) -> bool {
-        self.0.iter().any(|one| one == text)
+        self.0.iter().any(|it| it == text)
     }
 }
 
@@ -128,8 +129,8 @@ impl Texts {
 pub enum Relation {}
 
 impl Entity {
-    /// Locks a registered client until the commit; `false` if it does not exist. Transactions that
-    /// create something for the client lock it before the account.
+    /// Locks a registered client until the commit. Returns false if the client does not exist.
+    /// Transactions that create rows for the client lock the client before the account.
     ///
     /// # Errors
     /// If the database refuses.
@@ -145,7 +146,7 @@ impl Entity {
     }
 }
 
-/// Prints only the id: rows end up in logs by accident.
+/// Prints only the id, because rows may be logged by accident.
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "client({})", self.id)
@@ -153,38 +154,38 @@ impl std::fmt::Debug for Model {
 }
 
 impl Model {
-    /// Whether it is a confidential client, which must authenticate (RFC 6749 §2.1).
+    /// Whether the client is confidential, and must authenticate (RFC 6749 §2.1).
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         self.auth_method != AuthMethod::None
     }
 
-    /// Whether it may authenticate by this method.
+    /// Whether the client may authenticate by this method.
     #[must_use]
     pub fn authenticates_by(&self, method: AuthMethod) -> bool {
         let is_either = self.either_secret_method && self.auth_method.is_by_secret();
         self.auth_method == method || (is_either && method.is_by_secret())
     }
 
-    /// The scope that it may request.
+    /// The scope that the client may request.
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.scopes.0.iter().map(String::as_str).collect()
     }
 
-    /// Whether it is a native app (RFC 8252).
+    /// Whether the client is a native app (RFC 8252).
     #[must_use]
     pub fn is_native(&self) -> bool {
         self.application_type == ApplicationType::Native
     }
 
-    /// The lifetime of its access tokens.
+    /// The lifetime of the client's access tokens.
     #[must_use]
     pub fn access_token_life(&self) -> Duration {
         Duration::from_secs(self.access_token_seconds.unsigned_abs())
     }
 
-    /// Whether it skips consent because the operator has approved it.
+    /// Whether users are not asked for consent, because the operator has approved the client.
     #[must_use]
     pub fn is_preapproved(&self) -> bool {
         self.consent == ConsentPolicy::Skip

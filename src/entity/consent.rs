@@ -14,34 +14,34 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "consent")]
 pub struct Model {
-    /// The account that granted it.
+    /// The account that granted the consent.
     #[sea_orm(primary_key, auto_increment = false)]
     pub account_id: Uuid,
-    /// The client it was granted to.
+    /// The client to which the consent was granted.
     #[sea_orm(primary_key, auto_increment = false)]
     pub client_id: String,
-    /// The union of all granted scopes. Instances of the previous version read only this.
+    /// The union of all granted scopes. Instances of the previous version read only this column.
     pub scope: Scope,
-    /// When it was last granted.
+    /// When the consent was last granted.
     pub granted_at: Timestamp,
-    /// The granted scopes per audience. `None` if the consent predates this column: it then applies
-    /// to the client's default audience.
+    /// The granted scopes per audience. `None` if the consent is older than this column. Such a
+    /// consent applies to the client's default audience.
     #[sea_orm(column_type = "JsonBinary")]
     pub access: Option<ScopesByAudience>,
-    /// Granted individual claims, by name, that no scope in `access` includes. Instances of the
-    /// previous version neither read nor write them. `None` if there are none.
+    /// The names of granted claims that no scope in `access` includes. `None` if there are no such
+    /// claims. Instances of the previous version neither read nor write this column.
     #[sea_orm(column_type = "JsonBinary")]
     pub claims: Option<Texts>,
 }
 
-/// Scopes, by the audience they were granted for.
+/// Scopes, by the audience for which they were granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct ScopesByAudience(pub BTreeMap<String, Scope>);
 
-/// The tables a consent is related to.
+/// The tables to which a consent is related.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
-    /// The client it was granted to.
+    /// The client to which the consent was granted.
     #[sea_orm(
         belongs_to = "crate::entity::client::Entity",
         from = "Column::ClientId",

@@ -18,6 +18,6 @@ pub struct Model {
     pub since: Timestamp,
 }
 
-/// No relations: an entry outlives a deleted account.
+/// No relations: the row of an entry remains after the account was deleted.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

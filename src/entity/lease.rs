@@ -1,4 +1,5 @@
-//! Leases: tasks that one instance at a time may do.
+//! Leases. A lease is the right of one instance to do a task that only one instance at a time may
+//! do.
 
 use sea_orm::entity::prelude::*;
 

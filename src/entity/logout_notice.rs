@@ -8,10 +8,10 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "logout_notice")]
 pub struct Model {
-    /// The session that ended: the `sid` of its tokens.
+    /// The session that ended, the `sid` of its tokens.
     #[sea_orm(primary_key, auto_increment = false)]
     pub session_id: Uuid,
-    /// The account of the session: the `sub`.
+    /// The account of the session, the `sub` of its tokens.
     pub account_id: Uuid,
     /// The client to notify.
     pub client_id: String,

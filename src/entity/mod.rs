@@ -1,6 +1,6 @@
-//! The tables, one file each: columns, and finders that encode a rule.
+//! The tables, one file each: the columns, and queries and conditions that implement a rule.
 //!
-//! Rows never implement `Serialize`, so a column cannot leak into a response by a derive.
+//! Rows never implement `Serialize`, so that a derive cannot disclose a column in a response.
 
 pub mod account;
 pub mod attempt;

@@ -15,7 +15,8 @@ pub struct Model {
     pub id: Uuid,
     /// The kind of work.
     pub kind: Kind,
-    /// A client id or an account id. Receivers do not delay each other.
+    /// A client id or an account id. Work for one receiver does not delay work for another
+    /// receiver.
     pub receiver: String,
     /// The data for this kind of work.
     #[sea_orm(column_type = "JsonBinary")]
@@ -24,11 +25,11 @@ pub struct Model {
     pub attempts: i32,
     /// When the next attempt is due.
     pub due_at: Timestamp,
-    /// When the row was written, in the transaction that causes the work.
+    /// When the row was written, by the transaction that causes the work.
     pub created_at: Timestamp,
 }
 
-/// The kinds of work. Stored under their names, which must therefore never change.
+/// The kinds of work. They are stored under their names, so the names must never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Kind {
@@ -43,13 +44,13 @@ pub enum Kind {
 pub enum Relation {}
 
 impl Model {
-    /// The payload as `T`; `None` if it has another structure.
+    /// The payload as `T`, or `None` if it has another structure.
     #[must_use]
     pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_value(self.payload.clone()).ok()
     }
 
-    /// A new row, due at once.
+    /// A new row, due immediately.
     ///
     /// # Errors
     /// If the payload cannot be serialised to JSON.

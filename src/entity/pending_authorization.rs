@@ -1,5 +1,5 @@
-//! Authorization requests that wait for a logged-in user's consent. (Those written by the previous
-//! version may also wait for a login.)
+//! Authorization requests that wait for the consent of a logged-in user. Requests that the previous
+//! version stored may also wait for a login.
 
 use sea_orm::entity::prelude::*;
 
@@ -12,18 +12,18 @@ pub struct Model {
     /// SHA-256 of the handle.
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    /// SHA-256 of the cookie of the browser it belongs to.
+    /// SHA-256 of the cookie of the browser that sent the request.
     pub browser_digest: Vec<u8>,
-    /// The client that sent it.
+    /// The client of the request.
     pub client_id: String,
     /// The request after all checks.
     #[sea_orm(column_type = "JsonBinary")]
     pub request: Json,
-    /// When it was received.
+    /// When the request was received.
     pub created_at: Timestamp,
-    /// When it expires.
+    /// When the request expires.
     pub expires_at: Timestamp,
-    /// The account of the user; `None` if an instance of the previous version wrote it.
+    /// The account of the user. `None` if an instance of the previous version wrote the row.
     pub account_id: Option<Uuid>,
 }
 

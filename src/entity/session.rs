@@ -1,4 +1,4 @@
-//! Sessions: one row per login, however often it is refreshed.
+//! Sessions: one row per login. A refresh updates the row.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
@@ -14,81 +14,84 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, Default, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "session")]
 pub struct Model {
-    /// The `sid` of its tokens.
+    /// The `sid` of the session's tokens.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// The account of the session.
     pub account_id: Uuid,
-    /// The `client_id` of its tokens.
+    /// The `client_id` of the session's tokens.
     pub client_id: String,
-    /// The `scope` of its tokens.
+    /// The `scope` of the session's tokens.
     pub scope: Scope,
     /// When the password was checked.
     pub auth_time: Timestamp,
     /// The number of the newest refresh token.
     pub generation: i64,
-    /// When `generation` last grew.
+    /// When `generation` was last incremented.
     pub rotated_at: Option<Timestamp>,
-    /// Expiry if it is not refreshed; for a browser session, if it is not used.
+    /// The idle expiry. Each refresh postpones it, or each use of a browser session.
     pub idle_expires_at: Timestamp,
-    /// Expiry however often it is refreshed or used.
+    /// The expiry of the session lifetime. No refresh or use postpones it.
     pub absolute_expires_at: Timestamp,
     /// The address of the last login or refresh.
     pub address: Option<String>,
     /// The user agent of the last use.
     pub user_agent: Option<String>,
-    /// When it was ended before its expiry.
+    /// When the session was ended before its expiry.
     pub ended_at: Option<Timestamp>,
-    /// Why it ended.
+    /// Why the session was ended before its expiry.
     pub end_reason: Option<EndReason>,
-    /// The status list with its entry; `None` if it began before there were lists.
+    /// The status list that has the entry of the session. `None` if the session is older than the
+    /// status lists.
     pub status_list: Option<i32>,
-    /// The index of its entry.
+    /// The index of the entry in the status list.
     pub status_index: Option<i32>,
     /// SHA-256 of the cookie, for a browser session on the hosted pages.
     pub cookie_digest: Option<Vec<u8>>,
     /// The browser session on the hosted pages in which a client's session was opened.
     pub browser_session_id: Option<Uuid>,
-    /// The audiences of its tokens; the service's own audience if `None`.
+    /// The audiences of the session's tokens. `None` means the service's own audience.
     pub audience: Option<Audiences>,
-    /// The claims that its client requested by name; `None` if there are none.
+    /// The claims that the client requested by name. `None` if it requested none.
     #[sea_orm(column_type = "JsonBinary")]
     pub claims: Option<RequestedClaims>,
-    /// The `session_epoch` of its account when it began. `None` if an instance of the previous
-    /// version created it: then only the row says whether it has ended.
+    /// The `session_epoch` of the account when the session began. `None` if an instance of the
+    /// previous version created the session. Only `ended_at` then says whether the session was
+    /// ended.
     pub epoch: Option<i32>,
     /// SHA-256 of the browser's cookie before this login on the hosted pages.
     pub previous_cookie_digest: Option<Vec<u8>>,
 }
 
-/// Why a session was ended before its expiry. Stored under its name, which must therefore never
-/// change.
+/// Why a session was ended before its expiry. The reasons are stored under their names, so the
+/// names must never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The user logged out.
     Logout,
-    /// The user ended it from another session, an operator ended it, or its client revoked it (RFC
-    /// 7009).
+    /// The user ended the session from another session, an operator ended the session, or the
+    /// client revoked its token (RFC 7009).
     Revoked,
     /// The user changed the password in another session.
     PasswordChanged,
     /// The account was disabled.
     AccountDisabled,
-    /// The account was deleted, and its sessions with it.
+    /// The account was deleted.
     AccountDeleted,
     /// The account's password was reset.
     PasswordReset,
-    /// The user logged in again in the same browser, or it was evicted to make room for another.
+    /// The user logged in again in the browser of this session, or the account reached its maximum
+    /// number of sessions.
     Replaced,
-    /// The authorization code that opened it was used a second time.
+    /// The authorization code that opened the session was used a second time.
     CodeReuse,
-    /// A refresh token was reused: the one presented had been replaced.
+    /// A refresh token that had already been replaced was used again.
     TokenReuse,
 }
 
-/// The tables a session is related to.
+/// The tables to which a session is related.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     /// The account of the session.
@@ -113,9 +116,8 @@ impl Entity {
         Self::live_by_row(now).add(Self::is_of_epoch())
     }
 
-    /// The condition for live sessions of a client. Use it where all sessions of a client are
-    /// affected: it uses the index for that, on `lower(client_id)`, so that no other query uses
-    /// this index.
+    /// The condition for live sessions of a client, for queries of all sessions of a client. Their
+    /// index is on `lower(client_id)` instead of `client_id`, so that other queries do not use it.
     #[must_use]
     pub fn live_of_client(client_id: &str, now: Timestamp) -> Condition {
         let lower = |expr: Expr| Expr::expr(Func::lower(expr));
@@ -124,15 +126,15 @@ impl Entity {
             .add(Column::ClientId.eq(client_id))
     }
 
-    /// The condition for sessions that have not been ended, though they may have exceeded the idle
-    /// timeout.
+    /// The condition for sessions that have not been ended and are within the session lifetime.
+    /// They may have exceeded the idle timeout.
     #[must_use]
     pub fn unended(now: Timestamp) -> Condition {
         Self::unended_by_row(now).add(Self::is_of_epoch())
     }
 
-    /// The same as [`Entity::live`] for the sessions of one account: its epoch is looked up once
-    /// instead of for each row.
+    /// As [`Entity::live`], but only for the sessions of one account. The account's epoch is looked
+    /// up once instead of for each row.
     #[must_use]
     pub fn live_of(account_id: Uuid, now: Timestamp) -> Condition {
         Self::live_by_row(now)
@@ -140,8 +142,9 @@ impl Entity {
             .add(has_epoch_of(account::Entity::find_by_id(account_id)))
     }
 
-    /// [`Entity::live`] without the epoch, which may have ended the session before its row says so.
-    /// For code that writes the rows, or checks the epoch in another way.
+    /// As [`Entity::live`], but without the check of the epoch. The kill switch of the account may
+    /// thus have ended the session although its row is not marked yet. For code that marks the
+    /// rows, or checks the epoch in another way.
     #[must_use]
     pub fn live_by_row(now: Timestamp) -> Condition {
         Self::unended_by_row(now).add(Column::IdleExpiresAt.gt(now))
@@ -151,14 +154,15 @@ impl Entity {
         Condition::all().add(Column::EndedAt.is_null()).add(Column::AbsoluteExpiresAt.gt(now))
     }
 
-    /// Its account's kill switch has not ended it since it began.
+    /// The condition for sessions that the kill switch of their account has not ended. The kill
+    /// switch is an operation that ends all sessions of an account by incrementing its epoch.
     fn is_of_epoch() -> Condition {
         let own = account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref());
         has_epoch_of(account::Entity::find().filter(own))
     }
 }
 
-/// The condition for sessions with the current epoch of `account`, or without any.
+/// The condition for sessions that have the current epoch of `account`, or have no epoch.
 fn has_epoch_of(account: Select<account::Entity>) -> Condition {
     let current = account.select_only().column(account::Column::SessionEpoch).into_query();
     Condition::any()
@@ -167,7 +171,8 @@ fn has_epoch_of(account: Select<account::Entity>) -> Condition {
 }
 
 impl Model {
-    /// Whether it belongs to `account` and may be used at `now`; the same rule as [`Entity::live`].
+    /// Whether the session belongs to `account` and may be used at `now`. The rule is that of
+    /// [`Entity::live`].
     #[must_use]
     pub fn is_live(&self, account: &account::Model, now: Timestamp) -> bool {
         let is_of_epoch = self.epoch.is_none_or(|epoch| epoch == account.session_epoch);

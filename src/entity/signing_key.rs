@@ -1,4 +1,4 @@
-//! Signing keys, their private halves encrypted with the master key.
+//! Signing keys. The private keys are encrypted with the master key.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,37 +13,38 @@ pub struct Model {
     pub kid: String,
     /// JWA name (RFC 7518 §3.1).
     pub algorithm: String,
-    /// Its state in the lifecycle.
+    /// The state of the key in its lifecycle.
     pub state: KeyState,
     /// The public JWK as published.
     pub public_jwk: String,
     /// JWE of the private JWK (RFC 7517 §7).
     pub sealed_jwk: String,
-    /// When it was generated or imported.
+    /// When the key was generated or imported.
     pub created_at: Timestamp,
-    /// When it became active.
+    /// When the key became active.
     pub activated_at: Option<Timestamp>,
-    /// When it stopped signing.
+    /// When the key was retired. It has not signed since.
     pub retired_at: Option<Timestamp>,
-    /// When it may become active; for pending keys.
+    /// For a pending key, when it may become active.
     pub activate_at: Option<Timestamp>,
-    /// When no access token can need it any more; for retiring keys.
+    /// For a retiring key, when no access token can need it any more.
     pub remove_at: Option<Timestamp>,
-    /// When it was revoked as compromised: nothing it signed is trusted.
+    /// When the key was revoked as compromised. None of its signatures are trusted.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// The state of a key in its lifecycle. Stored under its name, which must therefore never change.
+/// The state of a key in its lifecycle. The states are stored under their names, so the names must
+/// never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum KeyState {
-    /// Published, not signing yet.
+    /// The key is published, but does not sign yet.
     Pending,
-    /// Signing. The database allows one such key.
+    /// The key signs. The database allows one active key.
     Active,
-    /// Published for the tokens it signed, but no longer signing.
+    /// The key is published for the tokens that it signed, but does not sign any more.
     Retiring,
-    /// Removed from the key set.
+    /// The key was removed from the key set.
     Removed,
 }
 
@@ -54,7 +55,7 @@ impl KeyState {
         !matches!(self, Self::Removed)
     }
 
-    /// Its name, as stored and as shown to operators.
+    /// The name of the state, as stored and as shown to operators.
     #[must_use]
     pub fn name(self) -> String {
         self.to_value()
@@ -65,7 +66,7 @@ impl KeyState {
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
-/// Prints only the id: rows end up in logs by accident.
+/// Prints only the id, because rows may be logged by accident.
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "signing_key({})", self.kid)
@@ -83,8 +84,8 @@ impl Entity {
             .order_by_asc(Column::Kid)
     }
 
-    /// The most recently removed keys that were not revoked: their old signatures are still
-    /// trusted.
+    /// The removed keys that were not revoked, the most recently retired first. Their old
+    /// signatures are still trusted.
     #[must_use]
     pub fn find_former(number: u64) -> Select<Self> {
         use sea_orm::{QueryOrder, QuerySelect};

@@ -1,4 +1,4 @@
-//! Status lists, and which blocks of their entries are allocated to instances.
+//! Status lists, and the blocks of their entries that instances have claimed.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,19 +8,20 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "status_list")]
 pub struct Model {
-    /// The last segment of its URI.
+    /// The last segment of the list's URI.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i32,
-    /// One bit for each block of entries, set once an instance has allocated it.
+    /// One bit for each block of entries, set once an instance has claimed the block.
     pub claimed: Vec<u8>,
     /// Number of unset bits in `claimed`.
     pub free_blocks: i32,
-    /// When it was created.
+    /// When the list was created.
     pub created_at: Timestamp,
-    /// From when all its sessions count as ended, including those unknown to the database.
+    /// When the list was closed. All sessions of a closed list count as ended, even sessions that
+    /// are unknown to the database.
     pub closed_at: Option<Timestamp>,
 }
 
-/// No relations: entries outlive the sessions they stand for.
+/// No relations: entries outlive their sessions.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

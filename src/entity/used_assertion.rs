@@ -1,4 +1,4 @@
-//! Client assertions that have been used (RFC 7523 §3): each is accepted once.
+//! Client assertions that have been used (RFC 7523 §3). Each assertion is accepted once.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,7 +11,7 @@ pub struct Model {
     /// SHA-256 of the client and the `jti`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    /// When the assertion expires and would be refused anyway.
+    /// When the assertion expires. After that, it would be refused anyway.
     pub expires_at: Timestamp,
 }
 
