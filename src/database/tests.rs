@@ -76,6 +76,16 @@ fn insert(id: usize) -> String {
     format!("INSERT INTO number VALUES ({id})")
 }
 
+/// Without it, SQLite compiles a statement again whenever a parameter of `LIMIT ?` is bound.
+/// `.cargo/config.toml` sets it for builds in this repository.
+#[tokio::test]
+async fn sqlite_chooses_plans_without_regard_to_bound_values() {
+    let directory = TempDir::new().unwrap();
+    let db = open(directory.path()).await;
+
+    assert_eq!(number(&db, "SELECT sqlite_compileoption_used('ENABLE_QPSG')").await, 1);
+}
+
 #[tokio::test]
 async fn domain_error_rolls_back_only_its_transaction_and_needs_no_extra_commit() {
     let directory = TempDir::new().unwrap();
