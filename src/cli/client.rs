@@ -7,9 +7,10 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::cli::database::{finish, open};
+use crate::cli::database::open;
 use crate::cli::output::{print, print_json, print_to_stderr};
 use crate::config::DatabaseSettings;
+use crate::database::Db;
 use crate::domain::oauth::client::metadata::{Pkce, Registration};
 use crate::domain::oauth::client::{self, Applied, Client as Row};
 use crate::entity::client::AuthMethod;
@@ -200,30 +201,34 @@ impl Client {
                 let db = open(&description.database).await?;
                 let change = move |it: &mut Registration| description.apply_to(it, jwks.clone());
                 let updated = client::update(&db, &id, change).await?;
-                finish(&db, &result_line(&id, &updated)).await?;
+                print(&result_line(&id, &updated))?;
+                finish(&db, &[updated]).await;
             }
             Self::Apply { file, database } => {
                 let registrations = registrations(&file)?;
                 let db = open(&database).await?;
-                for (id, applied) in client::apply(&db, registrations).await? {
-                    print(&result_line(&id, &applied))?;
+                let (ids, applied): (Vec<_>, Vec<_>) =
+                    client::apply(&db, registrations).await?.into_iter().unzip();
+                for (id, applied) in ids.iter().zip(&applied) {
+                    print(&result_line(id, applied))?;
                 }
-                db.close().await;
+                finish(&db, &applied).await;
             }
             Self::RotateSecret { named: Named { client_id, database }, drop_previous, now } => {
                 let db = open(&database).await?;
                 if drop_previous {
                     client::drop_previous_secret(&db, &client_id).await?;
-                    finish(&db, "the previous secret is no longer valid").await?;
+                    print("the previous secret is no longer valid")?;
                 } else {
-                    finish(&db, &client::rotate_secret(&db, &client_id, now).await?).await?;
+                    print(&client::rotate_secret(&db, &client_id, now).await?)?;
                 }
+                finish_change(&db).await;
             }
             Self::Delete(Named { client_id, database }) => {
                 let db = open(&database).await?;
                 client::delete(&db, &client_id).await?;
-                let result = format!("{client_id} is deleted, and its sessions have ended");
-                finish(&db, &result).await?;
+                print(&format!("{client_id} is deleted, and its sessions have ended"))?;
+                finish_change(&db).await;
             }
             Self::List(database) => {
                 let db = open(&database).await?;
@@ -245,6 +250,22 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Waits after a change, if there was one.
+async fn finish(db: &Db, applied: &[Applied]) {
+    if applied.iter().any(|applied| matches!(applied, Applied::Changed(_))) {
+        finish_change(db).await;
+    } else {
+        db.close().await;
+    }
+}
+
+/// Waits until no server uses a client as it was before a change. The result has been printed,
+/// because a secret must not be lost if the command is interrupted here.
+async fn finish_change(db: &Db) {
+    tokio::time::sleep(client::MAX_CACHE_AGE).await;
+    db.close().await;
 }
 
 async fn create(description: Description) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::keys::{KeyRing, RequestSealer};
+use crate::domain::oauth::client::ClientCache;
 use crate::domain::password::{Hasher, Policy};
 use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::{RefreshTokens, Rotation};
@@ -25,6 +26,8 @@ use crate::http::readiness::Readiness;
 pub struct App {
     /// The database.
     pub db: Db,
+    /// The registered clients.
+    pub clients: ClientCache,
     /// The clock.
     pub clock: Clock,
     /// The `iss` of every token, and the base of every URL.

@@ -28,6 +28,7 @@ use crate::database::{self, ConnectError, Db, Lineage, SchemaError};
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
+use crate::domain::oauth::client::ClientCache;
 use crate::domain::password::{Cost, Hasher, PoolSettings};
 use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::{RefreshTokens, Rotation};
@@ -374,6 +375,7 @@ async fn assemble(
     }
     let now = clock.now();
     Ok(App {
+        clients: ClientCache::new(&db),
         status_entries: StatusEntries::default(),
         status_lists: StatusLists::open(&db, &issuer, config.status.clone(), now).await?,
         verifier: issuer.verifier(&audience),

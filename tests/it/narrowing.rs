@@ -1,9 +1,10 @@
-//! Narrowing a client's registration takes effect at once, regardless of earlier grants.
+//! Narrowing a client's registration takes effect when the command exits, regardless of earlier
+//! grants.
 
 use serde_json::json;
 
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB_CLIENT};
-use crate::harness::{Answer, PASSWORD, TestServer};
+use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
 const ADA: &str = "ada@example.test";
 const API: &str = "https://api.example.test";
@@ -232,4 +233,56 @@ async fn userinfo_and_introspection_follow_the_current_registration() {
     let own = server.log_in(ADA, PASSWORD).await.tokens().access_token;
     assert_eq!(server.introspect(&api, &own).await["active"], true);
     assert_eq!(TestServer::claims(&own)["iss"], ISSUER);
+}
+
+/// Each instance has read the client just before the change, and uses a client for a second without
+/// reading it again.
+#[tokio::test]
+async fn change_is_in_force_on_every_instance_when_the_command_exits() {
+    const JOB: &str = "[[client]]\nclient_id = \"job\"\ngrant_types = [\"client_credentials\"]\n";
+    let one = TestServer::start().await;
+    let other = one.another_instance().await;
+    let servers = [&one, &other];
+    let job = one.register_clients(&[JOB, "scope = \"a b\"\n"].concat()).await.remove(0);
+    let program = Program::new(&one.database);
+    let run = async |arguments: &[&str]| {
+        for server in servers {
+            let answer = server.token(&job, &[("grant_type", "client_credentials")]).await;
+            answer.expect_status(200);
+        }
+        assert!(program.run(arguments).await.status.success());
+    };
+
+    run(&["client", "update", "job", "--scope", "a"]).await;
+    for server in servers {
+        let answer = server.token(&job, &[("grant_type", "client_credentials")]).await;
+        assert_eq!(answer.json()["scope"], "a");
+    }
+    run(&["client", "rotate-secret", "job", "--now"]).await;
+    for server in servers {
+        let answer = server.token(&job, &[("grant_type", "client_credentials")]).await;
+        assert_eq!(answer.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn deleted_client_is_refused_on_every_instance_when_the_command_exits() {
+    let (one, web, api) = server().await;
+    let other = one.another_instance().await;
+    let tokens = tokens(&one, &web).await;
+    let introspect = async |server: &TestServer| {
+        let fields = [("token", &*tokens.text("access_token"))];
+        server.form("/oauth2/introspect", &fields).basic_auth(&api.id, api.secret.as_ref())
+    };
+    for server in [&one, &other] {
+        let answer = Answer::of(introspect(server).await).await;
+        assert_eq!(answer.json()["active"], true);
+    }
+
+    let deleted = Program::new(&one.database).run(&["client", "delete", "api"]).await;
+
+    assert!(deleted.status.success());
+    for server in [&one, &other] {
+        Answer::of(introspect(server).await).await.expect_status(401);
+    }
 }

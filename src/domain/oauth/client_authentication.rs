@@ -1,15 +1,16 @@
 //! Client authentication (RFC 6749 §2.3, §3.2.1).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openssl::memcmp;
 use sea_orm::{ActiveEnum, DbErr};
 
 use crate::database::Db;
+use crate::domain::oauth::assertion;
 use crate::domain::oauth::client::metadata::is_client_id;
+use crate::domain::oauth::client::{Client, ClientCache};
 use crate::domain::oauth::secret::digest;
-use crate::domain::oauth::{assertion, client};
-use crate::entity::client::Model;
 use crate::timestamp::Timestamp;
 
 pub use crate::entity::client::AuthMethod;
@@ -77,11 +78,12 @@ pub enum ClientAuthenticationError {
 /// See [`ClientAuthenticationError`].
 pub async fn authenticate(
     db: &Db,
+    clients: &ClientCache,
     credentials: &ClientCredentials,
     audiences: &[&str],
     retry_window: Duration,
     now: Timestamp,
-) -> Result<Model, ClientAuthenticationError> {
+) -> Result<Arc<Client>, ClientAuthenticationError> {
     let claimed = match credentials {
         ClientCredentials::Secret { client_id, .. } | ClientCredentials::None { client_id } => {
             Some(client_id.clone())
@@ -94,7 +96,7 @@ pub async fn authenticate(
     let unnamed =
         ClientAuthenticationError::Refused { client_id: None, reason: "no client is named" };
     let claimed = claimed.filter(|id| is_client_id(id)).ok_or(unnamed)?;
-    let Some(client) = client::find(db, &claimed).await? else {
+    let Some(client) = clients.find(&claimed).await? else {
         // The ID is not logged, because it might be a secret in the wrong parameter.
         tracing::info!("a client was refused: no client has this id");
         let reason = "no client has this id";
@@ -118,10 +120,10 @@ pub async fn authenticate(
         used = credentials.method().to_value(),
         "a client was refused: {reason}"
     );
-    Err(ClientAuthenticationError::Refused { client_id: Some(client.id), reason })
+    Err(ClientAuthenticationError::Refused { client_id: Some(client.id.clone()), reason })
 }
 
-fn is_valid_secret(client: &Model, secret: &str) -> bool {
+fn is_valid_secret(client: &Client, secret: &str) -> bool {
     let digest = digest(secret);
     let matches = |stored: &Option<Vec<u8>>| {
         stored

@@ -4,7 +4,6 @@ use sea_orm::DbErr;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::domain::oauth::client;
 use crate::domain::oauth::client::entitlement;
 use crate::domain::oauth::mint::Mint;
 use crate::domain::session::{self, FIRST_PARTY_CLIENT};
@@ -96,7 +95,7 @@ async fn limit_to_registration(
     let client = if client_id == caller.id {
         caller
     } else {
-        found = client::find(mint.db, client_id).await?;
+        found = mint.clients.find(client_id).await?;
         let Some(found) = &found else { return Ok(false) };
         found
     };

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::granted::ClientGrant;
+use crate::domain::oauth::client::ClientCache;
 use crate::domain::oauth::grant_error::GrantError;
 use crate::domain::oauth::id_token;
 use crate::domain::refresh::{RefreshTokens, Rotation};
@@ -22,6 +23,8 @@ use crate::scope::Scope;
 pub struct Mint<'a> {
     /// The database.
     pub db: &'a Db,
+    /// The registered clients.
+    pub clients: &'a ClientCache,
     /// Allocates status list entries for new sessions.
     pub entries: &'a StatusEntries,
     /// Signs access tokens.

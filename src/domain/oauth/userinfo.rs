@@ -4,9 +4,7 @@
 use sea_orm::DbErr;
 use serde_json::{Map, Value};
 
-use crate::database::Db;
-use crate::domain::oauth::client;
-use crate::domain::oauth::client::entitlement;
+use crate::domain::oauth::client::{ClientCache, entitlement};
 use crate::domain::profile;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::entity::{account, session};
@@ -20,7 +18,7 @@ use crate::scope::Scope;
 /// # Errors
 /// If the database refuses.
 pub async fn claims(
-    db: &Db,
+    clients: &ClientCache,
     session: &session::Model,
     account: &account::Model,
     scope: &str,
@@ -28,7 +26,7 @@ pub async fn claims(
     let mut scope = Scope::parse(scope).unwrap_or_default();
     let mut names = Vec::new();
     if session.client_id != FIRST_PARTY_CLIENT {
-        let Some(client) = client::find(db, &session.client_id).await? else { return Ok(None) };
+        let Some(client) = clients.find(&session.client_id).await? else { return Ok(None) };
         scope = entitlement::scope(&client, &scope);
         names = entitlement::claims(&client, &scope, session.claims.as_ref()).userinfo;
     }

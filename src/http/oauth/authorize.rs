@@ -1,11 +1,13 @@
 //! `/oauth2/authorize` (RFC 6749 §3.1, OpenID Connect Core 1.0 §3.1.2).
 
+use std::sync::Arc;
+
 use poem::http::Method;
 use poem::{Request, Response};
 use url::form_urlencoded;
 
 use crate::domain::oauth::authorize;
-use crate::domain::oauth::client::{self, Client};
+use crate::domain::oauth::client::Client;
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pending_authorization::{Pending, StoredIn};
 use crate::http::app::App;
@@ -75,12 +77,12 @@ async fn query_of(request: &mut Request) -> Result<String, Unreadable> {
 }
 
 /// RFC 6749 §4.1.2.1: an unknown client or redirect URI gets an error page, not a redirect.
-async fn registered_client(app: &App, params: &Params) -> Result<Client, Response> {
+async fn registered_client(app: &App, params: &Params) -> Result<Arc<Client>, Response> {
     if params.repeats("client_id") || params.repeats("redirect_uri") {
         return Err(message::bad_request("client_id or redirect_uri is given more than once"));
     }
     let id = params.get("client_id").ok_or_else(|| message::bad_request("client_id is missing"))?;
-    let found = client::find(&app.db, id).await.map_err(message::failed)?;
+    let found = app.clients.find(id).await.map_err(message::failed)?;
     found.ok_or_else(|| message::bad_request(message::UNKNOWN_CLIENT))
 }
 

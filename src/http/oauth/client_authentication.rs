@@ -1,5 +1,7 @@
 //! Reads the client authentication of a request: exactly one method (RFC 6749 §2.3).
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use poem::Request;
@@ -33,7 +35,7 @@ pub(super) async fn authenticate(
     params: &Params,
     origin: &Origin,
     now: Timestamp,
-) -> Result<Client, OAuthError> {
+) -> Result<Arc<Client>, OAuthError> {
     let credentials = read(request, params);
     if matches!(credentials, Err(_) | Ok(ClientCredentials::None { .. })) {
         app.limits.admit_refresh(origin)?;
@@ -46,7 +48,9 @@ pub(super) async fn authenticate(
     let token_endpoint = format!("{issuer}/oauth2/token");
     let audiences = [issuer, token_endpoint.as_str()];
     let window = app.tokens.refresh_retry_window();
-    match client_authentication::authenticate(&app.db, &credentials, &audiences, window, now).await
+    let (db, clients) = (&app.db, &app.clients);
+    match client_authentication::authenticate(db, clients, &credentials, &audiences, window, now)
+        .await
     {
         // The client may be guessing: it gets no details, and its failures are limited.
         Err(ClientAuthenticationError::Refused { client_id, reason }) => {

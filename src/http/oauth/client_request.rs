@@ -19,7 +19,7 @@ use crate::timestamp::Timestamp;
 /// The request, with the values that these endpoints need.
 pub(super) struct ClientRequest {
     pub(super) app: Arc<App>,
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     pub(super) params: Params,
     pub(super) origin: Origin,
     pub(super) now: Timestamp,
@@ -49,6 +49,7 @@ impl ClientRequest {
     pub(super) fn mint(&self) -> Mint<'_> {
         Mint {
             db: &self.app.db,
+            clients: &self.app.clients,
             entries: &self.app.status_entries,
             issuer: &self.app.issuer,
             refresh_tokens: &self.app.refresh_tokens,

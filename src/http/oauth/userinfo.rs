@@ -29,7 +29,7 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, OAuthError>
     let found = session::find_live(&app.db, session_id, account_id, now).await;
     let found = found.map_err(|error| OAuthError::failed(&error))?;
     let (session, account) = found.ok_or_else(OAuthError::invalid_token)?;
-    let claims = userinfo::claims(&app.db, &session, &account, token.scope()).await;
+    let claims = userinfo::claims(&app.clients, &session, &account, token.scope()).await;
     let claims = claims.map_err(|error| OAuthError::failed(&error))?;
     let claims = claims.ok_or_else(OAuthError::insufficient_scope)?;
     Ok(json_answer(&Value::Object(claims)))

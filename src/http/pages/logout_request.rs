@@ -4,8 +4,8 @@
 use poem::Response;
 
 use crate::domain::oauth::id_token::{self, Hint};
+use crate::domain::oauth::logout;
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::{client, logout};
 use crate::http::app::App;
 use crate::http::pages::message;
 use crate::http::redirect::{see_other, with_query};
@@ -48,7 +48,7 @@ pub(in crate::http) async fn validate(
     }
     let uri = params.get("post_logout_redirect_uri");
     let Some(hint) = hint else { return Ok(LogoutRequest { hint: None, destination: None }) };
-    let client = client::find(&app.db, &hint.client_id).await.map_err(message::failed)?;
+    let client = app.clients.find(&hint.client_id).await.map_err(message::failed)?;
     let destination =
         client.and_then(|client| logout::destination(&client, uri, Some(&hint)).map(str::to_owned));
     if uri.is_some() && destination.is_none() {

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use poem::http::{Method, StatusCode};
 use poem::{Request, Response};
 
-use crate::domain::oauth::client;
 use crate::domain::oauth::client::entitlement::{self, Outdated};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pending_authorization::{self as rows, Pending};
@@ -95,8 +94,7 @@ impl PageRequest {
                 .map(|pending| (pending, flow.to_owned(), false)),
         };
         let (pending, flow, is_restored) = found.ok_or_else(|| message::stale(&self.visitor))?;
-        let found =
-            client::find(&app.db, &pending.request.client_id).await.map_err(message::failed)?;
+        let found = app.clients.find(&pending.request.client_id).await.map_err(message::failed)?;
         let client = found.ok_or_else(|| message::stale(&self.visitor))?;
         match entitlement::renewed(&client, pending.request, &app.issuer_url) {
             Ok(request) => {

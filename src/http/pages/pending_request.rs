@@ -3,6 +3,8 @@
 //! A page contains the request in the field `flow`: either encrypted, which is allowed in forms
 //! only, or as the handle of a row, which is also allowed in URLs.
 
+use std::sync::Arc;
+
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::pending_authorization::Pending;
 
@@ -10,7 +12,7 @@ use crate::domain::oauth::pending_authorization::Pending;
 #[derive(Clone)]
 pub(in crate::http) struct PendingRequest {
     pub(in crate::http) pending: Pending,
-    pub(in crate::http) client: Client,
+    pub(in crate::http) client: Arc<Client>,
     /// The value of the field `flow`: the encrypted request or the handle of its row. Empty for a
     /// new request.
     pub(in crate::http) flow: String,

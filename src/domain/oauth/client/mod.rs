@@ -1,6 +1,8 @@
 //! The client registry. `secret` rotates client secrets, and `removal` deletes clients. A secret is
-//! shown once, when it is created. The table stores its digest.
+//! shown once, when it is created. The table stores its digest. Endpoints read clients through
+//! `cache`.
 
+mod cache;
 pub mod entitlement;
 pub mod metadata;
 mod removal;
@@ -25,6 +27,7 @@ use crate::entity::client::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
 pub use crate::entity::client::Model as Client;
+pub use cache::{ClientCache, MAX_AGE as MAX_CACHE_AGE};
 pub use removal::delete;
 pub use secret::{drop_previous as drop_previous_secret, rotate as rotate_secret};
 
