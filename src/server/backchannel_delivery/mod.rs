@@ -8,7 +8,7 @@
 mod guard;
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -33,13 +33,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Delivers due logout requests until the server stops.
 pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bool) {
-    let sender = match Sender::new(is_private_allowed) {
-        Ok(sender) => sender,
-        Err(error) => {
-            tracing::error!(%error, "logout notices cannot be delivered");
-            return;
-        }
-    };
+    let sender = Sender::new(is_private_allowed);
     let mut shares = Shares::default();
     let mut deliveries = FuturesUnordered::new();
     let mut ticks = tokio::time::interval(POLL_INTERVAL);
@@ -117,20 +111,28 @@ async fn attempt(app: &App, sender: &Sender, item: &Item) -> Result<(), Failure>
 
 /// The HTTP client that sends logout tokens.
 struct Sender {
-    client: Client,
+    /// Created for the first logout token, because it reads all certificates of the system's
+    /// certification authorities.
+    client: OnceLock<Client>,
     guard: Arc<Guard>,
 }
 
 impl Sender {
-    fn new(is_private_allowed: bool) -> reqwest::Result<Self> {
-        let guard = Arc::new(Guard { is_private_allowed });
+    fn new(is_private_allowed: bool) -> Self {
+        Self { client: OnceLock::new(), guard: Arc::new(Guard { is_private_allowed }) }
+    }
+
+    fn client(&self) -> reqwest::Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         let client = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
             .timeout(REQUEST_TIMEOUT)
-            .dns_resolver(Arc::clone(&guard))
+            .dns_resolver(Arc::clone(&self.guard))
             .build()?;
-        Ok(Self { client, guard })
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// Sends a logout token. The statuses of success are 200 (§2.8), and 204, which some frameworks
@@ -144,7 +146,7 @@ impl Sender {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("logout_token", token)
             .finish();
-        let request = self.client.post(uri);
+        let request = self.client()?.post(uri);
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         match request.body(form).send().await {
             Ok(answer) if matches!(answer.status().as_u16(), 200 | 204) => Ok(()),
