@@ -31,6 +31,9 @@ const (
 	keysPath = "/.well-known/jwks.json"
 	listPath = "/status/1"
 
+	// listSize is the number of entries in the status list, as in Signet. It is fixed, because a
+	// verifier that has cached a shorter list would refuse the tokens signed since.
+	listSize  = 1 << 20
 	listLife  = 10 * time.Minute
 	tokenLife = time.Hour
 )
@@ -60,7 +63,7 @@ func NewIssuer(tb testing.TB) *Issuer {
 		tb:       tb,
 		now:      time.Now().Truncate(time.Second),
 		keys:     []*signingKey{newKey(tb, 0)},
-		ended:    make([]byte, 16),
+		ended:    make([]byte, listSize/8),
 		requests: map[string]int{},
 	}
 }
@@ -121,8 +124,8 @@ func (i *Issuer) Token(changes Claims) string {
 	return i.Sign(nil, claims)
 }
 
-// Sign signs any claims, for tokens that Signet would not sign. Changes apply to the header of an
-// access token.
+// Sign signs any claims, for tokens that Signet would not sign. The header is that of an access
+// token with these changes; a nil value removes a member.
 func (i *Issuer) Sign(changes, claims Claims) string {
 	i.tb.Helper()
 	i.mu.Lock()
@@ -137,8 +140,8 @@ func (i *Issuer) LogOut(token string) {
 	index := statusIndex(i.tb, token)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for int64(len(i.ended)) <= index/8 {
-		i.ended = append(i.ended, 0)
+	if index < 0 || index >= listSize {
+		i.tb.Fatalf("the token's status index %d is outside the list", index)
 	}
 	i.ended[index/8] |= 1 << (index % 8)
 }
