@@ -8,7 +8,7 @@ import type { Downloader } from './download.js'
 import { VerifyError } from './errors.js'
 import { inflate } from './inflate.js'
 import { checkHeader, checkSignature, decode, parseJws } from './jws.js'
-import { Fraction, text } from './json.js'
+import { OtherNumber, text } from './json.js'
 import type { Json, JsonObject } from './json.js'
 import type { RemoteKeys } from './key-set.js'
 
@@ -167,7 +167,7 @@ export class RemoteStatusLists {
 
 /** The draft allows fractions for `ttl`. A list is fetched again after a day at the latest. */
 function bounded(ttl: Json | undefined): number {
-  const seconds = ttl instanceof Fraction ? ttl.value : ttl
+  const seconds = ttl instanceof OtherNumber ? ttl.value : ttl
   if (typeof seconds !== 'number' || !(seconds > 0)) throw new Error('ttl is not a number above 0')
   return Math.min(seconds, LONGEST_TTL_SECONDS)
 }
