@@ -1,4 +1,5 @@
-//! Parsers for the values of settings. An error names the problem and never contains the value.
+//! Parsers for the values of settings. An error names the problem. Of the value it contains at most
+//! the spelling to use instead, or the port.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -40,7 +41,11 @@ pub(super) fn parse_issuer(text: &str) -> Result<String, String> {
 
 pub(super) fn parse_audience(text: &str) -> Result<String, String> {
     let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
-    if plain { Ok(text.to_owned()) } else { Err("must be printable ASCII, not empty".to_owned()) }
+    if plain {
+        Ok(text.to_owned())
+    } else {
+        Err("must be printable ASCII without spaces, and not empty".to_owned())
+    }
 }
 
 /// An origin as browsers send it (RFC 6454 §6.1); `*` and `null` are never allowed.

@@ -38,7 +38,7 @@ pub enum SignUpError {
     #[error("the password could not be hashed")]
     Hashing(#[from] HashError),
     /// No status list entry was available for the session.
-    #[error("the session has no status")]
+    #[error("no status list entry was available")]
     Status(#[from] AllocationError),
     /// The database refused or failed.
     #[error("the account could not be stored")]

@@ -85,7 +85,7 @@ pub enum ReauthenticationError {
     #[error("the password could not be checked")]
     Hashing(#[from] HashError),
     /// No status list entry was available for the new login.
-    #[error("the session has no status")]
+    #[error("no status list entry was available")]
     Status(#[from] AllocationError),
     /// The database refused or failed.
     #[error("the change could not be stored")]
@@ -158,13 +158,14 @@ pub async fn delete_account(
             })
             .await
     };
-    // The write-ahead log is truncated after the remaining work (`session::end_some`). It cannot be
-    // truncated while this work is written, and the request would have to wait.
+    // SQLite's write-ahead log is not truncated here, because the account's sessions are still to
+    // be deleted in portions. The last portion truncates it (`session::end_some`).
     run_with_retry(db, &confirmation, delete).await
 }
 
-/// Checks whether the entered password is the current password, for example because it may just
-/// have been changed.
+/// Checks the entered password, and changes nothing. This is for a form of the password change that
+/// is submitted again after it succeeded, and for one whose new password is invalid, so that the
+/// page shows all errors at once.
 ///
 /// # Errors
 /// See [`ReauthenticationError`]. A wrong password is recorded as `login_failed`.
@@ -232,8 +233,8 @@ async fn run_with_retry<F: Future<Output = Result<(), ReauthenticationError>> + 
 }
 
 /// Blocks refreshes of the account's sessions, and then locks the account and the session of the
-/// request, so that neither changes before the commit. Concurrent logins with the same password
-/// wait for this lock.
+/// request, so that neither changes before the commit. A concurrent login that has already
+/// checked the old password waits for this lock, and then finds another hash or no account.
 async fn lock_for_change(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,
@@ -283,5 +284,6 @@ async fn replace(
     let Some(BrowserCookie { digest, previous_digest, .. }) = new_login.cookie.clone() else {
         return Ok(());
     };
-    hosted_login::move_pending(txn, (previous_digest, digest), account.id, true).await
+    let is_logged_in = true;
+    hosted_login::move_pending(txn, (previous_digest, digest), account.id, is_logged_in).await
 }

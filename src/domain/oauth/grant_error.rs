@@ -30,7 +30,7 @@ pub enum GrantError {
     #[error("the client is not registered for the resource")]
     Target,
     /// No status list entry was available for the session.
-    #[error("the session has no status")]
+    #[error("no status list entry was available")]
     Status(#[from] AllocationError),
     /// A token could not be signed.
     #[error("a token could not be signed")]

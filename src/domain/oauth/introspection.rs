@@ -29,7 +29,8 @@ const RETURNED: [&str; 12] = [
 ];
 
 /// Introspects a token for its own client, or for a client that may introspect its audience.
-/// Returns `None` in all other cases, for any reason.
+/// Returns `None` if the token is not active, or if the caller may not introspect it. The response
+/// does not say which.
 ///
 /// # Errors
 /// If the database refuses.
@@ -81,7 +82,7 @@ pub async fn introspect(
 }
 
 /// Limits a token's scope and audience to the current registration of its client. Returns false if
-/// nothing is left of them, or if the client was deleted.
+/// nothing is left of the audience or of a scope that was not empty, or if the client was deleted.
 async fn limit_to_registration(
     mint: Mint<'_>,
     caller: &Client,

@@ -42,7 +42,7 @@ pub enum StoredIn {
     Row(Vec<u8>),
 }
 
-/// A pending authorization request.
+/// An authorization request that has just arrived, or that waits for the user.
 #[derive(Debug, Clone)]
 pub struct Pending {
     /// Where the request is stored.
@@ -56,9 +56,9 @@ pub struct Pending {
 /// Why a flow cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum FlowError {
-    /// OpenSSL failed.
-    #[error("the random generator failed")]
-    Random(#[from] ErrorStack),
+    /// OpenSSL could not generate random bytes or encrypt the request.
+    #[error("random bytes or encryption failed")]
+    OpenSsl(#[from] ErrorStack),
     /// A stored request cannot be parsed or serialized.
     #[error("a stored request cannot be read or written")]
     Request(#[from] serde_json::Error),

@@ -32,7 +32,7 @@ pub enum LogInError {
     #[error("the password could not be checked")]
     Hashing(#[from] HashError),
     /// No status list entry was available for the session.
-    #[error("the session has no status")]
+    #[error("no status list entry was available")]
     Status(#[from] AllocationError),
     /// The database refused or failed.
     #[error("the login could not be stored")]

@@ -1,8 +1,9 @@
 //! The hosted pages: plain HTML forms that work without JavaScript.
 //!
-//! The response to the POST of a form is a 303, or the page of the form with errors. Pages contain
-//! a client's pending request (`pending_request`), which only works in the browser in which it
-//! began.
+//! The response to the POST of a form is a redirect (303), a page that posts the response to the
+//! client (`form_post`), a message, or the page of the form again: with errors, or if the form only
+//! opens the page. Pages contain a client's pending request (`pending_request`), which only works
+//! in the browser in which it began.
 
 mod account;
 mod account_deletion;

@@ -26,8 +26,8 @@ pub(super) struct PageRequest {
     pub(super) request: Request,
     pub(super) visitor: Visitor,
     pub(super) params: Params,
-    /// Whether the request may change something: it is not a form, or it is a form of Signet with a
-    /// CSRF token of this browser's current login.
+    /// False for a form without a CSRF token for this browser's current cookie: such a form must
+    /// change nothing. True for all other requests.
     pub(super) is_current: bool,
 }
 
@@ -56,8 +56,8 @@ impl PageRequest {
         Ok(Self { app, request, visitor, params, is_current })
     }
 
-    /// Whether the URL says that a form has just completed this action. A cross-site link cannot
-    /// claim this.
+    /// Whether the URL says that a form has just completed this action. A cross-site link can claim
+    /// this only in a browser that does not send `Sec-Fetch-Site`.
     pub(super) fn has_completed(&self, action: &str) -> bool {
         let site = self.request.header("sec-fetch-site");
         self.params.get("done") == Some(action) && site.is_none_or(|site| site == "same-origin")
