@@ -149,8 +149,8 @@ impl Parts {
     }
 }
 
-/// The average CPU time of a call of `work`, in microseconds. Other load on the machine does not
-/// affect it.
+/// The CPU time that the process uses per call of `work`, in microseconds. Time in which it waits
+/// for a core does not count.
 fn cpu_micros(time: Duration, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let (start, cpu_before, mut calls) = (Instant::now(), cpu_time("self"), 0);
     while start.elapsed() < time {

@@ -15,7 +15,8 @@ pub(crate) const LOG_INS: usize = 16;
 pub(crate) const STORM: usize = 64;
 
 /// The number of clients that fetch the key set at a low rate, and their pause between requests.
-/// Together they send 1,000 requests per second.
+/// Together they send at most 1,000 requests per second, because the pause begins after the
+/// response.
 pub(crate) const LOW_RATE: (usize, Duration) = (16, Duration::from_millis(16));
 
 /// Distributes users over `connections` connections, and creates the work of each with `work`.

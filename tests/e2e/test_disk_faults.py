@@ -27,6 +27,7 @@ pytestmark = pytest.mark.once
 SOURCE = Path(__file__).with_name("disk_faults.c")
 CLIENTS = 6
 SKIPPED_CALLS = [0, 1, 3]
+"""How many calls succeed before the fault; each test runs once for each number."""
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +72,9 @@ def disk(signet: Signet, fault_library: Path, tmp_path: Path) -> FaultyDisk:
 
 @dataclass
 class ClientLoad:
-    """Clients that refresh continuously, and retry unless the status was 200, as documented.
+    """Clients that refresh continuously, and another client that signs up continuously.
 
-    Another client signs up continuously.
+    A client retries a refresh after 503 and after a transport error, as documented.
     """
 
     signet: Signet
@@ -187,7 +188,7 @@ def test_w1_logout_succeeds_on_a_full_disk(signet: Signet, disk: FaultyDisk) -> 
     with SignetClient(signet.url, behind_proxy=True) as client:
         with disk.inject_faults("write", str(errno.ENOSPC), count=1):
             assert client.sign_up(random_email()).status_code == 503
-        assert not reserve.exists(), "the reserved space was released"
+        assert not reserve.exists(), "the reserved space was not released"
         logged_out = load.sessions.pop()
         assert client.log_out(logged_out.access_token).status_code == 200
         # The refresh is answered with 503 until the reserve has been created again.

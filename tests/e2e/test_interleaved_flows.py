@@ -30,8 +30,7 @@ USERS = 100
 CLIENTS = 10
 THREADS = 8
 CANDIDATES = 100
-"""The next step is taken in one of this many longest waiting flows, chosen at random."""
-
+"""The next step is that of a flow chosen at random among this many that have waited longest."""
 
 SCOPE = "openid email"
 
@@ -156,7 +155,7 @@ def flow(
 
 
 def advance_flows(flows: list[Iterator[None]], *, once: bool = False) -> None:
-    """Repeatedly takes a step of one of the longest waiting flows, until all flows have ended.
+    """Repeatedly takes a step of one of the flows that have waited longest, until all have ended.
 
     With `once`, it takes one step of each flow.
     """

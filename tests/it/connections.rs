@@ -90,11 +90,11 @@ async fn trusted_proxy_is_exempt_from_the_connection_limit() {
 async fn http_2_preface_is_rejected_whole_and_in_pieces() {
     let server = TestServer::start().await;
 
-    for pieces in [HTTP_2.len(), 1, 3] {
+    for piece_length in [HTTP_2.len(), 1, 3] {
         let mut connection = TcpStream::connect(server.address).await.unwrap();
         connection.set_nodelay(true).unwrap();
         let started = Instant::now();
-        for piece in HTTP_2.chunks(pieces).take(8) {
+        for piece in HTTP_2.chunks(piece_length).take(8) {
             let _ = connection.write_all(piece).await;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -21,7 +21,7 @@ async fn reuse_events(server: &TestServer) -> i64 {
     server.database.count("auth_event WHERE type = 'token_reuse'").await
 }
 
-/// RF-01: a token that is older than the predecessor must come from a second holder.
+/// RF-01: a token that is older than the predecessor counts as presented by a second holder.
 #[tokio::test]
 async fn token_older_than_the_predecessor_ends_the_session_and_logs_both_addresses() {
     let server = TestServer::start().await;

@@ -78,8 +78,9 @@ impl Forge {
         format!("{signed}.{}", encode(signature))
     }
 
-    /// The public key in the encodings that libraries have mistaken for HMAC secrets.
-    pub fn public_key_encodings(&self) -> Vec<Vec<u8>> {
+    /// Secrets for HMAC that an attacker knows and that libraries have accepted: the public key in
+    /// several encodings, and the empty secret.
+    pub fn known_hmac_secrets(&self) -> Vec<Vec<u8>> {
         let pem = self.key.public_key_to_pem().unwrap();
         let without_newline = pem.trim_ascii_end().to_vec();
         let pkcs1 = self.key.rsa().unwrap().public_key_to_pem_pkcs1().unwrap();
