@@ -6,7 +6,7 @@
  * - A refresh invalidates the refresh token and returns the next one. Therefore tabs refresh one
  *   after the other and share the new tokens, if the browser supports that. Otherwise Signet returns
  *   the same successor to all requests that present the same token at about the same time.
- * - If a response is lost, a repeated request within ten seconds gets the same response.
+ * - If a response is lost, a repeated request within ten seconds gets the same refresh token.
  * - When a tab logs out, the others notice the removal of the refresh token and drop their tokens.
  */
 
@@ -124,7 +124,10 @@ export class Session {
     return atOnce ?? navigator.locks.request(STORAGE_KEY, afterOtherTab);
   }
 
-  /** The access token of another tab's refresh. Its message may arrive after the lock is free. */
+  /**
+   * The access token that another tab obtained, or `undefined`. Waits briefly for that tab's
+   * message, which may arrive after its lock is released.
+   */
   async #tokenOfOtherTab(before: Access | undefined): Promise<string | undefined> {
     if (this.#access === before) {
       const signal = AbortSignal.timeout(MESSAGE_TIME_LIMIT);
