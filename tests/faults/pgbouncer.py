@@ -153,8 +153,9 @@ def check_mode(report, workspace, mode, prepared=None):
     cluster = workspace.cluster()
     # Signet sets these when it connects, but pgbouncer does not forward them.
     for name, value in (
-        ("statement_timeout", "800ms"),
-        ("idle_in_transaction_session_timeout", "1s"),
+        ("statement_timeout", "5s"),
+        ("lock_timeout", "1s"),
+        ("idle_in_transaction_session_timeout", "3s"),
     ):
         cluster.execute(f"ALTER DATABASE signet SET {name} = '{value}'")
     size = SERVERS if mode == "transaction" else 40
