@@ -113,13 +113,10 @@ async fn try_to_admit(
     let input = (quotas.to_vec(), origin.clone());
     db.write(input, move |txn, now, (quotas, origin)| {
         Box::pin(async move {
-            let mut windows = Vec::with_capacity(quotas.len());
-            for quota in quotas {
-                windows.push(lock(txn, &quota.key, now).await?);
-            }
-            let refused = quotas.iter().zip(&windows).find_map(|(quota, row)| {
+            let windows = lock(txn, quotas, now).await?;
+            let refused = windows.iter().find_map(|(quota, row)| {
                 let retry_after = time_until_room(&row.hits, quota.attempts, now)?;
-                Some((quota, row, retry_after))
+                Some((*quota, row, retry_after))
             });
             if let Some((quota, row, retry_after)) = refused {
                 let may_have_room = quota.is_refundable && has_any_under_way(row, now);
@@ -131,9 +128,7 @@ async fn try_to_admit(
                 record_refusal(txn, row, refusal, origin, now).await?;
                 return Ok(Admission::Refused(refusal));
             }
-            for (quota, row) in quotas.iter().zip(windows) {
-                count_attempt(txn, row, quota.is_refundable, now).await?;
-            }
+            count_attempt(txn, windows, now).await?;
             Ok::<_, DbErr>(Admission::Admitted(now))
         })
     })

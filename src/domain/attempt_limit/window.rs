@@ -6,7 +6,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Set};
 
 use crate::database::{Db, Purged, delete_expired};
-use crate::domain::attempt_limit::quota::{ACCOUNT, AttemptKey, Refusal};
+use crate::domain::attempt_limit::quota::{ACCOUNT, AttemptKey, Quota, Refusal};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;
@@ -18,26 +18,34 @@ pub const WINDOW: Duration = Duration::from_mins(1);
 /// probably crashed, or its client has disconnected. The attempt is still refunded if it succeeds.
 const MAX_UNDER_WAY: Duration = Duration::from_secs(10);
 
-/// Reads the window of a key, and locks it until the transaction ends. Creates a missing window.
+/// Reads the windows of these quotas, and locks them in this order until the transaction ends.
+/// Creates missing windows. Returns each quota with its window.
 ///
-/// This is a single statement. If there were two, a password reset could [`forget`] the window
+/// This is a single statement. If there were two, a password reset could [`forget`] a window
 /// between its creation and the read.
-pub(super) async fn lock(
+pub(super) async fn lock<'q>(
     txn: &impl ConnectionTrait,
-    key: &AttemptKey,
+    quotas: &'q [Quota],
     now: Timestamp,
-) -> Result<attempt::Model, DbErr> {
-    let empty = attempt::ActiveModel {
-        key: Set(key.0.clone()),
+) -> Result<Vec<(&'q Quota, attempt::Model)>, DbErr> {
+    let empty = quotas.iter().map(|quota| attempt::ActiveModel {
+        key: Set(quota.key.0.clone()),
         hits: Set(Hits::default()),
         under_way: Set(None),
         refused_at: Set(None),
         expires_at: Set(now.plus(WINDOW)),
-    };
+    });
     // Does not change an existing window, but locks it as an update does.
     let lock =
         OnConflict::column(attempt::Column::Key).update_column(attempt::Column::Key).to_owned();
-    attempt::Entity::insert(empty).on_conflict(lock).exec_with_returning(txn).await
+    let insert = attempt::Entity::insert_many(empty).on_conflict(lock);
+    let windows = insert.exec_with_returning(txn).await?;
+    let of_quota = |quota: &'q Quota| {
+        let window = windows.iter().find(|window| window.key == quota.key.0);
+        window.map(|window| (quota, window.clone()))
+    };
+    let found = quotas.iter().map(of_quota).collect::<Option<Vec<_>>>();
+    found.ok_or_else(|| DbErr::RecordNotFound("an attempt window".to_owned()))
 }
 
 /// The time until the window has room for another attempt. `None` if it has room now.
@@ -56,28 +64,33 @@ fn recent(hits: &Hits, now: Timestamp) -> Vec<Timestamp> {
     hits.0.iter().copied().filter(is_recent).collect()
 }
 
-/// Adds an attempt to its window.
+/// Adds an attempt to all of its windows, which [`lock`] has locked, in a single statement.
 pub(super) async fn count_attempt(
     txn: &impl ConnectionTrait,
-    row: attempt::Model,
-    is_refundable: bool,
+    windows: Vec<(&Quota, attempt::Model)>,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let mut under_way = under_way(&row, now);
-    let mut hits = recent(&row.hits, now);
-    hits.push(now);
-    if is_refundable {
-        under_way.push(now);
-    }
-    let row = attempt::ActiveModel {
-        key: Set(row.key),
-        hits: Set(Hits(hits)),
-        under_way: Set((!under_way.is_empty()).then_some(Hits(under_way))),
-        refused_at: Set(row.refused_at),
-        expires_at: Set(now.plus(WINDOW)),
-    };
-    attempt::Entity::update(row).exec(txn).await?;
-    Ok(())
+    use attempt::Column::{ExpiresAt, Hits as HitsColumn, Key, UnderWay};
+
+    let counted = windows.into_iter().map(|(quota, row)| {
+        let mut under_way = under_way(&row, now);
+        let mut hits = recent(&row.hits, now);
+        hits.push(now);
+        if quota.is_refundable {
+            under_way.push(now);
+        }
+        attempt::ActiveModel {
+            key: Set(row.key),
+            hits: Set(Hits(hits)),
+            under_way: Set((!under_way.is_empty()).then_some(Hits(under_way))),
+            refused_at: Set(row.refused_at),
+            expires_at: Set(now.plus(WINDOW)),
+        }
+    });
+    let update =
+        OnConflict::column(Key).update_columns([HitsColumn, UnderWay, ExpiresAt]).to_owned();
+    let upsert = attempt::Entity::insert_many(counted).on_conflict(update);
+    upsert.exec_without_returning(txn).await.map(drop)
 }
 
 /// Records a refusal at most once per window, so that a flood of attempts does not cause a flood of
