@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::audit::{Event, Origin};
 use crate::http::app::App;
+use crate::http::rate_limit::FreeFailure;
 
 /// Maximum time to write a record. A write that has not begun to commit by then is cancelled.
 const RECORD_TIMEOUT: Duration = Duration::from_millis(250);
@@ -14,8 +15,10 @@ const RECORD_TIMEOUT: Duration = Duration::from_millis(250);
 /// Records a failure: on each instance at most 20 of a kind per minute for one client, and 600 of a
 /// kind per minute for all clients. If the database fails or is slow, the record is omitted and the
 /// response stays the same.
-pub(super) async fn record(app: &App, kind: Kind, event: Event, origin: &Origin) {
-    if !app.limits.admit_record(kind, origin) {
+///
+/// `event` is the [`FreeFailure::event`] with its details.
+pub(super) async fn record(app: &App, failure: FreeFailure, event: Event, origin: &Origin) {
+    if !app.limits.admit_record(failure, origin) {
         return;
     }
     let recorded = app.db.write((event, origin.clone()), |txn, now, (event, origin)| {

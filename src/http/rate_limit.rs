@@ -22,7 +22,7 @@ use crate::domain::attempt_limit::{
     self, Admitted, AttemptError, AttemptKey, BACKSTOP_FACTOR, BACKSTOP_PREFIX, LimitedAction,
     Quota, Refusal, WINDOW,
 };
-use crate::domain::audit::{Kind, Origin};
+use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
 pub use crate::domain::network::client;
@@ -60,8 +60,8 @@ pub struct Limits {
     changes: CoarseLimit,
     requests: CoarseLimit,
     failed_authentications: CoarseLimit,
-    refresh_records: Records,
-    client_records: Records,
+    forged_refresh_tokens: Records,
+    failed_client_authentications: Records,
     /// One bucket per registered client and kind of request. The number of registered clients
     /// bounds the number of buckets.
     client_requests: DefaultKeyedRateLimiter<(ClientEndpoint, String)>,
@@ -74,6 +74,25 @@ pub(super) enum ClientEndpoint {
     Token,
     /// Introspection, which resource servers may do on every request.
     Introspection,
+}
+
+/// A failure that costs a client nothing to cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FreeFailure {
+    /// A refresh token that this service has not issued.
+    ForgedRefreshToken,
+    /// A failed client authentication.
+    ClientAuthentication,
+}
+
+impl FreeFailure {
+    /// The audit event of the failure.
+    pub(super) fn event(self) -> Event {
+        Event::new(match self {
+            Self::ForgedRefreshToken => Kind::RefreshFailed,
+            Self::ClientAuthentication => Kind::ClientAuthenticationFailed,
+        })
+    }
 }
 
 impl Limits {
@@ -98,8 +117,8 @@ impl Limits {
                 settings.attempts_per_minute,
                 COARSE_FACTOR,
             ),
-            refresh_records: Records::new(),
-            client_records: Records::new(),
+            forged_refresh_tokens: Records::new(),
+            failed_client_authentications: Records::new(),
             client_requests: DefaultKeyedRateLimiter::keyed(per_minute(
                 settings.client_requests_per_minute,
             )),
@@ -184,10 +203,10 @@ impl Limits {
 
     /// Whether the audit log may record a failure that costs a client nothing to cause. Each kind of
     /// failure has its own limit, so that failures of one kind cannot hide those of another kind.
-    pub(super) fn admit_record(&self, kind: Kind, origin: &Origin) -> bool {
-        let records = match kind {
-            Kind::ClientAuthenticationFailed => &self.client_records,
-            _ => &self.refresh_records,
+    pub(super) fn admit_record(&self, failure: FreeFailure, origin: &Origin) -> bool {
+        let records = match failure {
+            FreeFailure::ForgedRefreshToken => &self.forged_refresh_tokens,
+            FreeFailure::ClientAuthentication => &self.failed_client_authentications,
         };
         let is_admitted =
             self.check(&records.per_client, origin).is_ok() && records.in_total.check().is_ok();
@@ -221,7 +240,12 @@ impl Limits {
     pub fn sweep(&self) {
         let Self { sign_ups, log_ins, resets, reauthentications, refreshes, .. } = self;
         let Self {
-            changes, requests, failed_authentications, refresh_records, client_records, ..
+            changes,
+            requests,
+            failed_authentications,
+            forged_refresh_tokens,
+            failed_client_authentications,
+            ..
         } = self;
         let password_limits = [sign_ups, log_ins, resets, reauthentications];
         let other_limits = [refreshes, changes, requests, failed_authentications];
@@ -229,8 +253,8 @@ impl Limits {
             limit.sweep();
         }
         let records = [
-            ("forged refresh tokens", refresh_records),
-            ("failed client authentications", client_records),
+            ("forged refresh tokens", forged_refresh_tokens),
+            ("failed client authentications", failed_client_authentications),
         ];
         for (what, records) in records {
             records.per_client.sweep();

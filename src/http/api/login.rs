@@ -6,7 +6,7 @@ use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::password::Password;
 use crate::domain::refresh::{Holder, RefreshError};
@@ -20,6 +20,7 @@ use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::failures;
 use crate::http::json::Json;
+use crate::http::rate_limit::FreeFailure;
 
 /// The operations that start, refresh and end the current session.
 pub(in crate::http) struct LoginApi;
@@ -63,8 +64,9 @@ impl LoginApi {
         app.issuer.check_fresh()?;
         app.limits.admit_refresh(&origin)?;
         let Some(presented) = app.refresh_tokens.decode(&body.0.refresh_token) else {
-            let event = Event::new(Kind::RefreshFailed).reason("forged");
-            failures::record(&app, Kind::RefreshFailed, event, &origin).await;
+            let failure = FreeFailure::ForgedRefreshToken;
+            let event = failure.event().reason("forged");
+            failures::record(&app, failure, event, &origin).await;
             return Err(RefreshError::Rejected.into());
         };
 

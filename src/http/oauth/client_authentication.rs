@@ -8,7 +8,7 @@ use poem::Request;
 use poem::http::header;
 use url::form_urlencoded;
 
-use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::audit::Origin;
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::client_authentication::{
     self, AuthMethod, ClientAuthenticationError, ClientCredentials,
@@ -17,7 +17,7 @@ use crate::domain::oauth::params::Params;
 use crate::http::app::App;
 use crate::http::failures;
 use crate::http::oauth::error::OAuthError;
-use crate::http::rate_limit::ClientEndpoint;
+use crate::http::rate_limit::{ClientEndpoint, FreeFailure};
 use crate::timestamp::Timestamp;
 
 /// The only assertion type that RFC 7523 §2.2 defines.
@@ -55,12 +55,13 @@ pub(super) async fn authenticate(
         // The client may be guessing: it gets no details, and its failures are limited.
         Err(ClientAuthenticationError::Refused { client_id, reason }) => {
             app.limits.admit_failed_authentication(origin)?;
-            let event = Event::new(Kind::ClientAuthenticationFailed).reason(reason);
+            let failure = FreeFailure::ClientAuthentication;
+            let event = failure.event().reason(reason);
             let event = match client_id {
                 Some(id) => event.client(&id),
                 None => event,
             };
-            failures::record(app, Kind::ClientAuthenticationFailed, event, origin).await;
+            failures::record(app, failure, event, origin).await;
             Err(OAuthError::invalid_client())
         }
         result => {

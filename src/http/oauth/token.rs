@@ -3,7 +3,6 @@
 use poem::{Request, Response};
 use serde_json::{Map, Value};
 
-use crate::domain::audit::{Event, Kind};
 use crate::domain::oauth::grant_error::GrantError;
 use crate::domain::oauth::mint::Issued;
 use crate::domain::oauth::token_endpoint;
@@ -12,6 +11,7 @@ use crate::http::oauth::client_request::ClientRequest;
 use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::json_answer;
 use crate::http::rate_limit::ClientEndpoint;
+use crate::http::rate_limit::FreeFailure;
 
 pub(super) async fn answer(request: Request) -> Result<Response, OAuthError> {
     let call = ClientRequest::read(request, ClientEndpoint::Token).await?;
@@ -22,8 +22,9 @@ pub(super) async fn answer(request: Request) -> Result<Response, OAuthError> {
     if matches!(exchanged, Err(GrantError::Rejected))
         && token.is_some_and(|token| app.refresh_tokens.decode(token).is_none())
     {
-        let event = Event::new(Kind::RefreshFailed).client(&client.id).reason("forged");
-        failures::record(app, Kind::RefreshFailed, event, origin).await;
+        let failure = FreeFailure::ForgedRefreshToken;
+        let event = failure.event().client(&client.id).reason("forged");
+        failures::record(app, failure, event, origin).await;
     }
     Ok(success(&exchanged?))
 }
