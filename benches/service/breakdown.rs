@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::load::as_float;
 use crate::process::cpu_time;
-use crate::reference::rate_on_all_cores;
+use crate::reference::{Speed, speed_on_all_cores};
 use crate::users::User;
 
 /// The client that presents the tokens.
@@ -60,11 +60,10 @@ impl Parts {
         Ok(Self { runtime, storage, issuer, tokens, rotation, granted })
     }
 
-    /// Access tokens that all cores together sign per second. They have the claims of a refreshed
-    /// token.
-    pub(crate) fn tokens_on_all_cores(&self, time: Duration) -> anyhow::Result<f64> {
+    /// Access tokens that all cores together sign. They have the claims of a refreshed token.
+    pub(crate) fn tokens_on_all_cores(&self, time: Duration) -> anyhow::Result<Speed> {
         self.runtime.block_on(self.storage.ring.reload(&self.storage.db))?;
-        rate_on_all_cores(time, || Ok(|| self.sign()))
+        speed_on_all_cores(time, || Ok(|| self.sign()))
     }
 
     /// CPU time to sign an access token, in microseconds.

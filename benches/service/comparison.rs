@@ -6,10 +6,15 @@
 
 use std::path::Path;
 
+use crate::load::{Failures, add_failures};
 use crate::plan::Bench;
-use crate::report::{Row, Series, Table};
+use crate::report::{Row, Series, Table, list};
 use crate::run::{Part, Run};
 use crate::tables::Rows;
+
+/// The parts that are compared, in the order in which a round measures them.
+const PARTS: [Part; 6] =
+    [Part::Jwks, Part::UserInfo, Part::ClientCredentials, Part::Refresh, Part::Login, Part::Storm];
 
 /// A row of the table: the results of a load on both builds.
 struct Comparison {
@@ -17,6 +22,7 @@ struct Comparison {
     name: &'static str,
     row: fn(&Rows) -> &Row,
     rates: [Series; 2],
+    failures: [Failures; 2],
     /// The rate of this build, divided by that of the other build.
     rate_ratio: Series,
     /// As `rate_ratio`, for the CPU time per response.
@@ -41,7 +47,7 @@ pub(crate) fn compare(run: &Run, against: &Path) -> anyhow::Result<()> {
     comparisons.retain(|it| run.measures(it.part));
     for round in 0..run.rounds {
         println!("round {} of {}", round + 1, run.rounds);
-        for part in [Part::Jwks, Part::Refresh, Part::Login, Part::Storm] {
+        for part in PARTS {
             if run.measures(part) {
                 in_turns(&mut builds, round, |build| build.measure_service(part))?;
                 let rows = builds.each_mut().map(Bench::take_rows);
@@ -76,12 +82,15 @@ fn new_comparisons() -> Vec<Comparison> {
         name,
         row,
         rates: Default::default(),
+        failures: Default::default(),
         rate_ratio: Series::default(),
         cpu_ratio: Series::default(),
         p99_ratio: Series::default(),
     };
     vec![
         new(Part::Jwks, "JWKS", |rows| &rows.jwks),
+        new(Part::UserInfo, "userinfo", |rows| &rows.user_info),
+        new(Part::ClientCredentials, "client-credentials token", |rows| &rows.client_credentials),
         new(Part::Refresh, "refresh, durable", |rows| &rows.refresh),
         new(Part::Login, "login", |rows| &rows.log_in),
         new(Part::Storm, "JWKS at a low rate, idle server", |rows| &rows.low_rate),
@@ -95,6 +104,9 @@ impl Comparison {
     /// Adds the results of a round: first those of this build, then those of the other build.
     fn add(&mut self, rows: &[Rows; 2]) {
         let [this, other] = rows.each_ref().map(self.row);
+        for (failures, row) in self.failures.iter_mut().zip([this, other]) {
+            add_failures(failures, &row.failures);
+        }
         for (rates, row) in self.rates.iter_mut().zip([this, other]) {
             rates.push(row.rate.median());
         }
@@ -116,11 +128,14 @@ fn table(comparisons: &[Comparison]) -> Table {
         "rate, this / other",
         "CPU, this / other",
         "p99, this / other",
+        "failures, this build",
+        "failures, other build",
     ]);
     for it in comparisons {
         let [this, other] = it.rates.each_ref().map(Series::spread);
         let [rate, cpu, p99] = [&it.rate_ratio, &it.cpu_ratio, &it.p99_ratio].map(Series::spread);
-        table.line(&[it.name, &this, &other, &rate, &cpu, &p99]);
+        let [failed, other_failed] = it.failures.each_ref().map(list);
+        table.line(&[it.name, &this, &other, &rate, &cpu, &p99, &failed, &other_failed]);
     }
     table
 }

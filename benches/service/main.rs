@@ -12,14 +12,17 @@
 
 mod breakdown;
 mod client;
+mod clients;
 mod comparison;
 mod load;
 mod plan;
 mod priority;
 mod process;
+mod ratios;
 mod reference;
 mod report;
 mod run;
+mod server;
 mod static_server;
 mod tables;
 mod users;

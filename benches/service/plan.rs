@@ -1,7 +1,6 @@
 //! The measurements and their order.
 
 use std::fs;
-use std::path::Path;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
@@ -10,15 +9,20 @@ use openssl::pkey::{PKey, Private};
 use tempfile::TempDir;
 
 use crate::breakdown::Parts;
-use crate::load::{self, Outcome, Work, as_float};
+use crate::clients;
+use crate::load::{self, Outcome, Work, add_failures, as_float};
 use crate::priority::Priorities;
 use crate::process::{Process, free_port};
+use crate::ratios;
 use crate::reference;
-use crate::report::{Row, Series};
+use crate::report::{Row, Series, list};
 use crate::run::{Part, Run};
+use crate::server::{settings, start, start_on_new_database, temporary_directory};
 use crate::tables::{CostOfRefresh, Crowd, Rows, Sizes};
 use crate::users::User;
-use crate::workload::{CONNECTIONS, LOG_INS, LOW_RATE, STORM, distribute};
+use crate::workload::{
+    CLIENT_CREDENTIALS, CONNECTIONS, LOG_INS, LOW_RATE, STORM, USER_INFO, distribute,
+};
 
 /// Number of concurrent logins while the peak memory is measured.
 const CROWD: usize = 1_000;
@@ -35,6 +39,8 @@ pub(crate) struct Bench<'a> {
     /// The key for reference signatures.
     key: PKey<Private>,
     users: Vec<User>,
+    /// A token request for each registered client.
+    client_requests: Vec<Vec<u8>>,
     rows: Rows,
     crowd: Crowd,
     priorities: Priorities,
@@ -57,6 +63,7 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
         bench.round(round, &parts)?;
     }
     println!("\n{}", bench.rows.table().text());
+    println!("{}", ratios::table(&ratios::of_rows(&bench.rows)).text());
     if run.measures(Part::Refresh) {
         println!("{}", bench.cost_of_a_refresh(&parts)?.table().text());
     }
@@ -73,52 +80,9 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
         let binary = fs::metadata(&run.signet)?.len();
         let crowd = std::mem::take(&mut bench.crowd);
         let sizes = Sizes { idle, crowd, starts_on_used_database, starts_on_new_database, binary };
-        println!("{}", sizes.table(&bench.rows).text());
+        println!("{}", sizes.table().text());
     }
     Ok(())
-}
-
-fn temporary_directory(run: &Run) -> anyhow::Result<TempDir> {
-    let mut named = tempfile::Builder::new();
-    Ok(named.prefix("signet-bench.").tempdir_in(&run.directory)?)
-}
-
-/// Start times on a new database, in milliseconds. They include the creation of schema and key.
-fn start_on_new_database(run: &Run, directory: &Path) -> anyhow::Result<Series> {
-    let mut times = Series::default();
-    let count = if run.database_url.is_some() { 0 } else { run.starts() };
-    for number in 0..count {
-        let directory = directory.join(format!("new-{number}"));
-        fs::create_dir(&directory)?;
-        times.push(start(run, &directory)?.start.as_secs_f64() * 1_000.0);
-    }
-    Ok(times)
-}
-
-fn start(run: &Run, directory: &Path) -> anyhow::Result<Process> {
-    let port = free_port()?;
-    let mut arguments = vec!["serve".to_owned(), format!("--listen=127.0.0.1:{port}")];
-    arguments.extend(settings(run, directory));
-    Process::start(&run.signet, &arguments, port, load::JWKS, &directory.join("signet.log"))
-}
-
-/// Default settings except for paths, this program as a trusted proxy, and a higher attempt limit
-/// per account.
-fn settings(run: &Run, directory: &Path) -> Vec<String> {
-    let sqlite = || format!("sqlite:{}", directory.join("signet.db").display());
-    let database = run.database_url.clone().unwrap_or_else(sqlite);
-    vec![
-        format!("--database-url={database}"),
-        format!("--master-key-file={}", directory.join("master.key").display()),
-        "--trusted-proxies=127.0.0.1/32".to_owned(),
-        "--account-attempts-per-minute=1000000".to_owned(),
-    ]
-}
-
-impl Run {
-    fn starts(&self) -> usize {
-        if self.quick { 5 } else { 10 }
-    }
 }
 
 impl<'a> Bench<'a> {
@@ -142,9 +106,22 @@ impl<'a> Bench<'a> {
         let poem = Process::start(&std::env::current_exe()?, &arguments, port, load::JWKS, &log)?;
         let unit = Duration::from_millis(if run.quick { 500 } else { 2_000 });
         let users = (0..if run.quick { 128 } else { 320 }).map(User::new).collect();
-        let (key, rows) = (reference::rsa_key()?, Rows::default());
-        let (crowd, priorities) = (Crowd::default(), Priorities::default());
-        Ok(Self { run, unit, directory, server, poem, key, users, rows, crowd, priorities })
+        let client_requests = clients::register(run, directory.path(), CLIENT_CREDENTIALS)?;
+        let key = reference::rsa_key()?;
+        let (rows, crowd, priorities) = Default::default();
+        Ok(Self {
+            run,
+            unit,
+            directory,
+            server,
+            poem,
+            key,
+            users,
+            client_requests,
+            rows,
+            crowd,
+            priorities,
+        })
     }
 
     /// Waits a second, then returns the resident memory in MiB.
@@ -167,15 +144,22 @@ impl<'a> Bench<'a> {
 
     pub(crate) fn sign_up_all(&mut self) -> anyhow::Result<()> {
         let work = distribute(&mut self.users, LOG_INS, |users| Work::SignUp { users, next: 0 });
-        let outcome = load::run(self.server.address, work, Duration::from_mins(1))?.expect(201)?;
+        let outcome = load::run(self.server.address, work, Duration::from_mins(1))?;
+        if !outcome.failures.is_empty() {
+            println!("failed sign-ups: {}", list(&outcome.failures));
+        }
         self.users = Work::into_users(outcome.work);
         // Warm up, so that the first round does not differ from later rounds.
         load::run(self.poem.address, Work::jwks(CONNECTIONS, Duration::ZERO), self.unit / 2)?;
-        self.refresh(self.unit / 2)
+        self.refresh(self.unit / 2)?;
+        self.take_rows();
+        Ok(())
     }
 
     fn round(&mut self, round: usize, parts: &Parts) -> anyhow::Result<()> {
-        for part in [Part::Jwks, Part::Refresh, Part::Login] {
+        for part in
+            [Part::Jwks, Part::UserInfo, Part::ClientCredentials, Part::Refresh, Part::Login]
+        {
             if self.run.measures(part) {
                 self.measure(part, round, parts)?;
             }
@@ -197,47 +181,71 @@ impl<'a> Bench<'a> {
     fn measure(&mut self, part: Part, round: usize, parts: &Parts) -> anyhow::Result<()> {
         for turn in turns(round) {
             match turn {
-                Turn::Reference => self.measure_reference(part, parts)?,
+                Turn::Reference => self.measure_reference(part, round, parts)?,
                 Turn::Service => self.measure_service(part)?,
             }
         }
         Ok(())
     }
 
-    fn measure_reference(&mut self, part: Part, parts: &Parts) -> anyhow::Result<()> {
+    fn measure_reference(&mut self, part: Part, round: usize, parts: &Parts) -> anyhow::Result<()> {
+        let (rows, unit) = (&mut self.rows, self.unit);
         match part {
             Part::Jwks => {
                 let work = Work::jwks(CONNECTIONS, Duration::ZERO);
-                measure_load(&self.poem, &mut self.rows.poem, work, self.unit)?.expect(200)?;
+                measure_load(&self.poem, &mut rows.poem, work, unit)?;
             }
+            Part::UserInfo => {
+                rows.verifications.push(&reference::verifications(&self.key, unit / 2)?);
+            }
+            Part::ClientCredentials => self.measure_signatures(round)?,
             Part::Refresh => {
-                self.rows.signatures.rate.push(reference::signatures(&self.key, self.unit)?);
-                self.rows.tokens.rate.push(parts.tokens_on_all_cores(self.unit)?);
+                self.measure_signatures(round)?;
+                self.rows.tokens.push(&parts.tokens_on_all_cores(unit)?);
             }
             Part::Login => {
-                let rows = &mut self.rows;
-                rows.reused_memory.rate.push(reference::hashes_in_reused_memory(self.unit)?);
-                rows.fresh_memory.rate.push(reference::hashes_in_fresh_memory(self.unit)?);
+                rows.reused_memory.push(&reference::hashes_in_reused_memory(unit)?);
+                rows.fresh_memory.rate.push(reference::hashes_in_fresh_memory(unit)?);
             }
             Part::Storm | Part::Crowd | Part::Priority => {}
         }
         Ok(())
     }
 
+    /// Measures bare signatures, once in each round. They are the reference for several parts.
+    fn measure_signatures(&mut self, round: usize) -> anyhow::Result<()> {
+        if self.rows.signatures.rate.len() <= round {
+            self.rows.signatures.push(&reference::signatures(&self.key, self.unit)?);
+        }
+        Ok(())
+    }
+
     /// Runs the load of this part and adds a result to its row.
     pub(crate) fn measure_service(&mut self, part: Part) -> anyhow::Result<()> {
+        let (server, users, rows) = (&self.server, &mut self.users, &mut self.rows);
         match part {
             Part::Jwks => {
                 let work = Work::jwks(CONNECTIONS, Duration::ZERO);
-                measure_load(&self.server, &mut self.rows.jwks, work, self.unit)?.expect(200)?;
+                measure_load(server, &mut rows.jwks, work, self.unit)?;
+            }
+            Part::UserInfo => {
+                let work = distribute(users, USER_INFO, |users| Work::UserInfo { users, next: 0 });
+                let outcome = measure_load(server, &mut rows.user_info, work, self.unit)?;
+                self.users = Work::into_users(outcome.work);
+            }
+            Part::ClientCredentials => {
+                let fetch = |request: &Vec<u8>| Work::Fetch {
+                    request: request.clone(),
+                    pause: Duration::ZERO,
+                };
+                let work = self.client_requests.iter().map(fetch).collect();
+                measure_load(server, &mut rows.client_credentials, work, self.unit)?;
             }
             Part::Refresh => self.refresh(2 * self.unit)?,
             Part::Login => {
-                let work =
-                    distribute(&mut self.users, LOG_INS, |users| Work::LogIn { users, next: 0 });
-                let outcome =
-                    measure_load(&self.server, &mut self.rows.log_in, work, 2 * self.unit)?;
-                self.users = Work::into_users(outcome.expect(200)?.work);
+                let work = distribute(users, LOG_INS, |users| Work::LogIn { users, next: 0 });
+                let outcome = measure_load(server, &mut rows.log_in, work, 2 * self.unit)?;
+                self.users = Work::into_users(outcome.work);
             }
             Part::Storm => self.storm_round()?,
             Part::Crowd => self.measure_concurrent_logins()?,
@@ -249,8 +257,7 @@ impl<'a> Bench<'a> {
     fn refresh(&mut self, time: Duration) -> anyhow::Result<()> {
         let work =
             distribute(&mut self.users, CONNECTIONS, |users| Work::Refresh { users, next: 0 });
-        let outcome =
-            measure_load(&self.server, &mut self.rows.refresh, work, time)?.expect(200)?;
+        let outcome = measure_load(&self.server, &mut self.rows.refresh, work, time)?;
         self.users = Work::into_users(outcome.work);
         Ok(())
     }
@@ -260,7 +267,7 @@ impl<'a> Bench<'a> {
     fn storm_round(&mut self) -> anyhow::Result<()> {
         let (clients, pause) = LOW_RATE;
         let low_rate = || Work::jwks(clients, pause);
-        measure_load(&self.server, &mut self.rows.low_rate, low_rate(), self.unit)?.expect(200)?;
+        measure_load(&self.server, &mut self.rows.low_rate, low_rate(), self.unit)?;
 
         let storm = distribute(&mut self.users, STORM, |users| Work::LogIn { users, next: 0 });
         let (server, rows, unit) = (&self.server, &mut self.rows, self.unit);
@@ -269,14 +276,13 @@ impl<'a> Bench<'a> {
             let storm = scope.spawn(|| load::run(server.address, storm, time));
             sleep(lead);
             // The logins use most of the CPU time, so only the responses are recorded.
-            let outcome = load::run(server.address, low_rate(), unit)?.expect(200)?;
+            let outcome = load::run(server.address, low_rate(), unit)?;
             record(&mut rows.low_rate_in_storm, &outcome);
             let full_rate = Work::jwks(CONNECTIONS, Duration::ZERO);
-            let outcome = load::run(server.address, full_rate, unit)?.expect(200)?;
+            let outcome = load::run(server.address, full_rate, unit)?;
             record(&mut rows.full_rate_in_storm, &outcome);
             storm.join().unwrap_or_else(|_| bail!("the thread of the logins panicked"))
         })?;
-        let outcome = outcome.expect(200)?;
         record(&mut self.rows.storm_log_ins, &outcome);
         self.users = Work::into_users(outcome.work);
         Ok(())
@@ -284,17 +290,16 @@ impl<'a> Bench<'a> {
 
     /// Measures a thousand concurrent logins.
     fn measure_concurrent_logins(&mut self) -> anyhow::Result<()> {
-        let rate_before = reference::hashes_in_reused_memory(self.unit)?;
+        let rate_before = reference::hashes_in_reused_memory(self.unit)?.rate;
         let accounts = self.users.len();
         let log_in = |number| Work::LogIn { users: vec![User::new(number % accounts)], next: 0 };
         let work = (0..CROWD).map(log_in).collect();
         self.server.reset_peak()?;
         let outcome = load::run(self.server.address, work, Duration::from_nanos(1))?;
         self.crowd.peak.push(self.server.peak());
-        for (status, count) in outcome.statuses {
-            *self.crowd.statuses.entry(status).or_default() += count;
-        }
-        let rate_after = reference::hashes_in_reused_memory(self.unit)?;
+        self.crowd.answered += outcome.latencies.len();
+        add_failures(&mut self.crowd.failures, &outcome.failures);
+        let rate_after = reference::hashes_in_reused_memory(self.unit)?.rate;
         let hashes = as_float(CROWD) / f64::midpoint(rate_before, rate_after);
         let last = outcome.elapsed.as_secs_f64();
         self.crowd.last.push(last);
@@ -317,7 +322,7 @@ impl<'a> Bench<'a> {
     fn cost_of_a_refresh(&mut self, parts: &Parts) -> anyhow::Result<CostOfRefresh> {
         let forged = (0..CONNECTIONS).map(|_| Work::Forged).collect();
         let mut refused = Row::default();
-        measure_load(&self.server, &mut refused, forged, self.unit)?.expect(401)?;
+        measure_load(&self.server, &mut refused, forged, self.unit)?;
         let (signing, codec) = (parts.signing(self.unit / 2)?, parts.codec(self.unit / 4)?);
         let mut users: Vec<_> = self.users.drain(..CONNECTIONS).collect();
         let (rotations, transaction) = parts.rotations(&mut users, 2 * self.unit)?;
@@ -363,5 +368,5 @@ pub(crate) fn record(row: &mut Row, outcome: &Outcome) {
     row.rate.push(outcome.rate());
     row.p50.push(outcome.percentile(50));
     row.p99.push(outcome.percentile(99));
-    row.busy += outcome.busy;
+    add_failures(&mut row.failures, &outcome.failures);
 }

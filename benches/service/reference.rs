@@ -8,33 +8,54 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
-use openssl::sign::Signer;
+use openssl::sign::{Signer, Verifier};
 
 use crate::load::{as_float, cores};
+use crate::process::cpu_time;
 
-/// Calls per second on all cores together. `prepare` creates the function that a thread calls.
-pub(crate) fn rate_on_all_cores<W: FnMut() -> anyhow::Result<()>>(
-    time: Duration,
-    prepare: impl Fn() -> anyhow::Result<W> + Sync,
-) -> anyhow::Result<f64> {
-    let rates: Vec<anyhow::Result<f64>> = thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..cores()).map(|_| scope.spawn(|| rate(time, prepare()?))).collect();
-        let rates = threads.into_iter().map(thread::ScopedJoinHandle::join);
-        rates.map(|it| it.unwrap_or_else(|_| bail!("a thread panicked"))).collect()
-    });
-    rates.into_iter().sum()
+/// The speed of a reference.
+pub(crate) struct Speed {
+    /// Calls per second on all cores together.
+    pub(crate) rate: f64,
+    /// CPU time of a call, in microseconds.
+    pub(crate) cpu: f64,
 }
 
-/// Calls of `work` per second on this thread.
-fn rate(time: Duration, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+/// Calls a function repeatedly on all cores. `prepare` creates the function that a thread calls.
+pub(crate) fn speed_on_all_cores<W: FnMut() -> anyhow::Result<()>>(
+    time: Duration,
+    prepare: impl Fn() -> anyhow::Result<W> + Sync,
+) -> anyhow::Result<Speed> {
+    let cpu_before = cpu_time("self");
+    let calls: Vec<anyhow::Result<(usize, f64)>> = thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..cores()).map(|_| scope.spawn(|| call_repeatedly(time, prepare()?))).collect();
+        let calls = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        calls.map(|it| it.unwrap_or_else(|_| bail!("a thread panicked"))).collect()
+    });
+    let used = cpu_time("self").saturating_sub(cpu_before);
+    let (mut total, mut rate) = (0, 0.0);
+    for calls in calls {
+        let (calls, seconds) = calls?;
+        total += calls;
+        rate += as_float(calls) / seconds;
+    }
+    Ok(Speed { rate, cpu: used.as_secs_f64() * 1e6 / as_float(total) })
+}
+
+/// Calls `work` for `time` on this thread. Returns the number of calls, and how many seconds they
+/// took.
+fn call_repeatedly(
+    time: Duration,
+    mut work: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<(usize, f64)> {
     let start = Instant::now();
     let mut calls = 0;
     while start.elapsed() < time {
         work()?;
         calls += 1;
     }
-    Ok(as_float(calls) / start.elapsed().as_secs_f64())
+    Ok((calls, start.elapsed().as_secs_f64()))
 }
 
 /// A key of the same length as the keys that sign tokens.
@@ -42,21 +63,37 @@ pub(crate) fn rsa_key() -> anyhow::Result<PKey<Private>> {
     Ok(PKey::from_rsa(Rsa::generate(2048)?)?)
 }
 
-/// RSA-2048 signatures with SHA-256 per second, each of a message as long as a token.
-pub(crate) fn signatures(key: &PKey<Private>, time: Duration) -> anyhow::Result<f64> {
-    let message = [b'm'; 700];
-    rate_on_all_cores(time, || {
+/// A message as long as a token.
+const MESSAGE: [u8; 700] = [b'm'; 700];
+
+/// RSA-2048 signatures with SHA-256, each of a message as long as a token.
+pub(crate) fn signatures(key: &PKey<Private>, time: Duration) -> anyhow::Result<Speed> {
+    speed_on_all_cores(time, || {
         let mut signature = vec![0; key.size()];
         Ok(move || {
-            Signer::new(MessageDigest::sha256(), key)?.sign_oneshot(&mut signature, &message)?;
+            Signer::new(MessageDigest::sha256(), key)?.sign_oneshot(&mut signature, &MESSAGE)?;
             Ok(())
         })
     })
 }
 
-/// Argon2id hashes per second at the default cost, in reused memory.
-pub(crate) fn hashes_in_reused_memory(time: Duration) -> anyhow::Result<f64> {
-    rate_on_all_cores(time, || {
+/// Verifications of RSA-2048 signatures with SHA-256, each of a message as long as a token.
+pub(crate) fn verifications(key: &PKey<Private>, time: Duration) -> anyhow::Result<Speed> {
+    let signature = Signer::new(MessageDigest::sha256(), key)?.sign_oneshot_to_vec(&MESSAGE)?;
+    speed_on_all_cores(time, || {
+        Ok(|| {
+            let mut verifier = Verifier::new(MessageDigest::sha256(), key)?;
+            if !verifier.verify_oneshot(&signature, &MESSAGE)? {
+                bail!("the signature is not valid");
+            }
+            Ok(())
+        })
+    })
+}
+
+/// Argon2id hashes at the default cost, in reused memory.
+pub(crate) fn hashes_in_reused_memory(time: Duration) -> anyhow::Result<Speed> {
+    speed_on_all_cores(time, || {
         let argon2 = argon2id()?;
         let mut memory = blocks(&argon2);
         Ok(move || hash(&argon2, &mut memory))

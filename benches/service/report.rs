@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
-/// One value per round.
-#[derive(Default)]
+use crate::load::Failures;
+use crate::reference::Speed;
+
+/// Values in the order in which they were measured: usually one per round.
+#[derive(Clone, Default)]
 pub(crate) struct Series(Vec<f64>);
 
 /// The results of a load or of a reference, with a value per round. A series is empty if it does
@@ -20,20 +23,51 @@ pub(crate) struct Row {
     pub(crate) cpu: Series,
     /// Peak resident memory, in MiB.
     pub(crate) peak: Series,
-    /// The number of 503 responses in all rounds.
-    pub(crate) busy: u64,
+    /// Failed requests of all rounds.
+    pub(crate) failures: Failures,
+}
+
+impl Row {
+    /// Adds the result of a reference.
+    pub(crate) fn push(&mut self, speed: &Speed) {
+        self.rate.push(speed.rate);
+        self.cpu.push(speed.cpu);
+    }
 }
 
 impl Series {
     pub(crate) fn push(&mut self, value: f64) {
         self.0.push(value);
-        self.0.sort_by(f64::total_cmp);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Combines the values of each round.
+    pub(crate) fn with(&self, other: &Self, combine: impl Fn(f64, f64) -> f64) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(one, other)| combine(*one, *other)).collect())
+    }
+
+    /// The quotient of the values of each round.
+    pub(crate) fn over(&self, other: &Self) -> Self {
+        self.with(other, |one, other| one / other)
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut values = self.0.clone();
+        values.sort_by(f64::total_cmp);
+        values
     }
 
     pub(crate) fn median(&self) -> f64 {
-        let middle = self.0.len() / 2;
-        let at = |index: usize| self.0.get(index).copied().unwrap_or(f64::NAN);
-        if self.0.len().is_multiple_of(2) && middle > 0 {
+        let (values, middle) = (self.sorted(), self.0.len() / 2);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        if values.len().is_multiple_of(2) && middle > 0 {
             f64::midpoint(at(middle - 1), at(middle))
         } else {
             at(middle)
@@ -41,11 +75,11 @@ impl Series {
     }
 
     pub(crate) fn min(&self) -> f64 {
-        self.0.first().copied().unwrap_or(f64::NAN)
+        self.0.iter().copied().fold(f64::NAN, f64::min)
     }
 
     pub(crate) fn max(&self) -> f64 {
-        self.0.last().copied().unwrap_or(f64::NAN)
+        self.0.iter().copied().fold(f64::NAN, f64::max)
     }
 
     /// The median and the range of the values.
@@ -55,7 +89,7 @@ impl Series {
     }
 
     fn cell(&self) -> String {
-        if self.0.is_empty() { String::new() } else { number(self.median()) }
+        if self.is_empty() { String::new() } else { number(self.median()) }
     }
 }
 
@@ -64,25 +98,20 @@ impl Series {
 pub(crate) struct Table(String);
 
 impl Table {
-    /// Adds a row. `reference` is the row that its rate is compared with, and the goal for the
-    /// ratio of the two rates.
-    pub(crate) fn row(&mut self, name: &str, row: &Row, reference: Option<(&Row, f64)>) {
-        if row.rate.0.is_empty() {
+    /// Adds the results of a load or of a reference, if it was measured.
+    pub(crate) fn row(&mut self, name: &str, row: &Row) {
+        if row.rate.is_empty() {
             return;
         }
-        let ratio = reference.map(|(reference, goal)| {
-            format!("{:.2} (goal {goal:.2})", row.rate.median() / reference.rate.median())
-        });
-        let peak = if row.peak.0.is_empty() { String::new() } else { number(row.peak.max()) };
+        let peak = if row.peak.is_empty() { String::new() } else { number(row.peak.max()) };
         self.line(&[
             name,
             &row.rate.spread(),
-            &ratio.unwrap_or_default(),
             &row.p50.cell(),
             &row.p99.cell(),
             &row.cpu.cell(),
             &peak,
-            &row.busy.to_string(),
+            &list(&row.failures),
         ]);
     }
 
@@ -105,6 +134,12 @@ impl Table {
     pub(crate) fn text(&self) -> &str {
         &self.0
     }
+}
+
+/// Lists failed requests, such as `12 × 503, 1 × connection reset`.
+pub(crate) fn list(failures: &Failures) -> String {
+    let failures = failures.iter().map(|(cause, count)| format!("{count} × {cause}"));
+    failures.collect::<Vec<_>>().join(", ")
 }
 
 /// Formats a value with about three significant digits.

@@ -37,6 +37,9 @@ pub(crate) struct Run {
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Part {
     Jwks,
+    #[value(name = "userinfo")]
+    UserInfo,
+    ClientCredentials,
     Refresh,
     Login,
     Storm,

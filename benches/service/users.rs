@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The password of all users.
 const PASSWORD: &str = "Analytical-Engine-1843";
 
-/// Number of refreshes after which a user gets a new address. It is far below the attempt limit per
-/// address.
-const REFRESHES_PER_ADDRESS: u32 = 100;
+/// Number of refreshes or userinfo requests after which a user gets a new address. It is far below
+/// the limits per address.
+const REQUESTS_PER_ADDRESS: u32 = 100;
 
 static ADDRESSES: AtomicU32 = AtomicU32::new(1);
 
@@ -16,8 +16,9 @@ static ADDRESSES: AtomicU32 = AtomicU32::new(1);
 pub(crate) struct User {
     pub(crate) email: String,
     pub(crate) refresh_token: String,
+    access_token: String,
     address: IpAddr,
-    refreshes: u32,
+    requests: u32,
 }
 
 impl User {
@@ -26,8 +27,9 @@ impl User {
         Self {
             email: format!("user-{number}@example.test"),
             refresh_token: String::new(),
+            access_token: String::new(),
             address: fresh_address(),
-            refreshes: 0,
+            requests: 0,
         }
     }
 
@@ -41,20 +43,40 @@ impl User {
     }
 
     pub(crate) fn refresh(&mut self) -> Vec<u8> {
-        self.refreshes += 1;
-        if self.refreshes.is_multiple_of(REFRESHES_PER_ADDRESS) {
-            self.address = fresh_address();
-        }
         let body = format!(r#"{{"refresh_token":"{}"}}"#, self.refresh_token);
-        post("/api/auth/refresh", self.address, &body)
+        post("/api/auth/refresh", self.address(), &body)
     }
 
-    /// Stores the refresh token of a response.
+    /// A request to `/oauth2/userinfo` with the newest access token.
+    pub(crate) fn user_info(&mut self) -> Vec<u8> {
+        format!(
+            "GET /oauth2/userinfo HTTP/1.1\r\nhost: localhost\r\nuser-agent: signet-bench\r\n\
+             x-forwarded-for: {}\r\nauthorization: Bearer {}\r\n\r\n",
+            self.address(),
+            self.access_token
+        )
+        .into_bytes()
+    }
+
+    fn address(&mut self) -> IpAddr {
+        self.requests += 1;
+        if self.requests.is_multiple_of(REQUESTS_PER_ADDRESS) {
+            self.address = fresh_address();
+        }
+        self.address
+    }
+
+    /// Stores the tokens of a response.
     pub(crate) fn store_tokens(&mut self, body: &str) {
-        let token = body.split_once(r#""refresh_token":""#).and_then(|(_, it)| it.split_once('"'));
-        if let Some((token, _)) = token {
-            self.refresh_token.clear();
-            self.refresh_token.push_str(token);
+        for (start, stored) in [
+            (r#""refresh_token":""#, &mut self.refresh_token),
+            (r#""access_token":""#, &mut self.access_token),
+        ] {
+            let token = body.split_once(start).and_then(|(_, it)| it.split_once('"'));
+            if let Some((token, _)) = token {
+                stored.clear();
+                stored.push_str(token);
+            }
         }
     }
 }
@@ -69,7 +91,8 @@ fn credentials(email: &str) -> String {
     format!(r#"{{"email":"{email}","password":"{PASSWORD}"}}"#)
 }
 
-fn fresh_address() -> IpAddr {
+/// An address that no other simulated client has.
+pub(crate) fn fresh_address() -> IpAddr {
     let [_, a, b, c] = ADDRESSES.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     Ipv4Addr::new(10, a, b, c).into()
 }

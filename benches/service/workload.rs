@@ -8,6 +8,12 @@ use crate::users::User;
 /// Connections that fetch the key set, or refresh, continuously.
 pub(crate) const CONNECTIONS: usize = 64;
 
+/// Connections that request userinfo continuously.
+pub(crate) const USER_INFO: usize = 16;
+
+/// Connections that request client-credentials tokens continuously, each as a client of its own.
+pub(crate) const CLIENT_CREDENTIALS: usize = 16;
+
 /// Connections that log in continuously. This number suffices to keep every hashing thread busy.
 pub(crate) const LOG_INS: usize = 16;
 
