@@ -15,8 +15,8 @@ use signet::domain::token::Issuer;
 use signet::server::Storage;
 use tokio::runtime::Runtime;
 
+use crate::cpu::cpu_time;
 use crate::load::as_float;
-use crate::process::cpu_time;
 use crate::reference::{Speed, speed_on_all_cores};
 use crate::users::User;
 

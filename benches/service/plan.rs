@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use crate::breakdown::Parts;
 use crate::clients;
 use crate::load::{self, Outcome, Work, add_failures, as_float};
+use crate::pgbench::Pgbench;
+use crate::postgres::PostgresCpu;
 use crate::priority::Priorities;
 use crate::process::{Process, free_port};
 use crate::ratios;
@@ -36,6 +38,8 @@ pub(crate) struct Bench<'a> {
     server: Process,
     /// The reference for the JWKS.
     poem: Process,
+    /// The reference for refreshes on PostgreSQL.
+    pgbench: Option<Pgbench>,
     /// The key for reference signatures.
     key: PKey<Private>,
     users: Vec<User>,
@@ -57,6 +61,7 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
     let mut bench = Bench::prepare(run, directory)?;
     let idle = bench.resident();
     bench.sign_up_all()?;
+    bench.prepare_pgbench()?;
     let parts = bench.open_parts()?;
     for round in 0..run.rounds {
         println!("round {} of {}", round + 1, run.rounds);
@@ -115,6 +120,7 @@ impl<'a> Bench<'a> {
             directory,
             server,
             poem,
+            pgbench: None,
             key,
             users,
             client_requests,
@@ -133,6 +139,17 @@ impl<'a> Bench<'a> {
     /// Returns the results since the last call.
     pub(crate) fn take_rows(&mut self) -> Rows {
         std::mem::take(&mut self.rows)
+    }
+
+    /// Creates the tables of pgbench, if the database is on a PostgreSQL server of
+    /// scripts/with-postgres.
+    fn prepare_pgbench(&mut self) -> anyhow::Result<()> {
+        let programs = self.run.postgres_programs.as_ref();
+        let (url, cpu) = (self.run.database_url.as_ref(), self.server.postgres.clone());
+        if let (Some(programs), Some(url), Some(cpu)) = (programs, url, cpu) {
+            self.pgbench = Some(Pgbench::prepare(programs, url, self.directory.path(), cpu)?);
+        }
+        Ok(())
     }
 
     fn open_parts(&mut self) -> anyhow::Result<Parts> {
@@ -202,8 +219,13 @@ impl<'a> Bench<'a> {
             Part::Refresh => {
                 self.measure_signatures(round)?;
                 self.rows.tokens.push(&parts.tokens_on_all_cores(unit)?);
+                if let Some(pgbench) = &mut self.pgbench {
+                    self.rows.pgbench.push(&pgbench.refreshes(2 * unit)?);
+                }
             }
             Part::Login => {
+                self.measure_signatures(round)?;
+                let rows = &mut self.rows;
                 rows.reused_memory.push(&reference::hashes_in_reused_memory(unit)?);
                 rows.fresh_memory.rate.push(reference::hashes_in_fresh_memory(unit)?);
             }
@@ -355,9 +377,14 @@ fn measure_load(
     time: Duration,
 ) -> anyhow::Result<Outcome> {
     process.reset_peak()?;
-    let cpu_before = process.cpu_time();
+    let postgres_cpu = || process.postgres.as_ref().map(PostgresCpu::time);
+    let (cpu_before, postgres_cpu_before) = (process.cpu_time(), postgres_cpu());
     let outcome = load::run(process.address, work, time)?;
     let used = process.cpu_time().saturating_sub(cpu_before);
+    if let (Some(after), Some(before)) = (postgres_cpu(), postgres_cpu_before) {
+        let used = after.saturating_sub(before);
+        row.postgres_cpu.push(used.as_secs_f64() * 1e6 / as_float(outcome.latencies.len()));
+    }
     row.cpu.push(used.as_secs_f64() * 1e6 / as_float(outcome.latencies.len()));
     row.peak.push(process.peak());
     record(row, &outcome);

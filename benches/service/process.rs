@@ -11,12 +11,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cpu::cpu_time;
+use crate::postgres::PostgresCpu;
+
 /// A process that ends when its handle is dropped, or when this program is killed.
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
     /// The time from the start of the process to its first response.
     pub(crate) start: Duration,
+    /// The PostgreSQL server that the process uses, whose CPU time is measured, too.
+    pub(crate) postgres: Option<PostgresCpu>,
 }
 
 /// A free port of 127.0.0.1.
@@ -47,7 +52,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut process = Self { child, address, start: Duration::ZERO };
+        let mut process = Self { child, address, start: Duration::ZERO, postgres: None };
         while !is_ready(address, path) {
             if let Some(status) = process.child.try_wait()? {
                 bail!("{} ended with {status}; see {}", program.display(), log.display());
@@ -116,16 +121,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// CPU time that all threads of a process have used so far. `process` is its id, or `self`.
-pub(crate) fn cpu_time(process: &str) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // Fields 14 and 15 are user and system time in hundredths of a second (proc(5)). Field 2, the
-    // name, may contain spaces.
-    let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|it| it.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10)
 }
 
 fn is_ready(address: SocketAddr, path: &str) -> bool {

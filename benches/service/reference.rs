@@ -10,8 +10,8 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::{Signer, Verifier};
 
+use crate::cpu::cpu_time;
 use crate::load::{as_float, cores};
-use crate::process::cpu_time;
 
 /// The speed of a reference.
 pub(crate) struct Speed {

@@ -11,7 +11,7 @@ pub(crate) struct Series(Vec<f64>);
 
 /// The results of a load or of a reference, with a value per round. A series is empty if it does
 /// not apply.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Row {
     /// Responses or calls per second.
     pub(crate) rate: Series,
@@ -21,6 +21,8 @@ pub(crate) struct Row {
     pub(crate) p99: Series,
     /// CPU time per response, in microseconds.
     pub(crate) cpu: Series,
+    /// CPU time per response in PostgreSQL, in microseconds.
+    pub(crate) postgres_cpu: Series,
     /// Peak resident memory, in MiB.
     pub(crate) peak: Series,
     /// Failed requests of all rounds.
@@ -28,6 +30,17 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The rate that a program reaches at most if each of its responses takes one call of this
+    /// reference and one of `other`, which share the cores.
+    pub(crate) fn combined_rate(&self, other: &Self) -> Series {
+        self.rate.with(&other.rate, |one, other| 1.0 / (1.0 / one + 1.0 / other))
+    }
+
+    /// CPU time per response in the process and in PostgreSQL.
+    pub(crate) fn total_cpu(&self) -> Series {
+        self.cpu.with(&self.postgres_cpu, |process, postgres| process + postgres)
+    }
+
     /// Adds the result of a reference.
     pub(crate) fn push(&mut self, speed: &Speed) {
         self.rate.push(speed.rate);
@@ -103,13 +116,17 @@ impl Table {
         if row.rate.is_empty() {
             return;
         }
+        let mut cpu = row.cpu.cell();
+        if !row.postgres_cpu.is_empty() {
+            cpu = format!("{cpu} + {}", row.postgres_cpu.cell());
+        }
         let peak = if row.peak.is_empty() { String::new() } else { number(row.peak.max()) };
         self.line(&[
             name,
             &row.rate.spread(),
             &row.p50.cell(),
             &row.p99.cell(),
-            &row.cpu.cell(),
+            &cpu,
             &peak,
             &list(&row.failures),
         ]);

@@ -13,6 +13,9 @@ pub(crate) struct Run {
     /// The URL of an empty PostgreSQL database. Without it, a new SQLite file is used.
     #[arg(long, env = "BENCH_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
+    /// The folder of psql and pgbench, for the limit of refreshes on PostgreSQL.
+    #[arg(long, env = "BENCH_POSTGRES_PROGRAMS")]
+    pub(crate) postgres_programs: Option<PathBuf>,
     /// Another build of signet: both are measured in turns, and the result is their ratio.
     #[arg(long)]
     pub(crate) against: Option<PathBuf>,

@@ -6,6 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::load;
+use crate::postgres::PostgresCpu;
 use crate::process::{Process, free_port};
 use crate::report::Series;
 use crate::run::Run;
@@ -33,7 +34,10 @@ pub(crate) fn start(run: &Run, directory: &Path) -> anyhow::Result<Process> {
     let port = free_port()?;
     let mut arguments = vec!["serve".to_owned(), format!("--listen=127.0.0.1:{port}")];
     arguments.extend(settings(run, directory));
-    Process::start(&run.signet, &arguments, port, load::JWKS, &directory.join("signet.log"))
+    let log = directory.join("signet.log");
+    let mut process = Process::start(&run.signet, &arguments, port, load::JWKS, &log)?;
+    process.postgres = run.database_url.as_deref().and_then(PostgresCpu::of);
+    Ok(process)
 }
 
 /// Default settings except for paths, this program as a trusted proxy, and a higher attempt limit
