@@ -16,7 +16,7 @@ use signet::server::Storage;
 use tokio::runtime::Runtime;
 
 use crate::cpu::cpu_time;
-use crate::load::as_float;
+use crate::load::{PAUSE, as_float};
 use crate::reference::{Speed, speed_on_all_cores};
 use crate::users::User;
 
@@ -106,7 +106,10 @@ impl Parts {
         let (start, cpu_before) = (Instant::now(), cpu_time("self"));
         let tasks: Vec<_> = users
             .drain(..)
-            .map(|user| self.runtime.spawn(self.rotate_repeatedly(user, start + time)))
+            .map(|user| {
+                let (rotation, tokens) = (Arc::clone(&self.rotation), Arc::clone(&self.tokens));
+                self.runtime.spawn(rotate_repeatedly(rotation, tokens, user, start + time))
+            })
             .collect();
         let mut total = 0;
         for task in tasks {
@@ -118,34 +121,33 @@ impl Parts {
         Ok((as_float(total) / elapsed.as_secs_f64(), used.as_secs_f64() * 1e6 / as_float(total)))
     }
 
-    /// Rotates the token of `user` until `end`. Returns the user with the newest token, and the
-    /// number of rotations.
-    fn rotate_repeatedly(
-        &self,
-        mut user: User,
-        end: Instant,
-    ) -> impl Future<Output = anyhow::Result<(User, usize)>> + Send + use<> {
-        let (rotation, tokens) = (Arc::clone(&self.rotation), Arc::clone(&self.tokens));
-        let origin = Origin::default();
-        async move {
-            let newest = tokens.decode(&user.refresh_token);
-            let mut newest =
-                newest.ok_or_else(|| anyhow::anyhow!("not a refresh token of this server"))?;
-            let mut rotations = 0;
-            while Instant::now() < end {
-                let granted = rotation.rotate(newest, HOLDER, &origin).await?;
-                newest.generation = granted.generation;
-                rotations += 1;
-            }
-            user.refresh_token = tokens.encode(newest.session_id, newest.generation)?;
-            Ok((user, rotations))
-        }
-    }
-
     /// Closes the connections to the database.
     pub(crate) fn close(self) {
         self.runtime.block_on(self.storage.db.close());
     }
+}
+
+/// Rotates the token of `user` until `end`, also after failures. Returns the user with the newest
+/// token, and the number of rotations.
+async fn rotate_repeatedly(
+    rotation: Arc<Rotation>,
+    tokens: Arc<RefreshTokens>,
+    mut user: User,
+    end: Instant,
+) -> anyhow::Result<(User, usize)> {
+    let newest = tokens.decode(&user.refresh_token);
+    let mut newest = newest.ok_or_else(|| anyhow::anyhow!("not a refresh token of this server"))?;
+    let (mut rotations, origin) = (0, Origin::default());
+    while Instant::now() < end {
+        let Ok(granted) = rotation.rotate(newest, HOLDER, &origin).await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        newest.generation = granted.generation;
+        rotations += 1;
+    }
+    user.refresh_token = tokens.encode(newest.session_id, newest.generation)?;
+    Ok((user, rotations))
 }
 
 /// The CPU time that the process uses per call of `work`, in microseconds. Time in which it waits

@@ -10,6 +10,7 @@ use crate::load::{Failures, add_failures};
 use crate::plan::Bench;
 use crate::report::{Row, Series, Table, list};
 use crate::run::{Part, Run};
+use crate::server::Starts;
 use crate::tables::Rows;
 
 /// The parts that are compared, in the order in which a round measures them.
@@ -39,7 +40,6 @@ pub(crate) fn compare(run: &Run, against: &Path) -> anyhow::Result<()> {
         ..run.clone()
     };
     let mut builds = [Bench::open(run)?, Bench::open(&other)?];
-    let idle = builds.each_ref().map(Bench::resident);
     for build in &mut builds {
         build.sign_up_all()?;
     }
@@ -59,7 +59,7 @@ pub(crate) fn compare(run: &Run, against: &Path) -> anyhow::Result<()> {
     println!("\n{}", table(&comparisons).text());
     let [this, other] = &mut builds;
     let starts = [this.start_on_used_database()?, other.start_on_used_database()?];
-    println!("{}", sizes(idle, &starts).text());
+    println!("{}", sizes(&starts).text());
     Ok(())
 }
 
@@ -140,12 +140,12 @@ fn table(comparisons: &[Comparison]) -> Table {
     table
 }
 
-fn sizes(idle: [f64; 2], starts: &[Series; 2]) -> Table {
+fn sizes(starts: &[Starts; 2]) -> Table {
     let mut table = Table::default();
     table.head(&["size and start", "this build", "other build"]);
-    let [this, other] = idle.map(crate::report::number);
+    let [this, other] = starts.each_ref().map(|it| it.idle.spread());
     table.line(&["memory, idle after start, MiB", &this, &other]);
-    let [this, other] = starts.each_ref().map(Series::spread);
+    let [this, other] = starts.each_ref().map(|it| it.times.spread());
     table.line(&["start, warm database, ms", &this, &other]);
     table
 }

@@ -18,7 +18,8 @@ pub(crate) fn parent(process: &str) -> Option<String> {
     fields(process).into_iter().nth(1)
 }
 
-/// The sum of this field and the next one, which are user and system time in hundredths of a second.
+/// The sum of this field and the next one, which are user and system time in hundredths of a
+/// second.
 fn ticks(process: &str, field: usize) -> Duration {
     let fields = fields(process).into_iter().skip(field - 3).take(2);
     let ticks: u64 = fields.filter_map(|it| it.parse::<u64>().ok()).sum();

@@ -12,11 +12,11 @@ use crate::client::Connection;
 use crate::users::{self, User};
 
 /// The status of requests that the server refuses temporarily. The client may retry them.
-pub(crate) const BUSY: &str = "503";
+const BUSY: &str = "503";
 
-/// The pause of a client after a failure. It is shorter than any `Retry-After`, so that the load does
-/// not drop.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pause of a client after a failure. It is shorter than any `Retry-After`, so that the load
+/// does not drop.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a client waits for a response. Signet answers earlier, even if it refuses.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);

@@ -14,12 +14,14 @@ use crate::load::{self, Outcome, Work, add_failures, as_float};
 use crate::pgbench::Pgbench;
 use crate::postgres::PostgresCpu;
 use crate::priority::Priorities;
-use crate::process::{Process, free_port};
+use crate::process::Process;
 use crate::ratios;
-use crate::reference;
+use crate::reference::{self, Speed};
 use crate::report::{Row, Series, list};
 use crate::run::{Part, Run};
-use crate::server::{settings, start, start_on_new_database, temporary_directory};
+use crate::server::{
+    JWKS_FILE, Starts, settings, start, start_on_new_database, start_poem, temporary_directory,
+};
 use crate::tables::{CostOfRefresh, Crowd, Rows, Sizes};
 use crate::users::User;
 use crate::workload::{
@@ -59,7 +61,7 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
     let directory = temporary_directory(run)?;
     let starts_on_new_database = start_on_new_database(run, directory.path())?;
     let mut bench = Bench::prepare(run, directory)?;
-    let idle = bench.resident();
+    bench.crowd.idle = bench.resident();
     bench.sign_up_all()?;
     bench.prepare_pgbench()?;
     let parts = bench.open_parts()?;
@@ -68,25 +70,18 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
         bench.round(round, &parts)?;
     }
     println!("\n{}", bench.rows.table().text());
-    println!("{}", ratios::table(&ratios::of_rows(&bench.rows)).text());
     if run.measures(Part::Refresh) {
-        println!("{}", bench.cost_of_a_refresh(&parts)?.table().text());
+        match bench.cost_of_a_refresh(&parts) {
+            Ok(cost) => println!("{}", cost.table().text()),
+            Err(error) => println!("the parts of a refresh were not measured: {error:#}\n"),
+        }
     }
     parts.close();
-    if run.only == Some(Part::Crowd) {
-        println!("{}", bench.crowd.table(idle).text());
-    }
     if run.only == Some(Part::Priority) {
         println!("{}", bench.priorities.table().text());
     }
-    if run.only.is_none() {
-        bench.measure_concurrent_logins()?;
-        let starts_on_used_database = bench.start_on_used_database()?;
-        let binary = fs::metadata(&run.signet)?.len();
-        let crowd = std::mem::take(&mut bench.crowd);
-        let sizes = Sizes { idle, crowd, starts_on_used_database, starts_on_new_database, binary };
-        println!("{}", sizes.table().text());
-    }
+    let sizes = bench.sizes(starts_on_new_database)?;
+    bench.print_ratios(&sizes);
     Ok(())
 }
 
@@ -99,16 +94,8 @@ impl<'a> Bench<'a> {
     fn prepare(run: &'a Run, directory: TempDir) -> anyhow::Result<Self> {
         let server = start(run, directory.path())?;
         let jwks = load::fetch(server.address)?;
-        let body = directory.path().join("jwks.json");
-        fs::write(&body, jwks)?;
-        let port = free_port()?;
-        let arguments = [
-            "serve-static".to_owned(),
-            format!("--port={port}"),
-            format!("--body={}", body.display()),
-        ];
-        let log = directory.path().join("poem.log");
-        let poem = Process::start(&std::env::current_exe()?, &arguments, port, load::JWKS, &log)?;
+        fs::write(directory.path().join(JWKS_FILE), jwks)?;
+        let poem = start_poem(directory.path())?;
         let unit = Duration::from_millis(if run.quick { 500 } else { 2_000 });
         let users = (0..if run.quick { 128 } else { 320 }).map(User::new).collect();
         let client_requests = clients::register(run, directory.path(), CLIENT_CREDENTIALS)?;
@@ -152,6 +139,35 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
+    /// Measures the start and the idle memory in a full run.
+    fn sizes(&mut self, new_database: Series) -> anyhow::Result<Sizes> {
+        if self.run.only.is_some() {
+            return Ok(Sizes::default());
+        }
+        let mut poem = Series::default();
+        for _ in 0..self.run.starts() {
+            poem.push(start_poem(self.directory.path())?.start.as_secs_f64() * 1_000.0);
+        }
+        let used_database = self.start_on_used_database()?;
+        let binary = fs::metadata(&self.run.signet)?.len();
+        Ok(Sizes { used_database, new_database, poem, binary })
+    }
+
+    /// Prints the ratios and sizes with their goals.
+    fn print_ratios(&self, sizes: &Sizes) {
+        let mut ratios = ratios::of_rows(&self.rows);
+        ratios.extend(ratios::of_crowd(&self.crowd));
+        let sizes = ratios::of_sizes(sizes, &self.crowd);
+        for (title, values) in [("ratio", ratios), ("size or time", sizes)] {
+            if !values.is_empty() {
+                println!("{}", ratios::table(title, &values).text());
+            }
+        }
+        if let Some(responses) = self.crowd.responses() {
+            println!("responses to 1,000 concurrent logins (goal: only 200): {responses}\n");
+        }
+    }
+
     fn open_parts(&mut self) -> anyhow::Result<Parts> {
         let mut arguments = vec!["signet".to_owned()];
         arguments.extend(settings(self.run, self.directory.path()));
@@ -184,7 +200,8 @@ impl<'a> Bench<'a> {
         if self.run.measures(Part::Storm) {
             self.storm_round()?;
         }
-        if self.run.only == Some(Part::Crowd) {
+        let is_first_or_slow = round == 0 || !self.run.quick || self.run.only.is_some();
+        if self.run.measures(Part::Crowd) && is_first_or_slow {
             self.measure_concurrent_logins()?;
         }
         // Not part of a full run. Developers choose the priority of the hashing threads by it.
@@ -218,9 +235,9 @@ impl<'a> Bench<'a> {
             Part::ClientCredentials => self.measure_signatures(round)?,
             Part::Refresh => {
                 self.measure_signatures(round)?;
-                self.rows.tokens.push(&parts.tokens_on_all_cores(unit)?);
+                self.rows.tokens.push(&or_none(parts.tokens_on_all_cores(unit)));
                 if let Some(pgbench) = &mut self.pgbench {
-                    self.rows.pgbench.push(&pgbench.refreshes(2 * unit)?);
+                    self.rows.pgbench.push(&or_none(pgbench.refreshes(2 * unit)));
                 }
             }
             Part::Login => {
@@ -316,9 +333,11 @@ impl<'a> Bench<'a> {
         let accounts = self.users.len();
         let log_in = |number| Work::LogIn { users: vec![User::new(number % accounts)], next: 0 };
         let work = (0..CROWD).map(log_in).collect();
-        self.server.reset_peak()?;
+        self.server.reset_peak();
         let outcome = load::run(self.server.address, work, Duration::from_nanos(1))?;
-        self.crowd.peak.push(self.server.peak());
+        let peak = self.server.peak();
+        self.crowd.peak.push(peak);
+        self.crowd.peak_ratio.push(peak / self.crowd.peak_limit());
         self.crowd.answered += outcome.latencies.len();
         add_failures(&mut self.crowd.failures, &outcome.failures);
         let rate_after = reference::hashes_in_reused_memory(self.unit)?.rate;
@@ -330,15 +349,18 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Start times on the database of this run, in milliseconds. Stops the server under test first,
-    /// because only one server at a time may use a SQLite file.
-    pub(crate) fn start_on_used_database(&mut self) -> anyhow::Result<Series> {
+    /// Measures starts on the database of this run. Stops the server under test first, because only
+    /// one server at a time may use a SQLite file.
+    pub(crate) fn start_on_used_database(&mut self) -> anyhow::Result<Starts> {
         self.server.stop();
-        let mut times = Series::default();
+        let mut starts = Starts::default();
         for _ in 0..self.run.starts() {
-            times.push(start(self.run, self.directory.path())?.start.as_secs_f64() * 1_000.0);
+            let server = start(self.run, self.directory.path())?;
+            starts.times.push(server.start.as_secs_f64() * 1_000.0);
+            sleep(Duration::from_secs(1));
+            starts.idle.push(server.resident());
         }
-        Ok(times)
+        Ok(starts)
     }
 
     fn cost_of_a_refresh(&mut self, parts: &Parts) -> anyhow::Result<CostOfRefresh> {
@@ -369,6 +391,14 @@ fn turns(round: usize) -> [Turn; 2] {
     }
 }
 
+/// A reference that needs the database may fail. The round then has no value, and the run continues.
+fn or_none(speed: anyhow::Result<Speed>) -> Speed {
+    speed.unwrap_or_else(|error| {
+        println!("a reference was not measured: {error:#}");
+        Speed { rate: f64::NAN, cpu: f64::NAN }
+    })
+}
+
 /// Runs a load, and records its results and the resources that the process used.
 fn measure_load(
     process: &Process,
@@ -376,7 +406,7 @@ fn measure_load(
     work: Vec<Work>,
     time: Duration,
 ) -> anyhow::Result<Outcome> {
-    process.reset_peak()?;
+    process.reset_peak();
     let postgres_cpu = || process.postgres.as_ref().map(PostgresCpu::time);
     let (cpu_before, postgres_cpu_before) = (process.cpu_time(), postgres_cpu());
     let outcome = load::run(process.address, work, time)?;

@@ -1,113 +1,155 @@
-//! The ratios of the service to its references, and their goals.
+//! The ratios of the service to its references, its sizes, and their goals.
 
-use crate::report::{Series, Table};
-use crate::tables::Rows;
+use serde::{Deserialize, Serialize};
 
-/// A ratio of two results, with a value per round.
+use crate::load::as_float;
+use crate::report::{Row, Series, Table};
+use crate::server::Starts;
+use crate::tables::{Crowd, Rows, Sizes};
+
+/// A ratio of two results, or a size, with a value per round.
 pub(crate) struct Ratio {
+    /// The name, which is also the key in JSON.
     pub(crate) name: &'static str,
     pub(crate) values: Series,
-    pub(crate) goal: Option<Goal>,
+    pub(crate) better: Better,
+    /// The value that the median is to reach.
+    pub(crate) goal: Option<f64>,
 }
 
-/// The value that the median of a ratio is to reach.
-#[derive(Clone, Copy)]
-pub(crate) enum Goal {
-    AtLeast(f64),
-    AtMost(f64),
+/// Which values are better than others.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Better {
+    Higher,
+    Lower,
 }
 
-impl Goal {
-    fn is_reached(self, median: f64) -> bool {
+impl Better {
+    /// Whether `value` is worse than `other`.
+    pub(crate) fn is_worse(self, value: f64, other: f64) -> bool {
         match self {
-            Self::AtLeast(goal) => median >= goal,
-            Self::AtMost(goal) => median <= goal,
+            Self::Higher => value < other,
+            Self::Lower => value > other,
         }
     }
 
-    fn text(self) -> String {
-        match self {
-            Self::AtLeast(goal) => format!("≥ {goal:.2}"),
-            Self::AtMost(goal) => format!("≤ {goal:.2}"),
-        }
+    /// A goal as text.
+    pub(crate) fn goal(self, goal: f64) -> String {
+        let sign = if self == Self::Higher { '≥' } else { '≤' };
+        format!("{sign} {}", if goal >= 10.0 { format!("{goal:.0}") } else { format!("{goal:.2}") })
     }
 }
 
-/// The ratios of the measured rows. Each value is the quotient of two results of the same round.
-pub(crate) fn of_rows(rows: &Rows) -> Vec<Ratio> {
-    let at_least = |goal| Some(Goal::AtLeast(goal));
-    let new = |name, values, goal| Ratio { name, values, goal };
-    let (rsa, pgbench) = (&rows.signatures, &rows.pgbench);
-    // On PostgreSQL, the database's processes share the cores, so bare signatures are no limit.
-    let goal_of_refresh = if pgbench.rate.is_empty() { at_least(0.62) } else { None };
-    let mut ratios = vec![
-        new("JWKS / poem", rows.jwks.rate.over(&rows.poem.rate), at_least(0.92)),
-        new(
-            "CPU of an RSA verification / of a userinfo response",
-            rows.verifications.cpu.over(&rows.user_info.cpu),
-            None,
-        ),
-        new(
-            "client-credentials token / RSA signature",
-            rows.client_credentials.rate.over(&rsa.rate),
-            None,
-        ),
-        new(
-            "CPU of an RSA signature / of a client-credentials token",
-            rsa.cpu.over(&rows.client_credentials.cpu),
-            at_least(0.90),
-        ),
-        new(
-            "access token without HTTP / RSA signature",
-            rows.tokens.rate.over(&rsa.rate),
-            at_least(0.90),
-        ),
-        new("refresh / RSA signature", rows.refresh.rate.over(&rsa.rate), goal_of_refresh),
-        new(
-            "refresh / limit of RSA signature and pgbench",
-            rows.refresh.rate.over(&rsa.combined_rate(pgbench)),
-            at_least(0.85),
-        ),
-        new(
-            "CPU of RSA signature and pgbench / of a refresh",
-            rsa.cpu
-                .with(&pgbench.cpu, |rsa, pgbench| rsa + pgbench)
-                .over(&rows.refresh.total_cpu()),
-            None,
-        ),
-        new(
-            "login / limit of Argon2id in reused memory and RSA signature",
-            rows.log_in.rate.over(&rows.reused_memory.combined_rate(rsa)),
-            at_least(0.95),
-        ),
-        new(
-            "login / Argon2id in fresh memory",
-            rows.log_in.rate.over(&rows.fresh_memory.rate),
-            at_least(1.20),
-        ),
-        new(
-            "p99 of JWKS now and then, storm of logins / idle server",
-            rows.low_rate_in_storm.p99.over(&rows.low_rate.p99),
-            Some(Goal::AtMost(3.0)),
-        ),
-        new(
-            "p99 of JWKS at full rate, storm of logins / idle server",
-            rows.full_rate_in_storm.p99.over(&rows.jwks.p99),
-            Some(Goal::AtMost(3.0)),
-        ),
-    ];
+/// A ratio of which higher values are better.
+fn higher(name: &'static str, values: Series, goal: impl Into<Option<f64>>) -> Ratio {
+    Ratio { name, values, better: Better::Higher, goal: goal.into() }
+}
+
+/// A ratio or size of which lower values are better.
+fn lower(name: &'static str, values: Series, goal: impl Into<Option<f64>>) -> Ratio {
+    Ratio { name, values, better: Better::Lower, goal: goal.into() }
+}
+
+fn measured(mut ratios: Vec<Ratio>) -> Vec<Ratio> {
     ratios.retain(|ratio| !ratio.values.is_empty());
     ratios
 }
 
+/// The ratios of the measured rows. Each value is the quotient of two results of the same round.
+pub(crate) fn of_rows(rows: &Rows) -> Vec<Ratio> {
+    let (rsa, argon2) = (&rows.signatures, &rows.reused_memory);
+    let rate = |row: &Row, reference: &Row| row.rate.over(&reference.rate);
+    let p99 = |row: &Row, idle: &Row| row.p99.over(&idle.p99);
+    let user_info = rows.verifications.cpu.over(&rows.user_info.cpu);
+    let client_credentials = rsa.cpu.over(&rows.client_credentials.cpu);
+    let log_in = rows.log_in.rate.over(&argon2.combined_rate(rsa));
+    let mut ratios = vec![
+        higher("JWKS / poem", rate(&rows.jwks, &rows.poem), 0.92),
+        higher("CPU of an RSA verification / of a userinfo response", user_info, None),
+        higher(
+            "client-credentials token / RSA signature",
+            rate(&rows.client_credentials, rsa),
+            None,
+        ),
+        higher("CPU of an RSA signature / of a client-credentials token", client_credentials, 0.90),
+        higher("access token without HTTP / RSA signature", rate(&rows.tokens, rsa), 0.90),
+    ];
+    ratios.extend(of_refresh(rows));
+    ratios.extend([
+        higher("login / limit of Argon2id in reused memory and RSA signature", log_in, 0.95),
+        higher("login / Argon2id in fresh memory", rate(&rows.log_in, &rows.fresh_memory), 1.20),
+        lower(
+            "p99 of JWKS now and then, storm of logins / idle server",
+            p99(&rows.low_rate_in_storm, &rows.low_rate),
+            3.0,
+        ),
+        lower(
+            "p99 of JWKS at full rate, storm of logins / idle server",
+            p99(&rows.full_rate_in_storm, &rows.jwks),
+            3.0,
+        ),
+    ]);
+    measured(ratios)
+}
+
+/// On PostgreSQL, the database's processes share the cores. So bare signatures are no limit there.
+fn of_refresh(rows: &Rows) -> Vec<Ratio> {
+    let (rsa, pgbench, refresh) = (&rows.signatures, &rows.pgbench, &rows.refresh);
+    let bare_goal = pgbench.rate.is_empty().then_some(0.62);
+    let limit = refresh.rate.over(&rsa.combined_rate(pgbench));
+    let cpu = rsa.cpu.with(&pgbench.cpu, |rsa, pgbench| rsa + pgbench).over(&refresh.total_cpu());
+    vec![
+        higher("refresh / RSA signature", refresh.rate.over(&rsa.rate), bare_goal),
+        higher("refresh / limit of RSA signature and pgbench", limit, 0.85),
+        higher("CPU of RSA signature and pgbench / of a refresh", cpu, None),
+    ]
+}
+
+/// The ratios of a thousand concurrent logins.
+pub(crate) fn of_crowd(crowd: &Crowd) -> Vec<Ratio> {
+    measured(vec![
+        lower("last of 1,000 concurrent logins / time of 1,000 hashes", crowd.ratio.clone(), 1.3),
+        lower("peak memory of 1,000 concurrent logins / limit", crowd.peak_ratio.clone(), 1.0),
+    ])
+}
+
+/// Sizes and times, which depend on the machine.
+pub(crate) fn of_sizes(sizes: &Sizes, crowd: &Crowd) -> Vec<Ratio> {
+    let mut binary = Series::default();
+    if sizes.binary > 0 {
+        binary.push(as_float(usize::try_from(sizes.binary).unwrap_or(0)) / 1_048_576.0);
+    }
+    let Starts { times, idle } = &sizes.used_database;
+    measured(vec![
+        lower("start to first response, warm database, ms", times.clone(), 20.0),
+        lower("start to first response, poem, ms", sizes.poem.clone(), None),
+        lower(
+            "start to first response, new database and key, ms",
+            sizes.new_database.clone(),
+            600.0,
+        ),
+        lower("idle memory, warm database, MiB", idle.clone(), 20.0),
+        lower(
+            "peak memory of 1,000 concurrent logins, MiB",
+            crowd.peak.clone(),
+            crowd.peak_limit(),
+        ),
+        lower("last of 1,000 concurrent logins, s", crowd.last.clone(), None),
+        lower("1,000 hashes on all cores, s", crowd.hashes.clone(), None),
+        lower("binary, MiB", binary, None),
+    ])
+}
+
 /// A table of ratios with their goals.
-pub(crate) fn table(ratios: &[Ratio]) -> Table {
+pub(crate) fn table(title: &str, ratios: &[Ratio]) -> Table {
     let mut table = Table::default();
-    table.head(&["ratio", "median (min–max)", "goal", ""]);
-    for Ratio { name, values, goal } in ratios {
-        let is_missed = goal.is_some_and(|goal| !goal.is_reached(values.median()));
+    table.head(&[title, "median (min–max)", "goal", ""]);
+    for Ratio { name, values, better, goal } in ratios {
+        let is_missed = goal.is_some_and(|goal| better.is_worse(values.median(), goal));
         let missed = if is_missed { "missed" } else { "" };
-        table.line(&[name, &values.spread(), &goal.map(Goal::text).unwrap_or_default(), missed]);
+        let goal = goal.map(|goal| better.goal(goal)).unwrap_or_default();
+        table.line(&[name, &values.spread(), &goal, missed]);
     }
     table
 }

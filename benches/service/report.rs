@@ -71,14 +71,16 @@ impl Series {
         self.with(other, |one, other| one / other)
     }
 
+    /// The values that could be measured, from the least to the greatest.
     fn sorted(&self) -> Vec<f64> {
-        let mut values = self.0.clone();
+        let mut values: Vec<_> = self.0.iter().copied().filter(|it| it.is_finite()).collect();
         values.sort_by(f64::total_cmp);
         values
     }
 
     pub(crate) fn median(&self) -> f64 {
-        let (values, middle) = (self.sorted(), self.0.len() / 2);
+        let values = self.sorted();
+        let middle = values.len() / 2;
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
         if values.len().is_multiple_of(2) && middle > 0 {
             f64::midpoint(at(middle - 1), at(middle))
@@ -88,11 +90,11 @@ impl Series {
     }
 
     pub(crate) fn min(&self) -> f64 {
-        self.0.iter().copied().fold(f64::NAN, f64::min)
+        self.sorted().first().copied().unwrap_or(f64::NAN)
     }
 
     pub(crate) fn max(&self) -> f64 {
-        self.0.iter().copied().fold(f64::NAN, f64::max)
+        self.sorted().last().copied().unwrap_or(f64::NAN)
     }
 
     /// The median and the range of the values.

@@ -11,6 +11,28 @@ use crate::process::{Process, free_port};
 use crate::report::Series;
 use crate::run::Run;
 
+/// The file with the key set that poem serves.
+pub(crate) const JWKS_FILE: &str = "jwks.json";
+
+/// Starts of a server on a database with rows.
+#[derive(Default)]
+pub(crate) struct Starts {
+    /// From the start of the process to the first response, in milliseconds.
+    pub(crate) times: Series,
+    /// Resident memory a second later, in MiB.
+    pub(crate) idle: Series,
+}
+
+/// Starts the reference for the JWKS, which serves [`JWKS_FILE`] in `directory`.
+pub(crate) fn start_poem(directory: &Path) -> anyhow::Result<Process> {
+    let port = free_port()?;
+    let body = directory.join(JWKS_FILE);
+    let arguments =
+        ["serve-static".to_owned(), format!("--port={port}"), format!("--body={}", body.display())];
+    let log = directory.join("poem.log");
+    Process::start(&std::env::current_exe()?, &arguments, port, load::JWKS, &log)
+}
+
 /// A new directory for the files of a server.
 pub(crate) fn temporary_directory(run: &Run) -> anyhow::Result<TempDir> {
     let mut named = tempfile::Builder::new();
