@@ -143,11 +143,19 @@ class Postgres:
         return f"'{tag}' || i"
 
 
-def fill(db: Database, number: int, holders: int | None = None, fresh: int = 0) -> None:
+def fill(
+    db: Database,
+    number: int,
+    holders: int | None = None,
+    fresh: int = 0,
+    events: int | None = None,
+) -> None:
     """Inserts `number` accounts with one active session each, and dependent rows in proportion.
 
     `holders` is the number of sessions of the client `web`, by default three for ten accounts.
-    `fresh` is the number of invalid status entries with the current time."""
+    `fresh` is the number of invalid status entries with the current time.
+    `events` is the number of audit events, by default two for each account. A given number is
+    distributed over all accounts."""
     now = time.time_ns() // 1000
     holders = number * 3 // 10 if holders is None else holders
     few = number // 5
@@ -231,7 +239,11 @@ def fill(db: Database, number: int, holders: int | None = None, fresh: int = 0) 
         index = invalid_entry["idx"].replace("i %", f"({old} + i) %")
         insert("invalid_status", fresh, invalid_entry | {"idx": index, "since": f"{now}"})
     event = {"id": db.uid("event"), "at": f"{now - 30 * DAY} + i", "account_id": db.uid("account")}
-    insert("auth_event", 2 * number, event | {"type": "'login'", "outcome": "'success'"})
+    if events is not None:
+        # The events of an account have consecutive ids: the index is then filled in its order.
+        event["account_id"] = db.uid("account", f"(1 + (i - 1) * {number} / {events})")
+    events = 2 * number if events is None else events
+    insert("auth_event", events, event | {"type": "'login'", "outcome": "'success'"})
     full_list = {"id": f"CAST({FIRST_LIST} - 1 + i AS integer)", "free_blocks": "0"}
     full_list |= {"claimed": db.zeros(256), "created_at": f"{now - 60 * DAY}"}
     insert("status_list", 1 + used_entries // ENTRIES, full_list)

@@ -67,7 +67,13 @@ class Installation:
     """A server with a database of a given size."""
 
     def __init__(
-        self, name: str, stack: ExitStack, holders: int | None, number: int, fresh: int
+        self,
+        name: str,
+        stack: ExitStack,
+        holders: int | None,
+        number: int,
+        fresh: int,
+        events: int | None = None,
     ) -> None:
         self.name = name
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
@@ -81,7 +87,7 @@ class Installation:
         self.command("client", "apply", str(clients))
         self.signet.start().stop()  # creates the first status list and a key
         self.connection = self._connect()
-        fill(self.connection, number, holders, fresh)
+        fill(self.connection, number, holders, fresh, events)
         self.signet.start()
         self.http = httpx.Client(base_url=self.signet.url, timeout=60)
         self.email = f"{secrets.token_hex(4)}@example.test"
