@@ -10,11 +10,13 @@
     reason = "a benchmark prints, waits and reads the clock"
 )]
 
+mod baseline;
 mod breakdown;
 mod client;
 mod clients;
 mod comparison;
 mod cpu;
+mod drawings;
 mod load;
 mod pgbench;
 mod plan;
@@ -24,9 +26,11 @@ mod process;
 mod ratios;
 mod reference;
 mod report;
+mod results;
 mod run;
 mod server;
 mod static_server;
+mod svg;
 mod tables;
 mod users;
 mod workload;
@@ -50,6 +54,14 @@ struct Arguments {
 enum Task {
     /// Measure a release build of signet.
     Run(Run),
+    /// Draw the results of runs as SVG files.
+    Draw {
+        /// Files that `run --json` or tests/growth/operations.py wrote.
+        files: Vec<PathBuf>,
+        /// The folder of the SVG files.
+        #[arg(long, default_value = "docs/images")]
+        output: PathBuf,
+    },
     /// Serve the bytes of a file with poem but without Signet, as the reference for the JWKS.
     ServeStatic {
         /// The port on 127.0.0.1.
@@ -67,6 +79,7 @@ fn main() -> anyhow::Result<()> {
             Some(against) => comparison::compare(&run, against),
             None => plan::measure(&run),
         },
+        Some(Task::Draw { files, output }) => drawings::draw(&files, &output),
         Some(Task::ServeStatic { port, body }) => static_server::serve(port, &body),
         None => {
             println!("to measure the service: scripts/bench");

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use openssl::pkey::{PKey, Private};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
+use crate::baseline;
 use crate::breakdown::Parts;
 use crate::clients;
 use crate::load::{self, Outcome, Work, add_failures, as_float};
@@ -18,6 +20,7 @@ use crate::process::Process;
 use crate::ratios;
 use crate::reference::{self, Speed};
 use crate::report::{Row, Series, list};
+use crate::results::{self, Load, Measured, Results};
 use crate::run::{Part, Run};
 use crate::server::{
     JWKS_FILE, Starts, settings, start, start_on_new_database, start_poem, temporary_directory,
@@ -69,7 +72,9 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
         println!("round {} of {}", round + 1, run.rounds);
         bench.round(round, &parts)?;
     }
-    println!("\n{}", bench.rows.table().text());
+    if run.only != Some(Part::Priority) {
+        println!("\n{}", bench.rows.table().text());
+    }
     if run.measures(Part::Refresh) {
         match bench.cost_of_a_refresh(&parts) {
             Ok(cost) => println!("{}", cost.table().text()),
@@ -80,9 +85,11 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
     if run.only == Some(Part::Priority) {
         println!("{}", bench.priorities.table().text());
     }
-    let sizes = bench.sizes(starts_on_new_database)?;
-    bench.print_ratios(&sizes);
-    Ok(())
+    let sizes = bench.sizes(starts_on_new_database).unwrap_or_else(|error| {
+        println!("starts and idle memory were not measured: {error:#}\n");
+        Sizes::default()
+    });
+    bench.report(&sizes)
 }
 
 impl<'a> Bench<'a> {
@@ -153,19 +160,42 @@ impl<'a> Bench<'a> {
         Ok(Sizes { used_database, new_database, poem, binary })
     }
 
-    /// Prints the ratios and sizes with their goals.
-    fn print_ratios(&self, sizes: &Sizes) {
+    /// Prints the ratios and sizes with their goals. Writes the results to a file, and compares the
+    /// ratios with the baseline.
+    fn report(&self, sizes: &Sizes) -> anyhow::Result<()> {
         let mut ratios = ratios::of_rows(&self.rows);
         ratios.extend(ratios::of_crowd(&self.crowd));
         let sizes = ratios::of_sizes(sizes, &self.crowd);
-        for (title, values) in [("ratio", ratios), ("size or time", sizes)] {
+        for (title, values) in [("ratio", &ratios), ("size or time", &sizes)] {
             if !values.is_empty() {
-                println!("{}", ratios::table(title, &values).text());
+                println!("{}", ratios::table(title, values).text());
             }
         }
         if let Some(responses) = self.crowd.responses() {
             println!("responses to 1,000 concurrent logins (goal: only 200): {responses}\n");
         }
+        let database = results::database(self.run);
+        let results = Results {
+            database: database.to_owned(),
+            date: OffsetDateTime::now_utc().date().to_string(),
+            machine: results::machine(),
+            rounds: self.run.rounds,
+            loads: Load::measured(&self.rows.named()),
+            ratios: Measured::all(&ratios),
+            sizes: Measured::all(&sizes),
+        };
+        if let Some(file) = &self.run.json {
+            results::write(file, &results)?;
+        }
+        match baseline::read(&self.run.baseline)?.get(database) {
+            _ if results.ratios.is_empty() => {}
+            Some(before) => println!("{}", baseline::comparison(before, &results.ratios)),
+            None => println!("{} has no ratios for {database}", self.run.baseline.display()),
+        }
+        if self.run.update_baseline {
+            baseline::update(&self.run.baseline, database, &results.ratios)?;
+        }
+        Ok(())
     }
 
     fn open_parts(&mut self) -> anyhow::Result<Parts> {
@@ -338,6 +368,7 @@ impl<'a> Bench<'a> {
         let peak = self.server.peak();
         self.crowd.peak.push(peak);
         self.crowd.peak_ratio.push(peak / self.crowd.peak_limit());
+        record(&mut self.rows.crowd, &outcome);
         self.crowd.answered += outcome.latencies.len();
         add_failures(&mut self.crowd.failures, &outcome.failures);
         let rate_after = reference::hashes_in_reused_memory(self.unit)?.rate;
@@ -391,7 +422,8 @@ fn turns(round: usize) -> [Turn; 2] {
     }
 }
 
-/// A reference that needs the database may fail. The round then has no value, and the run continues.
+/// A reference that needs the database may fail. The round then has no value, and the run
+/// continues.
 fn or_none(speed: anyhow::Result<Speed>) -> Speed {
     speed.unwrap_or_else(|error| {
         println!("a reference was not measured: {error:#}");

@@ -28,6 +28,15 @@ pub(crate) struct Run {
     /// Take less than a minute instead of several, for a first impression.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// The file that the results are written to, as JSON.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// The file with the ratios that this run is compared with.
+    #[arg(long, default_value = "benches/baseline.json")]
+    pub(crate) baseline: PathBuf,
+    /// Write the ratios of this run to that file. Short rounds are too inexact for it.
+    #[arg(long, conflicts_with_all = ["quick", "against"])]
+    pub(crate) update_baseline: bool,
     /// Number of rounds. Each round measures all parts.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,

@@ -28,6 +28,8 @@ pub(crate) struct Rows {
     pub(crate) low_rate_in_storm: Row,
     pub(crate) full_rate_in_storm: Row,
     pub(crate) storm_log_ins: Row,
+    /// A thousand concurrent logins.
+    pub(crate) crowd: Row,
 }
 
 /// The CPU time of a refresh and its parts, in microseconds.
@@ -111,7 +113,7 @@ impl Rows {
     }
 
     /// The rows with their names, in the order of the table.
-    fn named(&self) -> Vec<(&'static str, Row)> {
+    pub(crate) fn named(&self) -> Vec<(&'static str, Row)> {
         let limit =
             |one: &Row, other: &Row| Row { rate: one.combined_rate(other), ..Row::default() };
         let limit_of_refresh = limit(&self.signatures, &self.pgbench);
@@ -135,6 +137,7 @@ impl Rows {
             ("JWKS now and then, storm of logins", self.low_rate_in_storm.clone()),
             ("JWKS at full rate, storm of logins", self.full_rate_in_storm.clone()),
             ("logins of the storm", self.storm_log_ins.clone()),
+            ("1,000 concurrent logins", self.crowd.clone()),
         ]
     }
 }
