@@ -39,10 +39,11 @@ pub(crate) struct Bench<'a> {
     run: &'a Run,
     /// How long a reference rate is measured in a round. Other durations are derived from this one.
     unit: Duration,
-    directory: TempDir,
     server: Process,
     /// The reference for the JWKS.
     poem: Process,
+    /// The files of the servers. Declared after them, so that they have ended when it is removed.
+    directory: TempDir,
     /// The reference for refreshes on PostgreSQL.
     pgbench: Option<Pgbench>,
     /// The key for reference signatures.
@@ -111,9 +112,9 @@ impl<'a> Bench<'a> {
         Ok(Self {
             run,
             unit,
-            directory,
             server,
             poem,
+            directory,
             pgbench: None,
             key,
             users,
