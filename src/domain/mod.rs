@@ -11,7 +11,8 @@
 //! 6. `session` (login, listing, ending, logout notices, and the kill switch, which ends all
 //!    sessions of an account);
 //! 7. `account` (sign-up and deletion), `profile` (standard claims), `refresh` (token rotation);
-//! 8. `administration` (account commands of the command line);
+//! 8. `administration` (account commands of the command line) and `login_report` (why a user
+//!    cannot log in);
 //! 9. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
 //! 10. `password_reset`, `reauthentication` (password change, account deletion) and `restore`
 //!     (after a backup was restored).
@@ -25,6 +26,7 @@ pub mod email_folding;
 pub mod granted;
 pub mod id;
 pub mod keys;
+pub mod login_report;
 pub mod network;
 pub mod oauth;
 pub mod outbox;

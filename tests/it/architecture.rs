@@ -71,8 +71,10 @@ const RESTRICTED_TO: &[(&str, &[&str])] = &[
     ("poem_openapi", &["http/"]),
     ("sea_orm", &["database/", "domain/", "entity/", "scope.rs", "timestamp.rs"]),
     ("signet_verifier", &["cli/doctor/", "domain/keys/", "domain/token.rs", "http/"]),
+    ("strsim", &["domain/login_report.rs"]),
     ("toml", &["cli/client.rs"]),
     ("tracing_subscriber", &["telemetry/"]),
+    ("unicode_security", &["domain/login_report.rs"]),
 ];
 
 /// Functions that pass text to the database as a statement. Only `database/` may use them, for

@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["account", "--help"],
     &["account", "list"],
     &["account", "show", ADA],
+    &["account", "why", ADA],
     &["account", "enable", ADA],
     &["account", "end-sessions", ADA],
     &["account", "reset-password", ADA],

@@ -33,6 +33,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "profile",
             "refresh",
             "administration",
+            "login_report",
             "oauth",
             "password_reset",
             "reauthentication",

@@ -17,6 +17,7 @@ mod access_token;
 mod account_commands;
 mod account_deletion;
 mod account_limit;
+mod account_why;
 mod addresses;
 mod architecture;
 mod audit;

@@ -3,6 +3,8 @@
 mod list;
 mod named;
 mod show;
+mod why;
+mod window;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -30,6 +32,12 @@ pub(super) enum Account {
     /// For an address without an account, shows only the failures: failed logins and sign-ups, and
     /// exceeded limits.
     Show(show::Show),
+    /// Say what would happen at the next login with the right password, and why.
+    ///
+    /// For a user who cannot log in: whether there is an account, perhaps with a similar address,
+    /// whether it is disabled, has a password, or is rate limited, and the last five events.
+    /// Changes nothing and does not count as an attempt.
+    Why(why::Why),
     /// Disable an account: all its sessions end immediately, and logins are refused.
     ///
     /// Resource servers that check the status lists refuse its access tokens within seconds, others
@@ -89,6 +97,7 @@ impl Account {
         match self {
             Self::List(command) => command.run().await,
             Self::Show(command) => command.run().await,
+            Self::Why(command) => command.run().await,
             Self::Disable(named) => {
                 let (db, id) = named.open_and_find().await?;
                 let ended = administration::disable(&db, id).await?;

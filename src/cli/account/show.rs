@@ -1,16 +1,14 @@
 //! `signet account show`
 
-use std::path::PathBuf;
-
-use clap::{Args, value_parser};
+use clap::Args;
 
 use crate::cli::account::named::AccountArgument;
+use crate::cli::account::window::WindowSettings;
 use crate::cli::output::{OutputError, print};
 use crate::database::Db;
 use crate::domain::administration::{self, AccountView, OperatorError};
-use crate::domain::attempt_limit::{self, AttemptKey};
+use crate::domain::attempt_limit;
 use crate::domain::email::Email;
-use crate::domain::keys::MasterKeys;
 use crate::entity::auth_event;
 use crate::entity::client::Texts;
 use crate::entity::consent::{self, ScopesByAudience};
@@ -23,13 +21,8 @@ const LAST_FAILURES: u64 = 10;
 pub(in crate::cli) struct Show {
     #[command(flatten)]
     named: AccountArgument,
-    /// File with the master key, which is needed to find the failures at the address.
-    #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
-    master_key_file: PathBuf,
-    /// Password attempts per account in any 60 s, as set for the server.
-    #[arg(long, env = "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE", default_value = "10",
-          value_parser = value_parser!(u32).range(1..=1_000_000))]
-    account_attempts_per_minute: u32,
+    #[command(flatten)]
+    window: WindowSettings,
 }
 
 impl Show {
@@ -48,13 +41,12 @@ impl Show {
     /// Prints the failures, even for an address without an account, because users may have mistyped
     /// their address.
     async fn show_failures(&self, db: &Db, email: &Email) -> anyhow::Result<()> {
-        let master = match MasterKeys::open(&self.master_key_file, true) {
-            Ok(master) => master,
+        let key = match self.window.key(email) {
+            Ok(key) => key,
             Err(error) => return Ok(print_field("failures", &format!("not known: {error}"))?),
         };
-        let key = AttemptKey::of_account(&master.limit_key()?, email);
-        let limited =
-            attempt_limit::limited_until(db, &key, self.account_attempts_per_minute).await?;
+        let attempts = self.window.account_attempts_per_minute;
+        let limited = attempt_limit::limited_until(db, &key, attempts).await?;
         print_field(
             "limited",
             &limited.map_or("no".to_owned(), |it| format!("until {}", it.to_rfc3339())),

@@ -47,6 +47,6 @@ pub use failure::Failure;
 pub use hasher::{AfterMatch, Check, Hasher, StartError, Verdict};
 pub use policy::Weakness;
 pub use pool::{HashError, PoolSettings};
-pub use stored::{Unreadable, check_stored};
+pub use stored::{Unreadable, check_stored, class_of};
 pub use survey::Survey;
 pub use typed::{Password, UnusablePassword};

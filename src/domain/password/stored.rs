@@ -64,6 +64,14 @@ pub fn check_stored(hash: &str) -> Result<(), Unreadable> {
     Stored::parse(hash).map(|_| ())
 }
 
+/// The cost class of a stored hash.
+///
+/// # Errors
+/// The reason why the hash cannot be verified, as [`check_stored`].
+pub fn class_of(hash: &str) -> Result<Class, Unreadable> {
+    Stored::parse(hash).map(|stored| stored.class())
+}
+
 /// A parsed stored hash within bounds.
 #[derive(Clone)]
 pub(super) enum Stored {
