@@ -96,6 +96,19 @@ fn category(c: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(c)
 }
 
+/// The domain of an email address in lower case, as A-labels (RFC 5891) without a trailing dot.
+/// `None` if it is not a domain name with a dot.
+#[must_use]
+pub fn ascii_domain(domain: &str) -> Option<String> {
+    let ascii = idna::domain_to_ascii_strict(domain.strip_suffix('.').unwrap_or(domain)).ok()?;
+    let has_letter = |label: &str| label.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let is_domain = ascii.contains('.')
+        && ascii.len() <= 253
+        && ascii.rsplit('.').next().is_some_and(has_letter)
+        && ascii.split('.').all(|label| !label.is_empty() && label.len() <= 63);
+    is_domain.then_some(ascii)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ mod reference;
 mod restores;
 mod scopes;
 mod service;
+mod signup;
 mod tokens;
 
 use clap::Args;
@@ -32,6 +33,7 @@ pub use reference::{env_example, markdown};
 pub use restores::RestoreSettings;
 pub use scopes::ScopeDescriptions;
 pub use service::ServiceSettings;
+pub use signup::{SignUpMode, SignUpSettings};
 pub use tokens::{RefreshReuse, StatusSettings, TokenSettings};
 
 /// All settings.
@@ -61,6 +63,9 @@ pub struct Config {
     /// Password policy and hashing.
     #[command(flatten)]
     pub passwords: PasswordSettings,
+    /// Who may sign up.
+    #[command(flatten)]
+    pub signup: SignUpSettings,
     /// Rate limits and attempt limits.
     #[command(flatten)]
     pub limits: LimitSettings,

@@ -15,6 +15,7 @@ use crate::domain::granted::Granted;
 use crate::domain::id;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
 use crate::domain::session::{self, KillSwitch, NewSession};
+use crate::domain::sign_up_policy::SignUpPermit;
 use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::account;
 use crate::entity::session::EndReason;
@@ -47,8 +48,8 @@ pub enum SignUpError {
 
 /// A sign-up request.
 pub struct SignUp<'a> {
-    /// The email address of the new account.
-    pub email: &'a Email,
+    /// The email address of the new account, and proof that it may sign up.
+    pub permit: &'a SignUpPermit,
     /// A password that has passed the policy.
     pub password: Password,
     /// Proof that the attempt is within the attempt limits.
@@ -122,7 +123,8 @@ pub async fn prepare(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<NewAccount, SignUpError> {
-    let SignUp { email, password, origin, .. } = request;
+    let SignUp { permit, password, origin, .. } = request;
+    let email = permit.email();
     let password_hash = hasher.hash(password.clone(), origin.address).await?;
     let session = NewSession::prepare(db, entries, settings, origin, now).await?;
     let row = account::Model {

@@ -12,7 +12,9 @@ use std::fmt;
 use icu_casemap::CaseMapper;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::naming::{has_valid_joiners, is_joiner, is_letter_mark_or_number, is_mark};
+use crate::naming::{
+    ascii_domain, has_valid_joiners, is_joiner, is_letter_mark_or_number, is_mark,
+};
 
 /// Longest address after normalisation, in bytes (RFC 5321 §4.5.3.1.3 less the brackets).
 const MAX_BYTES: usize = 254;
@@ -110,6 +112,12 @@ impl Email {
         self.folded().unwrap_or(&self.address)
     }
 
+    /// The part after the `@`, as A-labels.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.address.split('@').nth(1).unwrap_or_default()
+    }
+
     /// The part before the `@`, in lower case.
     #[must_use]
     pub fn local_part(&self) -> &str {
@@ -137,7 +145,7 @@ fn split(typed: &str) -> Result<(String, String), EmailError> {
     if local.len() > 64 {
         return Err(EmailError::LocalPart);
     }
-    Ok((local.to_owned(), ascii_domain(domain)?))
+    Ok((local.to_owned(), ascii_domain(domain).ok_or(EmailError::Domain)?))
 }
 
 /// The canonical form, which the column `email_canonical` has had since the first version. It must
@@ -187,17 +195,6 @@ fn folded(address: &str) -> Option<String> {
     let local = once(&once(&local.chars().filter(|c| !is_joiner(c)).nfkc().collect::<String>()));
     check_local_part(&local).ok()?;
     Some(format!("{local}@{domain}"))
-}
-
-fn ascii_domain(domain: &str) -> Result<String, EmailError> {
-    let ascii = idna::domain_to_ascii_strict(domain.strip_suffix('.').unwrap_or(domain))
-        .map_err(|_| EmailError::Domain)?;
-    let has_letter = |label: &str| label.bytes().any(|byte| byte.is_ascii_alphabetic());
-    let is_domain = ascii.contains('.')
-        && ascii.len() <= 253
-        && ascii.rsplit('.').next().is_some_and(has_letter)
-        && ascii.split('.').all(|label| !label.is_empty() && label.len() <= 63);
-    if is_domain { Ok(ascii) } else { Err(EmailError::Domain) }
 }
 
 #[cfg(test)]

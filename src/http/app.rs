@@ -15,6 +15,7 @@ use crate::domain::oauth::client::ClientCache;
 use crate::domain::password::{Hasher, Policy};
 use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::{RefreshTokens, Rotation};
+use crate::domain::sign_up_policy::SignUpPolicy;
 use crate::domain::status::{StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 use crate::http::branding::Branding;
@@ -34,6 +35,8 @@ pub struct App {
     pub issuer_url: String,
     /// The lifetimes of tokens and sessions.
     pub tokens: TokenSettings,
+    /// Who may sign up.
+    pub sign_up_policy: SignUpPolicy,
     /// The password policy.
     pub password_policy: Policy,
     /// Checks and hashes passwords.

@@ -146,6 +146,26 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such consent")
     }
 
+    /// 403: nobody may sign up.
+    pub(super) fn signup_closed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "SIGNUP_CLOSED", "Sign-up is closed")
+    }
+
+    /// 403: only people with an invite may sign up.
+    pub(super) fn invite_required() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "SIGNUP_CLOSED", "Sign-up requires an invite")
+    }
+
+    /// 403: addresses of this domain may not sign up. The error does not depend on whether the
+    /// address has an account.
+    pub(super) fn signup_domain_not_allowed() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "SIGNUP_DOMAIN_NOT_ALLOWED",
+            "Email addresses of this domain cannot sign up",
+        )
+    }
+
     /// 409: the address belongs to another account.
     pub(super) fn email_exists() -> Self {
         Self::new(StatusCode::CONFLICT, "EMAIL_EXISTS", "An account with this email already exists")

@@ -32,6 +32,7 @@ use crate::domain::oauth::client::ClientCache;
 use crate::domain::password::{Cost, Hasher, PoolSettings};
 use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::{RefreshTokens, Rotation};
+use crate::domain::sign_up_policy::SignUpPolicy;
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 use crate::domain::{email_folding, id};
@@ -386,6 +387,7 @@ async fn assemble(
         request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
         hasher: start_hasher(config, master.decoy_key()?)?,
+        sign_up_policy: SignUpPolicy::new(&config.signup),
         password_policy: config.passwords.password_policy,
         tokens: config.tokens.clone(),
         cookie: BrowserCookie::of_issuer(&issuer_url),

@@ -29,6 +29,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "token",
             "status",
             "session",
+            "sign_up_policy",
             "account",
             "profile",
             "refresh",

@@ -109,6 +109,7 @@ mod rotation;
 mod schema;
 mod session_family;
 mod shared_address;
+mod sign_up_policy;
 mod single_server;
 mod speculation;
 mod startup;

@@ -33,11 +33,13 @@ impl AccountApi {
         body: Json<SignUpBody>,
     ) -> Result<SignedUp, SignUpFailure> {
         let now = app.clock.now();
+        app.sign_up_policy.check()?;
         let (email, password) = body.0.validate(&app)?;
+        let permit = app.sign_up_policy.permit(&email)?;
         app.issuer.check_fresh()?;
         let admitted = app.limits.admit_sign_up(&app.db, &email, &origin).await?;
 
-        let request = SignUp { email: &email, password, admitted, origin: &origin };
+        let request = SignUp { permit: &permit, password, admitted, origin: &origin };
         let granted =
             account::sign_up(&app.db, &app.hasher, &app.status_entries, request, &app.tokens, now)
                 .await?;
@@ -93,6 +95,7 @@ enum SignedUp {
 failures! {
     SignUpFailure {
         BAD_REQUEST "The email address or the password is not valid (`VALIDATION_ERROR`)."
+        FORBIDDEN "Sign-up is closed or requires an invite (`SIGNUP_CLOSED`), or the domain of the email address cannot sign up (`SIGNUP_DOMAIN_NOT_ALLOWED`)."
         CONFLICT "An account with this email address exists (`EMAIL_EXISTS`)."
         TOO_MANY_REQUESTS "Too many attempts from this client address (`RATE_LIMIT_EXCEEDED`)."
     }

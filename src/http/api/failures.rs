@@ -13,6 +13,7 @@ use crate::domain::reauthentication::ReauthenticationError;
 use crate::domain::refresh::RefreshError;
 use crate::domain::session::LogInError;
 use crate::domain::session::listing::SelfServiceError;
+use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::domain::token::SigningError;
 use crate::http::error::{FieldProblem, Problem};
 
@@ -94,6 +95,16 @@ impl From<SignUpError> for Problem {
             SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_) => {
                 Self::failed(&error)
             }
+        }
+    }
+}
+
+impl From<SignUpRefusal> for Problem {
+    fn from(refusal: SignUpRefusal) -> Self {
+        match refusal {
+            SignUpRefusal::Closed => Self::signup_closed(),
+            SignUpRefusal::InviteRequired => Self::invite_required(),
+            SignUpRefusal::DomainNotAllowed => Self::signup_domain_not_allowed(),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use poem::http::StatusCode;
 use poem::{Request, Response};
 
 use crate::domain::oauth::flow::{self, Decision, State, Step};
@@ -86,12 +85,10 @@ pub(in crate::http) async fn show_next_page(
     }
     pending_request.pending.stored_in = StoredIn::SealedForm;
     if pending_request.pending.request.prompts("create") {
-        let page = signup_form::Form {
-            root,
-            ..signup_form::Form::of(app, visitor, Some(&pending_request))
-        };
-        return visitor.set_cookie(app, page.answer(StatusCode::OK));
+        let page = signup_form::open(app, visitor, Some(&pending_request), root);
+        return visitor.set_cookie(app, page);
     }
-    let page = login_form::Form { root, ..login_form::Form::of(visitor, Some(&pending_request)) };
+    let page =
+        login_form::Form { root, ..login_form::Form::of(app, visitor, Some(&pending_request)) };
     visitor.set_cookie(app, page.answer())
 }

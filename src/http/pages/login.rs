@@ -37,7 +37,7 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
             log_in(&call, pending_request).await
         } else {
             let again = |username: &str, problem: &str| {
-                let form = Form::of(&call.visitor, pending_request.as_ref());
+                let form = Form::of(&call.app, &call.visitor, pending_request.as_ref());
                 Form { next_page: next_page(&call), username, problem, ..form }.answer()
             };
             continue_if_same(&call, pending_request.clone(), again).await
@@ -46,8 +46,10 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     if pending_request.is_none() && call.visitor.browser.is_some() {
         return Ok(see_other(next_page(&call)));
     }
-    let form =
-        Form { next_page: next_page(&call), ..Form::of(&call.visitor, pending_request.as_ref()) };
+    let form = Form {
+        next_page: next_page(&call),
+        ..Form::of(&call.app, &call.visitor, pending_request.as_ref())
+    };
     Ok(call.visitor.set_cookie(&call.app, form.answer()))
 }
 
@@ -101,8 +103,12 @@ async fn log_in(
 ) -> Result<Response, Response> {
     let username = call.params.get("username").unwrap_or_default();
     let (next_page, problem) = (next_page(call), REFUSED);
-    let form =
-        Form { next_page, username, problem, ..Form::of(&call.visitor, pending_request.as_ref()) };
+    let form = Form {
+        next_page,
+        username,
+        problem,
+        ..Form::of(&call.app, &call.visitor, pending_request.as_ref())
+    };
     let (Ok(email), Ok(password)) = (
         Email::parse_known(username),
         Password::parse(call.params.get("password").unwrap_or_default()),

@@ -4,6 +4,7 @@ use askama::Template;
 use poem::Response;
 use poem::http::StatusCode;
 
+use crate::http::app::App;
 use crate::http::pages::layout::Page;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
@@ -18,6 +19,7 @@ pub(super) const NEXT_PAGES: [&str; 3] = ["account", "change-password", "delete-
 #[derive(Clone, Copy, Template)]
 #[template(path = "login.html")]
 pub(super) struct Form<'a> {
+    pub(super) app: &'a App,
     pub(super) visitor: &'a Visitor,
     pub(super) pending_request: Option<&'a PendingRequest>,
     /// The relative path from the page to the root of the pages; may be empty.
@@ -32,10 +34,14 @@ pub(super) struct Form<'a> {
 
 impl<'a> Form<'a> {
     /// The form before the first attempt.
-    pub(super) fn of(visitor: &'a Visitor, pending_request: Option<&'a PendingRequest>) -> Self {
+    pub(super) fn of(
+        app: &'a App,
+        visitor: &'a Visitor,
+        pending_request: Option<&'a PendingRequest>,
+    ) -> Self {
         let username = pending_request.and_then(|it| it.pending.request.login_hint.as_deref());
         let (username, next_page) = (username.unwrap_or_default(), NEXT_PAGES[0]);
-        Self { visitor, pending_request, root: "", next_page, username, problem: "" }
+        Self { app, visitor, pending_request, root: "", next_page, username, problem: "" }
     }
 
     /// Whether the error is that the credentials are wrong.

@@ -24,6 +24,7 @@ pub(in crate::http) mod pending_request;
 mod reauthentication;
 mod signup;
 mod signup_form;
+mod signup_refused;
 mod user_agent;
 pub(in crate::http) mod visitor;
 

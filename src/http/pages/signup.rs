@@ -13,16 +13,18 @@ use crate::http::pages::message::{self, limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::password_hint;
 use crate::http::pages::pending_request::PendingRequest;
-use crate::http::pages::signup_form::{Form, Problems};
+use crate::http::pages::signup_form::{self, Form, Problems};
+use crate::http::pages::signup_refused;
 use crate::http::redirect::see_other;
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let pending_request = call.pending_request().await?;
-    if call.is_post() && call.only_opens() && call.visitor.is_new() && !call.is_same_origin() {
+    let only_opens = call.only_opens() || call.app.sign_up_policy.check().is_err();
+    if call.is_post() && only_opens && call.visitor.is_new() && !call.is_same_origin() {
         return Ok(see_other("signup"));
     }
-    if call.is_post() && !call.only_opens() {
+    if call.is_post() && !only_opens {
         return if call.is_current {
             sign_up(&call, pending_request).await
         } else {
@@ -34,7 +36,7 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
             continue_if_same(&call, pending_request.clone(), again).await
         };
     }
-    let page = Form::of(&call.app, &call.visitor, pending_request.as_ref()).answer(StatusCode::OK);
+    let page = signup_form::open(&call.app, &call.visitor, pending_request.as_ref(), "");
     Ok(call.visitor.set_cookie(&call.app, page))
 }
 
@@ -51,13 +53,17 @@ async fn sign_up(
     };
     let (email, password) =
         validate(call, username).map_err(|problems| again(problems, StatusCode::BAD_REQUEST))?;
+    let permit = app.sign_up_policy.permit(&email).map_err(|refusal| {
+        let email = signup_refused::text_of(refusal).to_owned();
+        again(Problems { email, ..Problems::default() }, StatusCode::FORBIDDEN)
+    })?;
     let limited = |text: &str| {
         let problems = Problems { form: text.to_owned(), ..Problems::default() };
         again(problems, StatusCode::TOO_MANY_REQUESTS)
     };
     let admitted = app.limits.admit_sign_up(&app.db, &email, &origin).await;
     let admitted = admitted.map_err(|it| limited_on(&it, limited))?;
-    let request = SignUp { email: &email, password: password.clone(), admitted, origin: &origin };
+    let request = SignUp { permit: &permit, password: password.clone(), admitted, origin: &origin };
     let cookie = NewCookie::of(call, pending_request.as_ref()).map_err(message::failed)?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
     let request = (request, cookie.entrance.clone());

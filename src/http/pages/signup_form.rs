@@ -8,7 +8,24 @@ use crate::http::app::App;
 use crate::http::pages::layout::Page;
 use crate::http::pages::password_hint::{self, Rule};
 use crate::http::pages::pending_request::PendingRequest;
+use crate::http::pages::signup_refused::{self, Refused};
 use crate::http::pages::visitor::Visitor;
+
+/// The page as it is opened: the form, or the reason why nobody can sign up.
+pub(super) fn open(
+    app: &App,
+    visitor: &Visitor,
+    pending_request: Option<&PendingRequest>,
+    root: &str,
+) -> Response {
+    match app.sign_up_policy.check() {
+        Ok(()) => Form { root, ..Form::of(app, visitor, pending_request) }.answer(StatusCode::OK),
+        Err(refusal) => {
+            let text = signup_refused::text_of(refusal);
+            Refused { visitor, pending_request, root, text }.answer()
+        }
+    }
+}
 
 /// The errors of a form, by field; empty if there are none.
 #[derive(Default)]

@@ -1,0 +1,83 @@
+//! Who may sign up. A sign-up requires a [`SignUpPermit`], which only this module grants, so the
+//! JSON API and the hosted pages apply the same rule. Commands of the operator do not sign up: they
+//! create accounts whatever the policy says.
+
+use crate::config::{SignUpMode, SignUpSettings};
+use crate::domain::email::Email;
+
+/// Who may sign up.
+#[derive(Debug, Clone)]
+pub struct SignUpPolicy {
+    mode: SignUpMode,
+    /// The permitted domains of addresses; empty if all are permitted.
+    domains: Vec<String>,
+}
+
+/// Why a sign-up is refused. The reasons depend only on the settings and the address, never on
+/// whether the address has an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignUpRefusal {
+    /// Nobody may sign up.
+    #[error("sign-up is closed")]
+    Closed,
+    /// Only people with an invite may sign up.
+    #[error("sign-up requires an invite")]
+    InviteRequired,
+    /// The domain of the address is not permitted.
+    #[error("addresses of this domain cannot sign up")]
+    DomainNotAllowed,
+}
+
+/// Proof that the policy permits a sign-up with an address.
+#[derive(Debug, Clone)]
+pub struct SignUpPermit {
+    email: Email,
+}
+
+impl SignUpPolicy {
+    /// The policy of these settings.
+    #[must_use]
+    pub fn new(settings: &SignUpSettings) -> Self {
+        Self { mode: settings.signup, domains: settings.signup_domains.clone() }
+    }
+
+    /// Whether people can sign up on their own, without an invite.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.mode == SignUpMode::Open
+    }
+
+    /// Checks, before the address is known, whether a sign-up may be attempted.
+    ///
+    /// # Errors
+    /// [`SignUpRefusal::Closed`] or [`SignUpRefusal::InviteRequired`].
+    pub fn check(&self) -> Result<(), SignUpRefusal> {
+        match self.mode {
+            SignUpMode::Open => Ok(()),
+            SignUpMode::Invite => Err(SignUpRefusal::InviteRequired),
+            SignUpMode::Closed => Err(SignUpRefusal::Closed),
+        }
+    }
+
+    /// Permits a sign-up with an address, or refuses it.
+    ///
+    /// # Errors
+    /// See [`SignUpRefusal`].
+    pub fn permit(&self, email: &Email) -> Result<SignUpPermit, SignUpRefusal> {
+        self.check()?;
+        let is_allowed =
+            self.domains.is_empty() || self.domains.iter().any(|it| it == email.domain());
+        if !is_allowed {
+            return Err(SignUpRefusal::DomainNotAllowed);
+        }
+        Ok(SignUpPermit { email: email.clone() })
+    }
+}
+
+impl SignUpPermit {
+    /// The address of the new account.
+    #[must_use]
+    pub fn email(&self) -> &Email {
+        &self.email
+    }
+}
