@@ -1,4 +1,4 @@
-//! Row identifiers. They are not secrets; `keys`, `refresh` and `oauth::secret` create unguessable
+//! Row identifiers. They are not secrets; `keys`, `refresh` and `secret` create unguessable
 //! values.
 
 use std::sync::{Mutex, PoisonError};

@@ -3,7 +3,7 @@
 //!
 //! The modules, in the order of their imports (`tests/it/imports.rs` checks this order):
 //!
-//! 1. values: `email`, `email_folding`, `granted`, `id`, `network`;
+//! 1. values: `email`, `email_folding`, `granted`, `id`, `network`, `secret`;
 //! 2. `outbox` (transactional outbox) and `audit` (audit log);
 //! 3. `keys` (master key, signing keys and their rotation);
 //! 4. `attempt_limit` (attempt limits) and `password` (policy and hashing);
@@ -36,6 +36,7 @@ pub mod profile;
 pub mod reauthentication;
 pub mod refresh;
 pub mod restore;
+pub mod secret;
 pub mod session;
 pub mod sign_up_policy;
 pub mod status;

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use poem::http::{HeaderValue, header};
 use poem::{Request, Response};
 
-use crate::domain::oauth::secret::digest;
+use crate::domain::secret::digest;
 
 /// With `__Host-`, browsers accept the cookie only from this host and only over TLS, so that
 /// another host of the domain cannot plant one (RFC 6265bis, section 4.1.3.2).

@@ -21,6 +21,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "granted",
             "id",
             "network",
+            "secret",
             "outbox",
             "audit",
             "keys",

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Number, Value};
 
 use crate::database::{self, Db};
-use crate::domain::oauth::secret::digest;
+use crate::domain::secret::digest;
 use crate::entity::{client, used_assertion};
 use crate::timestamp::Timestamp;
 

@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter};
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::secret::digest;
+use crate::domain::secret::digest;
 use crate::domain::session::{self, KillSwitch};
 use crate::entity::account;
 use crate::entity::session::{Column, EndReason, Entity, Model};

@@ -10,7 +10,7 @@ use crate::database::Db;
 use crate::domain::oauth::assertion;
 use crate::domain::oauth::client::metadata::is_client_id;
 use crate::domain::oauth::client::{Client, ClientCache};
-use crate::domain::oauth::secret::digest;
+use crate::domain::secret::digest;
 use crate::timestamp::Timestamp;
 
 pub use crate::entity::client::AuthMethod;

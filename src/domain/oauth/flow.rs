@@ -10,7 +10,7 @@ use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::code;
 use crate::domain::oauth::consent::{self, RequestedAccess};
 use crate::domain::oauth::pending_authorization::{FlowError, Pending, StoredIn};
-use crate::domain::oauth::secret::Secret;
+use crate::domain::secret::Secret;
 use crate::domain::session;
 use crate::entity::client as client_row;
 use crate::entity::client::Model as Client;

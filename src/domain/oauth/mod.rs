@@ -44,7 +44,6 @@ pub mod redirect;
 pub mod request_object;
 pub mod revocation;
 pub mod sealed;
-pub mod secret;
 pub mod strict_json;
 pub mod token_endpoint;
 pub mod userinfo;

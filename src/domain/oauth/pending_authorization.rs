@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
-use crate::domain::oauth::secret::{Secret, digest};
+use crate::domain::secret::{Secret, digest};
 use crate::domain::session;
 use crate::entity::client as client_row;
 use crate::entity::pending_authorization::{ActiveModel, Column, Entity, Model};

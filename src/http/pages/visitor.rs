@@ -11,7 +11,7 @@ use poem::{Request, Response};
 use crate::domain::oauth::browser_session::{self, Browser};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pending_authorization::FlowError;
-use crate::domain::oauth::secret::{Secret, digest};
+use crate::domain::secret::{Secret, digest};
 use crate::http::app::App;
 
 /// The browser that sent a request.

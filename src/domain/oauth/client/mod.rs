@@ -22,7 +22,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::client::metadata::{
     Registration, RegistrationError, is_client_id, is_resource,
 };
-use crate::domain::oauth::secret::Secret;
+use crate::domain::secret::Secret;
 use crate::entity::client::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 

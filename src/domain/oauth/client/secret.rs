@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
 
 use crate::database::Db;
 use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, store_changed};
-use crate::domain::oauth::secret::Secret;
+use crate::domain::secret::Secret;
 use crate::entity::client::{Entity, Model};
 
 /// Creates a new secret for a client. The previous secret stays valid until the next rotation,
