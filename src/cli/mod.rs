@@ -6,6 +6,7 @@ mod config;
 mod database;
 mod doctor;
 mod health;
+mod invite;
 mod keys;
 mod migrate;
 mod output;
@@ -45,6 +46,9 @@ enum Command {
     /// List, show, disable, enable and delete accounts, end their sessions, reset passwords.
     #[command(subcommand)]
     Account(account::Account),
+    /// List and revoke invites, which `account invite` creates.
+    #[command(subcommand)]
+    Invite(invite::Invite),
     /// Register, change and delete OAuth clients.
     #[command(subcommand)]
     Client(client::Client),
@@ -114,6 +118,7 @@ fn run() -> anyhow::Result<()> {
         Command::Serve(config) => serve::run(*config),
         Command::Migrate(action) => block_on(action.run()),
         Command::Account(action) => block_on(action.run()),
+        Command::Invite(action) => block_on(action.run()),
         Command::Client(action) => block_on(action.run()),
         Command::Keys(action) => block_on(action.run()),
         Command::Restored(restored) => block_on(restored.run()),

@@ -1,6 +1,8 @@
 //! Settings: who may sign up.
 
-use clap::{Args, ValueEnum};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, value_parser};
 
 use crate::config::list::{List, list_of};
 use crate::naming::ascii_domain;
@@ -18,6 +20,19 @@ pub struct SignUpSettings {
     #[arg(long, env = "SIGNET_SIGNUP_DOMAINS", value_parser = list_of(parse_mail_domain),
           default_value = "", hide_default_value = true)]
     pub signup_domains: List<String>,
+
+    /// Lifetime of an invite, in seconds.
+    #[arg(long, env = "SIGNET_INVITE_SECONDS", default_value = "604800",
+          value_parser = value_parser!(u64).range(60..=7_776_000))]
+    pub invite_seconds: u64,
+}
+
+impl SignUpSettings {
+    /// Lifetime of an invite.
+    #[must_use]
+    pub fn invite_life(&self) -> Duration {
+        Duration::from_secs(self.invite_seconds)
+    }
 }
 
 /// Who may sign up.

@@ -12,11 +12,11 @@ use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::granted::Granted;
-use crate::domain::id;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
 use crate::domain::session::{self, KillSwitch, NewSession};
 use crate::domain::sign_up_policy::SignUpPermit;
 use crate::domain::status::{AllocationError, StatusEntries};
+use crate::domain::{id, invite};
 use crate::entity::account;
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
@@ -35,6 +35,10 @@ pub enum SignUpError {
     /// Another account has the address.
     #[error("an account with this address exists")]
     EmailExists,
+    /// The invite is not valid for the address: it is unknown, used, revoked or expired, or another
+    /// address was invited.
+    #[error("the invite is not valid")]
+    InvalidInvite,
     /// The hashing pool refused or failed.
     #[error("the password could not be hashed")]
     Hashing(#[from] HashError),
@@ -62,6 +66,7 @@ pub struct SignUp<'a> {
 #[derive(Clone)]
 pub struct NewAccount {
     row: account::Model,
+    invite_digest: Option<Vec<u8>>,
     /// The session to be started.
     pub session: NewSession,
 }
@@ -78,25 +83,28 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let new = prepare(db, hasher, entries, &request, settings, now).await?;
-    let result = db.write(new, |txn, now, new| Box::pin(create(txn, new, now))).await;
-    record_if_email_exists(db, &request, result).await
+    let result = match prepare(db, hasher, entries, &request, settings, now).await {
+        Ok(new) => db.write(new, |txn, now, new| Box::pin(create(txn, new, now))).await,
+        Err(error) => Err(error),
+    };
+    record_refusal(db, &request, result).await
 }
 
-/// If the sign-up failed because the address has an account, records this in the audit log. Returns
-/// `result`.
+/// If the sign-up was refused because the address has an account, or the invite is not valid,
+/// records this in the audit log. Returns `result`.
 ///
 /// # Errors
 /// The error of `result`, or a database error.
-pub async fn record_if_email_exists(
+pub async fn record_refusal(
     db: &Db,
     request: &SignUp<'_>,
     result: Result<Granted, SignUpError>,
 ) -> Result<Granted, SignUpError> {
-    if !matches!(result, Err(SignUpError::EmailExists)) {
-        return result;
-    }
-    let cause = "email_exists";
+    let cause = match &result {
+        Err(SignUpError::EmailExists) => "email_exists",
+        Err(SignUpError::InvalidInvite) => "invalid_invite",
+        _ => return result,
+    };
     let address = request.origin.address.map(field::display);
     tracing::info!(cause, client.address = address, "sign-up refused: {cause}");
     let digest = request.admitted.counted().email_digest();
@@ -125,6 +133,13 @@ pub async fn prepare(
 ) -> Result<NewAccount, SignUpError> {
     let SignUp { permit, password, origin, .. } = request;
     let email = permit.email();
+    if let Some(digest) = permit.invite_digest() {
+        // An invalid invite costs no hash. The transaction checks it again.
+        let invite = invite::find_by_digest(db, digest.to_vec(), now).await?;
+        if invite.is_none_or(|invite| invite.email_folded != email.key()) {
+            return Err(SignUpError::InvalidInvite);
+        }
+    }
     let password_hash = hasher.hash(password.clone(), origin.address).await?;
     let session = NewSession::prepare(db, entries, settings, origin, now).await?;
     let row = account::Model {
@@ -137,24 +152,44 @@ pub async fn prepare(
         created_at: now,
         ..account::Model::default()
     };
-    Ok(NewAccount { row, session })
+    let invite_digest = permit.invite_digest().map(<[u8]>::to_vec);
+    Ok(NewAccount { row, invite_digest, session })
 }
 
-/// Creates an account and starts its first session, within the caller's transaction.
+/// Creates an account and starts its first session, within the caller's transaction. The invite of
+/// the sign-up, if there is one, is used up. If it was mailed, it proves control of the address.
 ///
 /// # Errors
-/// [`SignUpError::EmailExists`], or a database error.
+/// [`SignUpError::EmailExists`], [`SignUpError::InvalidInvite`], or a database error.
 pub async fn create(
     txn: &impl ConnectionTrait,
     new: &NewAccount,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let NewAccount { row, session } = new;
+    let NewAccount { row, invite_digest, session } = new;
+    let (mut row, mut event) = (row.clone(), Event::new(Kind::SignUp));
+    if let Some(digest) = invite_digest {
+        let folded = row.email_folded.as_deref().unwrap_or(&row.email_canonical);
+        let invite = invite::redeem(txn, digest, folded, now).await?;
+        let invite = invite.ok_or(SignUpError::InvalidInvite)?;
+        event = event.reason(format!("invite {}", invite.id));
+        row.email_verified_at = invite.mailed_at.map(|_| now);
+    }
+    insert(txn, &row).await?;
+    let granted = session::start(txn, &row, session, event, now).await?;
+    if row.email_verified_at.is_some() {
+        let verified = Event::new(Kind::EmailVerified).account(row.id);
+        verified.record(txn, &session.origin, now).await?;
+    }
+    Ok(granted)
+}
+
+async fn insert(txn: &impl ConnectionTrait, row: &account::Model) -> Result<(), SignUpError> {
     account::Entity::insert(account::ActiveModel::from(row.clone()).reset_all())
         .exec_without_returning(txn)
         .await
-        .map_err(insert_error)?;
-    Ok(session::start(txn, row, session, Event::new(Kind::SignUp), now).await?)
+        .map(drop)
+        .map_err(insert_error)
 }
 
 /// Deletes an account. Must run in the transaction that checked the request.
@@ -169,11 +204,12 @@ pub async fn create(
 pub async fn delete(
     txn: &DatabaseTransaction,
     switch: KillSwitch,
-    id: Uuid,
+    account: &account::Model,
     reason: &'static str,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
+    let id = account.id;
     // The foreign key does not suffice: clients are notified of ended sessions, and there may be
     // many sessions.
     switch.end_all(txn, None, EndReason::AccountDeleted, now).await?;
@@ -196,6 +232,7 @@ pub async fn delete(
     };
     overwrite_all(txn).await?;
     account::Entity::update(emptied).exec(txn).await?;
+    invite::delete_of(txn, &Email::of_account(&account.email_canonical)).await?;
     overwrite_cheaply(txn).await?;
     Event::new(Kind::AccountDeleted).account(id).reason(reason).record(txn, origin, now).await
 }

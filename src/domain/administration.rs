@@ -168,7 +168,7 @@ pub async fn delete(db: &Db, id: Uuid) -> Result<(), OperatorError> {
         Box::pin(async move {
             let (switch, account) = lock(txn, id).await?;
             let origin = Origin::default();
-            account::delete(txn, switch, account.id, OPERATOR, &origin, now).await?;
+            account::delete(txn, switch, &account, OPERATOR, &origin, now).await?;
             Ok::<_, OperatorError>(now)
         })
     });

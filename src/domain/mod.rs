@@ -10,7 +10,7 @@
 //! 5. `token` (access tokens) and `status` (status lists of ended sessions);
 //! 6. `session` (login, listing, ending, logout notices, and the kill switch, which ends all
 //!    sessions of an account);
-//! 7. `sign_up_policy` (who may sign up), `account` (sign-up and deletion), `profile` (standard claims), `refresh` (token rotation);
+//! 7. `invite`, `sign_up_policy` (who may sign up), `account` (sign-up and deletion), `profile` (standard claims), `refresh` (token rotation);
 //! 8. `administration` (account commands of the command line) and `login_report` (why a user
 //!    cannot log in);
 //! 9. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
@@ -25,6 +25,7 @@ pub mod email;
 pub mod email_folding;
 pub mod granted;
 pub mod id;
+pub mod invite;
 pub mod keys;
 pub mod login_report;
 pub mod network;

@@ -152,7 +152,7 @@ pub async fn delete_account(
             .write((account, counted, origin), move |txn, now, (account, counted, origin)| {
                 Box::pin(async move {
                     let switch = lock_for_change(txn, account, login, now).await?;
-                    account::delete(txn, switch, account.id, "by its owner", origin, now).await?;
+                    account::delete(txn, switch, account, "by its owner", origin, now).await?;
                     Ok(counted.refund(txn, now).await?)
                 })
             })

@@ -7,9 +7,9 @@ use sea_orm::{ColumnTrait, DbErr};
 use crate::database::{self, Db, Lineage, delete_all};
 use crate::domain::administration::{self, OperatorError};
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::id;
 use crate::domain::keys::{self, KeyRingError, Sealer};
 use crate::domain::status::{self, AllocationError};
+use crate::domain::{id, invite};
 use crate::entity::{authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
 
@@ -49,7 +49,8 @@ pub struct Declared {
 /// - all sessions, and with them browser cookies and authorization codes;
 /// - refresh tokens and reset tokens, whose keys depend on the database ID created here;
 /// - access tokens and ID tokens, whose keys leave the key set, and whose status lists are closed;
-/// - client assertions that may have been used before.
+/// - client assertions that may have been used before;
+/// - invites.
 ///
 /// The database gets its new ID only after all sessions have ended. Until then, Signet refuses to
 /// start. Instances that run meanwhile do no harm, because they stop when they see the new ID, and
@@ -61,6 +62,7 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
     let before = Lineage::read(db).await?;
     let accounts = administration::switch_all_sessions_off(db).await?;
     delete_pending(db).await?;
+    invite::delete_everyones(db).await?;
     let successor = keys::successor(sealer, bits, db.clock().now())?;
     let kid = successor.kid.clone();
     db.without_timeout()

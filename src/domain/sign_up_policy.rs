@@ -4,6 +4,7 @@
 
 use crate::config::{SignUpMode, SignUpSettings};
 use crate::domain::email::Email;
+use crate::domain::secret::digest;
 
 /// Who may sign up.
 #[derive(Debug, Clone)]
@@ -32,6 +33,7 @@ pub enum SignUpRefusal {
 #[derive(Debug, Clone)]
 pub struct SignUpPermit {
     email: Email,
+    invite_digest: Option<Vec<u8>>,
 }
 
 impl SignUpPolicy {
@@ -47,30 +49,40 @@ impl SignUpPolicy {
         self.mode == SignUpMode::Open
     }
 
-    /// Checks, before the address is known, whether a sign-up may be attempted.
+    /// Checks, before the address is known, whether a sign-up may be attempted with this invite or
+    /// without one.
     ///
     /// # Errors
     /// [`SignUpRefusal::Closed`] or [`SignUpRefusal::InviteRequired`].
-    pub fn check(&self) -> Result<(), SignUpRefusal> {
-        match self.mode {
-            SignUpMode::Open => Ok(()),
-            SignUpMode::Invite => Err(SignUpRefusal::InviteRequired),
-            SignUpMode::Closed => Err(SignUpRefusal::Closed),
+    pub fn check(&self, invite: Option<&str>) -> Result<(), SignUpRefusal> {
+        match (self.mode, invite) {
+            (SignUpMode::Open, _) | (SignUpMode::Invite, Some(_)) => Ok(()),
+            (SignUpMode::Invite, None) => Err(SignUpRefusal::InviteRequired),
+            (SignUpMode::Closed, _) => Err(SignUpRefusal::Closed),
         }
     }
 
-    /// Permits a sign-up with an address, or refuses it.
+    /// Permits a sign-up with an address, or refuses it. The invite is not verified here, but in
+    /// the transaction that creates the account. The limit of domains does not apply to invites.
     ///
     /// # Errors
     /// See [`SignUpRefusal`].
-    pub fn permit(&self, email: &Email) -> Result<SignUpPermit, SignUpRefusal> {
-        self.check()?;
+    pub fn permit(
+        &self,
+        email: &Email,
+        invite: Option<&str>,
+    ) -> Result<SignUpPermit, SignUpRefusal> {
+        self.check(invite)?;
+        if let Some(token) = invite {
+            let invite_digest = Some(digest(token));
+            return Ok(SignUpPermit { email: email.clone(), invite_digest });
+        }
         let is_allowed =
             self.domains.is_empty() || self.domains.iter().any(|it| it == email.domain());
         if !is_allowed {
             return Err(SignUpRefusal::DomainNotAllowed);
         }
-        Ok(SignUpPermit { email: email.clone() })
+        Ok(SignUpPermit { email: email.clone(), invite_digest: None })
     }
 }
 
@@ -79,5 +91,11 @@ impl SignUpPermit {
     #[must_use]
     pub fn email(&self) -> &Email {
         &self.email
+    }
+
+    /// The digest of the invite with which the account is created, if there is one.
+    #[must_use]
+    pub fn invite_digest(&self) -> Option<&[u8]> {
+        self.invite_digest.as_deref()
     }
 }

@@ -9,6 +9,7 @@ pub mod authorization_code;
 pub mod client;
 pub mod consent;
 pub mod invalid_status;
+pub mod invite;
 pub mod lease;
 pub mod logout_notice;
 pub mod outbox;

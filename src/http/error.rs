@@ -136,6 +136,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_RESET_TOKEN", "The reset token is not valid")
     }
 
+    /// 400: the invite is unknown, used, revoked, expired, or for another address. The error does
+    /// not say which.
+    pub(super) fn invalid_invite() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "INVALID_INVITE", "The invite is not valid")
+    }
+
     /// 404: the session is not live or belongs to another account. The error does not say which.
     pub(super) fn no_such_session() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such session")

@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use crate::database::{Db, PurgeError, Purged, analyze_unknown};
 use crate::domain::oauth::housekeeping;
 use crate::domain::password::Survey;
-use crate::domain::{attempt_limit, email_folding};
+use crate::domain::{attempt_limit, email_folding, invite};
 use crate::domain::{id, keys};
 use crate::domain::{session, status};
 use crate::http::App;
@@ -208,6 +208,7 @@ async fn purge(app: &App, backlogs: &mut Backlogs) -> bool {
         backlogs.report("attempt", attempt_limit::purge(db).await),
         backlogs.report("authorization_code", housekeeping::purge_codes(db).await),
         backlogs.report("pending_authorization", housekeeping::purge_requests(db).await),
+        backlogs.report("invite", invite::purge(db).await),
         backlogs.report("used_assertion", housekeeping::purge_assertions(db).await),
         backlogs.report("invalid_status", status::purge_marks(db).await),
         backlogs.report("session", session::purge_ended(db, retention).await),

@@ -113,6 +113,7 @@ fn raw_sql_is_written_only_in_database() {
 /// `database/portions.rs`.
 const DELETES_MANY: &[(&str, &str)] = &[
     ("database/portions.rs", "deletes in batches"),
+    ("domain/invite.rs", "the invite of one address, which is unique"),
     ("domain/oauth/code.rs", "codes of one user for one request, valid for a minute"),
     (
         "domain/oauth/consent.rs",

@@ -24,6 +24,7 @@ const COMMANDS: &[&[&str]] = &[
     &["account", "enable", ADA],
     &["account", "end-sessions", ADA],
     &["account", "reset-password", ADA],
+    &["invite", "list"],
     &["client", "list"],
     &["client", "show", "shop"],
     &["client", "update", "shop"],
@@ -40,7 +41,10 @@ async fn server() -> (TestServer, Program) {
     server.sign_up(ADA).await.expect_status(201);
     let program = Program::new(&server.database);
     let create = ["client", "create", "shop", "--redirect-uri", "https://shop.example/callback"];
-    assert!(program.run(&create).await.status.success());
+    let invite = ["account", "invite", "bob@example.test"];
+    for command in [&create[..], &invite] {
+        assert!(program.run(command).await.status.success());
+    }
     (server, program)
 }
 

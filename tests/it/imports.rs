@@ -30,6 +30,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "token",
             "status",
             "session",
+            "invite",
             "sign_up_policy",
             "account",
             "profile",

@@ -58,6 +58,7 @@ mod harness;
 mod hosted_pages;
 mod identity;
 mod imports;
+mod invites;
 mod key_commands;
 mod keys;
 mod kill_switch_races;

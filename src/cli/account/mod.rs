@@ -1,5 +1,6 @@
 //! `signet account`
 
+mod invite;
 mod list;
 mod named;
 mod show;
@@ -38,6 +39,12 @@ pub(super) enum Account {
     /// whether it is disabled, has a password, or is rate limited, and the last five events.
     /// Changes nothing and does not count as an attempt.
     Why(why::Why),
+    /// Invite an email address to sign up, and print the link.
+    ///
+    /// The link is for this address and for one sign-up, and expires. It works if `SIGNET_SIGNUP` is
+    /// `open` or `invite`, for addresses of any domain. A new invite replaces an earlier one for
+    /// the same address.
+    Invite(invite::Invite),
     /// Disable an account: all its sessions end immediately, and logins are refused.
     ///
     /// Resource servers that check the status lists refuse its access tokens within seconds, others
@@ -98,6 +105,7 @@ impl Account {
             Self::List(command) => command.run().await,
             Self::Show(command) => command.run().await,
             Self::Why(command) => command.run().await,
+            Self::Invite(command) => command.run().await,
             Self::Disable(named) => {
                 let (db, id) = named.open_and_find().await?;
                 let ended = administration::disable(&db, id).await?;

@@ -41,7 +41,8 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// An account was created.
+    /// An account was created. `reason`: `invite` and the id of the invite with which its owner
+    /// signed up.
     SignUp = "signup", success;
     /// A session began: by a login, or in place of the current one at a password change.
     LogIn = "login", success;
@@ -49,7 +50,8 @@ kinds! {
     /// `reason`: `wrong_password`, `disabled` or `unknown_account`; at reauthentication
     /// `wrong_password_for_password_change` or `wrong_password_for_account_deletion`.
     LogInFailed = "login_failed", failure;
-    /// A sign-up failed: the address has an account already. `reason`: `email_exists`.
+    /// A sign-up failed: the address has an account already, or the invite is not valid for it.
+    /// `reason`: `email_exists` or `invalid_invite`.
     SignUpFailed = "signup_failed", failure;
     /// A refresh token was presented that Signet did not issue. `reason`: `forged`.
     RefreshFailed = "refresh_failed", failure;
@@ -75,6 +77,10 @@ kinds! {
     PasswordReset = "password_reset", success;
     /// A user proved control of the account's address.
     EmailVerified = "email_verified", success;
+    /// An address was invited by an operator. `reason`: the id of the invite.
+    InviteCreated = "invite_created", success;
+    /// An invite was revoked by an operator. `reason`: the id of the invite.
+    InviteRevoked = "invite_revoked", success;
     /// A user changed their profile. `reason`: the names of the claims.
     ProfileChanged = "profile_changed", success;
     /// An account was disabled. `reason`: `by the operator`.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::Db;
-use crate::domain::account::{self, SignUp, SignUpError};
+use crate::domain::account::{self, NewAccount, SignUp, SignUpError};
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::granted::Granted;
@@ -75,17 +75,28 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let mut new = account::prepare(db, hasher, entries, &request, settings, now).await?;
+    let result = match account::prepare(db, hasher, entries, &request, settings, now).await {
+        Ok(new) => create_in_browser(db, new, entrance).await,
+        Err(error) => Err(error),
+    };
+    account::record_refusal(db, &request, result).await
+}
+
+async fn create_in_browser(
+    db: &Db,
+    mut new: NewAccount,
+    entrance: Entrance,
+) -> Result<Granted, SignUpError> {
     new.session = new.session.in_browser(entrance.cookie.clone());
-    let result = db.write((new, entrance), |txn, now, (new, entrance)| {
+    db.write((new, entrance), |txn, now, (new, entrance)| {
         Box::pin(async move {
             let granted = account::create(txn, new, now).await?;
             let origin = &new.session.origin;
             replace_browser_session(txn, &granted, entrance, origin, now).await?;
             Ok(granted)
         })
-    });
-    account::record_if_email_exists(db, &request, result.await).await
+    })
+    .await
 }
 
 /// Whether this account has logged in, within the lifetime of a pending request, in the browser

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::domain::account::{self, SignUp};
 use crate::domain::audit::Origin;
@@ -33,9 +33,10 @@ impl AccountApi {
         body: Json<SignUpBody>,
     ) -> Result<SignedUp, SignUpFailure> {
         let now = app.clock.now();
-        app.sign_up_policy.check()?;
+        let invite = body.0.invite.clone();
+        app.sign_up_policy.check(invite.as_deref())?;
         let (email, password) = body.0.validate(&app)?;
-        let permit = app.sign_up_policy.permit(&email)?;
+        let permit = app.sign_up_policy.permit(&email, invite.as_deref())?;
         app.issuer.check_fresh()?;
         let admitted = app.limits.admit_sign_up(&app.db, &email, &origin).await?;
 
@@ -58,6 +59,15 @@ struct SignUpBody {
     /// not a common password, and not the email address.
     #[oai(validator(min_length = 8, max_length = 128), write_only)]
     password: String,
+    /// An invite for this email address. Required if sign-up is by invite only.
+    #[oai(validator(max_length = 128), write_only)]
+    #[serde(default, deserialize_with = "not_null")]
+    invite: Option<String>,
+}
+
+/// A member that may be omitted, but not null.
+fn not_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 impl SignUpBody {
@@ -94,7 +104,7 @@ enum SignedUp {
 
 failures! {
     SignUpFailure {
-        BAD_REQUEST "The email address or the password is not valid (`VALIDATION_ERROR`)."
+        BAD_REQUEST "The email address or the password is not valid (`VALIDATION_ERROR`), or the invite is not valid for this email address: unknown, used, revoked or expired (`INVALID_INVITE`)."
         FORBIDDEN "Sign-up is closed or requires an invite (`SIGNUP_CLOSED`), or the domain of the email address cannot sign up (`SIGNUP_DOMAIN_NOT_ALLOWED`)."
         CONFLICT "An account with this email address exists (`EMAIL_EXISTS`)."
         TOO_MANY_REQUESTS "Too many attempts from this client address (`RATE_LIMIT_EXCEEDED`)."

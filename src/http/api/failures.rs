@@ -92,6 +92,7 @@ impl From<SignUpError> for Problem {
     fn from(error: SignUpError) -> Self {
         match error {
             SignUpError::EmailExists => Self::email_exists(),
+            SignUpError::InvalidInvite => Self::invalid_invite(),
             SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_) => {
                 Self::failed(&error)
             }

@@ -5,6 +5,7 @@ use poem::{Request, Response};
 
 use crate::domain::account::{self, SignUp, SignUpError};
 use crate::domain::email::Email;
+use crate::domain::invite;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
 use crate::http::origin;
@@ -14,13 +15,14 @@ use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::password_hint;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::signup_form::{self, Form, Problems};
-use crate::http::pages::signup_refused;
+use crate::http::pages::signup_refused::{self, Refused};
 use crate::http::redirect::see_other;
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let pending_request = call.pending_request().await?;
-    let only_opens = call.only_opens() || call.app.sign_up_policy.check().is_err();
+    let is_allowed = call.app.sign_up_policy.check(invite_of(&call)).is_ok();
+    let only_opens = call.only_opens() || !is_allowed;
     if call.is_post() && only_opens && call.visitor.is_new() && !call.is_same_origin() {
         return Ok(see_other("signup"));
     }
@@ -31,13 +33,39 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
             let again = |username: &str, problem: &str| {
                 let problems = Problems { form: problem.to_owned(), ..Problems::default() };
                 let form = Form::of(&call.app, &call.visitor, pending_request.as_ref());
-                Form { username, problems, ..form }.answer(StatusCode::BAD_REQUEST)
+                let invite = invite_of(&call).unwrap_or_default();
+                Form { username, invite, problems, ..form }.answer(StatusCode::BAD_REQUEST)
             };
             continue_if_same(&call, pending_request.clone(), again).await
         };
     }
-    let page = signup_form::open(&call.app, &call.visitor, pending_request.as_ref(), "");
+    let page = open(&call, pending_request.as_ref()).await?;
     Ok(call.visitor.set_cookie(&call.app, page))
+}
+
+/// The invite in the link or in the form.
+fn invite_of(call: &PageRequest) -> Option<&str> {
+    call.params.get("invite").filter(|invite| !invite.is_empty())
+}
+
+/// Opens the page. The link of an invite fills in the address; opening it does not use the invite,
+/// because mail scanners open links.
+async fn open(
+    call: &PageRequest,
+    pending_request: Option<&PendingRequest>,
+) -> Result<Response, Response> {
+    let (app, visitor) = (&call.app, &call.visitor);
+    let invite = invite_of(call).filter(|it| app.sign_up_policy.check(Some(it)).is_ok());
+    let Some(invite) = invite else {
+        return Ok(signup_form::open(app, visitor, pending_request, ""));
+    };
+    let found = invite::find(&app.db, invite, app.clock.now()).await.map_err(message::failed)?;
+    let Some(row) = found else {
+        let (root, text) = ("", signup_refused::INVALID_INVITE);
+        return Ok(Refused { app, visitor, pending_request, root, text }.answer());
+    };
+    let form = Form::of(app, visitor, pending_request);
+    Ok(Form { username: &row.email, invite, ..form }.answer(StatusCode::OK))
 }
 
 async fn sign_up(
@@ -49,11 +77,12 @@ async fn sign_up(
     let username = call.params.get("username").unwrap_or_default();
     let again = |problems, status| {
         let form = Form::of(&call.app, &call.visitor, pending_request.as_ref());
-        Form { username, problems, ..form }.answer(status)
+        let invite = invite_of(call).unwrap_or_default();
+        Form { username, invite, problems, ..form }.answer(status)
     };
     let (email, password) =
         validate(call, username).map_err(|problems| again(problems, StatusCode::BAD_REQUEST))?;
-    let permit = app.sign_up_policy.permit(&email).map_err(|refusal| {
+    let permit = app.sign_up_policy.permit(&email, invite_of(call)).map_err(|refusal| {
         let email = signup_refused::text_of(refusal).to_owned();
         again(Problems { email, ..Problems::default() }, StatusCode::FORBIDDEN)
     })?;
@@ -69,15 +98,16 @@ async fn sign_up(
     let request = (request, cookie.entrance.clone());
     match hosted_login::sign_up(&app.db, &app.hasher, entries, request, settings, now).await {
         Ok(_) => cookie.set_and_continue(call, pending_request, "account").await,
-        Err(SignUpError::EmailExists) => {
+        Err(refusal @ (SignUpError::EmailExists | SignUpError::InvalidInvite)) => {
             let logged_in =
                 resubmit(call, pending_request.clone(), &email, password, limited).await?;
             if let Some(logged_in) = logged_in {
                 return Ok(logged_in);
             }
-            let email = "An account with this email address already exists.".to_owned();
-            let problems = Problems { email, is_taken: true, ..Problems::default() };
-            Err(again(problems, StatusCode::CONFLICT))
+            Err(match refusal {
+                SignUpError::EmailExists => again(Problems::taken(), StatusCode::CONFLICT),
+                _ => again(Problems::invalid_invite(), StatusCode::BAD_REQUEST),
+            })
         }
         Err(
             cause @ (SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_)),

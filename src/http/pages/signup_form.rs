@@ -18,11 +18,11 @@ pub(super) fn open(
     pending_request: Option<&PendingRequest>,
     root: &str,
 ) -> Response {
-    match app.sign_up_policy.check() {
+    match app.sign_up_policy.check(None) {
         Ok(()) => Form { root, ..Form::of(app, visitor, pending_request) }.answer(StatusCode::OK),
         Err(refusal) => {
             let text = signup_refused::text_of(refusal);
-            Refused { visitor, pending_request, root, text }.answer()
+            Refused { app, visitor, pending_request, root, text }.answer()
         }
     }
 }
@@ -38,6 +38,19 @@ pub(super) struct Problems {
     pub(super) password: String,
 }
 
+impl Problems {
+    /// The address belongs to an account.
+    pub(super) fn taken() -> Self {
+        let email = "An account with this email address already exists.".to_owned();
+        Self { email, is_taken: true, ..Self::default() }
+    }
+
+    /// The invite is not valid for the address.
+    pub(super) fn invalid_invite() -> Self {
+        Self { form: signup_refused::INVALID_INVITE.to_owned(), ..Self::default() }
+    }
+}
+
 /// `/signup`.
 #[derive(Template)]
 #[template(path = "signup.html")]
@@ -49,6 +62,8 @@ pub(super) struct Form<'a> {
     pub(super) root: &'a str,
     /// The submitted address, or the client's `login_hint`.
     pub(super) username: &'a str,
+    /// The invite; empty if there is none.
+    pub(super) invite: &'a str,
     pub(super) problems: Problems,
 }
 
@@ -61,7 +76,7 @@ impl<'a> Form<'a> {
     ) -> Self {
         let username = pending_request.and_then(|it| it.pending.request.login_hint.as_deref());
         let (username, problems) = (username.unwrap_or_default(), Problems::default());
-        Self { app, visitor, pending_request, root: "", username, problems }
+        Self { app, visitor, pending_request, root: "", username, invite: "", problems }
     }
 
     /// The rules for the password.

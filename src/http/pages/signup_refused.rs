@@ -5,6 +5,7 @@ use poem::Response;
 use poem::http::StatusCode;
 
 use crate::domain::sign_up_policy::SignUpRefusal;
+use crate::http::app::App;
 use crate::http::pages::layout::Page;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
@@ -13,6 +14,7 @@ use crate::http::pages::visitor::Visitor;
 #[derive(Template)]
 #[template(path = "signup_refused.html")]
 pub(super) struct Refused<'a> {
+    pub(super) app: &'a App,
     pub(super) visitor: &'a Visitor,
     pub(super) pending_request: Option<&'a PendingRequest>,
     /// The relative path from the page to the root of the pages; may be empty.
@@ -28,6 +30,10 @@ impl Refused<'_> {
         Page::titled("Sign up").towards(&destinations).answer(StatusCode::FORBIDDEN, self)
     }
 }
+
+/// The reason for an invite that cannot be used, for users.
+pub(super) const INVALID_INVITE: &str = "This invitation is not valid. It may have been used or revoked, may have \
+     expired, or may be for another email address.";
 
 /// The reason of a refusal, for users.
 pub(super) fn text_of(refusal: SignUpRefusal) -> &'static str {

@@ -1,0 +1,233 @@
+//! Invites: an operator lets one address sign up, whatever the sign-up policy says, unless sign-up
+//! is closed.
+//!
+//! An invite is a random token, of which only the digest is stored. It is bound to the folded form
+//! of its address, expires, and permits one sign-up: the transaction that creates the account
+//! deletes the row.
+
+use std::time::Duration;
+
+use openssl::error::ErrorStack;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
+use uuid::Uuid;
+
+use crate::database::{Db, Purged, delete_all, delete_expired};
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::email::Email;
+use crate::domain::id;
+use crate::domain::secret::{self, Secret};
+use crate::entity::account;
+use crate::entity::invite::{ActiveModel, Column, Entity, Model};
+use crate::timestamp::Timestamp;
+
+/// Identifies an invite to people and secret scanners. Never changes.
+const PREFIX: &str = "sgi_";
+
+/// An invite's row. The layers above use this name, because they may not import entities.
+pub type Row = Model;
+
+/// A new invite.
+pub struct Issued {
+    /// The token, which cannot be shown again.
+    pub token: String,
+    /// The row.
+    pub row: Row,
+}
+
+/// How a command names an invite.
+#[derive(Debug, Clone)]
+pub enum Named {
+    /// By its id.
+    Id(Uuid),
+    /// By its address.
+    Address(Email),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum InviteError {
+    /// The address has an account.
+    #[error("an account with this address exists")]
+    EmailExists,
+    /// New accounts cannot have this address.
+    #[error("new accounts cannot have this address")]
+    Unusable,
+    /// There is no such invite.
+    #[error("there is no such invite: it was used, revoked or replaced, or it has expired")]
+    NoInvite,
+    /// OpenSSL failed.
+    #[error("the random generator failed: {0}")]
+    Random(#[from] ErrorStack),
+    /// The database refused or failed.
+    #[error("the database refused or failed: {0}")]
+    Database(#[from] DbErr),
+}
+
+/// Invites an address, for `life`. Replaces an earlier invite of the address.
+///
+/// # Errors
+/// See [`InviteError`].
+pub async fn create(db: &Db, email: &Email, life: Duration) -> Result<Issued, InviteError> {
+    let secret = Secret::generate(PREFIX)?;
+    let row = db.write((email.clone(), secret.digest), move |txn, now, (email, digest)| {
+        Box::pin(insert(txn, email, digest, life, now))
+    });
+    Ok(Issued { token: secret.text, row: row.await? })
+}
+
+async fn insert(
+    txn: &DatabaseTransaction,
+    email: &Email,
+    digest: &[u8],
+    life: Duration,
+    now: Timestamp,
+) -> Result<Row, InviteError> {
+    let taken = account::Entity::find_by_address(email.address(), email.folded());
+    if taken.one(txn).await?.is_some() {
+        return Err(InviteError::EmailExists);
+    }
+    let row = Model {
+        id: id::new(now),
+        digest: digest.to_vec(),
+        email: email.address().to_owned(),
+        email_folded: email.folded().ok_or(InviteError::Unusable)?.to_owned(),
+        created_at: now,
+        expires_at: now.plus(life),
+        // The mail with the link is to be enqueued here, in this transaction. Then this is `now`,
+        // and the command does not print the link.
+        mailed_at: None,
+    };
+    let replace = OnConflict::column(Column::EmailFolded)
+        .update_columns([
+            Column::Id,
+            Column::Digest,
+            Column::Email,
+            Column::CreatedAt,
+            Column::ExpiresAt,
+            Column::MailedAt,
+        ])
+        .to_owned();
+    Entity::insert(ActiveModel::from(row.clone()).reset_all())
+        .on_conflict(replace)
+        .exec_without_returning(txn)
+        .await?;
+    record(txn, Kind::InviteCreated, row.id, now).await?;
+    Ok(row)
+}
+
+/// The first `count` invites after the id `after` that have not expired, in the order of creation.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list(db: &Db, after: Option<Uuid>, count: u64) -> Result<Vec<Row>, DbErr> {
+    let page = Entity::find()
+        .filter(Column::ExpiresAt.gt(db.clock().now()))
+        .apply_if(after, |page, id| page.filter(Column::Id.gt(id)))
+        .order_by_asc(Column::Id)
+        .limit(count);
+    db.read(|db| async move { page.all(&db).await }).await
+}
+
+/// Revokes an invite, and returns its row.
+///
+/// # Errors
+/// See [`InviteError`].
+pub async fn revoke(db: &Db, named: Named) -> Result<Row, InviteError> {
+    db.write(named, |txn, now, named| {
+        Box::pin(async move {
+            let found = match named {
+                Named::Id(id) => Entity::find_by_id(*id),
+                Named::Address(email) => Entity::find().filter(Column::EmailFolded.eq(email.key())),
+            };
+            let found = found.one(txn).await?.filter(|row| row.expires_at > now);
+            let row = found.ok_or(InviteError::NoInvite)?;
+            if !delete(txn, &row).await? {
+                return Err(InviteError::NoInvite);
+            }
+            record(txn, Kind::InviteRevoked, row.id, now).await?;
+            Ok(row)
+        })
+    })
+    .await
+}
+
+/// The invite with this token, if it has not expired.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn find(db: &Db, token: &str, now: Timestamp) -> Result<Option<Row>, DbErr> {
+    find_by_digest(db, secret::digest(token), now).await
+}
+
+/// As [`find`], by the digest of the token.
+pub(super) async fn find_by_digest(
+    db: &Db,
+    digest: Vec<u8>,
+    now: Timestamp,
+) -> Result<Option<Row>, DbErr> {
+    let found = Entity::find().filter(Column::Digest.eq(digest));
+    let found = db.read(|db| async move { found.one(&db).await }).await?;
+    Ok(found.filter(|row| row.expires_at > now))
+}
+
+/// Uses an invite for the address with this folded form, within the transaction that creates the
+/// account. Returns its row; `None` if it is not valid for this address. Of concurrent uses, only
+/// one gets the row.
+///
+/// # Errors
+/// If the database refuses.
+pub(super) async fn redeem(
+    txn: &impl ConnectionTrait,
+    digest: &[u8],
+    email_folded: &str,
+    now: Timestamp,
+) -> Result<Option<Row>, DbErr> {
+    let found = Entity::find().filter(Column::Digest.eq(digest)).one(txn).await?;
+    let is_valid = |row: &Row| row.expires_at > now && row.email_folded == email_folded;
+    let Some(row) = found.filter(is_valid) else { return Ok(None) };
+    Ok(delete(txn, &row).await?.then_some(row))
+}
+
+/// Deletes the invite of an address whose account is deleted.
+///
+/// # Errors
+/// If the database refuses.
+pub(super) async fn delete_of(txn: &impl ConnectionTrait, email: &Email) -> Result<(), DbErr> {
+    let own = Entity::delete_many().filter(Column::EmailFolded.eq(email.key()));
+    own.exec(txn).await.map(drop)
+}
+
+/// Whether this call deleted the row. A row that was replaced meanwhile has another id.
+async fn delete(txn: &impl ConnectionTrait, row: &Row) -> Result<bool, DbErr> {
+    Ok(Entity::delete_by_id(row.id).exec(txn).await?.rows_affected == 1)
+}
+
+/// Deletes expired invites.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn purge(db: &Db) -> Result<Purged, DbErr> {
+    delete_expired::<Entity>(db, Column::ExpiresAt, db.retention_now()).await
+}
+
+/// Deletes all invites, because an older copy of the database may contain used and revoked ones.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn delete_everyones(db: &Db) -> Result<(), DbErr> {
+    let all = Column::ExpiresAt.gte(Timestamp::default());
+    delete_all::<Entity>(db, all).await.map(drop)
+}
+
+async fn record(
+    txn: &impl ConnectionTrait,
+    kind: Kind,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    Event::new(kind).reason(id.to_string()).record(txn, &Origin::default(), now).await
+}
