@@ -43,7 +43,8 @@ enum Command {
     /// Migrate the database schema, or show its version. `serve` applies pending migrations itself.
     #[command(subcommand)]
     Migrate(migrate::Migrate),
-    /// List, show, disable, enable and delete accounts, end their sessions, reset passwords.
+    /// Create, invite, list, show, change, disable, enable and delete accounts, end their sessions,
+    /// reset passwords.
     #[command(subcommand)]
     Account(account::Account),
     /// List and revoke invites, which `account invite` creates.

@@ -142,18 +142,27 @@ pub async fn prepare(
     }
     let password_hash = hasher.hash(password.clone(), origin.address).await?;
     let session = NewSession::prepare(db, entries, settings, origin, now).await?;
-    let row = account::Model {
+    let row = new_row(email, Some(password_hash), now);
+    let row = account::Model { last_login_at: Some(now), ..row };
+    let invite_digest = permit.invite_digest().map(<[u8]>::to_vec);
+    Ok(NewAccount { row, invite_digest, session })
+}
+
+/// The row of a new account that has not logged in.
+pub(super) fn new_row(
+    email: &Email,
+    password_hash: Option<String>,
+    now: Timestamp,
+) -> account::Model {
+    account::Model {
         id: id::new(now),
         email: email.address().to_owned(),
         email_canonical: email.address().to_owned(),
         email_folded: email.folded().map(str::to_owned),
-        password_hash: Some(password_hash),
-        last_login_at: Some(now),
+        password_hash,
         created_at: now,
         ..account::Model::default()
-    };
-    let invite_digest = permit.invite_digest().map(<[u8]>::to_vec);
-    Ok(NewAccount { row, invite_digest, session })
+    }
 }
 
 /// Creates an account and starts its first session, within the caller's transaction. The invite of
@@ -175,7 +184,7 @@ pub async fn create(
         event = event.reason(format!("invite {}", invite.id));
         row.email_verified_at = invite.mailed_at.map(|_| now);
     }
-    insert(txn, &row).await?;
+    insert(txn, &row).await.map_err(insert_error)?;
     let granted = session::start(txn, &row, session, event, now).await?;
     if row.email_verified_at.is_some() {
         let verified = Event::new(Kind::EmailVerified).account(row.id);
@@ -184,12 +193,13 @@ pub async fn create(
     Ok(granted)
 }
 
-async fn insert(txn: &impl ConnectionTrait, row: &account::Model) -> Result<(), SignUpError> {
-    account::Entity::insert(account::ActiveModel::from(row.clone()).reset_all())
-        .exec_without_returning(txn)
-        .await
-        .map(drop)
-        .map_err(insert_error)
+/// Inserts an account.
+///
+/// # Errors
+/// See [`is_address_taken`].
+pub(super) async fn insert(txn: &impl ConnectionTrait, row: &account::Model) -> Result<(), DbErr> {
+    let row = account::ActiveModel::from(row.clone()).reset_all();
+    account::Entity::insert(row).exec_without_returning(txn).await.map(drop)
 }
 
 /// Deletes an account. Must run in the transaction that checked the request.
@@ -253,11 +263,12 @@ pub fn weaknesses(policy: Policy, password: &Password, email: &Email) -> Vec<Wea
     policy.check(password, &[email.address(), email.local_part(), SERVICE_NAME])
 }
 
-/// The email address is the only column of an account with a unique constraint that an insert can
-/// violate.
+/// Whether a change failed because another account has the address. The address is the only column
+/// of an account with a unique constraint that an insert or a change of the address can violate.
+pub(super) fn is_address_taken(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}
+
 fn insert_error(error: DbErr) -> SignUpError {
-    match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => SignUpError::EmailExists,
-        _ => SignUpError::Database(error),
-    }
+    if is_address_taken(&error) { SignUpError::EmailExists } else { SignUpError::Database(error) }
 }

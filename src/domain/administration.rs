@@ -33,6 +33,23 @@ pub enum OperatorError {
     /// No account has the address.
     #[error("there is no account with this address")]
     NoAccount,
+    /// Another account has the new address.
+    #[error("another account has this address, perhaps in another spelling")]
+    EmailExists,
+    /// The account already has the new address.
+    #[error(
+        "the account already has this address (`signet account verify-email` marks it verified)"
+    )]
+    SameAddress,
+    /// The address of the account is ambiguous, so it cannot be marked as verified.
+    #[error(
+        "two accounts have equivalent addresses, so neither can be verified: change one of them \
+         (`signet account set-email`)"
+    )]
+    Ambiguous,
+    /// New accounts cannot have this address.
+    #[error("accounts cannot have this address")]
+    UnusableAddress,
     /// The database refused or failed.
     #[error("the database refused or failed: {0}")]
     Database(#[from] DbErr),
@@ -268,7 +285,7 @@ async fn end_sessions_in_transaction(
 
 /// Completes the work that remains after the use of a kill switch. Returns the number of sessions
 /// that it ended.
-async fn complete_end_of_sessions(
+pub(super) async fn complete_end_of_sessions(
     db: &Db,
     id: Uuid,
     ended_at: Timestamp,
@@ -290,7 +307,7 @@ pub async fn find(db: &Db, email: &Email) -> Result<Uuid, OperatorError> {
 }
 
 /// Locks the account, so that no login or refresh of this account runs concurrently.
-async fn lock(
+pub(super) async fn lock(
     txn: &DatabaseTransaction,
     id: Uuid,
 ) -> Result<(KillSwitch, account_row::Model), OperatorError> {
@@ -313,7 +330,7 @@ async fn set_disabled_at(
     Ok(())
 }
 
-async fn record(
+pub(super) async fn record(
     txn: &impl ConnectionTrait,
     kind: Kind,
     id: Uuid,

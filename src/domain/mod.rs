@@ -11,8 +11,8 @@
 //! 6. `session` (login, listing, ending, logout notices, and the kill switch, which ends all
 //!    sessions of an account);
 //! 7. `invite`, `sign_up_policy` (who may sign up), `account` (sign-up and deletion), `profile` (standard claims), `refresh` (token rotation);
-//! 8. `administration` (account commands of the command line) and `login_report` (why a user
-//!    cannot log in);
+//! 8. `administration` and `operator_changes` (account commands of the command line), and
+//!    `login_report` (why a user cannot log in);
 //! 9. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
 //! 10. `password_reset`, `reauthentication` (password change, account deletion) and `restore`
 //!     (after a backup was restored).
@@ -30,6 +30,7 @@ pub mod keys;
 pub mod login_report;
 pub mod network;
 pub mod oauth;
+pub mod operator_changes;
 pub mod outbox;
 pub mod password;
 pub mod password_reset;

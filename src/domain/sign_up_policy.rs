@@ -49,6 +49,12 @@ impl SignUpPolicy {
         self.mode == SignUpMode::Open
     }
 
+    /// Whether nobody can sign up.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.mode == SignUpMode::Closed
+    }
+
     /// Checks, before the address is known, whether a sign-up may be attempted with this invite or
     /// without one.
     ///

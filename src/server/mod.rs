@@ -406,11 +406,7 @@ fn start_hasher(config: &Config, decoy_key: MacKey) -> Result<Hasher, StartError
     let settings = &config.passwords;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let cores = u32::try_from(cores).unwrap_or(u32::MAX);
-    let cost = Cost {
-        memory_kib: settings.argon2_memory_kib,
-        iterations: settings.argon2_iterations,
-        parallelism: 1,
-    };
+    let cost = Cost::from(settings);
     let pool = PoolSettings {
         threads: if settings.hash_threads == 0 { cores } else { settings.hash_threads },
         backlog: settings.hash_backlog(),

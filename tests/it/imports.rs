@@ -36,6 +36,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "profile",
             "refresh",
             "administration",
+            "operator_changes",
             "login_report",
             "oauth",
             "password_reset",

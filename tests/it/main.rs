@@ -77,6 +77,7 @@ mod nothing_left;
 mod old_forms;
 mod old_hints;
 mod openapi;
+mod operator_changes;
 mod original;
 mod own_pages;
 mod page_cookie;

@@ -1,26 +1,26 @@
 //! `signet account`
 
+mod create;
 mod invite;
 mod list;
 mod named;
+mod reset_token;
 mod show;
 mod why;
 mod window;
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 
 use crate::cli::account::named::AccountArgument;
+use crate::cli::account::reset_token::ResetTokenSettings;
 use crate::cli::database::{finish, open};
-use crate::cli::output::print_to_stderr;
+use crate::cli::output::{print, print_to_stderr};
 use crate::config::DatabaseSettings;
-use crate::domain::administration;
-use crate::domain::audit::Origin;
-use crate::domain::keys::MasterKeys;
-use crate::domain::password_reset::{self, ResetTokens};
+use crate::domain::email::Email;
+use crate::domain::{administration, operator_changes};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Account {
@@ -39,6 +39,11 @@ pub(super) enum Account {
     /// whether it is disabled, has a password, or is rate limited, and the last five events.
     /// Changes nothing and does not count as an attempt.
     Why(why::Why),
+    /// Create an account, whoever may sign up, and print its id.
+    ///
+    /// The password is read from a file or from standard input. Without a password, the owner needs
+    /// a reset token.
+    Create(Box<create::Create>),
     /// Invite an email address to sign up, and print the link.
     ///
     /// The link is for this address and for one sign-up, and expires. It works if `SIGNET_SIGNUP` is
@@ -65,6 +70,19 @@ pub(super) enum Account {
     /// account. It is valid for half an hour and for one use, at POST /api/auth/password/reset.
     /// Using it ends all sessions and replaces the password.
     ResetPassword(ResetPassword),
+    /// Invalidate the password of an account and end all its sessions, for example because the
+    /// password is known to others. The owner needs a reset token.
+    RequireReset(RequireReset),
+    /// Change the email address of an account and end all its sessions.
+    ///
+    /// The new address counts as not verified without --verified. Reset tokens that were sent to
+    /// the old address become invalid. The `sub` stays the same.
+    SetEmail(SetEmail),
+    /// Mark the present email address of an account as verified.
+    ///
+    /// Only do so if you know that the owner of the account controls the address: clients rely on
+    /// it. Tokens say so from the next login or refresh.
+    VerifyEmail(AccountArgument),
 }
 
 #[derive(Debug, Args)]
@@ -94,9 +112,30 @@ pub(super) struct Delete {
 pub(super) struct ResetPassword {
     #[command(flatten)]
     account: AccountArgument,
-    /// File with the master key.
-    #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
-    master_key_file: PathBuf,
+    #[command(flatten)]
+    reset_tokens: ResetTokenSettings,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RequireReset {
+    #[command(flatten)]
+    account: AccountArgument,
+    /// Also print a reset token, as `signet account reset-password` does.
+    #[arg(long)]
+    reset_token: bool,
+    #[command(flatten)]
+    reset_tokens: ResetTokenSettings,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SetEmail {
+    #[command(flatten)]
+    account: AccountArgument,
+    /// The new email address.
+    new_address: String,
+    /// Mark the new address as verified: you know that the owner of the account controls it.
+    #[arg(long)]
+    verified: bool,
 }
 
 impl Account {
@@ -105,6 +144,7 @@ impl Account {
             Self::List(command) => command.run().await,
             Self::Show(command) => command.run().await,
             Self::Why(command) => command.run().await,
+            Self::Create(command) => command.run().await,
             Self::Invite(command) => command.run().await,
             Self::Disable(named) => {
                 let (db, id) = named.open_and_find().await?;
@@ -119,6 +159,13 @@ impl Account {
             Self::Delete(command) => delete(&command).await,
             Self::EndSessions(command) => end_sessions(command).await,
             Self::ResetPassword(command) => reset_password(&command).await,
+            Self::RequireReset(command) => require_reset(&command).await,
+            Self::SetEmail(command) => set_email(&command).await,
+            Self::VerifyEmail(named) => {
+                let (db, id) = named.open_and_find().await?;
+                operator_changes::verify_email(&db, id).await?;
+                finish(&db, "verified").await
+            }
         }
     }
 }
@@ -158,13 +205,29 @@ async fn end_sessions(command: EndSessions) -> anyhow::Result<()> {
 
 async fn reset_password(command: &ResetPassword) -> anyhow::Result<()> {
     let (db, email) = command.account.open().await?;
-    // The master key must exist and is never created here: a database with accounts has one.
-    let master = MasterKeys::open(&command.master_key_file, true)?;
-    let restore = db.last_restore().await?.map(|restore| restore.id);
-    let tokens = ResetTokens::new(master.reset_keys(restore)?);
-    let token =
-        password_reset::request(&db, &tokens, &email, &Origin::default(), db.clock().now()).await?;
+    let token = command.reset_tokens.request(&db, &email).await?;
     finish(&db, &token).await
+}
+
+async fn require_reset(command: &RequireReset) -> anyhow::Result<()> {
+    let (db, id) = command.account.open_and_find().await?;
+    let ended = sessions_ended(operator_changes::require_reset(&db, id).await?);
+    let result = format!("the password is no longer valid; {ended}");
+    if !command.reset_token {
+        return finish(&db, &result).await;
+    }
+    print(&result)?;
+    let email = Email::of_account(&administration::address_of(&db, id).await?);
+    let token = command.reset_tokens.request(&db, &email).await?;
+    finish(&db, &token).await
+}
+
+async fn set_email(command: &SetEmail) -> anyhow::Result<()> {
+    let new = Email::parse(&command.new_address);
+    let new = new.map_err(|error| anyhow!("the new address {error}"))?;
+    let (db, id) = command.account.open_and_find().await?;
+    let ended = operator_changes::set_email(&db, id, new, command.verified).await?;
+    finish(&db, &format!("changed; {}", sessions_ended(ended))).await
 }
 
 fn sessions_ended(count: u64) -> String {

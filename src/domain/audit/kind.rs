@@ -42,7 +42,7 @@ macro_rules! kinds {
 
 kinds! {
     /// An account was created. `reason`: `invite` and the id of the invite with which its owner
-    /// signed up.
+    /// signed up, or `by the operator`.
     SignUp = "signup", success;
     /// A session began: by a login, or in place of the current one at a password change.
     LogIn = "login", success;
@@ -75,7 +75,13 @@ kinds! {
     PasswordResetRequested = "password_reset_requested", success;
     /// A user set a new password with a reset token.
     PasswordReset = "password_reset", success;
-    /// A user proved control of the account's address.
+    /// An operator invalidated the password of an account, whose owner needs a reset token.
+    /// `reason`: `by the operator`.
+    PasswordResetRequired = "password_reset_required", success;
+    /// The address of an account was changed. `reason`: `by the operator`.
+    EmailChanged = "email_changed", success;
+    /// A user proved control of the account's address. `reason`: `by the operator` if an operator
+    /// declared so.
     EmailVerified = "email_verified", success;
     /// An address was invited by an operator. `reason`: the id of the invite.
     InviteCreated = "invite_created", success;

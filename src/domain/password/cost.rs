@@ -2,6 +2,8 @@
 
 use argon2::{Algorithm, Argon2, Params, Version};
 
+use crate::config::PasswordSettings;
+
 /// Bytes of tag per hash (RFC 9106 §4 recommends 32).
 pub(super) const TAG_BYTES: usize = 32;
 
@@ -18,6 +20,17 @@ pub struct Cost {
     pub iterations: u32,
     /// Lanes.
     pub parallelism: u32,
+}
+
+impl From<&PasswordSettings> for Cost {
+    /// The cost of new hashes by these settings.
+    fn from(settings: &PasswordSettings) -> Self {
+        Self {
+            memory_kib: settings.argon2_memory_kib,
+            iterations: settings.argon2_iterations,
+            parallelism: 1,
+        }
+    }
 }
 
 impl Default for Cost {
