@@ -10,6 +10,7 @@ use poem::http::{HeaderValue, header};
 use poem::{Request, Response};
 
 use crate::domain::keys::Snapshot;
+use crate::domain::sign_up_policy::SignUpPolicy;
 use crate::http::app::App;
 use crate::http::document::Document;
 use crate::http::oauth::metadata;
@@ -55,8 +56,8 @@ impl JwksDocument {
 }
 
 /// The metadata (RFC 8414 §2, OpenID Connect Discovery 1.0 §3): only what is supported.
-pub(super) fn metadata(issuer: &str, max_age: u64) -> Document {
-    let metadata = metadata::document(issuer);
+pub(super) fn metadata(issuer: &str, policy: &SignUpPolicy, max_age: u64) -> Document {
+    let metadata = metadata::document(issuer, policy);
     Document::public("application/json", metadata.to_string().into_bytes(), max_age)
 }
 

@@ -63,7 +63,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let jwks = documents::JwksDocument::new(Arc::clone(&app), jwks_max_age);
     let lists = Arc::new(StatusDocuments::new(Arc::clone(&app)));
     let lists_to_aggregate = Arc::clone(&lists);
-    let metadata = documents::metadata(&app.issuer_url, jwks_max_age);
+    let metadata = documents::metadata(&app.issuer_url, &app.sign_up_policy, jwks_max_age);
 
     let api = Limited { inner: openapi::service().into_endpoint(), limit: BodyLimit::DEFAULT };
     let api = CrossOrigin::new(api, cors_origins);

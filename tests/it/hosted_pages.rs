@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use signet::config::SignUpMode;
 
 use crate::harness::oauth::{
     Browser, CALLBACK, ISSUER, PAGES, Rp, WEB_CLIENT, csrf, flow, hidden_fields,
@@ -470,8 +471,45 @@ async fn prompt_create_opens_the_sign_up_form() {
     let fields = [("username", BOB), ("password", PASSWORD)];
     let answer = browser.submit("/login", &page, &fields).await;
     assert!(answer.sent_to(CALLBACK).contains_key("code"), "{answer:?}");
-    let silent = browser.authorize(&[("prompt", "none create")]).await;
-    assert_eq!(silent.sent_to(CALLBACK)["error"], "invalid_request");
+    for combined in ["none create", "create login", "create consent", "select_account create"] {
+        let refused = browser.authorize(&[("prompt", combined)]).await;
+        assert_eq!(refused.sent_to(CALLBACK)["error"], "invalid_request", "{combined}");
+    }
+}
+
+/// C16, SU-01: where nobody can sign up, `create` is a value of `prompt` that is not supported. With
+/// invites it is, and the page leads to the login.
+#[tokio::test]
+async fn prompt_create_is_not_supported_if_sign_up_is_closed() {
+    let (open, _) = server().await;
+    let instance = async |mode: SignUpMode| {
+        let mut config = open.config.clone();
+        config.signup.signup = mode;
+        open.another_instance_with(config).await
+    };
+    let create = [("prompt", "create")];
+    let supported = async |server: &TestServer| {
+        let metadata = server.get("/.well-known/openid-configuration").await.json();
+        let values = metadata["prompt_values_supported"].as_array().unwrap().clone();
+        values.contains(&"create".into())
+    };
+
+    let closed = instance(SignUpMode::Closed).await;
+    let refused = Browser::of(&closed).authorize(&create).await.sent_to(CALLBACK);
+    assert_eq!(refused["error"], "invalid_request");
+    assert!(refused["error_description"].contains("prompt create is not supported"), "{refused:?}");
+    assert!(!supported(&closed).await);
+
+    let by_invite = instance(SignUpMode::Invite).await;
+    let mut browser = Browser::of(&by_invite);
+    let page = browser.authorize(&create).await;
+    page.expect_status(403);
+    assert!(page.html().contains("only with an invitation"), "{}", page.html());
+    let page = browser.open("/login", &page).await;
+    let fields = [("username", BOB), ("password", PASSWORD)];
+    let answer = browser.submit("/login", &page, &fields).await;
+    assert!(answer.sent_to(CALLBACK).contains_key("code"), "{answer:?}");
+    assert!(supported(&by_invite).await && supported(&open).await);
 }
 
 /// B2: the form accepts the same addresses as the API: `type="email"` would apply the browser's own

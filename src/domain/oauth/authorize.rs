@@ -13,6 +13,7 @@ use crate::domain::oauth::id_token;
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pkce;
 use crate::domain::oauth::request_object::RequestObject;
+use crate::domain::sign_up_policy::SignUpPolicy;
 use crate::domain::token::Issuer;
 use crate::entity::client::Model as Client;
 use crate::scope::Scope;
@@ -24,7 +25,17 @@ const MAX_ECHO: usize = 4096;
 const MAX_HINT: usize = 320;
 
 /// The values of `prompt` (OpenID Connect Core 1.0 §3.1.2.1, Initiating User Registration 1.0).
-pub const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
+const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", CREATE];
+
+/// The value of `prompt` that opens the sign-up page.
+pub const CREATE: &str = "create";
+
+/// The values of `prompt` that are supported. A provider where nobody can sign up does not support
+/// `create`, so it refuses this value (Initiating User Registration 1.0 §4).
+#[must_use]
+pub fn supported_prompts(policy: &SignUpPolicy) -> Vec<&'static str> {
+    PROMPTS.into_iter().filter(|it| *it != CREATE || !policy.is_closed()).collect()
+}
 
 /// The redirect URI of a request, if it is registered for the client. Nothing may be sent to a URI
 /// that is not registered, not even an error (RFC 6749 §4.1.2.1).
@@ -43,6 +54,7 @@ pub fn check(
     redirect_uri: &str,
     params: &Params,
     issuer: &Issuer,
+    policy: &SignUpPolicy,
 ) -> Result<AuthorizationRequest, Refusal> {
     let object = RequestObject::of(params);
     let is_valid = |state: &&str| can_be_echoed(state) && state.len() <= MAX_ECHO;
@@ -53,7 +65,7 @@ pub fn check(
         state: state.or_else(|| object.get("state").filter(is_valid)).map(str::to_owned),
         by_form_post: mode == Some("form_post"),
     };
-    check_all(client, &to, params, issuer).map_err(|reason| Refusal { to, reason })
+    check_all(client, &to, params, issuer, policy).map_err(|reason| Refusal { to, reason })
 }
 
 /// Checks a request. The first check that fails determines the error.
@@ -62,13 +74,14 @@ fn check_all(
     to: &ReturnAddress,
     params: &Params,
     issuer: &Issuer,
+    policy: &SignUpPolicy,
 ) -> Result<AuthorizationRequest, Reason> {
     check_parameters(params)?;
     check_response_type(params)?;
     check_state_and_nonce(params)?;
     check_client(client, issuer)?;
     let code_challenge = code_challenge(client, params)?;
-    let prompt = prompt(params)?;
+    let prompt = prompt(params, policy)?;
     let max_age = max_age(params)?;
     let requested = params.get("claims").map(claims::read).transpose()?.unwrap_or_default();
     let hinted = hinted_subject(client, params, issuer)?;
@@ -192,7 +205,7 @@ fn missing_challenge(client: &Client) -> &'static str {
     }
 }
 
-fn prompt(params: &Params) -> Result<Vec<String>, Reason> {
+fn prompt(params: &Params, policy: &SignUpPolicy) -> Result<Vec<String>, Reason> {
     let prompt = params.get("prompt").unwrap_or_default();
     let prompt: Vec<_> = prompt.split(' ').filter(|it| !it.is_empty()).map(str::to_owned).collect();
     if prompt.iter().any(|value| !PROMPTS.contains(&value.as_str())) {
@@ -205,6 +218,12 @@ fn prompt(params: &Params) -> Result<Vec<String>, Reason> {
     }
     if prompt.len() > 1 && prompt.iter().any(|value| value == "none") {
         return Err(invalid("prompt none cannot be combined with other values"));
+    }
+    if prompt.len() > 1 && prompt.iter().any(|value| value == CREATE) {
+        return Err(invalid("prompt create cannot be combined with other values"));
+    }
+    if policy.is_closed() && prompt.iter().any(|value| value == CREATE) {
+        return Err(invalid("prompt create is not supported, because sign-up is closed"));
     }
     Ok(prompt)
 }

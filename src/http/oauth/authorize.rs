@@ -41,8 +41,9 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     if request.method() == Method::POST && !app.cookie.is_in(&request) {
         return Ok(resend_as_query(&query));
     }
-    let checked = authorize::check(&client, redirect_uri, &params, &app.issuer)
-        .map_err(|refusal| authorization_response::refusal(&app, &refusal))?;
+    let checked =
+        authorize::check(&client, redirect_uri, &params, &app.issuer, &app.sign_up_policy)
+            .map_err(|refusal| authorization_response::refusal(&app, &refusal))?;
     let pending =
         Pending { stored_in: StoredIn::Nothing, request: checked, asked_at: app.clock.now() };
     let pending_request =

@@ -4,13 +4,14 @@
 use serde_json::{Value, json};
 
 use crate::domain::oauth::assertion::ALGORITHMS;
-use crate::domain::oauth::authorize::PROMPTS;
+use crate::domain::oauth::authorize::supported_prompts;
 use crate::domain::oauth::client::metadata::{GRANT_TYPES, auth_methods};
 use crate::domain::oauth::id_token::LEVEL;
+use crate::domain::sign_up_policy::SignUpPolicy;
 use crate::scope::IDENTITY;
 
-/// The metadata of an issuer.
-pub(in crate::http) fn document(issuer: &str) -> Value {
+/// The metadata of an issuer with this sign-up policy.
+pub(in crate::http) fn document(issuer: &str, policy: &SignUpPolicy) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
     let methods = auth_methods();
     let confidential: Vec<_> = methods.iter().filter(|it| *it != "none").collect();
@@ -32,7 +33,7 @@ pub(in crate::http) fn document(issuer: &str) -> Value {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "acr_values_supported": [LEVEL],
-        "prompt_values_supported": PROMPTS,
+        "prompt_values_supported": supported_prompts(policy),
         "display_values_supported": ["page"],
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,

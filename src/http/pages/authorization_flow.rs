@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use poem::{Request, Response};
 
+use crate::domain::oauth::authorize;
 use crate::domain::oauth::flow::{self, Decision, State, Step};
 use crate::domain::oauth::pending_authorization::{self as pending, StoredIn};
 use crate::domain::oauth::sealed;
@@ -84,7 +85,7 @@ pub(in crate::http) async fn show_next_page(
         Err(error) => return message::failed(error),
     }
     pending_request.pending.stored_in = StoredIn::SealedForm;
-    if pending_request.pending.request.prompts("create") {
+    if pending_request.pending.request.prompts(authorize::CREATE) {
         let page = signup_form::open(app, visitor, Some(&pending_request), root);
         return visitor.set_cookie(app, page);
     }

@@ -134,7 +134,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::config::Config;
     use crate::domain::profile;
+    use crate::domain::sign_up_policy::SignUpPolicy;
 
     #[test]
     fn audience_is_shown_by_its_ascii_host() {
@@ -158,7 +160,8 @@ mod tests {
     /// A claim that is described as “something else” would allow no informed consent.
     #[test]
     fn each_requestable_claim_has_its_own_description() {
-        let metadata = crate::http::oauth::metadata::document("https://id.example");
+        let policy = SignUpPolicy::new(&Config::of(&[]).signup);
+        let metadata = crate::http::oauth::metadata::document("https://id.example", &policy);
         let claims = metadata["claims_supported"].as_array().unwrap();
         let names = claims.iter().map(|claim| claim.as_str().unwrap());
         let names: Vec<_> = names.filter(|name| profile::scope_of(name).is_some()).collect();
