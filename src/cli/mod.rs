@@ -1,6 +1,7 @@
 //! The command line. Commands call the same domain functions as the HTTP endpoints.
 
 mod account;
+mod backup;
 mod client;
 mod config;
 mod database;
@@ -10,6 +11,8 @@ mod invite;
 mod keys;
 mod migrate;
 mod output;
+mod postgres_tools;
+mod restore;
 mod restored;
 mod runtime;
 mod serve;
@@ -56,6 +59,20 @@ enum Command {
     /// List, rotate, revoke, import, export or re-encrypt the signing keys.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Back up a SQLite database to a file, while servers run.
+    ///
+    /// The backup contains every change that was acknowledged before the command was started. It
+    /// does not contain the master key, which must be backed up separately. For PostgreSQL, prints
+    /// the `pg_dump` command to use, and exits with 1.
+    Backup(Box<backup::Backup>),
+    /// Check a backup, and put it in the place of a SQLite database.
+    ///
+    /// Servers must be stopped. The backup is checked and migrated in a copy before the database is
+    /// replaced in one step; the old database is kept under another name. Like `signet restored`,
+    /// the command ends all sessions and revokes all signing keys, because the backup does not
+    /// contain which of them ended after it was made. For PostgreSQL, prints the commands to use,
+    /// and exits with 1.
+    Restore(Box<restore::Restore>),
     /// Declare that the database was restored from a backup: everything that was issued before
     /// becomes invalid.
     ///
@@ -122,6 +139,8 @@ fn run() -> anyhow::Result<()> {
         Command::Invite(action) => block_on(action.run()),
         Command::Client(action) => block_on(action.run()),
         Command::Keys(action) => block_on(action.run()),
+        Command::Backup(backup) => block_on(backup.run()),
+        Command::Restore(restore) => block_on(Box::pin(restore.run())),
         Command::Restored(restored) => block_on(restored.run()),
         Command::Doctor(doctor) => block_on(doctor.run()),
         Command::Health(health) => block_on(health.run()),

@@ -13,7 +13,7 @@ use crate::domain::keys::{self, MasterKeys};
 use crate::domain::restore::{self, Declared};
 
 /// The changes that the restore has undone, and that the operator must repeat.
-const TO_REPEAT: &str = "\
+pub(super) const TO_REPEAT: &str = "\
 All changes made after the backup are undone. Correct these by hand before you start Signet:
 - accounts that were deleted or disabled since exist again and are enabled (signet account
   disable, delete);
@@ -64,7 +64,7 @@ async fn lock(database: &DatabaseSettings) -> anyhow::Result<ServeLock> {
 
 /// Records the new name of the database in the state file, so that every copy with the old name is
 /// detected as older.
-fn update_state_file(file: &StateFile, declared: &Declared) -> Result<(), OutputError> {
+pub(super) fn update_state_file(file: &StateFile, declared: &Declared) -> Result<(), OutputError> {
     let old = declared.before.name().map_or(Ok(()), |name| file.note_replaced(&name));
     let new = declared.after.name();
     let new = new.map_or(Ok(()), |name| file.note(&name, declared.after.commits));
@@ -79,7 +79,7 @@ fn update_state_file(file: &StateFile, declared: &Declared) -> Result<(), Output
     Ok(())
 }
 
-fn print_result(declared: &Declared) -> Result<(), OutputError> {
+pub(super) fn print_result(declared: &Declared) -> Result<(), OutputError> {
     let Declared { accounts, kid, .. } = declared;
     let accounts =
         if *accounts == 1 { "1 account".to_owned() } else { format!("{accounts} accounts") };

@@ -33,6 +33,10 @@ pub struct DatabaseSettings {
     pub database_wait_seconds: u64,
 }
 
+/// Parameters of a `postgres:` URL that are not secret and that libpq knows.
+const SHOWN_PARAMETERS: [&str; 8] =
+    ["dbname", "host", "port", "sslcert", "sslkey", "sslmode", "sslrootcert", "user"];
+
 /// A database URL; its `Debug` output is redacted because it may contain a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
@@ -48,6 +52,30 @@ impl DatabaseUrl {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The URL for messages and for libpq's programs: without the password, and without parameters
+    /// that these programs do not know.
+    #[must_use]
+    pub fn without_password(&self) -> String {
+        let Ok(mut url) = Url::parse(&self.0) else { return "(not shown)".to_owned() };
+        if url.scheme() == "sqlite" {
+            let file = self.sqlite_file().unwrap_or_default();
+            let file = std::path::absolute(&file).unwrap_or(file);
+            return format!("sqlite:{}", file.display());
+        }
+        // Fails only for URLs without a host, which have no password either.
+        let _ = url.set_password(None);
+        let shown: Vec<_> = url
+            .query_pairs()
+            .filter(|(name, _)| SHOWN_PARAMETERS.contains(&name.as_ref()))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        url.set_query(None);
+        if !shown.is_empty() {
+            url.query_pairs_mut().extend_pairs(shown);
+        }
+        url.to_string()
     }
 
     /// The file of a `sqlite:` URL; `None` for other databases.
@@ -84,5 +112,26 @@ impl std::str::FromStr for DatabaseUrl {
 impl std::fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("DatabaseUrl(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DatabaseUrl;
+
+    #[test]
+    fn shown_url_has_no_secret() {
+        for (url, shown) in [
+            ("postgres://ada:s3cret@db/signet", "postgres://ada@db/signet"),
+            (
+                "postgres://ada:s3cret@db/signet?password=s3cret&sslmode=require&application_name=x",
+                "postgres://ada@db/signet?sslmode=require",
+            ),
+            ("postgres:///signet?host=/run/pg", "postgres:///signet?host=%2Frun%2Fpg"),
+            ("sqlite:/data/signet.db?mode=rw", "sqlite:/data/signet.db"),
+            ("sqlite:///data/signet.db", "sqlite:/data/signet.db"),
+        ] {
+            assert_eq!(DatabaseUrl::unchecked(url).without_password(), shown);
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use sea_orm::DbErr;
 
 /// The folder in the default `SIGNET_DATABASE_URL`; it is created if missing.
@@ -65,6 +67,18 @@ impl From<DbErr> for ConnectError {
 /// Creates the database file with mode 0600 (SQLite gives `-wal` and `-shm` the same mode), or
 /// checks the mode of an existing one.
 pub(super) fn prepare_file(file: &Path) -> Result<(), ConnectError> {
+    prepare_folder(file)?;
+    let failed = |source| ConnectError::File { file: file.to_owned(), source };
+    let metadata = open_private(file).and_then(|file| file.metadata()).map_err(failed)?;
+    let mode = metadata.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(ConnectError::Exposed { file: file.to_owned() });
+    }
+    Ok(())
+}
+
+/// Creates the default folder of the database file. Any other folder must exist.
+pub(super) fn prepare_folder(file: &Path) -> Result<(), ConnectError> {
     let failed = |source| ConnectError::File { file: file.to_owned(), source };
     if let Some(folder) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         if folder == Path::new(DEFAULT_FOLDER) {
@@ -72,11 +86,6 @@ pub(super) fn prepare_file(file: &Path) -> Result<(), ConnectError> {
         } else if !folder.exists() {
             return Err(ConnectError::NoFolder { folder: folder.to_owned() });
         }
-    }
-    let metadata = open_private(file).and_then(|file| file.metadata()).map_err(failed)?;
-    let mode = metadata.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(ConnectError::Exposed { file: file.to_owned() });
     }
     Ok(())
 }
@@ -91,4 +100,38 @@ pub(super) fn path_with_suffix(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// The folder of a file; `.` for a name without a folder.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Removes a file, which may be missing.
+pub(super) fn remove_if_present(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Makes the names in the folder of `path` survive a power failure.
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// Renames a file, and fails if there is a file at the new path.
+pub(super) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(error) if is_unsupported(error) => {
+            std::fs::hard_link(from, to)?;
+            std::fs::remove_file(from)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Whether the file system or the kernel does not know a flag of `renameat2`.
+pub(super) fn is_unsupported(error: Errno) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP].contains(&error)
 }

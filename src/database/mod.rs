@@ -7,6 +7,8 @@
 //! ([`is_in_doubt`]). An outage is recorded as a row ([`may_have_lost_response`]).
 
 pub mod account_lock;
+mod backup;
+mod backup_file;
 mod batches;
 mod db;
 mod erase;
@@ -19,6 +21,7 @@ pub mod outbox;
 mod pool;
 mod portions;
 mod postgres_writer;
+mod replacement;
 mod reserve;
 mod retention;
 mod retention_time;
@@ -34,6 +37,8 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
+pub use crate::database::backup::{BackupError, Draft, draft_backup};
+pub use crate::database::backup_file::{BackupFile, BackupFileError, Counts};
 pub use crate::database::batches::Batches;
 pub use crate::database::db::{Db, lift_timeouts};
 pub use crate::database::erase::{overwrite_all, overwrite_cheaply};
@@ -42,6 +47,7 @@ pub use crate::database::job::{Transact, Work, is_in_doubt};
 pub use crate::database::lineage::{Lineage, Restore, start_new_lineage};
 pub use crate::database::outage::{may_be_delayed_request, may_have_lost_response, retry_later};
 pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};
+pub use crate::database::replacement::{ReplaceError, Replacement};
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
 pub use crate::database::serve_lock::{ServeLock, ServeLockError};
 pub use crate::database::state_file::{StateFile, Verdict};

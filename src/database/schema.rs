@@ -5,7 +5,7 @@
 //! migration half applied.
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 
 use crate::database::db::{Db, lift_timeouts};
 
@@ -72,7 +72,17 @@ pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
 /// # Errors
 /// As [`migrate_up`].
 pub async fn status(db: &Db) -> Result<Vec<(bool, String)>, SchemaError> {
-    let applied = db.read(|db| async move { migration::applied(&db).await }).await?;
+    status_within(&db.read(|db| async move { migration::applied(&db).await }).await?)
+}
+
+/// As [`status`], on a connection.
+pub(super) async fn status_of(
+    connection: &DatabaseConnection,
+) -> Result<Vec<(bool, String)>, SchemaError> {
+    status_within(&migration::applied(connection).await?)
+}
+
+fn status_within(applied: &[String]) -> Result<Vec<(bool, String)>, SchemaError> {
     let known: Vec<String> =
         Migrator::get_migration_files().iter().map(|file| file.name().to_owned()).collect();
     if let Some(version) = applied.iter().rfind(|version| !known.contains(version)) {

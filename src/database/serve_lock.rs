@@ -8,7 +8,7 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -88,7 +88,19 @@ impl ServeLock {
         }
         // For a symbolic link, the lock file is beside the target of the link.
         let target = std::fs::canonicalize(&database).unwrap_or_else(|_| database.clone());
-        let path = path_with_suffix(&target, "-lock");
+        Self::take_beside(&target, drain).await
+    }
+
+    /// As [`ServeLock::take`], for the file at `database`, which need not exist and must not be a
+    /// symbolic link. Does not create it.
+    ///
+    /// # Errors
+    /// See [`ServeLockError`].
+    pub(super) async fn take_beside(
+        database: &Path,
+        drain: Duration,
+    ) -> Result<Self, ServeLockError> {
+        let path = path_with_suffix(database, "-lock");
         let failed = |source| ServeLockError::File { file: path.clone(), source };
         let file = open_private(&path).map_err(failed)?;
         let (began, wait) = (Instant::now(), drain + CLOSING);
@@ -105,7 +117,7 @@ impl ServeLock {
                 }
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
                 Err(TryLockError::WouldBlock) if began.elapsed() >= wait => {
-                    return Err(ServeLockError::InUse { file: database, waited: wait });
+                    return Err(ServeLockError::InUse { file: database.to_owned(), waited: wait });
                 }
                 Err(TryLockError::WouldBlock) => {}
             }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use crate::database::file::folder_of;
 use crate::database::lineage::Lineage;
 
 const HEAD: &str = "# The highest commit counter of each Signet database. Do not restore this file \
@@ -133,6 +134,15 @@ impl StateFile {
         self.note(name, REPLACED)
     }
 
+    /// Records the counter of a restored backup whose sessions stay live, even if the file has a
+    /// higher counter. The backup then no longer counts as older.
+    ///
+    /// # Errors
+    /// As [`StateFile::note`].
+    pub fn accept(&self, name: &str, commits: i64) -> io::Result<()> {
+        self.update(name, commits, |_| true).map(drop)
+    }
+
     /// Whether this process could write the file. Changes nothing.
     #[must_use]
     pub fn is_writable(&self) -> bool {
@@ -210,8 +220,4 @@ impl StateFile {
         }
         File::open(self.folder())?.sync_all()
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -2,9 +2,11 @@
 //! issued before, even if the backup does not contain it. Otherwise sessions and tokens that were
 //! revoked after the backup would be valid again, because no record of their revocation exists.
 
+use std::path::Path;
+
 use sea_orm::{ColumnTrait, DbErr};
 
-use crate::database::{self, Db, Lineage, delete_all};
+use crate::database::{self, BackupFile, BackupFileError, Counts, Db, Lineage, delete_all};
 use crate::domain::administration::{self, OperatorError};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::keys::{self, KeyRingError, Sealer};
@@ -80,6 +82,63 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
         .await?;
     let after = Lineage::read(db).await?;
     Ok(Declared { accounts, kid, before, after })
+}
+
+/// Records in the audit log that a backup was restored whose sessions stay live. Returns the lineage
+/// of the database.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn record_kept_sessions(db: &Db) -> Result<Lineage, RestoreError> {
+    db.without_timeout()
+        .write((), |txn, now, ()| {
+            Box::pin(async move {
+                let event = Event::new(Kind::DatabaseRestored);
+                let event = event.reason("by the operator; sessions kept");
+                event.record(txn, &Origin::default(), now).await
+            })
+        })
+        .await?;
+    Ok(Lineage::read(db).await?)
+}
+
+/// What a backup contains.
+#[derive(Debug)]
+pub struct Contents {
+    /// The numbers of accounts, sessions and pending migrations.
+    pub counts: Counts,
+    /// The key ids of all signing keys, oldest first.
+    pub kids: Vec<String>,
+}
+
+/// Why a backup cannot be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum ExamineError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    File(#[from] BackupFileError),
+    /// The signing keys cannot be decrypted.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+}
+
+/// Checks a backup: the consistency of the file, that this version can migrate its schema, and that
+/// the master key can decrypt its signing keys. Changes nothing.
+///
+/// # Errors
+/// See [`ExamineError`].
+pub async fn examine(file: &Path, sealer: &Sealer) -> Result<Contents, ExamineError> {
+    let backup = BackupFile::open(file).await?;
+    let contents = contents(&backup, sealer).await;
+    backup.close().await;
+    contents
+}
+
+async fn contents(backup: &BackupFile, sealer: &Sealer) -> Result<Contents, ExamineError> {
+    backup.check().await?;
+    let counts = backup.counts().await?;
+    let kids = keys::sealed_kids(backup.connection(), sealer).await?;
+    Ok(Contents { counts, kids })
 }
 
 /// Deletes all authorization codes and pending authorizations. They need a browser session, and all

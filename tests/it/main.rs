@@ -23,6 +23,7 @@ mod architecture;
 mod audit;
 mod audit_failure;
 mod authorize;
+mod backup_commands;
 mod browser_idle;
 mod check_references;
 mod claims_parameter;

@@ -127,6 +127,6 @@ kinds! {
     /// A signing key was revoked and removed from the key set at once. `reason`: the `kid`.
     KeyRevoked = "key_revoked", success;
     /// An operator declared that the database is a restored backup. `reason`: `by the
-    /// operator`.
+    /// operator`, or `by the operator; sessions kept`.
     DatabaseRestored = "database_restored", success;
 }

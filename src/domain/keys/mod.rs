@@ -39,7 +39,7 @@ pub use replacement::{replace_all, successor};
 pub use request_seal::{RequestSealer, is_sealed};
 pub use ring::{KeyRing, Snapshot};
 pub use rotation::{advance, import, reseal, revoke, rotate};
-pub use rows::{any_sealed, check_sealed};
+pub use rows::{any_sealed, check_sealed, sealed_kids};
 pub use schedule::{Schedule, ScheduleError};
 pub use seal::Sealer;
 

@@ -1,6 +1,8 @@
 //! Queries and updates of signing key rows.
 
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QuerySelect, Set};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryOrder, QuerySelect, Set,
+};
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
@@ -28,15 +30,28 @@ pub async fn any_sealed(db: &Db) -> Result<bool, DbErr> {
 /// # Errors
 /// [`KeyRingError::Sealed`] names the first key that cannot be decrypted.
 pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> {
+    db.read(|db| async move { Ok(sealed_kids(&db, sealer).await) }).await?.map(drop)
+}
+
+/// The key ids of all keys on a connection, oldest first, after a check as by [`check_sealed`].
+///
+/// # Errors
+/// As [`check_sealed`].
+pub async fn sealed_kids(
+    connection: &impl ConnectionTrait,
+    sealer: &Sealer,
+) -> Result<Vec<String>, KeyRingError> {
     let keys = signing_key::Entity::find()
         .select_only()
         .columns([signing_key::Column::Kid, signing_key::Column::SealedJwk])
+        .order_by_asc(signing_key::Column::CreatedAt)
+        .order_by_asc(signing_key::Column::Kid)
         .into_tuple::<(String, String)>();
-    let rows = db.read(|db| async move { keys.all(&db).await }).await?;
-    match rows.into_iter().find(|(_, sealed)| sealer.open(sealed).is_none()) {
-        Some((kid, _)) => Err(KeyRingError::Sealed(kid)),
-        None => Ok(()),
-    }
+    let open = |(kid, sealed): (String, String)| match sealer.open(&sealed) {
+        Some(_) => Ok(kid),
+        None => Err(KeyRingError::Sealed(kid)),
+    };
+    keys.all(connection).await?.into_iter().map(open).collect()
 }
 
 /// The decrypted private JWK of a key.

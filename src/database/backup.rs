@@ -1,0 +1,166 @@
+//! Online backup of a SQLite database: a consistent copy in one file, written while servers run.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use crate::config::DatabaseSettings;
+use crate::database::file::{
+    ConnectError, prepare_file, remove_if_present, rename_without_replacing, sync_folder_of,
+};
+use crate::database::options::{Access, close, connect_with_retry, sqlite_options};
+use crate::database::sql;
+
+/// Why no backup was made. An existing file at its path is unchanged.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// There is a file at the path of the backup.
+    #[error("{0} exists; pass --overwrite to replace it. No backup was made")]
+    Exists(PathBuf),
+    /// The path names a folder, a symbolic link or a device.
+    #[error("{0} is not a regular file, so it is not replaced. No backup was made")]
+    NotAFile(PathBuf),
+    /// The path names the database itself, or one of its files.
+    #[error("{0} belongs to the database itself: name another file. No backup was made")]
+    IsDatabase(PathBuf),
+    /// The file cannot be written.
+    #[error("cannot write the backup {file}: {source}. No backup was made")]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The database cannot be copied, for example because the disk is full.
+    #[error("the database could not be copied: {0}. No backup was made")]
+    Database(#[from] DbErr),
+}
+
+/// A complete backup under a temporary name, until [`Draft::publish`].
+#[derive(Debug)]
+pub struct Draft {
+    path: PathBuf,
+    target: PathBuf,
+    may_replace: bool,
+}
+
+/// Copies the database to a temporary file with mode 0600 in the folder of `target`, and writes it
+/// to disk. `id` makes the temporary name unique.
+///
+/// The copy is the state of one moment. It contains every transaction that was acknowledged before
+/// the call. Transactions continue meanwhile.
+///
+/// # Errors
+/// See [`BackupError`].
+pub async fn draft_backup(
+    settings: &DatabaseSettings,
+    target: &Path,
+    may_replace: bool,
+    id: Uuid,
+) -> Result<Draft, BackupError> {
+    let failed = |source| BackupError::File { file: target.to_owned(), source };
+    let Some(database) = settings.database_url.sqlite_file() else {
+        return Err(DbErr::Custom("only SQLite is copied to a file".to_owned()).into());
+    };
+    if !database.exists() {
+        return Err(ConnectError::Absent { file: database }.into());
+    }
+    prepare_file(&database)?;
+    // SQLite would read a relative path that starts with `file:` as a URI.
+    let target = std::path::absolute(target).map_err(failed)?;
+    check_target(&target, &database, may_replace)?;
+    let path = target.with_extension(format!("{}.new", id.simple()));
+    let draft = Draft { path, target, may_replace };
+    // SQLite accepts an empty file, which it would otherwise create with another mode.
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.path);
+    drop(created.map_err(|source| draft.failed(source))?);
+    draft.fill(settings).await?;
+    Ok(draft)
+}
+
+/// The target must not exist, or be a regular file that may be replaced.
+fn check_target(target: &Path, database: &Path, may_replace: bool) -> Result<(), BackupError> {
+    let found = match target.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(BackupError::File { file: target.to_owned(), source }),
+        Ok(found) => found,
+    };
+    if !found.is_file() {
+        return Err(BackupError::NotAFile(target.to_owned()));
+    }
+    if !may_replace {
+        return Err(BackupError::Exists(target.to_owned()));
+    }
+    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (target, database) = (canonical(target), canonical(database));
+    let rest = target.as_os_str().to_str().zip(database.to_str());
+    let rest = rest.and_then(|(target, database)| target.strip_prefix(database));
+    match rest {
+        Some("" | "-wal" | "-shm" | "-journal" | "-lock" | "-reserve") => {
+            Err(BackupError::IsDatabase(target))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Draft {
+    /// The temporary file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    async fn fill(&self, settings: &DatabaseSettings) -> Result<(), BackupError> {
+        let Some(path) = self.path.to_str() else {
+            let source = io::Error::other("its path is not valid Unicode");
+            return Err(self.failed(source));
+        };
+        let url = settings.database_url.expose();
+        let wait = std::time::Duration::from_secs(settings.database_wait_seconds);
+        let options = sqlite_options(url, 1, Access::Write, wait);
+        let connection = connect_with_retry(options).await.map_err(ConnectError::from)?;
+        let copied = sql::execute(&connection, "VACUUM INTO $1", [path.into()]).await;
+        close(&connection).await;
+        copied?;
+        // SQLite does not write the copy to disk itself.
+        let synced = File::open(&self.path).and_then(|file| file.sync_all());
+        synced.map_err(|source| self.failed(source))
+    }
+
+    /// Gives the backup its final name.
+    ///
+    /// # Errors
+    /// [`BackupError::Exists`] if a file was created there meanwhile and must not be replaced.
+    pub fn publish(self) -> Result<PathBuf, BackupError> {
+        let renamed = if self.may_replace {
+            std::fs::rename(&self.path, &self.target)
+        } else {
+            rename_without_replacing(&self.path, &self.target)
+        };
+        match renamed.and_then(|()| sync_folder_of(&self.target)) {
+            Ok(()) => Ok(self.target.clone()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(BackupError::Exists(self.target.clone()))
+            }
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> BackupError {
+        BackupError::File { file: self.target.clone(), source }
+    }
+}
+
+/// Removes the temporary file if the backup was not published.
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = remove_if_present(&self.path);
+    }
+}

@@ -1,0 +1,286 @@
+//! Replaces a SQLite database by a backup, atomically: a crash at any point leaves either the old
+//! or the new database.
+//!
+//! The backup is copied beside the database, so that the copy can be checked, migrated and changed
+//! before it takes the place of the database. Both are exchanged in one step. The old database
+//! stays under another name.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use sea_orm::sqlx::sqlite::SqliteJournalMode;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
+
+use crate::config::{DatabaseSettings, DatabaseUrl};
+use crate::database::backup_file::{BackupFileError, check_magic, has_log, open_regular};
+use crate::database::file::{
+    ConnectError, folder_of, is_unsupported, path_with_suffix, prepare_folder, remove_if_present,
+    rename_without_replacing, sync_folder_of,
+};
+use crate::database::job::sqlite_code;
+use crate::database::options::{Access, close, sqlite_options};
+use crate::database::serve_lock::{ServeLock, ServeLockError};
+
+/// SQLite result codes (<https://sqlite.org/rescode.html>).
+const BUSY: u32 = 5;
+const CORRUPT: u32 = 11;
+const NOT_A_DATABASE: u32 = 26;
+
+/// The suffixes of the files in which SQLite keeps changes beside a database.
+const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Why the database was not replaced. It is unchanged, unless the message says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplaceError {
+    /// There is a database, and it must not be replaced.
+    #[error("there is a database {0}: pass --replace to move it aside. Nothing was changed")]
+    Exists(PathBuf),
+    /// The path of the database names a folder, or a symbolic link to nothing.
+    #[error("{0} is not a regular file: correct SIGNET_DATABASE_URL. Nothing was changed")]
+    NotAFile(PathBuf),
+    /// The backup is the database itself.
+    #[error("{0} is the database itself, not a backup of it. Nothing was changed")]
+    IsDatabase(PathBuf),
+    /// A server uses the database.
+    #[error("a server uses the database {0}: stop it first. Nothing was changed")]
+    Served(PathBuf),
+    /// Another process uses the database.
+    #[error(
+        "another process has the database {0} open, such as a command of Signet: wait until it \
+         has ended (`fuser {0}` names it). Nothing was changed"
+    )]
+    InUse(PathBuf),
+    /// The folder or the lock cannot be used.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The lock cannot be taken.
+    #[error(transparent)]
+    Lock(ServeLockError),
+    /// The backup cannot be used.
+    #[error(transparent)]
+    Backup(#[from] BackupFileError),
+    /// A file cannot be written or renamed.
+    #[error("cannot write {file}: {source}. The database {database} was not replaced")]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The database.
+        database: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// The write-ahead log of the old database cannot be written back to it.
+    #[error("the database {database} cannot be closed: {source}. It was not replaced")]
+    Old {
+        /// The database.
+        database: PathBuf,
+        /// The database's error.
+        source: DbErr,
+    },
+}
+
+/// A copy of a backup that will replace the database. No server can start meanwhile.
+#[derive(Debug)]
+pub struct Replacement {
+    database: PathBuf,
+    copy: PathBuf,
+    _lock: ServeLock,
+}
+
+impl Replacement {
+    /// Copies `backup` beside the database, with mode 0600.
+    ///
+    /// # Errors
+    /// See [`ReplaceError`].
+    pub async fn prepare(
+        settings: &DatabaseSettings,
+        backup: &Path,
+        may_replace: bool,
+    ) -> Result<Self, ReplaceError> {
+        check_magic(backup)?;
+        let database = target_of(&settings.database_url)?;
+        let exists = database.exists();
+        if exists && database.canonicalize().ok() == backup.canonicalize().ok() {
+            return Err(ReplaceError::IsDatabase(database));
+        }
+        if exists && !may_replace {
+            return Err(ReplaceError::Exists(database));
+        }
+        let lock = ServeLock::take_beside(&database, Duration::ZERO).await;
+        let lock = lock.map_err(|error| match error {
+            ServeLockError::InUse { file, .. } => ReplaceError::Served(file),
+            other => ReplaceError::Lock(other),
+        })?;
+        let copy = path_with_suffix(&database, "-restoring");
+        let replacement = Self { database, copy, _lock: lock };
+        // A restore that was killed has left its copy.
+        replacement.remove_copy().map_err(|source| replacement.failed(source))?;
+        replacement.fill(backup).await?;
+        Ok(replacement)
+    }
+
+    /// The copy.
+    #[must_use]
+    pub fn copy(&self) -> &Path {
+        &self.copy
+    }
+
+    /// Settings with which the copy can be opened.
+    #[must_use]
+    pub fn settings(&self, settings: &DatabaseSettings) -> DatabaseSettings {
+        let database_url = DatabaseUrl::unchecked(&format!("sqlite:{}", self.copy.display()));
+        DatabaseSettings { database_url, ..settings.clone() }
+    }
+
+    async fn fill(&self, backup: &Path) -> Result<(), ReplaceError> {
+        copy_private(backup, &self.copy).map_err(|source| self.failed(source))?;
+        if has_log(backup) {
+            let log = |path: &Path| path_with_suffix(path, "-wal");
+            copy_private(&log(backup), &log(&self.copy)).map_err(|source| self.failed(source))?;
+            let opened = open_exclusively(&self.copy).await;
+            let opened = opened.map_err(|error| BackupFileError::Damaged {
+                file: backup.to_owned(),
+                fault: error.to_string(),
+            })?;
+            close(&opened).await;
+        }
+        Ok(())
+    }
+
+    /// Exchanges the database and the copy, which must be closed. The old database gets the name
+    /// `aside`, which is appended to its own; its path is returned. `None` if there was none.
+    ///
+    /// # Errors
+    /// See [`ReplaceError`].
+    pub async fn switch(self, aside: &str) -> Result<Option<PathBuf>, ReplaceError> {
+        let aside = path_with_suffix(&self.database, aside);
+        let synced = File::open(&self.copy).and_then(|copy| copy.sync_all());
+        synced.map_err(|source| self.failed(source))?;
+        // Held until the exchange is complete. A command that opens the old file meanwhile cannot
+        // write to it afterwards, because SQLite notices that the file has moved.
+        let old = if self.database.exists() { self.close_old().await? } else { None };
+        let switched = self.move_logs(&aside).and_then(|()| self.exchange(&aside));
+        if let Some(old) = old {
+            close(&old).await;
+        }
+        switched.map_err(|source| self.failed(source))
+    }
+
+    /// Writes the old database's log back to it, so that it is one file, and locks it. `None` if it
+    /// is damaged, so that it cannot be opened.
+    async fn close_old(&self) -> Result<Option<DatabaseConnection>, ReplaceError> {
+        match open_exclusively(&self.database).await {
+            Ok(connection) => Ok(Some(connection)),
+            Err(source) => match sqlite_code(&source) {
+                Some(BUSY) => Err(ReplaceError::InUse(self.database.clone())),
+                Some(CORRUPT | NOT_A_DATABASE) => Ok(None),
+                _ => Err(ReplaceError::Old { database: self.database.clone(), source }),
+            },
+        }
+    }
+
+    /// Moves the logs of a damaged or missing database aside. SQLite would otherwise apply them to
+    /// the new one.
+    fn move_logs(&self, aside: &Path) -> io::Result<()> {
+        for suffix in LOGS {
+            let log = path_with_suffix(&self.database, suffix);
+            match std::fs::rename(log, path_with_suffix(aside, suffix)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn exchange(&self, aside: &Path) -> io::Result<Option<PathBuf>> {
+        if !self.database.exists() {
+            rename_without_replacing(&self.copy, &self.database)?;
+            sync_folder_of(&self.database)?;
+            return Ok(None);
+        }
+        rename_without_replacing(&self.copy, aside)?;
+        match renameat_with(CWD, aside, CWD, &self.database, RenameFlags::EXCHANGE) {
+            Ok(()) => {}
+            Err(error) if is_unsupported(error) => {
+                std::fs::rename(aside, &self.copy)?;
+                std::fs::hard_link(&self.database, aside)?;
+                std::fs::rename(&self.copy, &self.database)?;
+            }
+            Err(error) => {
+                std::fs::rename(aside, &self.copy)?;
+                return Err(error.into());
+            }
+        }
+        sync_folder_of(&self.database)?;
+        Ok(Some(aside.to_owned()))
+    }
+
+    fn remove_copy(&self) -> io::Result<()> {
+        for suffix in ["", "-wal", "-shm", "-journal", "-reserve"] {
+            remove_if_present(&path_with_suffix(&self.copy, suffix))?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, source: io::Error) -> ReplaceError {
+        let (file, database) = (self.copy.clone(), self.database.clone());
+        ReplaceError::File { file, database, source }
+    }
+}
+
+/// Removes the copy if it has not replaced the database.
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        let _ = self.remove_copy();
+    }
+}
+
+/// The file to be replaced: for a symbolic link, its target. Need not exist.
+fn target_of(url: &DatabaseUrl) -> Result<PathBuf, ReplaceError> {
+    let path = url.sqlite_file().unwrap_or_default();
+    prepare_folder(&path)?;
+    let failed = |source| ConnectError::File { file: path.clone(), source };
+    match (path.symlink_metadata(), path.metadata()) {
+        (Ok(_), Ok(found)) if found.is_file() => Ok(path.canonicalize().map_err(failed)?),
+        (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = folder_of(&path).canonicalize().map_err(failed)?;
+            Ok(folder.join(path.file_name().unwrap_or_default()))
+        }
+        (Err(source), _) => Err(failed(source).into()),
+        _ => Err(ReplaceError::NotAFile(path)),
+    }
+}
+
+/// Copies a file, also to disk. The copy has mode 0600.
+fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = open_regular(from).map_err(io::Error::other)?;
+    let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut source, &mut copy)?;
+    copy.sync_all()
+}
+
+/// Opens a SQLite file, writes its log back to it, deletes the log, and locks the file for all
+/// other processes. Fails with [`BUSY`] if another process has it open.
+async fn open_exclusively(file: &Path) -> Result<DatabaseConnection, DbErr> {
+    let name = file.to_owned();
+    let mut options: ConnectOptions =
+        sqlite_options("sqlite:database", 1, Access::Write, Duration::from_secs(2));
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite
+            .filename(&name)
+            .foreign_keys(false)
+            .busy_timeout(Duration::from_secs(2))
+            .journal_mode(SqliteJournalMode::Delete)
+    });
+    let connection = Database::connect(options).await?;
+    // Closing the connection rolls this transaction back.
+    if let Err(error) = connection.execute_unprepared("BEGIN EXCLUSIVE").await {
+        close(&connection).await;
+        return Err(error);
+    }
+    Ok(connection)
+}
