@@ -5,6 +5,7 @@ mod backup;
 mod client;
 mod config;
 mod database;
+mod database_command;
 mod doctor;
 mod health;
 mod invite;
@@ -59,6 +60,9 @@ enum Command {
     /// List, rotate, revoke, import, export or re-encrypt the signing keys.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Create a new database.
+    #[command(subcommand)]
+    Database(database_command::Database),
     /// Back up a SQLite database to a file, while servers run.
     ///
     /// The backup contains every change that was acknowledged before the command was started. It
@@ -139,6 +143,7 @@ fn run() -> anyhow::Result<()> {
         Command::Invite(action) => block_on(action.run()),
         Command::Client(action) => block_on(action.run()),
         Command::Keys(action) => block_on(action.run()),
+        Command::Database(action) => block_on(Box::pin(action.run())),
         Command::Backup(backup) => block_on(backup.run()),
         Command::Restore(restore) => block_on(Box::pin(restore.run())),
         Command::Restored(restored) => block_on(restored.run()),

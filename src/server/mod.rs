@@ -41,7 +41,7 @@ use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::backchannel_delivery::deliver_logout_notices;
 use crate::server::connection_limit::ConnectionLimit;
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
-use crate::server::state_keeper::{OlderDatabase, StateKeeper, refuse_older};
+use crate::server::state_keeper::{OtherDatabase, StateKeeper, refuse_other};
 use crate::server::tasks::{
     count_hash_classes, end_sessions, refresh_status_lists, run_housekeeping, run_key_schedule,
 };
@@ -93,9 +93,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The database is older than the one that was served before.
+    /// The database is not the one that was served before.
     #[error(transparent)]
-    State(#[from] OlderDatabase),
+    State(#[from] OtherDatabase),
     /// The schema cannot be brought up to date.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -162,7 +162,7 @@ impl Storage {
             keys::check_sealed(&db, &sealer).await?;
         }
         let lineage = Lineage::read(&db).await.map_err(ConnectError::from)?;
-        refuse_older(config, &lineage, clock)?;
+        refuse_other(config, &lineage, clock)?;
         database::migrate_up(&db).await?;
         fold_addresses(&db).await;
         let bits = config.keys.rsa_bits;

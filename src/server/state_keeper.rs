@@ -1,5 +1,5 @@
-//! Detects at start-up, by the state file, that an older backup of the database was restored. Keeps
-//! the state file up to date.
+//! Detects at start-up, by the state file, that an older backup of the database was restored, or
+//! that the database was lost. Keeps the state file up to date.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,18 +17,36 @@ use crate::domain::id;
 /// be distinguished from the current database.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(3);
 
-/// An older backup of the database was restored.
+/// The database is not the one that was served before.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the database is an older one than was served before: it has counted {commits} commits, and \
-     {file} knows of more. If a backup was restored, sessions that have ended, disabled accounts \
-     and spent tokens would work again: see \"Restoring a backup\" in docs/operations.md, and run \
-     `signet restored`, which ends all sessions and replaces the signing key. If none was, look \
-     whether SIGNET_DATABASE_URL names a copy. Nothing was changed"
-)]
-pub struct OlderDatabase {
-    commits: i64,
-    file: PathBuf,
+pub enum OtherDatabase {
+    /// An older backup of the database was restored.
+    #[error(
+        "the database is an older one than was served before: it has counted {commits} commits, \
+         and {file} knows of more. If a backup was restored, sessions that have ended, disabled \
+         accounts and spent tokens would work again: see \"Restoring a backup\" in \
+         docs/operations.md, and run `signet restored`, which ends all sessions and replaces the \
+         signing key. If none was, look whether SIGNET_DATABASE_URL names a copy. Nothing was \
+         changed"
+    )]
+    Older {
+        /// The commit counter of the database.
+        commits: i64,
+        /// The state file.
+        file: PathBuf,
+    },
+    /// The database is empty. Probably the volume of the database was lost or not mounted.
+    #[error(
+        "the database is empty, and {file} (SIGNET_STATE_FILE) knows of another one that was \
+         served before. If that one was lost, restore a backup (`signet restore --replace FILE`, \
+         or `pg_restore` and `signet restored`). If SIGNET_DATABASE_URL is wrong or a volume is not mounted, \
+         correct that. To begin with a new, empty database, run `signet database create` once. \
+         Nothing was changed"
+    )]
+    Empty {
+        /// The state file.
+        file: PathBuf,
+    },
 }
 
 /// Maintains the state file of this instance.
@@ -48,24 +66,23 @@ fn state_file(config: &Config, clock: &Clock) -> StateFile {
     StateFile::at(path, id::new(clock.now()))
 }
 
-/// Refuses a database that is older than the state file records. Changes nothing.
-pub(super) fn refuse_older(
+/// Refuses a database that is older than the state file records, and an empty one if the state file
+/// knows of another. Changes nothing.
+pub(super) fn refuse_other(
     config: &Config,
     lineage: &Lineage,
     clock: &Clock,
-) -> Result<(), OlderDatabase> {
+) -> Result<(), OtherDatabase> {
     let file = state_file(config, clock);
     let path = file.path().display();
     match file.compare(lineage) {
         Ok(Verdict::Older) => {
             let (commits, file) = (lineage.commits, file.path().to_owned());
-            return Err(OlderDatabase { commits, file });
+            return Err(OtherDatabase::Older { commits, file });
         }
-        Ok(Verdict::New) if !file.is_empty() => tracing::warn!(
-            file = %path,
-            "this is a new database, and the state file (SIGNET_STATE_FILE) has an entry for \
-             another one: if that one should be served, stop, and correct SIGNET_DATABASE_URL"
-        ),
+        Ok(Verdict::New) if !file.is_empty() => {
+            return Err(OtherDatabase::Empty { file: file.path().to_owned() });
+        }
         Ok(Verdict::New | Verdict::Current) => {}
         Ok(Verdict::Unknown) => tracing::warn!(
             file = %path,

@@ -416,6 +416,49 @@ async fn damaged_database_is_replaced() {
     }
 }
 
+/// F29: the volume of the database was lost, and the state file is elsewhere: a start must not create a
+/// new, empty service.
+#[tokio::test]
+async fn lost_database_is_not_replaced_by_an_empty_one() {
+    let (server, ada, file) = stopped_with_backup().await;
+    let database = Arc::clone(&server.database);
+    let program = Program::new(&database);
+    if database.is_postgres() {
+        database.execute("DROP SCHEMA public CASCADE").await;
+        database.execute("CREATE SCHEMA public").await;
+    } else {
+        fs::remove_file(database.directory().join("signet.db")).unwrap();
+    }
+
+    let refusal = program.startup_error().await;
+    assert!(refusal.contains("the database is empty"), "{refusal}");
+    assert!(refusal.contains("signet restore"), "{refusal}");
+    assert!(refusal.contains("signet database create"), "{refusal}");
+    restore(&database, &file).await;
+
+    let server = server.restart().await;
+    server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
+    server.refresh(&ada.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+}
+
+#[tokio::test]
+async fn new_database_is_created_beside_another_one_only_by_command() {
+    let (one, new) = (TestDatabase::create().await, TestDatabase::create().await);
+    let shared = one.state_file().display().to_string();
+    Program::new(&one).serve().await.stop_with(Signal::TERM).await;
+    let program = Program::new(&new).with("SIGNET_STATE_FILE", &shared);
+    assert!(program.startup_error().await.contains("the database is empty"));
+
+    succeeded(&program.run(&["database", "create"]).await);
+    let again = failed(&program.run(&["database", "create"]).await);
+
+    assert!(again.contains("it has signing keys"), "{again}");
+    let (_, printed) = program.serve().await.stop_with(Signal::TERM).await;
+    assert!(!printed.contains("state file"), "{printed}");
+    let (_, printed) = Program::new(&one).serve().await.stop_with(Signal::TERM).await;
+    assert!(!printed.contains("state file"), "{printed}");
+}
+
 /// With `--keep-sessions` everything is as in the backup, and the command says what that risks.
 #[tokio::test]
 async fn sessions_are_kept_if_told_to() {

@@ -250,23 +250,6 @@ async fn restore_rehearsal_on_a_copy_is_reported_and_can_be_undone() {
     Program::new(&one).serve().await.stop_with(Signal::TERM).await;
 }
 
-/// With a wrong `SIGNET_DATABASE_URL`, the server creates a new database but uses the state file of
-/// another one.
-#[tokio::test]
-async fn new_database_beside_another_state_file_logs_a_warning() {
-    let (one, new) = (TestDatabase::create().await, TestDatabase::create().await);
-    let shared = one.state_file().display().to_string();
-    let (_, printed) = Program::new(&one).serve().await.stop_with(Signal::TERM).await;
-    assert!(!printed.contains("this is a new database"), "{printed}");
-
-    let program = Program::new(&new).with("SIGNET_STATE_FILE", &shared);
-    let (_, first) = program.serve().await.stop_with(Signal::TERM).await;
-    let (_, second) = program.serve().await.stop_with(Signal::TERM).await;
-
-    assert!(first.contains("this is a new database, and the state file"), "{first}");
-    assert!(!second.contains("this is a new database"), "{second}");
-}
-
 /// A server that still has the replaced SQLite file open would overwrite the restored file when it
 /// stops.
 #[tokio::test]
@@ -324,6 +307,7 @@ async fn state_file_distinguishes_several_databases() {
     }
     let before = read_to_string(&shared).unwrap();
 
+    assert!(of(&other).run(&["database", "create"]).await.status.success());
     of(&other).serve().await.stop_with(Signal::TERM).await;
     of(&other).serve().await.stop_with(Signal::TERM).await;
 
