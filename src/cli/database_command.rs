@@ -3,10 +3,11 @@
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use crate::cli::output::print;
+use crate::cli::database::open;
+use crate::cli::output::{OutputError, print};
 use crate::clock::Clock;
-use crate::config::{DatabaseSettings, KeySettings, RestoreSettings, TokenSettings};
-use crate::database::{Db, Lineage, StateFile, migrate_up};
+use crate::config::{DatabaseSettings, DatabaseUrl, KeySettings, RestoreSettings, TokenSettings};
+use crate::database::{CopiedTable, Db, Lineage, StateFile, copy_database, migrate_up, undo_copy};
 use crate::domain::id;
 use crate::domain::keys::{KeyRing, MasterKeys, Schedule};
 
@@ -18,6 +19,12 @@ pub(super) enum Database {
     /// state file knows of one that was served before, because that one was probably lost. Run this
     /// command once to begin with an empty database nevertheless.
     Create(Create),
+    /// Copy the database to another one, between SQLite and PostgreSQL.
+    ///
+    /// All instances must be stopped. The number of rows and a digest of each table are compared
+    /// after the copy. The source is then marked as moved, and `serve` and the commands refuse it.
+    /// With the same master key, sessions, refresh tokens and signing keys stay valid on the target.
+    Copy(Copy),
 }
 
 #[derive(Debug, Args)]
@@ -32,10 +39,37 @@ pub(super) struct Create {
     restores: RestoreSettings,
 }
 
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "signet database copy [OPTIONS] --to <SIGNET_TARGET_DATABASE_URL>\n       \
+                            signet database copy [OPTIONS] --undo"
+)]
+pub(super) struct Copy {
+    /// URL of the target, which must be empty: a PostgreSQL database without tables, or a SQLite
+    /// file that does not exist. Other users of this host can see the command line, so give a URL
+    /// with a password in the variable.
+    #[arg(
+        long,
+        env = "SIGNET_TARGET_DATABASE_URL",
+        hide_env_values = true,
+        required_unless_present = "undo"
+    )]
+    to: Option<DatabaseUrl>,
+    /// Remove the mark of a database that was moved, so that it is served again. Changes that were
+    /// made on the target since are not in it.
+    #[arg(long)]
+    undo: bool,
+    #[command(flatten)]
+    database: DatabaseSettings,
+}
+
 impl Database {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Create(command) => command.run().await,
+            Self::Copy(Copy { undo: true, database, .. }) => undo(&database).await,
+            Self::Copy(Copy { to: Some(to), database, .. }) => copy(&database, to).await,
+            Self::Copy(_) => bail!("--to is missing"),
         }
     }
 }
@@ -62,4 +96,34 @@ impl Create {
         db.close().await;
         Ok(print("a new, empty database was created")?)
     }
+}
+
+async fn copy(from: &DatabaseSettings, to: DatabaseUrl) -> anyhow::Result<()> {
+    // Refuses a source that has moved already, and applies pending migrations.
+    open(from).await?.close().await;
+    let target = DatabaseSettings { database_url: to, ..from.clone() };
+    let copied = copy_database(from, &target, &Clock::System).await?;
+    print_tables(&copied)?;
+    let (from, to) = (&from.database_url, &target.database_url);
+    print(&format!("all tables of {} equal those of the source", to.without_password()))?;
+    print(&format!("{} is marked as moved, and no longer served", from.without_password()))?;
+    Ok(print("set SIGNET_DATABASE_URL to the target, keep the master key, and start Signet")?)
+}
+
+fn print_tables(tables: &[CopiedTable]) -> Result<(), OutputError> {
+    for CopiedTable { name, digest } in tables {
+        print(&format!("{name}: {} rows, digest {}", digest.rows, digest.hex()))?;
+    }
+    Ok(())
+}
+
+async fn undo(settings: &DatabaseSettings) -> anyhow::Result<()> {
+    let db = Db::open(settings, Clock::shared()).await?;
+    undo_copy(&db).await?;
+    db.close().await;
+    print("the database is no longer marked as moved, and is served again")?;
+    Ok(print(
+        "WARNING: changes made on the target are not in it. If the target was served, `serve` \
+         refuses this database as older until `signet restored` was run. Never serve both",
+    )?)
 }

@@ -60,7 +60,7 @@ enum Command {
     /// List, rotate, revoke, import, export or re-encrypt the signing keys.
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Create a new database.
+    /// Create a new database, or copy the database to another one.
     #[command(subcommand)]
     Database(database_command::Database),
     /// Back up a SQLite database to a file, while servers run.
@@ -166,7 +166,7 @@ fn show(error: &clap::Error) -> anyhow::Result<()> {
 /// Hides an invalid database URL, because it may contain a password.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
-    if argument.is_some_and(|argument| argument.contains("SIGNET_DATABASE_URL")) {
+    if argument.is_some_and(|argument| argument.contains("DATABASE_URL")) {
         error.insert(ContextKind::InvalidValue, ContextValue::String("(not shown)".to_owned()));
     }
     error

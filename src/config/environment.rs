@@ -25,8 +25,13 @@ pub struct UnknownSettings {
 
 /// Settings for which an empty value is an error instead of the default: the default could be
 /// another database, master key, issuer or state file than the intended one.
-const NEVER_UNSET: [&str; 4] =
-    ["SIGNET_DATABASE_URL", "SIGNET_MASTER_KEY_FILE", "SIGNET_ISSUER", "SIGNET_STATE_FILE"];
+const NEVER_UNSET: [&str; 5] = [
+    "SIGNET_DATABASE_URL",
+    "SIGNET_MASTER_KEY_FILE",
+    "SIGNET_ISSUER",
+    "SIGNET_STATE_FILE",
+    "SIGNET_TARGET_DATABASE_URL",
+];
 
 /// Why `.env` could not be loaded. No message contains a value.
 #[derive(Debug, thiserror::Error)]

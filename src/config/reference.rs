@@ -18,11 +18,10 @@ pub(super) struct Setting {
     text: String,
 }
 
-/// The settings that `command` or one of its subcommands accepts, in the order of their fields.
+/// The settings that `command` or a command below it accepts, in the order of their fields.
 pub(super) fn settings(command: &Command) -> Vec<Setting> {
-    let own = command.get_arguments();
-    let of_subcommands = command.get_subcommands().flat_map(Command::get_arguments);
-    own.chain(of_subcommands).filter_map(Setting::of).collect()
+    let own = command.get_arguments().filter_map(Setting::of);
+    own.chain(command.get_subcommands().flat_map(settings)).collect()
 }
 
 impl Setting {

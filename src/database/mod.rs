@@ -10,6 +10,7 @@ pub mod account_lock;
 mod backup;
 mod backup_file;
 mod batches;
+mod copy;
 mod db;
 mod erase;
 mod file;
@@ -40,6 +41,7 @@ mod tests;
 pub use crate::database::backup::{BackupError, Draft, draft_backup};
 pub use crate::database::backup_file::{BackupFile, BackupFileError, Counts};
 pub use crate::database::batches::Batches;
+pub use crate::database::copy::{CopiedTable, CopyError, Digest, copy_database, undo_copy};
 pub use crate::database::db::{Db, lift_timeouts};
 pub use crate::database::erase::{overwrite_all, overwrite_cheaply};
 pub use crate::database::file::ConnectError;
@@ -48,7 +50,9 @@ pub use crate::database::lineage::{Lineage, Restore, start_new_lineage};
 pub use crate::database::outage::{may_be_delayed_request, may_have_lost_response, retry_later};
 pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};
 pub use crate::database::replacement::{ReplaceError, Replacement};
-pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
+pub use crate::database::schema::{
+    SchemaError, has_table, migrate_down, migrate_up, refuse_copied, status,
+};
 pub use crate::database::serve_lock::{ServeLock, ServeLockError};
 pub use crate::database::state_file::{StateFile, Verdict};
 pub use crate::database::statistics::analyze_unknown;

@@ -7,6 +7,7 @@
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 
+use crate::database::copy::mark::{self, Mark};
 use crate::database::db::{Db, lift_timeouts};
 
 /// Key of the PostgreSQL advisory lock for migrations: "signet" in ASCII.
@@ -24,6 +25,26 @@ pub enum SchemaError {
         /// The newest migration that this binary does not know.
         version: String,
     },
+    /// The database was copied to another one, which is used instead.
+    #[error(
+        "the database was moved to {to} by `signet database copy`: set SIGNET_DATABASE_URL to that \
+         one. To go back, lose all changes made there and run `signet database copy --undo`. \
+         Nothing was changed"
+    )]
+    Moved {
+        /// The other database, without its password.
+        to: String,
+    },
+    /// The database is an incomplete copy of another one.
+    #[error(
+        "the database is an incomplete copy of {from}: run `signet database copy` there again. If \
+         that one is marked as moved already, first run `signet database copy --undo` there. \
+         Nothing was changed"
+    )]
+    Incomplete {
+        /// The other database, without its password.
+        from: String,
+    },
     /// The database refused.
     #[error("cannot migrate the database: {0}")]
     Database(#[from] DbErr),
@@ -34,6 +55,7 @@ pub enum SchemaError {
 /// # Errors
 /// [`SchemaError::Newer`] before anything is written, if the schema is newer than this binary.
 pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
+    refuse_copied(db).await?;
     let pending = status(db).await?.iter().filter(|(is_applied, _)| !is_applied).count();
     if pending == 0 {
         return Ok(());
@@ -56,6 +78,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
 /// As [`migrate_up`].
 pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
     status(db).await?;
+    refuse_copied(db).await?;
     db.without_timeout()
         .write((), move |txn, _, ()| {
             Box::pin(async move {
@@ -65,6 +88,19 @@ pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
         })
         .await
         .map_err(SchemaError::Database)
+}
+
+/// Refuses a database that `signet database copy` has moved, or has not copied completely. Changes
+/// nothing.
+///
+/// # Errors
+/// [`SchemaError::Moved`] or [`SchemaError::Incomplete`].
+pub async fn refuse_copied(db: &Db) -> Result<(), SchemaError> {
+    match mark::read(db).await? {
+        Some(Mark::Moved(to)) => Err(SchemaError::Moved { to }),
+        Some(Mark::Incomplete(from)) => Err(SchemaError::Incomplete { from }),
+        None => Ok(()),
+    }
 }
 
 /// Whether each migration has been applied, and its name; oldest first.

@@ -154,6 +154,7 @@ impl Storage {
         let schedule = Schedule::new(&config.keys, &config.tokens)?;
         let db = Db::connect(&config.database, clock.clone()).await?;
         database::status(&db).await?;
+        database::refuse_copied(&db).await?;
         let has_sealed_keys = database::has_table(&db, "signing_key").await?
             && keys::any_sealed(&db).await.map_err(KeyRingError::from)?;
         let master = MasterKeys::open(&config.keys.master_key_file, has_sealed_keys)?;
@@ -209,6 +210,8 @@ impl Server {
         let mut storage = Storage::open(&config, &clock).await?;
         let instance = id::new(clock.now());
         storage.db.begin_serving(instance).await.map_err(ConnectError::from)?;
+        // A copy that began after the first check has seen no instance, and is complete now.
+        database::refuse_copied(&storage.db).await?;
         let lineage = Lineage::read(&storage.db).await.map_err(ConnectError::from)?;
         let state_keeper = StateKeeper::of(&config, &lineage, &clock);
         state_keeper.save(&storage.db).await;

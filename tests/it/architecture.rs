@@ -59,6 +59,7 @@ const RESTRICTED_TO: &[(&str, &[&str])] = &[
     (
         "openssl",
         &[
+            "database/copy/rows.rs",
             "domain/",
             "http/document.rs",
             "http/pages/visitor.rs",

@@ -44,6 +44,7 @@ mod consent_api;
 mod consent_races;
 mod consents;
 mod cors;
+mod database_copy;
 mod dead_link;
 mod descriptors;
 mod doctor;
