@@ -21,6 +21,9 @@ pub enum Failure {
     /// bcrypt refused a hash that had been parsed before.
     #[error("bcrypt")]
     Bcrypt(#[from] bcrypt::BcryptError),
+    /// OpenSSL refused parameters that had been checked before, or had not enough memory.
+    #[error("OpenSSL")]
+    OpenSsl(#[source] openssl::error::ErrorStack),
     /// The computation panicked. Its thread continues.
     #[error("the hashing job panicked")]
     Panicked,

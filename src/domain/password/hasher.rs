@@ -195,7 +195,7 @@ impl Hasher {
         self.0.decoys.set(accounts);
     }
 
-    /// Argon2 and bcrypt computations started so far, decoys included.
+    /// Password hashes whose computation was started so far, decoys included.
     #[must_use]
     pub fn hashes_started(&self) -> u64 {
         self.0.pool.hashes_started()

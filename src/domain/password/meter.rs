@@ -24,8 +24,8 @@ const SPEEDUP_SAMPLES: f64 = 4.0;
 const OUTLIER: f64 = 8.0;
 
 /// One value for each kind of hash that is measured separately: Argon2 at the current settings,
-/// Argon2 at other settings, and bcrypt.
-type Each<T> = [T; 3];
+/// Argon2 at other settings, bcrypt, PBKDF2 and scrypt.
+type Each<T> = [T; 5];
 
 /// Hashing work, as nominal time of one thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,11 +111,13 @@ impl Meter {
     }
 
     fn of<'a, T>(&self, class: Class, each: &'a mut Each<T>) -> &'a mut T {
-        let [current, foreign, bcrypt] = each;
+        let [current, foreign, bcrypt, pbkdf2, scrypt] = each;
         match class {
             class if class == self.current => current,
             Class::Argon2 { .. } => foreign,
             Class::Bcrypt { .. } => bcrypt,
+            Class::Pbkdf2 { .. } => pbkdf2,
+            Class::Scrypt { .. } => scrypt,
         }
     }
 }

@@ -15,7 +15,7 @@
 //!
 //! - **The time of a check does not reveal whether an account exists.** An unknown account, an
 //!   account without a password and an unreadable hash are all checked against a decoy, and never
-//!   match. Foreign hashes (bcrypt, other Argon2 settings) take a different time until the next
+//!   match. Foreign hashes (bcrypt, PBKDF2, scrypt, other Argon2 settings) take a different time until the next
 //!   login replaces them, so the same proportion of decoys has their cost.
 //! - **Nothing is truncated**, except for imported bcrypt hashes: bcrypt reads only the first 72
 //!   bytes.
@@ -26,29 +26,39 @@ mod blocklist;
 mod class;
 mod cost;
 mod decoy;
+mod digest;
 mod failure;
+mod foreign;
 mod hash;
 mod hasher;
+mod measure;
 mod meter;
 mod once;
+mod pbkdf2;
+mod phc;
 mod policy;
 mod pool;
 mod queue;
+mod scrypt;
 mod shared;
 mod stored;
 mod survey;
 mod threads;
 mod typed;
+mod unreadable;
 mod workspace;
 
 pub use crate::config::PasswordPolicy as Policy;
 pub use class::Class;
 pub use cost::Cost;
 pub use failure::Failure;
+pub use foreign::ForeignHash;
 pub use hasher::{AfterMatch, Check, Hasher, StartError, Verdict};
+pub use measure::measure;
 pub use once::hash_once;
 pub use policy::Weakness;
 pub use pool::{HashError, PoolSettings};
-pub use stored::{Unreadable, check_stored, class_of};
+pub use stored::{check_stored, class_of};
 pub use survey::Survey;
 pub use typed::{Password, UnusablePassword};
+pub use unreadable::Unreadable;

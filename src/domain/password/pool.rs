@@ -118,7 +118,7 @@ impl Pool {
         Ok(Pending { answer, shared: Arc::clone(&self.shared), ticket })
     }
 
-    /// Argon2 and bcrypt computations started so far.
+    /// Password hashes whose computation was started so far.
     pub(super) fn hashes_started(&self) -> u64 {
         self.shared.tally.hashes_started.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! Parses and verifies stored hashes within bounds: Signet's own hashes, Argon2 hashes with other
-//! settings, and bcrypt hashes.
+//! Parses and verifies stored hashes within bounds: Signet's own hashes, and hashes that were
+//! imported from other systems: Argon2 with other settings, bcrypt, PBKDF2 and scrypt.
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -12,7 +12,10 @@ use crate::domain::password::class::Class;
 use crate::domain::password::cost::{Cost, TAG_BYTES};
 use crate::domain::password::failure::Failure;
 use crate::domain::password::hash::SALT_BYTES;
-use crate::domain::password::workspace::Workspace;
+use crate::domain::password::pbkdf2::Pbkdf2Hash;
+use crate::domain::password::scrypt::ScryptHash;
+use crate::domain::password::unreadable::Unreadable;
+use crate::domain::password::workspace::{ScryptCost, Workspace};
 
 /// Largest memory of a stored hash: 256 MiB, libsodium's "moderate" setting.
 const MAX_MEMORY_KIB: u32 = 256 * 1_024;
@@ -32,20 +35,6 @@ const BCRYPT_BASE64: GeneralPurpose =
 /// Highest bcrypt cost, which takes about a second on one core.
 const MAX_BCRYPT_COST: u32 = 14;
 
-/// Why a stored hash cannot be used. The error reveals nothing about the hash itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// Neither an Argon2 PHC string nor `$2a$`, `$2b$` or `$2y$`.
-    #[error("not a supported kind of password hash")]
-    UnknownKind,
-    /// The hash is of a supported kind, but damaged or incomplete.
-    #[error("malformed password hash")]
-    Malformed,
-    /// Checking the hash costs more work than a login may cost.
-    #[error("the cost of the password hash exceeds the limit")]
-    TooCostly,
-}
-
 /// Checks whether a hash from another system can be verified here.
 ///
 /// These hashes are accepted:
@@ -54,6 +43,10 @@ pub enum Unreadable {
 ///   16, p ≤ 16 and m·t ≤ 1 GiB. A string without a version is of version 16, as before versions
 ///   existed.
 /// - bcrypt strings with `$2a$`, `$2b$` or `$2y$`, up to cost 14.
+/// - PHC strings of `pbkdf2-sha1`, `pbkdf2-sha256` and `pbkdf2-sha512` with a parameter `i`, up to
+///   6,000,000 iterations, counted for each block of output.
+/// - PHC strings of `scrypt` with N·r·p·128 ≤ 256 MiB, and Firebase's variant of scrypt, in the
+///   notation of Supabase Auth (`$fbscrypt$v=1,n=…`), with the same bound.
 ///
 /// Within these bounds, no stored hash occupies a thread for much longer than a second. An import
 /// should check every row, because an account with any other hash cannot log in.
@@ -84,6 +77,10 @@ pub(super) enum Stored {
         /// The binary logarithm of the number of rounds.
         cost: u32,
     },
+    /// PBKDF2.
+    Pbkdf2(Box<Pbkdf2Hash>),
+    /// scrypt, also as Firebase uses it.
+    Scrypt(Box<ScryptHash>),
 }
 
 /// A parsed Argon2 PHC string.
@@ -107,6 +104,10 @@ impl Stored {
                 cost @ 4..=MAX_BCRYPT_COST => Ok(Self::Bcrypt { hash: hash.to_owned(), cost }),
                 _ => Err(Unreadable::TooCostly),
             }
+        } else if hash.starts_with("$pbkdf2-") {
+            Pbkdf2Hash::parse(hash).map(|hash| Self::Pbkdf2(Box::new(hash)))
+        } else if hash.starts_with("$scrypt$") || hash.starts_with("$fbscrypt$") {
+            ScryptHash::parse(hash).map(|hash| Self::Scrypt(Box::new(hash)))
         } else {
             Err(Unreadable::UnknownKind)
         }
@@ -138,6 +139,14 @@ impl Stored {
                 let (salt, tag) = (BCRYPT_BASE64.encode(salt), BCRYPT_BASE64.encode(tag));
                 Ok(Self::Bcrypt { hash: format!("$2b${cost:02}${salt}{tag}"), cost })
             }
+            Class::Pbkdf2 { digest, rounds, blocks } => {
+                let hash = Pbkdf2Hash::decoy(digest, rounds, blocks, salt.to_vec())?;
+                Ok(Self::Pbkdf2(Box::new(hash)))
+            }
+            Class::Scrypt { log_n, block_size, parallelism } => {
+                let cost = ScryptCost { log_n, block_size, parallelism };
+                Ok(Self::Scrypt(Box::new(ScryptHash::decoy(cost, salt.to_vec())?)))
+            }
         }
     }
 
@@ -146,6 +155,14 @@ impl Stored {
         match self {
             Self::Argon2(hash) => hash.class(),
             Self::Bcrypt { cost, .. } => Class::Bcrypt { cost: *cost },
+            Self::Pbkdf2(hash) => {
+                let (digest, rounds, blocks) = hash.cost();
+                Class::Pbkdf2 { digest, rounds, blocks }
+            }
+            Self::Scrypt(hash) => {
+                let ScryptCost { log_n, block_size, parallelism } = hash.cost();
+                Class::Scrypt { log_n, block_size, parallelism }
+            }
         }
     }
 
@@ -162,6 +179,8 @@ impl Stored {
         match self {
             Self::Argon2(hash) => hash.matches(password, workspace),
             Self::Bcrypt { hash, .. } => workspace.bcrypt(password, hash),
+            Self::Pbkdf2(hash) => hash.matches(password, workspace),
+            Self::Scrypt(hash) => hash.matches(password, workspace),
         }
     }
 
@@ -175,7 +194,7 @@ impl Stored {
     pub(super) fn is_current(&self, cost: Cost) -> bool {
         match self {
             Self::Argon2(hash) => hash.is_current(cost),
-            Self::Bcrypt { .. } => false,
+            Self::Bcrypt { .. } | Self::Pbkdf2(_) | Self::Scrypt(_) => false,
         }
     }
 }

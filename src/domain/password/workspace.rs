@@ -21,12 +21,28 @@ use argon2::{Argon2, Block};
 use zeroize::Zeroize;
 
 use crate::domain::password::class::Class;
+use crate::domain::password::digest::Digest;
 use crate::domain::password::failure::Failure;
+
+/// Maximum memory of a scrypt computation, in bytes. It exceeds the bound for stored hashes by the
+/// memory that OpenSSL needs beside the N·r blocks.
+const SCRYPT_MEMORY: u64 = 300 * 1_024 * 1_024;
+
+/// The cost parameters of scrypt (RFC 7914 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ScryptCost {
+    /// The binary logarithm of the cost parameter N.
+    pub(super) log_n: u8,
+    /// The block size r.
+    pub(super) block_size: u32,
+    /// The parallelization p.
+    pub(super) parallelism: u32,
+}
 
 /// Counters of the threads of one pool.
 #[derive(Default)]
 pub(super) struct Tally {
-    /// Argon2 and bcrypt computations that were started.
+    /// Password hashes, of any kind, whose computation was started.
     pub(super) hashes_started: AtomicU64,
     /// Argon2 blocks of 1 KiB that are allocated now.
     pub(super) blocks_allocated: AtomicUsize,
@@ -93,6 +109,38 @@ impl Workspace {
         // The system that computed the hash would have ended the password at a NUL character.
         let is_c_string = !password.contains(&0);
         Ok(bcrypt::verify(password, stored)? && is_c_string)
+    }
+
+    /// Computes a PBKDF2 key as long as `tag`.
+    pub(super) fn pbkdf2(
+        &self,
+        digest: Digest,
+        rounds: u32,
+        password: &[u8],
+        salt: &[u8],
+        tag: &mut [u8],
+    ) -> Result<(), Failure> {
+        self.tally.hashes_started.fetch_add(1, Ordering::Relaxed);
+        let rounds = usize::try_from(rounds).unwrap_or(usize::MAX);
+        openssl::pkcs5::pbkdf2_hmac(password, salt, rounds, digest.openssl(), tag)
+            .map_err(Failure::OpenSsl)
+    }
+
+    /// Computes a scrypt key as long as `tag`. OpenSSL allocates the memory for it, and wipes and
+    /// frees it afterwards.
+    pub(super) fn scrypt(
+        &self,
+        cost: ScryptCost,
+        password: &[u8],
+        salt: &[u8],
+        tag: &mut [u8],
+    ) -> Result<(), Failure> {
+        self.tally.hashes_started.fetch_add(1, Ordering::Relaxed);
+        let ScryptCost { log_n, block_size, parallelism } = cost;
+        let (r, p) = (u64::from(block_size), u64::from(parallelism));
+        let n = 1_u64.checked_shl(log_n.into()).unwrap_or(u64::MAX);
+        openssl::pkcs5::scrypt(password, salt, n, r, p, SCRYPT_MEMORY, tag)
+            .map_err(Failure::OpenSsl)
     }
 
     /// Wipes the retained blocks if a guess could be tested against them. Called between jobs.

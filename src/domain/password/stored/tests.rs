@@ -4,6 +4,7 @@ use argon2::{Algorithm, Argon2, AssociatedData, ParamsBuilder, Version};
 
 use super::{Stored, Unreadable, check_stored};
 use crate::domain::password::cost::Cost;
+use crate::domain::password::phc::encode;
 use crate::domain::password::typed::Password;
 use crate::domain::password::workspace::{Tally, Workspace};
 
@@ -243,5 +244,92 @@ fn invalid_hash_strings_are_rejected() {
         "$2b$05$abcdefghijklmnopqrst\u{e9}CrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi".to_owned(),
     ] {
         assert_eq!(check_stored(&malformed), Err(Unreadable::Malformed), "{malformed}");
+    }
+}
+
+/// IM-01: hashes of passlib 1.7.4, hashlib (as Keycloak uses it), and Firebase's published vector.
+#[test]
+fn pbkdf2_and_scrypt_hashes_match_and_need_an_upgrade() {
+    let firebase = "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==";
+    for (password, hash) in [
+        (
+            PASSWORD,
+            "$pbkdf2-sha256$i=1000$NAaAEKJUKoXwfo9RKsX4Hw$IldpMvaEoOL+QzgB13Z4GyzILOJwcrnM+KZFuzuY9wU",
+        ),
+        (
+            PASSWORD,
+            "$pbkdf2-sha512$i=1000$kBUejdLNkwbBjzX6jZTAsA$wV9v7LICjkAQMWZZvIzNghNVDocAA55k36XfX8bhN9PgkAg4ECoEErpdBwtjnt8grSrB8RgoPyLHI2c6B2WaCw",
+        ),
+        (
+            PASSWORD,
+            "$pbkdf2-sha1$i=1000$kBUejdLNkwbBjzX6jZTAsA$xVNEE1DuMnIsD97y6azHwbiRC5YoFYPqVbyOEAHa+eFla8QBo87Mh9MQXE/DMrGuNF4gLZqyg5RFLdS8GSpsZg",
+        ),
+        (
+            PASSWORD,
+            "$scrypt$ln=4,r=8,p=1$NIYQgpBSitHa+997r/UeAw$7XVjoYh1I3Hs05SdSWR7egb3UAC8WuY/c1rJDEBEbME",
+        ),
+        ("user1password", firebase),
+    ] {
+        assert!(matches(hash, password), "{hash}");
+        assert!(!matches(hash, &format!("{password} ")), "{hash}");
+        assert!(!is_current(hash, 256, 2, 1), "{hash}");
+    }
+}
+
+/// IM-02: hashes of other systems must not exceed the bounds.
+#[test]
+fn pbkdf2_and_scrypt_hashes_beyond_the_bounds_are_rejected() {
+    let pbkdf2 = |digest: &str, rounds: &str, bytes: usize| {
+        let tag = encode(&vec![7; bytes]);
+        check_stored(&format!("$pbkdf2-{digest}$i={rounds}$c2FsdA${tag}"))
+    };
+    let scrypt = |cost: &str| {
+        check_stored(&format!("$scrypt${cost}$c2FsdA$7XVjoYh1I3Hs05SdSWR7egb3UAC8WuY/c1rJDEBEbME"))
+    };
+
+    assert_eq!(pbkdf2("sha256", "6000000", 32), Ok(()));
+    assert_eq!(pbkdf2("sha256", "6000001", 32), Err(Unreadable::TooCostly));
+    assert_eq!(pbkdf2("sha256", "3000001", 33), Err(Unreadable::TooCostly));
+    assert_eq!(pbkdf2("sha1", "1500001", 64), Err(Unreadable::TooCostly));
+    assert_eq!(pbkdf2("sha512", "4294967295", 64), Err(Unreadable::TooCostly));
+    for accepted in ["ln=17,r=8,p=2", "ln=14,r=8,p=5", "ln=1,r=1,p=1"] {
+        assert_eq!(scrypt(accepted), Ok(()), "{accepted}");
+    }
+    for refused in [
+        "ln=18,r=8,p=2",
+        "ln=14,r=8,p=17",
+        "ln=64,r=1,p=1",
+        "ln=300,r=1,p=1",
+        "ln=63,r=4294967295,p=4294967295",
+    ] {
+        assert_eq!(scrypt(refused), Err(Unreadable::TooCostly), "{refused}");
+    }
+    for malformed in
+        ["ln=0,r=8,p=1", "ln=14,r=0,p=1", "ln=14,r=8", "ln=+4,r=8,p=1", "ln=4,r=8,p=01"]
+    {
+        assert_eq!(scrypt(malformed), Err(Unreadable::Malformed), "{malformed}");
+    }
+    // Every password would match an empty tag.
+    for (rounds, bytes) in [("1000", 0), ("1000", 15), ("1000", 65), ("0", 32), ("-1", 32)] {
+        assert_eq!(pbkdf2("sha256", rounds, bytes), Err(Unreadable::Malformed), "{rounds} {bytes}");
+    }
+    assert_eq!(pbkdf2("md5", "1000", 32), Err(Unreadable::UnknownKind));
+}
+
+/// W17: a decoy takes the time of its class, and matches no password.
+#[test]
+fn decoys_have_the_class_of_imported_hashes() {
+    for hash in [
+        "$pbkdf2-sha256$i=1000$NAaAEKJUKoXwfo9RKsX4Hw$IldpMvaEoOL+QzgB13Z4GyzILOJwcrnM+KZFuzuY9wU",
+        "$pbkdf2-sha1$i=1000$kBUejdLNkwbBjzX6jZTAsA$xVNEE1DuMnIsD97y6azHwbiRC5YoFYPqVbyOEAHa+eFla8QBo87Mh9MQXE/DMrGuNF4gLZqyg5RFLdS8GSpsZg",
+        "$scrypt$ln=4,r=8,p=1$NIYQgpBSitHa+997r/UeAw$7XVjoYh1I3Hs05SdSWR7egb3UAC8WuY/c1rJDEBEbME",
+    ] {
+        let class = Stored::parse(hash).unwrap().class();
+
+        let decoy = Stored::decoy(class).unwrap();
+
+        assert_eq!(decoy.class(), class);
+        let mut workspace = Workspace::new(64, Arc::new(Tally::default()));
+        assert!(!decoy.matches(PASSWORD.as_bytes(), &mut workspace).unwrap());
     }
 }

@@ -1,0 +1,105 @@
+//! scrypt hashes (RFC 7914) of other systems, as PHC strings: `$scrypt$ln=14,r=8,p=1$salt$tag`, and
+//! Firebase's variant of them, in the notation of Supabase Auth:
+//! `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=…$salt$tag`.
+//!
+//! Firebase does not compare the output of scrypt. It uses this output as an AES key, encrypts the
+//! signer key of the project with it, and compares the ciphertext
+//! (<https://github.com/firebase/scrypt>).
+
+use openssl::symm::{Cipher, encrypt};
+use zeroize::Zeroizing;
+
+use crate::domain::password::failure::Failure;
+use crate::domain::password::phc::{Phc, decode, encode};
+use crate::domain::password::unreadable::Unreadable;
+use crate::domain::password::workspace::{ScryptCost, Workspace};
+
+/// Largest memory, summed over the lanes, which are computed one after the other: 256 MiB, which
+/// take about a second on one core.
+const MAX_BYTES: u64 = 256 * 1_024 * 1_024;
+
+/// Bytes of the AES key of Firebase's variant.
+const AES_KEY_BYTES: usize = 32;
+
+/// Bytes of a decoy's tag.
+const TAG_BYTES: usize = 32;
+
+/// A parsed scrypt hash within bounds.
+#[derive(Clone)]
+pub(super) struct ScryptHash {
+    cost: ScryptCost,
+    /// The salt; in Firebase's variant, with the salt separator appended.
+    salt: Vec<u8>,
+    tag: Vec<u8>,
+    /// The signer key of Firebase's variant, which is as long as the tag.
+    signer_key: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl ScryptHash {
+    pub(super) fn parse(text: &str) -> Result<Self, Unreadable> {
+        let mut phc = Phc::parse(text)?;
+        let is_firebase = phc.function == "fbscrypt";
+        let log_n = phc.number(if is_firebase { "n" } else { "ln" })?;
+        let cost = ScryptCost {
+            log_n: u8::try_from(log_n).map_err(|_| Unreadable::TooCostly)?,
+            block_size: phc.number("r")?,
+            parallelism: phc.number("p")?,
+        };
+        if !is_affordable(cost) {
+            return Err(Unreadable::TooCostly);
+        }
+        let mut signer_key = None;
+        if is_firebase {
+            if phc.text("v") != Some("1") {
+                return Err(Unreadable::UnknownKind);
+            }
+            phc.salt.extend(decode(phc.text("ss").unwrap_or_default())?);
+            let key = decode(phc.text("sk").ok_or(Unreadable::Malformed)?)?;
+            if key.len() != phc.tag.len() {
+                return Err(Unreadable::Malformed);
+            }
+            signer_key = Some(Zeroizing::new(key));
+        }
+        Ok(Self { cost, salt: phc.salt, tag: phc.tag, signer_key })
+    }
+
+    /// A PHC string.
+    pub(super) fn phc(log_n: u32, r: &str, p: &str, salt: &[u8], tag: &[u8]) -> String {
+        format!("$scrypt$ln={log_n},r={r},p={p}${}${}", encode(salt), encode(tag))
+    }
+
+    /// A hash with a random tag.
+    pub(super) fn decoy(cost: ScryptCost, salt: Vec<u8>) -> Result<Self, Failure> {
+        let mut tag = vec![0; TAG_BYTES];
+        openssl::rand::rand_bytes(&mut tag)?;
+        Ok(Self { cost, salt, tag, signer_key: None })
+    }
+
+    pub(super) fn cost(&self) -> ScryptCost {
+        self.cost
+    }
+
+    pub(super) fn matches(&self, password: &[u8], workspace: &Workspace) -> Result<bool, Failure> {
+        let Some(signer_key) = &self.signer_key else {
+            let mut computed = Zeroizing::new(vec![0; self.tag.len()]);
+            workspace.scrypt(self.cost, password, &self.salt, &mut computed)?;
+            // `memcmp::eq` panics on different lengths. These lengths are equal by construction.
+            return Ok(openssl::memcmp::eq(&computed, &self.tag));
+        };
+        let mut key = Zeroizing::new([0; AES_KEY_BYTES]);
+        workspace.scrypt(self.cost, password, &self.salt, key.as_mut())?;
+        let sealed = encrypt(Cipher::aes_256_ctr(), key.as_ref(), Some(&[0; 16]), signer_key);
+        let sealed = sealed.map_err(Failure::OpenSsl)?;
+        Ok(sealed.len() == self.tag.len() && openssl::memcmp::eq(&sealed, &self.tag))
+    }
+}
+
+/// Whether a login may cost as much as a hash with these parameters. `log_n` is at least 1 (RFC
+/// 7914 §6).
+fn is_affordable(cost: ScryptCost) -> bool {
+    let ScryptCost { log_n, block_size, parallelism } = cost;
+    let n = 1_u64.checked_shl(log_n.into()).unwrap_or(u64::MAX);
+    let bytes = n.checked_mul(128 * u64::from(block_size));
+    let bytes = bytes.and_then(|bytes| bytes.checked_mul(parallelism.into()));
+    log_n > 0 && bytes.is_some_and(|bytes| bytes <= MAX_BYTES)
+}
