@@ -37,6 +37,7 @@ mod m20261129_000160_relax_clients;
 mod m20261129_000170_remember_previous_cookies;
 mod m20261129_000180_tell_attempts_under_way;
 mod m20261130_000190_find_failed_attempts;
+mod m20261201_000300_record_imports;
 mod m20261201_000400_mark_copied_databases;
 mod m20261201_000500_create_invite;
 
@@ -78,6 +79,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000170_remember_previous_cookies::Migration),
             Box::new(m20261129_000180_tell_attempts_under_way::Migration),
             Box::new(m20261130_000190_find_failed_attempts::Migration),
+            Box::new(m20261201_000300_record_imports::Migration),
             Box::new(m20261201_000400_mark_copied_databases::Migration),
             Box::new(m20261201_000500_create_invite::Migration),
         ]

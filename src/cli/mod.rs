@@ -8,6 +8,7 @@ mod database;
 mod database_command;
 mod doctor;
 mod health;
+mod import;
 mod invite;
 mod keys;
 mod migrate;
@@ -57,6 +58,9 @@ enum Command {
     /// Register, change and delete OAuth clients.
     #[command(subcommand)]
     Client(client::Client),
+    /// Import accounts from another system.
+    #[command(subcommand)]
+    Import(import::Import),
     /// List, rotate, revoke, import, export or re-encrypt the signing keys.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -142,6 +146,7 @@ fn run() -> anyhow::Result<()> {
         Command::Account(action) => block_on(action.run()),
         Command::Invite(action) => block_on(action.run()),
         Command::Client(action) => block_on(action.run()),
+        Command::Import(action) => block_on(action.run()),
         Command::Keys(action) => block_on(action.run()),
         Command::Database(action) => block_on(Box::pin(action.run())),
         Command::Backup(backup) => block_on(backup.run()),

@@ -68,6 +68,11 @@ pub(super) fn is_reader_gone(error: &anyhow::Error) -> bool {
     output.is_some_and(|OutputError(error)| error.kind() == ErrorKind::BrokenPipe)
 }
 
+/// A line for an output of text, in which invisible characters are escaped.
+pub(super) fn printable_line(line: &str) -> String {
+    printable(line, &[])
+}
+
 fn write(text: &str) -> Result<(), OutputError> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;

@@ -29,6 +29,7 @@ mod retention_time;
 mod schema;
 mod serve_lock;
 pub mod session_rotation;
+mod source;
 mod sql;
 mod sqlite_batches;
 mod sqlite_connections;
@@ -54,5 +55,6 @@ pub use crate::database::schema::{
     SchemaError, has_table, migrate_down, migrate_up, refuse_copied, status,
 };
 pub use crate::database::serve_lock::{ServeLock, ServeLockError};
+pub use crate::database::source::{SourceDatabase, SourceError};
 pub use crate::database::state_file::{StateFile, Verdict};
-pub use crate::database::statistics::analyze_unknown;
+pub use crate::database::statistics::{analyze, analyze_unknown};

@@ -31,6 +31,9 @@ const LONG: Duration = Duration::from_millis(60);
 /// some five milliseconds.
 const LONG_ON_SQLITE: Duration = Duration::from_millis(12);
 
+/// As [`LONG`], for a bulk insert.
+const LONG_OF_INSERT: Duration = Duration::from_millis(60);
+
 /// Shortest pause after a portion. The pause is at least as long as the statements of the portion
 /// took.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -77,6 +80,13 @@ impl Portions {
             if db.has_one_writer() { (LONG_ON_SQLITE, PAUSE_ON_SQLITE) } else { (LONG, PAUSE) };
         // The first portion is small, because the time per row is not known yet.
         Self { db: db.clone(), size: most.min(MIN_ROWS * 4), most, long, pause }
+    }
+
+    /// Portions of at most `most` rows for a bulk insert. They take longer than other portions,
+    /// because each commit has a fixed cost, but less time than a login takes.
+    #[must_use]
+    pub fn of_insert(db: &Db, most: u64) -> Self {
+        Self { long: LONG_OF_INSERT, ..Self::of(db, most) }
     }
 
     /// Runs `work` for the next portion in a transaction, and then pauses. `work` gets a time that

@@ -31,7 +31,23 @@ pub async fn analyze_unknown(db: &Db) -> Result<Vec<String>, DbErr> {
     if tables.is_empty() {
         return Ok(tables);
     }
-    let sql = format!("ANALYZE {}", tables.join(", "));
+    analyze_all(db, &tables.join(", ")).await?;
+    Ok(tables)
+}
+
+/// On PostgreSQL, runs `ANALYZE` on tables that have grown.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn analyze(db: &Db, tables: &[&'static str]) -> Result<(), DbErr> {
+    if matches!(db.backend, Backend::Sqlite { .. }) {
+        return Ok(());
+    }
+    analyze_all(db, &tables.join(", ")).await
+}
+
+async fn analyze_all(db: &Db, tables: &str) -> Result<(), DbErr> {
+    let sql = format!("ANALYZE {tables}");
     db.without_timeout()
         .write(sql, move |txn, _, sql| {
             Box::pin(async move {
@@ -39,6 +55,5 @@ pub async fn analyze_unknown(db: &Db) -> Result<Vec<String>, DbErr> {
                 txn.execute_unprepared(sql).await.map(drop)
             })
         })
-        .await?;
-    Ok(tables)
+        .await
 }

@@ -14,7 +14,8 @@
 //! 8. `administration` and `operator_changes` (account commands of the command line), and
 //!    `login_report` (why a user cannot log in);
 //! 9. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
-//! 10. `password_reset`, `reauthentication` (password change, account deletion) and `restore`
+//! 10. `import` and `export` of accounts;
+//! 11. `password_reset`, `reauthentication` (password change, account deletion) and `restore`
 //!     (after a backup was restored).
 
 pub mod account;
@@ -25,6 +26,7 @@ pub mod email;
 pub mod email_folding;
 pub mod granted;
 pub mod id;
+pub mod import;
 pub mod invite;
 pub mod keys;
 pub mod login_report;

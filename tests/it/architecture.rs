@@ -42,10 +42,12 @@ const RESTRICTED_TO: &[(&str, &[&str])] = &[
     ("askama", &["http/branding.rs", "http/pages/"]),
     ("bcrypt", &["domain/password/"]),
     ("clap", &["cli/", "config/"]),
+    ("csv", &["cli/import/"]),
     ("flate2", &["domain/status/", "http/status_lists.rs"]),
     ("governor", &["http/rate_limit.rs"]),
     ("icu_casemap", &["domain/email.rs"]),
     ("icu_properties", &["naming.rs"]),
+    ("indicatif", &["cli/import/"]),
     (
         "josekit",
         &[
@@ -73,7 +75,7 @@ const RESTRICTED_TO: &[(&str, &[&str])] = &[
     ("sea_orm", &["database/", "domain/", "entity/", "scope.rs", "timestamp.rs"]),
     ("signet_verifier", &["cli/doctor/", "domain/keys/", "domain/token.rs", "http/"]),
     ("strsim", &["domain/login_report.rs"]),
-    ("toml", &["cli/client.rs"]),
+    ("toml", &["cli/client.rs", "cli/import/"]),
     ("tracing_subscriber", &["telemetry/"]),
     ("unicode_security", &["domain/login_report.rs"]),
 ];

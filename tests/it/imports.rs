@@ -38,6 +38,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "administration",
             "operator_changes",
             "login_report",
+            "import",
             "oauth",
             "password_reset",
             "reauthentication",

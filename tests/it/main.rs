@@ -16,6 +16,7 @@
 mod access_token;
 mod account_commands;
 mod account_deletion;
+mod account_import;
 mod account_limit;
 mod account_why;
 mod addresses;
@@ -59,6 +60,8 @@ mod growth;
 mod harness;
 mod hosted_pages;
 mod identity;
+mod import_faults;
+mod import_formats;
 mod imports;
 mod invites;
 mod key_commands;

@@ -89,6 +89,9 @@ kinds! {
     InviteRevoked = "invite_revoked", success;
     /// A user changed their profile. `reason`: the names of the claims.
     ProfileChanged = "profile_changed", success;
+    /// An account was imported, or changed by a later import. `reason`: the format of the source,
+    /// and `changed` if the account had been imported before.
+    AccountImported = "account_imported", success;
     /// An account was disabled. `reason`: `by the operator`.
     AccountDisabled = "account_disabled", success;
     /// An account was enabled again. `reason`: `by the operator`.

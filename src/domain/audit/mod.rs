@@ -92,7 +92,12 @@ impl Event {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<(), DbErr> {
-        let row = ActiveModel {
+        Entity::insert(self.row(origin, now)).exec_without_returning(txn).await?;
+        Ok(())
+    }
+
+    fn row(self, origin: &Origin, now: Timestamp) -> ActiveModel {
+        ActiveModel {
             id: Set(id::new(now)),
             at: Set(now),
             address: Set(origin.address.map(|address| address.to_string())),
@@ -100,10 +105,26 @@ impl Event {
             user_agent: Set(origin.user_agent.as_deref().map(sanitized)),
             request_id: Set(origin.request_id),
             ..self.0
-        };
-        Entity::insert(row).exec_without_returning(txn).await?;
-        Ok(())
+        }
     }
+}
+
+/// Writes events that no request caused, in one statement. Must run in the transaction of the
+/// actions that they record. The number of events must be limited, because each needs some
+/// parameters of the statement.
+///
+/// # Errors
+/// If the database refuses; then the transaction must not be committed.
+pub async fn record_all(
+    txn: &impl ConnectionTrait,
+    events: Vec<Event>,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let rows = events.into_iter().map(|event| event.row(&Origin::default(), now));
+    Entity::insert_many(rows).exec_without_returning(txn).await.map(drop)
 }
 
 /// The stored form of a text that a client sent: truncated, and without control characters.

@@ -7,6 +7,7 @@ mod database;
 mod dump;
 pub mod forge;
 pub mod forgeries;
+mod import;
 pub mod oauth;
 mod operations;
 mod own_account;
@@ -18,6 +19,7 @@ mod wait;
 
 pub use answer::{Answer, Tokens};
 pub use database::TestDatabase;
+pub use import::Imported;
 pub use operations::Operation;
 pub use process::{Program, ServerProcess};
 pub use server::{PASSWORD, TestServer};

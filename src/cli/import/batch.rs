@@ -1,0 +1,104 @@
+//! Records on their way from a source to the importer.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+use tokio::sync::mpsc::Sender;
+
+use crate::domain::import::{Candidate, Refusal, SourceSettings};
+
+/// Number of records in a batch.
+const SIZE: usize = 1_000;
+
+/// The members of a record, or why it cannot be read.
+pub(super) type Record = Result<Map<String, Value>, Refusal>;
+
+/// Some records of a source.
+pub(super) struct Batch {
+    /// The records, by their number or the number of their line.
+    pub(super) records: Vec<(u64, Record)>,
+    /// How a number is introduced; `None` if records are identified by their id.
+    pub(super) unit: Option<&'static str>,
+    /// How much of the source has been read, in bytes or rows.
+    pub(super) position: u64,
+}
+
+impl Batch {
+    /// The checked records.
+    pub(super) fn candidates(
+        &self,
+        settings: &SourceSettings,
+    ) -> Vec<(u64, Result<Candidate, Refusal>)> {
+        let read = |record: &Record| match record {
+            Ok(record) => settings.read(record),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        self.records.iter().map(|(number, record)| (*number, read(record))).collect()
+    }
+
+    /// Where an operator finds each record.
+    pub(super) fn places(&self, settings: &SourceSettings) -> HashMap<u64, String> {
+        let id_name = settings.names.get("id").map_or("id", |name| name);
+        let place = |(number, record): &(u64, Record)| {
+            let id = record.as_ref().ok().and_then(|record| record.get(id_name));
+            let place = match (self.unit, id) {
+                (Some(unit), _) => format!("{unit} {number}"),
+                (None, Some(Value::String(id))) => format!("{id_name} {id}"),
+                (None, Some(id)) => format!("{id_name} {id}"),
+                (None, None) => format!("row {number}"),
+            };
+            (*number, place)
+        };
+        self.records.iter().map(place).collect()
+    }
+}
+
+/// Collects the records of a file into batches, on the thread that reads the file.
+pub(super) struct Batches {
+    sender: Sender<anyhow::Result<Batch>>,
+    records: Vec<(u64, Record)>,
+    unit: &'static str,
+    position: Rc<Cell<u64>>,
+}
+
+/// The importer has stopped, so the rest of the file need not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the importer has stopped")]
+pub(super) struct Stopped;
+
+impl Batches {
+    pub(super) fn new(
+        sender: Sender<anyhow::Result<Batch>>,
+        unit: &'static str,
+        position: Rc<Cell<u64>>,
+    ) -> Self {
+        Self { sender, records: Vec::with_capacity(SIZE), unit, position }
+    }
+
+    /// Adds a record.
+    pub(super) fn push(&mut self, number: u64, record: Record) -> Result<(), Stopped> {
+        self.records.push((number, record));
+        if self.records.len() >= SIZE { self.flush() } else { Ok(()) }
+    }
+
+    /// Sends the last records, and why the file could not be read to its end.
+    pub(super) fn finish(mut self, result: anyhow::Result<()>) {
+        if self.flush().is_err() {
+            return;
+        }
+        if let Err(error) = result {
+            let _ = self.sender.blocking_send(Err(error));
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Stopped> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        let records = std::mem::replace(&mut self.records, Vec::with_capacity(SIZE));
+        let batch = Batch { records, unit: Some(self.unit), position: self.position.get() };
+        self.sender.blocking_send(Ok(batch)).map_err(|_| Stopped)
+    }
+}

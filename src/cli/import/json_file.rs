@@ -1,0 +1,99 @@
+//! Reads a JSON array of records, or an object with such an array as its member `users`, one record
+//! at a time.
+
+use std::fmt;
+use std::io::Read;
+
+use anyhow::{Context, bail};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::cli::import::batch::Batches;
+use crate::cli::import::limit::Progress;
+use crate::domain::import::Refusal;
+
+/// Reads all records.
+pub(super) fn read(
+    input: impl Read,
+    batches: &mut Batches,
+    progress: &Progress,
+    is_object: bool,
+) -> anyhow::Result<()> {
+    let mut reader = serde_json::Deserializer::from_reader(input);
+    let mut records = Records { batches, progress, count: 0 };
+    let result = if is_object {
+        reader.deserialize_map(Users(&mut records))
+    } else {
+        reader.deserialize_seq(&mut records).map(|()| true)
+    };
+    let has_records = result.and_then(|found| reader.end().map(|()| found));
+    let count = records.count;
+    let has_records =
+        has_records.with_context(|| format!("cannot read the file after record {count}"))?;
+    if !has_records {
+        bail!("the file has no member `users`: export the users as well");
+    }
+    Ok(())
+}
+
+/// An array of records.
+struct Records<'r> {
+    batches: &'r mut Batches,
+    progress: &'r Progress,
+    count: u64,
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Records<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Records<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of accounts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        self.progress.start_record();
+        while let Some(element) = elements.next_element::<Value>()? {
+            self.count += 1;
+            let record = match element {
+                Value::Object(record) => Ok(record),
+                _ => Err(Refusal::NotARecord("the element is not a JSON object".to_owned())),
+            };
+            self.batches.push(self.count, record).map_err(A::Error::custom)?;
+            self.progress.start_record();
+        }
+        self.progress.end_records();
+        Ok(())
+    }
+}
+
+/// An object with the member `users`; other members are skipped. Whether it has this member.
+struct Users<'r, 'b>(&'r mut Records<'b>);
+
+impl<'de> Visitor<'de> for Users<'_, '_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with the member `users`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<bool, A::Error> {
+        let mut is_found = false;
+        while let Some(name) = members.next_key::<String>()? {
+            if name == "users" {
+                members.next_value_seed(&mut *self.0)?;
+                is_found = true;
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(is_found)
+    }
+}

@@ -1,0 +1,39 @@
+//! Import of accounts from other systems.
+//!
+//! A record of a source is processed in three steps:
+//!
+//! 1. [`Format::normalise`] renames the members of the record, so that it has the form of Signet's
+//!    own format (`signet export accounts`).
+//! 2. [`Candidate::parse`] checks it. Each rule exists once, for all formats.
+//! 3. [`Importer::take`] compares the candidates with the accounts that exist, and writes in
+//!    portions, so that logins continue meanwhile.
+//!
+//! Rules:
+//!
+//! - **Nothing is merged.** An address that another account has is refused, and so is an id of an
+//!   account with another address.
+//! - **An import may be repeated.** An account is created or changed only if it is as the last import
+//!   left it (`imported_account`). An account that was changed or deleted here stays as it is.
+//! - **A hash is not believed to be harmless.** A hash that cannot be verified within bounds is not
+//!   stored; the account then needs a password reset.
+
+mod candidate;
+mod digest;
+mod format;
+mod hash_config;
+mod keycloak;
+mod options;
+mod plan;
+mod refusal;
+mod summary;
+mod take;
+mod value;
+mod write;
+
+pub use candidate::Candidate;
+pub use format::{Format, SourceSettings};
+pub use hash_config::{FirebaseHashConfig, InvalidHashConfig};
+pub use options::Options;
+pub use refusal::{Finding, Refusal};
+pub use summary::Summary;
+pub use take::{ImportError, Importer, Numbered};

@@ -1,0 +1,243 @@
+//! The importer: takes records, and writes accounts in portions.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sea_orm::{DatabaseTransaction, DbErr};
+use uuid::Uuid;
+
+use crate::database::{Db, Portions, analyze};
+use crate::domain::import::candidate::Candidate;
+use crate::domain::import::options::Options;
+use crate::domain::import::plan::{Step, plan};
+use crate::domain::import::refusal::{Finding, Refusal};
+use crate::domain::import::summary::Summary;
+use crate::domain::import::write::write;
+use crate::timestamp::Timestamp;
+
+/// Number of candidates that are compared with the database in one query.
+const COMPARED: usize = 500;
+
+/// Largest number of accounts in a transaction.
+const PORTION: u64 = 2_000;
+
+/// Attempts to write a portion, after another transaction took an address at the same time.
+const ATTEMPTS: u32 = 5;
+
+/// Why an import stopped. Accounts that were imported before stay.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The database refused or failed.
+    #[error("the database refused or failed: {0}")]
+    Database(#[from] DbErr),
+}
+
+/// A record of a source, with its number in it.
+pub type Numbered = (u64, Result<Candidate, Refusal>);
+
+/// An import in progress.
+pub struct Importer {
+    db: Db,
+    portions: Portions,
+    options: Options,
+    summary: Summary,
+    ids: HashSet<Uuid>,
+    /// Truncated digests of the addresses so far.
+    addresses: HashSet<[u8; 16]>,
+}
+
+impl Importer {
+    /// Prepares an import. Writes nothing yet.
+    #[must_use]
+    pub fn new(db: &Db, options: Options) -> Self {
+        Self {
+            db: db.clone(),
+            portions: Portions::of_insert(&db.without_timeout(), PORTION),
+            options,
+            summary: Summary::default(),
+            ids: HashSet::new(),
+            addresses: HashSet::new(),
+        }
+    }
+
+    /// Imports records. Returns what an operator should know about them.
+    ///
+    /// # Errors
+    /// If the database fails. Some of the records may have been imported; all of them may be
+    /// imported again.
+    pub async fn take(
+        &mut self,
+        records: Vec<Numbered>,
+    ) -> Result<Vec<(u64, Finding)>, ImportError> {
+        let mut findings = Vec::new();
+        let (mut numbers, mut candidates) = (Vec::new(), Vec::new());
+        for (number, record) in records {
+            match record.and_then(|candidate| self.first_of_its_kind(candidate)) {
+                Ok(candidate) => {
+                    numbers.push(number);
+                    candidates.push(candidate);
+                }
+                Err(refusal) => self.refuse(number, refusal, &mut findings),
+            }
+        }
+        let steps = if self.options.is_dry_run {
+            self.compare(&candidates).await?
+        } else {
+            self.compare_and_write(&candidates).await?
+        };
+        for ((number, candidate), step) in numbers.into_iter().zip(candidates).zip(steps) {
+            self.count(number, candidate, step, &mut findings);
+        }
+        findings.sort_by_key(|(number, _)| *number);
+        Ok(findings)
+    }
+
+    /// Ends the import: lets PostgreSQL collect statistics of the tables that have grown.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn finish(self) -> Result<Summary, ImportError> {
+        if self.summary.created > 0 && !self.options.is_dry_run {
+            analyze(&self.db, &["account", "imported_account", "auth_event"]).await?;
+        }
+        Ok(self.summary)
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Refuses a record whose id or address an earlier record has.
+    fn first_of_its_kind(&mut self, candidate: Candidate) -> Result<Candidate, Refusal> {
+        let digest = openssl::sha::sha256(candidate.address_key().as_bytes());
+        let digest: [u8; 16] = digest.first_chunk().copied().unwrap_or_default();
+        if self.ids.contains(&candidate.id) {
+            return Err(Refusal::RepeatedId);
+        }
+        if !self.addresses.insert(digest) {
+            return Err(Refusal::RepeatedEmail);
+        }
+        self.ids.insert(candidate.id);
+        Ok(candidate)
+    }
+
+    async fn compare(&self, candidates: &[Candidate]) -> Result<Vec<Step>, ImportError> {
+        let mut steps = Vec::with_capacity(candidates.len());
+        for candidates in candidates.chunks(COMPARED) {
+            let trust = self.options.trust_verified;
+            let read = self.db.read(|db| async move { plan(&db, candidates, trust).await });
+            steps.extend(read.await?);
+        }
+        Ok(steps)
+    }
+
+    /// Compares first, because a repeated import has nothing to write for most accounts.
+    async fn compare_and_write(
+        &mut self,
+        candidates: &[Candidate],
+    ) -> Result<Vec<Step>, ImportError> {
+        let mut steps = self.compare(candidates).await?;
+        let is_write = |step: &Step| matches!(step, Step::Create | Step::Change);
+        let to_write = candidates.iter().zip(&steps).filter(|(_, step)| is_write(step));
+        let to_write: Arc<Vec<Candidate>> = Arc::new(to_write.map(|(it, _)| it.clone()).collect());
+        let mut written = Vec::with_capacity(to_write.len());
+        while written.len() < to_write.len() {
+            written.extend(self.write_portion(&to_write, written.len()).await?);
+        }
+        let places = steps.iter_mut().filter(|step| is_write(step));
+        for (place, step) in places.zip(written) {
+            *place = step;
+        }
+        Ok(steps)
+    }
+
+    /// Writes the next portion of candidates, from `start`. Returns its steps.
+    async fn write_portion(
+        &mut self,
+        candidates: &Arc<Vec<Candidate>>,
+        start: usize,
+    ) -> Result<Vec<Step>, ImportError> {
+        let options = self.options;
+        let mut attempt = 1;
+        loop {
+            let candidates = Arc::clone(candidates);
+            let portion = self.portions.run(move |txn, now, size| {
+                let portion = portion(Arc::clone(&candidates), start, *size);
+                Box::pin(write_rows(txn, portion, options, now))
+            });
+            match portion.await {
+                // A sign-up took one of the addresses after they were compared.
+                Err(ImportError::Database(error))
+                    if error.sql_err().is_some() && attempt < ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn refuse(&mut self, number: u64, refusal: Refusal, findings: &mut Vec<(u64, Finding)>) {
+        self.summary.refused += 1;
+        findings.push((number, Finding::Refused(refusal)));
+    }
+
+    fn count(
+        &mut self,
+        number: u64,
+        candidate: Candidate,
+        step: Step,
+        findings: &mut Vec<(u64, Finding)>,
+    ) {
+        let counter = match step {
+            Step::Refuse(refusal) => return self.refuse(number, refusal, findings),
+            Step::Create => &mut self.summary.created,
+            Step::Change => &mut self.summary.changed,
+            Step::Nothing => &mut self.summary.unchanged,
+            Step::Keep { is_conflict } => {
+                findings.extend(is_conflict.then_some((number, Finding::Kept)));
+                &mut self.summary.kept
+            }
+            Step::StayDeleted => {
+                findings.push((number, Finding::Deleted));
+                &mut self.summary.deleted
+            }
+        };
+        *counter += 1;
+        let is_written = matches!(step, Step::Create | Step::Change);
+        match candidate.hash {
+            None => self.summary.without_password += 1,
+            Some(Ok(hash)) => *self.summary.classes.entry(hash.class()).or_default() += 1,
+            Some(Err(reason)) => *self.summary.unusable.entry(reason).or_default() += 1,
+        }
+        if is_written {
+            findings.extend(candidate.findings.into_iter().map(|finding| (number, finding)));
+        }
+    }
+}
+
+/// At most `size` candidates, from `start`.
+fn portion(candidates: Arc<Vec<Candidate>>, start: usize, size: u64) -> Portion {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let end = start.saturating_add(size).min(candidates.len());
+    Portion { candidates, start, end }
+}
+
+/// Some of the candidates that are to be written.
+struct Portion {
+    candidates: Arc<Vec<Candidate>>,
+    start: usize,
+    end: usize,
+}
+
+async fn write_rows(
+    txn: &DatabaseTransaction,
+    portion: Portion,
+    options: Options,
+    now: Timestamp,
+) -> Result<Vec<Step>, ImportError> {
+    let rows = portion.candidates.get(portion.start..portion.end).unwrap_or_default();
+    Ok(write(txn, rows, options, now).await?)
+}

@@ -1,0 +1,170 @@
+//! Writes a portion of an import, in one transaction.
+
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, Set,
+};
+use serde_json::Value;
+
+use crate::domain::audit::{Event, Kind, record_all};
+use crate::domain::import::candidate::Candidate;
+use crate::domain::import::digest;
+use crate::domain::import::options::Options;
+use crate::domain::import::plan::{Step, is_verified_after, plan};
+use crate::domain::session::{KillSwitch, lock_account};
+use crate::entity::account::{ActiveModel, Column, Entity, Model};
+use crate::entity::imported_account as imported;
+use crate::entity::session::EndReason;
+use crate::timestamp::Timestamp;
+
+/// Number of rows in a statement. SQLite allows 32,766 parameters, and a row has up to 17.
+const ROWS_PER_STATEMENT: usize = 100;
+
+/// Decides what to do with these candidates, and does it. Returns the steps.
+pub(super) async fn write(
+    txn: &DatabaseTransaction,
+    candidates: &[Candidate],
+    options: Options,
+    now: Timestamp,
+) -> Result<Vec<Step>, DbErr> {
+    let mut steps = plan(txn, candidates, options.trust_verified).await?;
+    let new: Vec<&Candidate> = candidates
+        .iter()
+        .zip(&steps)
+        .filter(|(_, step)| **step == Step::Create)
+        .map(|(candidate, _)| candidate)
+        .collect();
+    for rows in new.chunks(ROWS_PER_STATEMENT) {
+        create(txn, rows, options, now).await?;
+    }
+    for (candidate, step) in candidates.iter().zip(&mut steps) {
+        if *step == Step::Change {
+            *step = change(txn, candidate, options, now).await?;
+        }
+    }
+    Ok(steps)
+}
+
+async fn create(
+    txn: &DatabaseTransaction,
+    candidates: &[&Candidate],
+    options: Options,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let rows: Vec<Model> = candidates.iter().map(|it| row(it, options, now)).collect();
+    let records = rows.iter().map(|row| record(row, options, now)).collect();
+    let reason = options.source.name();
+    let event = |row: &Model| Event::new(Kind::AccountImported).account(row.id).reason(reason);
+    let events = rows.iter().map(event).collect();
+    let rows = rows.into_iter().map(|row| ActiveModel::from(row).reset_all());
+    Entity::insert_many(rows).exec_without_returning(txn).await?;
+    store_records(txn, records).await?;
+    record_all(txn, events, now).await
+}
+
+/// The row of a new account.
+fn row(candidate: &Candidate, options: Options, now: Timestamp) -> Model {
+    let created_at = candidate.created_at.unwrap_or(now);
+    let is_verified = options.trust_verified && candidate.verified.is_set;
+    Model {
+        id: candidate.id,
+        email: candidate.email_as_stored.clone(),
+        email_canonical: candidate.email.address().to_owned(),
+        email_folded: candidate.folded.clone(),
+        email_ambiguous: candidate.is_ambiguous,
+        password_hash: candidate.stored_hash().map(str::to_owned),
+        email_verified_at: candidate.verified.time(now).filter(|_| is_verified),
+        disabled_at: candidate.disabled.time(now),
+        last_login_at: candidate.last_login_at,
+        created_at,
+        profile: profile(candidate),
+        profile_updated_at: candidate.profile_updated_at,
+        ..Model::default()
+    }
+}
+
+fn profile(candidate: &Candidate) -> Option<Value> {
+    Some(&candidate.profile).filter(|it| !it.is_empty()).map(|it| Value::Object(it.clone()))
+}
+
+fn record(row: &Model, options: Options, now: Timestamp) -> imported::ActiveModel {
+    imported::ActiveModel {
+        account_id: Set(row.id),
+        source: Set(options.source.name().to_owned()),
+        digest: Set(digest::of_account(row).to_vec()),
+        imported_at: Set(now),
+    }
+}
+
+async fn store_records(
+    txn: &impl ConnectionTrait,
+    records: Vec<imported::ActiveModel>,
+) -> Result<(), DbErr> {
+    let replace = OnConflict::column(imported::Column::AccountId)
+        .update_columns([
+            imported::Column::Source,
+            imported::Column::Digest,
+            imported::Column::ImportedAt,
+        ])
+        .to_owned();
+    let insert = imported::Entity::insert_many(records).on_conflict(replace);
+    insert.exec_without_returning(txn).await.map(drop)
+}
+
+/// Changes an account to the state of the source. If this changes the password or disables the
+/// account, its sessions end, as they do when this happens here.
+async fn change(
+    txn: &DatabaseTransaction,
+    candidate: &Candidate,
+    options: Options,
+    now: Timestamp,
+) -> Result<Step, DbErr> {
+    let switch = KillSwitch::lock(txn, candidate.id).await?;
+    let Some(before) = lock_account(txn, candidate.id).await? else { return Ok(Step::StayDeleted) };
+    // The account may have changed before it was locked.
+    let steps = plan(txn, std::slice::from_ref(candidate), options.trust_verified).await?;
+    match steps.into_iter().next() {
+        Some(Step::Change) => {}
+        other => return Ok(other.unwrap_or(Step::Nothing)),
+    }
+    let is_verified = is_verified_after(candidate, &before, options.trust_verified);
+    let disabled_at = before.disabled_at.or(candidate.disabled.time(now));
+    let after = Model {
+        password_hash: candidate.stored_hash().map(str::to_owned),
+        email_verified_at: before
+            .email_verified_at
+            .or(candidate.verified.time(now))
+            .filter(|_| is_verified),
+        disabled_at: disabled_at.filter(|_| candidate.disabled.is_set),
+        profile: profile(candidate),
+        ..before.clone()
+    };
+    let end_reason = if after.disabled_at.is_some() && before.disabled_at.is_none() {
+        Some(EndReason::AccountDisabled)
+    } else {
+        let is_same = after.password_hash == before.password_hash;
+        (!is_same).then_some(EndReason::PasswordChanged)
+    };
+    if let Some(reason) = end_reason {
+        switch.end_all(txn, None, reason, now).await?;
+    }
+    update(txn, &after).await?;
+    store_records(txn, vec![record(&after, options, now)]).await?;
+    let reason = format!("{} changed", options.source.name());
+    let event = Event::new(Kind::AccountImported).account(after.id).reason(reason);
+    record_all(txn, vec![event], now).await?;
+    Ok(Step::Change)
+}
+
+async fn update(txn: &impl ConnectionTrait, after: &Model) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::PasswordHash, Expr::value(after.password_hash.clone()))
+        .col_expr(Column::EmailVerifiedAt, Expr::value(after.email_verified_at))
+        .col_expr(Column::DisabledAt, Expr::value(after.disabled_at))
+        .col_expr(Column::Profile, Expr::value(after.profile.clone()))
+        .filter(Column::Id.eq(after.id))
+        .exec(txn)
+        .await
+        .map(drop)
+}
