@@ -61,6 +61,13 @@ impl Timestamp {
         self.format(&Rfc3339)
     }
 
+    /// The text in RFC 3339 format, in UTC with microseconds, from which the same point can be read.
+    #[must_use]
+    pub fn to_rfc3339_exact(self) -> String {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).ok();
+        at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+    }
+
     /// The text for users, in UTC, to the minute: `14 January 2026, 10:00 UTC`.
     #[must_use]
     pub fn in_words(self) -> String {

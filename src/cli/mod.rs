@@ -7,6 +7,7 @@ mod config;
 mod database;
 mod database_command;
 mod doctor;
+mod export;
 mod health;
 mod import;
 mod invite;
@@ -61,6 +62,9 @@ enum Command {
     /// Import accounts from another system.
     #[command(subcommand)]
     Import(import::Import),
+    /// Export accounts, to move to another system or another installation.
+    #[command(subcommand)]
+    Export(export::Export),
     /// List, rotate, revoke, import, export or re-encrypt the signing keys.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -147,6 +151,7 @@ fn run() -> anyhow::Result<()> {
         Command::Invite(action) => block_on(action.run()),
         Command::Client(action) => block_on(action.run()),
         Command::Import(action) => block_on(action.run()),
+        Command::Export(action) => block_on(action.run()),
         Command::Keys(action) => block_on(action.run()),
         Command::Database(action) => block_on(Box::pin(action.run())),
         Command::Backup(backup) => block_on(backup.run()),

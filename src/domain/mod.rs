@@ -24,6 +24,7 @@ pub mod attempt_limit;
 pub mod audit;
 pub mod email;
 pub mod email_folding;
+pub mod export;
 pub mod granted;
 pub mod id;
 pub mod import;

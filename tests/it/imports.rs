@@ -39,6 +39,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "operator_changes",
             "login_report",
             "import",
+            "export",
             "oauth",
             "password_reset",
             "reauthentication",

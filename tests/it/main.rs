@@ -16,6 +16,7 @@
 mod access_token;
 mod account_commands;
 mod account_deletion;
+mod account_export;
 mod account_import;
 mod account_limit;
 mod account_why;

@@ -1,0 +1,91 @@
+//! `signet export`
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+
+use crate::cli::output::{OutputError, print_to_stderr};
+use crate::clock::Clock;
+use crate::config::DatabaseSettings;
+use crate::database::{Db, migrate_up};
+use crate::domain::export;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Export {
+    /// Export all accounts with their password hashes, one JSON object per line.
+    ///
+    /// `signet import accounts --from ndjson --trust-verified FILE` creates the same accounts in
+    /// another database. Sessions, clients, consents and the audit log are not exported. The output
+    /// contains password hashes and personal data.
+    Accounts(ExportAccounts),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportAccounts {
+    /// The file to create, readable only by this user. It must not exist. Without it, the accounts
+    /// are written to standard output, unless that is a terminal.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    database: DatabaseSettings,
+}
+
+impl Export {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let Self::Accounts(command) = self;
+        if command.output.is_none() && io::stdout().is_terminal() {
+            bail!(
+                "standard output is a terminal, and the output contains password hashes: use \
+                 --output FILE"
+            );
+        }
+        let db = Db::open(&command.database, Clock::shared()).await?;
+        migrate_up(&db).await?;
+        let count = match &command.output {
+            Some(path) => export_to_file(&db, path).await?,
+            None => write_accounts(&db, &mut io::stdout()).await?,
+        };
+        db.close().await;
+        print_to_stderr(&format!("{count} accounts exported"));
+        Ok(())
+    }
+}
+
+/// Creates the file, and removes it again if it cannot be completed.
+async fn export_to_file(db: &Db, path: &Path) -> anyhow::Result<u64> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = created.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            anyhow::anyhow!("{} exists already; nothing was written", path.display())
+        }
+        _ => anyhow::anyhow!("cannot create {}: {error}", path.display()),
+    })?;
+    let result = write_accounts(db, &mut file).await.and_then(|count| {
+        File::sync_all(&file).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(count)
+    });
+    if result.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    result
+}
+
+async fn write_accounts(db: &Db, output: &mut (impl Write + Send)) -> anyhow::Result<u64> {
+    let mut output = BufWriter::new(output);
+    let (mut export, mut count) = (export::Export::default(), 0);
+    loop {
+        let lines = export.next(db).await?;
+        if lines.is_empty() {
+            output.flush().map_err(OutputError::from)?;
+            return Ok(count);
+        }
+        for line in &lines {
+            writeln!(output, "{line}").map_err(OutputError::from)?;
+            count += 1;
+        }
+    }
+}
