@@ -22,7 +22,7 @@ use tracing::field;
 
 use crate::database::Db;
 use crate::domain::attempt_limit::window::{
-    count_attempt, has_any_under_way, lock, record_refusal, time_until_room,
+    count_attempt, has_any_under_way, lock_all, record_refusal, time_until_room,
 };
 use crate::domain::audit::Origin;
 use crate::entity::attempt;
@@ -113,7 +113,9 @@ async fn try_to_admit(
     let input = (quotas.to_vec(), origin.clone());
     db.write(input, move |txn, now, (quotas, origin)| {
         Box::pin(async move {
-            let windows = lock(txn, quotas, now).await?;
+            let keys: Vec<_> = quotas.iter().map(|quota| &quota.key).collect();
+            let windows = lock_all(txn, &keys, now).await?;
+            let windows: Vec<_> = quotas.iter().zip(windows).collect();
             let refused = windows.iter().find_map(|(quota, row)| {
                 let retry_after = time_until_room(&row.hits, quota.attempts, now)?;
                 Some((*quota, row, retry_after))

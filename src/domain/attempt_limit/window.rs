@@ -18,18 +18,27 @@ pub const WINDOW: Duration = Duration::from_mins(1);
 /// probably crashed, or its client has disconnected. The attempt is still refunded if it succeeds.
 const MAX_UNDER_WAY: Duration = Duration::from_secs(10);
 
-/// Reads the windows of these quotas, and locks them in this order until the transaction ends.
-/// Creates missing windows. Returns each quota with its window.
+/// Reads the window of a key, and locks it until the transaction ends. Creates a missing window.
+pub(super) async fn lock(
+    txn: &impl ConnectionTrait,
+    key: &AttemptKey,
+    now: Timestamp,
+) -> Result<attempt::Model, DbErr> {
+    lock_all(txn, &[key], now).await?.pop().ok_or_else(missing)
+}
+
+/// Reads the windows of these keys, and locks them in this order until the transaction ends.
+/// Creates missing windows. Returns the windows in the order of the keys.
 ///
 /// This is a single statement. If there were two, a password reset could [`forget`] a window
 /// between its creation and the read.
-pub(super) async fn lock<'q>(
+pub(super) async fn lock_all(
     txn: &impl ConnectionTrait,
-    quotas: &'q [Quota],
+    keys: &[&AttemptKey],
     now: Timestamp,
-) -> Result<Vec<(&'q Quota, attempt::Model)>, DbErr> {
-    let empty = quotas.iter().map(|quota| attempt::ActiveModel {
-        key: Set(quota.key.0.clone()),
+) -> Result<Vec<attempt::Model>, DbErr> {
+    let empty = keys.iter().map(|key| attempt::ActiveModel {
+        key: Set(key.0.clone()),
         hits: Set(Hits::default()),
         under_way: Set(None),
         refused_at: Set(None),
@@ -40,12 +49,12 @@ pub(super) async fn lock<'q>(
         OnConflict::column(attempt::Column::Key).update_column(attempt::Column::Key).to_owned();
     let insert = attempt::Entity::insert_many(empty).on_conflict(lock);
     let windows = insert.exec_with_returning(txn).await?;
-    let of_quota = |quota: &'q Quota| {
-        let window = windows.iter().find(|window| window.key == quota.key.0);
-        window.map(|window| (quota, window.clone()))
-    };
-    let found = quotas.iter().map(of_quota).collect::<Option<Vec<_>>>();
-    found.ok_or_else(|| DbErr::RecordNotFound("an attempt window".to_owned()))
+    let of_key = |key: &&AttemptKey| windows.iter().find(|window| window.key == key.0).cloned();
+    keys.iter().map(of_key).collect::<Option<_>>().ok_or_else(missing)
+}
+
+fn missing() -> DbErr {
+    DbErr::RecordNotFound("an attempt window".to_owned())
 }
 
 /// The time until the window has room for another attempt. `None` if it has room now.
