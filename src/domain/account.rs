@@ -156,7 +156,7 @@ pub(super) fn new_row(
 ) -> account::Model {
     account::Model {
         id: id::new(now),
-        email: email.address().to_owned(),
+        email: email.spelling().to_owned(),
         email_canonical: email.address().to_owned(),
         email_folded: email.folded().map(str::to_owned),
         password_hash,

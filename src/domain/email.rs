@@ -2,7 +2,8 @@
 //!
 //! | form | contents | purpose |
 //! |---|---|---|
-//! | canonical | lower case, NFC, the domain as A-labels | responses, claims, and sending mail |
+//! | spelling | as typed, NFC, the domain as A-labels | the recipient of mails |
+//! | canonical | also in lower case | responses and claims |
 //! | folded | the local part also in NFKC and full case folding | uniqueness and lookup |
 //!
 //! Early versions had no folded form and looked up the canonical one, so rows are found by either.
@@ -27,11 +28,21 @@ const ATOM_SYMBOLS: &str = "!#$%&'*+-/=?^_`{|}~";
 
 /// An address that passed [`Email::parse`], or the address of an account that is older than the
 /// current rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Email {
+    spelling: String,
     address: String,
     folded: Option<String>,
 }
+
+/// Two spellings of one address are equal.
+impl PartialEq for Email {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.address, &self.folded) == (&other.address, &other.folded)
+    }
+}
+
+impl Eq for Email {}
 
 /// Why a text is not a valid address. The messages are for the user who typed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +79,7 @@ impl Email {
         if folded.len() > MAX_BYTES {
             return Err(EmailError::TooLong);
         }
-        Ok(Self { address, folded: Some(folded) })
+        Ok(Self { spelling: format!("{local}@{domain}"), address, folded: Some(folded) })
     }
 
     /// Parses an address for lookup. Also accepts an address that only earlier versions accepted;
@@ -82,7 +93,8 @@ impl Email {
             if !was_valid_local_part(&local) {
                 return Err(error);
             }
-            Ok(Self { address: lower_case(&local, &domain)?, folded: None })
+            let address = lower_case(&local, &domain)?;
+            Ok(Self { spelling: format!("{local}@{domain}"), address, folded: None })
         })
     }
 
@@ -90,7 +102,14 @@ impl Email {
     #[must_use]
     pub fn of_account(canonical: &str) -> Self {
         let folded = folded(canonical).filter(|folded| folded.len() <= MAX_BYTES);
-        Self { address: canonical.to_owned(), folded }
+        Self { spelling: canonical.to_owned(), address: canonical.to_owned(), folded }
+    }
+
+    /// The address as typed, in NFC and with the domain as A-labels. This is the address to which
+    /// mail is sent once it is stored with an account: a mail server may distinguish cases.
+    #[must_use]
+    pub fn spelling(&self) -> &str {
+        &self.spelling
     }
 
     /// The address in lower case, for display.

@@ -13,8 +13,8 @@ pub struct Model {
     /// The `sub` of the account's tokens. It is never reused.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The address in lower case. Rows of earlier versions have the address as typed, but
-    /// normalised.
+    /// The address as typed, in NFC and with the domain as A-labels: the recipient of mails. Rows
+    /// of version 0.2 have the address in lower case.
     pub email: String,
     /// The address in lower case, which is unique. Earlier versions look up this column.
     pub email_canonical: String,
