@@ -76,6 +76,12 @@ impl Timestamp {
         ))
     }
 
+    /// The text for users in any language, in UTC, to the minute: `2026-01-14 10:00 UTC`.
+    #[must_use]
+    pub fn to_minute(self) -> String {
+        self.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC"))
+    }
+
     fn format(self, format: &(impl Formattable + ?Sized)) -> String {
         let seconds = self.0.div_euclid(1_000_000);
         let at = OffsetDateTime::from_unix_timestamp(seconds).ok();

@@ -40,6 +40,7 @@ mod m20261130_000190_find_failed_attempts;
 mod m20261201_000300_record_imports;
 mod m20261201_000400_mark_copied_databases;
 mod m20261201_000500_create_invite;
+mod m20261201_000600_queue_mails;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -82,6 +83,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000300_record_imports::Migration),
             Box::new(m20261201_000400_mark_copied_databases::Migration),
             Box::new(m20261201_000500_create_invite::Migration),
+            Box::new(m20261201_000600_queue_mails::Migration),
         ]
     }
 }

@@ -12,6 +12,7 @@ mod health;
 mod import;
 mod invite;
 mod keys;
+mod mail;
 mod migrate;
 mod output;
 mod postgres_tools;
@@ -85,6 +86,9 @@ enum Command {
     /// contain which of them ended after it was made. For PostgreSQL, prints the commands to use,
     /// and exits with 1.
     Restore(Box<restore::Restore>),
+    /// Send a test mail, or list and resend the mails that could not be sent.
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// Declare that the database was restored from a backup: everything that was issued before
     /// becomes invalid.
     ///
@@ -156,6 +160,7 @@ fn run() -> anyhow::Result<()> {
         Command::Database(action) => block_on(Box::pin(action.run())),
         Command::Backup(backup) => block_on(backup.run()),
         Command::Restore(restore) => block_on(Box::pin(restore.run())),
+        Command::Mail(action) => block_on(action.run()),
         Command::Restored(restored) => block_on(restored.run()),
         Command::Doctor(doctor) => block_on(doctor.run()),
         Command::Health(health) => block_on(health.run()),
@@ -173,10 +178,14 @@ fn show(error: &clap::Error) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Hides an invalid database URL, because it may contain a password.
+/// Hides an invalid URL of the database or of the SMTP server, because it may contain a password.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
     if argument.is_some_and(|argument| argument.contains("DATABASE_URL")) {
+    let may_be_secret = |argument: String| {
+        ["<SIGNET_DATABASE_URL>", "<SIGNET_MAIL>"].iter().any(|it| argument.contains(it))
+    };
+    if argument.is_some_and(may_be_secret) {
         error.insert(ContextKind::InvalidValue, ContextValue::String("(not shown)".to_owned()));
     }
     error

@@ -9,6 +9,7 @@ mod keys;
 mod limits;
 mod list;
 mod logs;
+mod mail;
 mod pages;
 mod parse;
 mod passwords;
@@ -27,6 +28,7 @@ pub use keys::KeySettings;
 pub use limits::LimitSettings;
 pub use list::List;
 pub use logs::{LogFormat, LogSettings};
+pub use mail::{Encryption, MailSettings, MailTransport, SmtpServer};
 pub use pages::{Color, Logo, PageSettings};
 pub use passwords::{PasswordPolicy, PasswordSettings};
 pub use reference::{env_example, markdown};
@@ -69,6 +71,9 @@ pub struct Config {
     /// Rate limits and attempt limits.
     #[command(flatten)]
     pub limits: LimitSettings,
+    /// Sending mail.
+    #[command(flatten)]
+    pub mail: MailSettings,
     /// Logging.
     #[command(flatten)]
     pub logs: LogSettings,

@@ -12,6 +12,7 @@ use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::granted::Granted;
+use crate::domain::mail;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
 use crate::domain::session::{self, KillSwitch, NewSession};
 use crate::domain::sign_up_policy::SignUpPermit;
@@ -243,6 +244,7 @@ pub async fn delete(
     overwrite_all(txn).await?;
     account::Entity::update(emptied).exec(txn).await?;
     invite::delete_of(txn, &Email::of_account(&account.email_canonical)).await?;
+    mail::forget(txn, id).await?;
     overwrite_cheaply(txn).await?;
     Event::new(Kind::AccountDeleted).account(id).reason(reason).record(txn, origin, now).await
 }

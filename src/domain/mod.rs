@@ -3,10 +3,11 @@
 //!
 //! The modules, in the order of their imports (`tests/it/imports.rs` checks this order):
 //!
-//! 1. values: `email`, `email_folding`, `granted`, `id`, `network`, `secret`;
+//! 1. values: `email`, `email_folding`, `granted`, `id`, `language`, `network`, `secret`;
 //! 2. `outbox` (transactional outbox) and `audit` (audit log);
 //! 3. `keys` (master key, signing keys and their rotation);
-//! 4. `attempt_limit` (attempt limits) and `password` (policy and hashing);
+//! 4. `attempt_limit` (attempt limits), `mail` (mails in the outbox) and `password` (policy and
+//!    hashing);
 //! 5. `token` (access tokens) and `status` (status lists of ended sessions);
 //! 6. `session` (login, listing, ending, logout notices, and the kill switch, which ends all
 //!    sessions of an account);
@@ -31,6 +32,8 @@ pub mod import;
 pub mod invite;
 pub mod keys;
 pub mod login_report;
+pub mod language;
+pub mod mail;
 pub mod network;
 pub mod oauth;
 pub mod operator_changes;

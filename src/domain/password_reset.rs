@@ -16,6 +16,7 @@ use crate::domain::attempt_limit::{self, Admitted, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::keys::{ComputedTokens, LimitKey, MacKey};
+use crate::domain::mail::{Content, MailQueue};
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
 use crate::domain::session::{self, KillSwitch};
 use crate::entity::account::{self as account_row, Column};
@@ -115,6 +116,8 @@ pub struct Reset<'a> {
     pub admitted: Admitted,
     /// Where the request came from.
     pub origin: &'a Origin,
+    /// Queues the notice to the owner.
+    pub mail: &'a MailQueue,
 }
 
 /// Sets a new password, once per token, so that only the owner of the mailbox has access.
@@ -132,7 +135,7 @@ pub async fn redeem(
     reset: Reset<'_>,
     now: Timestamp,
 ) -> Result<(), ResetError> {
-    let Reset { token, password, policy, limit_key, origin, .. } = reset;
+    let Reset { token, password, policy, limit_key, origin, mail, .. } = reset;
     let presented = tokens.0.decode(token).ok_or(ResetError::Rejected)?;
     let (id, expires_at) = (presented.id, Timestamp::from_micros(presented.number));
     if expires_at <= now {
@@ -154,11 +157,12 @@ pub async fn redeem(
     // The attempt window is deleted, because failed guesses of other people must not prevent the
     // owner from logging in with the new password.
     let window = AttemptKey::of_account(limit_key, &email);
-    let origin = origin.clone();
+    let input = (account, hash, window, (origin.clone(), mail.clone()));
     db.urgent()
-        .write((account, hash, origin, window), move |txn, now, (account, hash, origin, window)| {
+        .write(input, move |txn, now, (account, hash, window, (origin, mail))| {
             Box::pin(async move {
                 replace(txn, account, (expires_at, hash), origin, now).await?;
+                mail.send(txn, account, Content::PasswordChanged, origin, now).await?;
                 Ok(attempt_limit::forget(txn, window).await?)
             })
         })

@@ -12,6 +12,7 @@ use crate::database::Db;
 use crate::domain::account;
 use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::mail::{Content, MailQueue};
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
 use crate::domain::session::listing::{self, Login};
@@ -33,6 +34,8 @@ pub struct Confirmation<'a> {
     pub admitted: Admitted,
     /// Where the request came from.
     pub origin: &'a Origin,
+    /// Queues the notice to the owner.
+    pub mail: &'a MailQueue,
 }
 
 /// The new password.
@@ -119,12 +122,14 @@ pub async fn change_password(
             Some(new) => Some(new.prepare(db, confirmation.origin, now).await?),
             None => None,
         };
-        let input = (account, Prepared { hash, new_login }, counted, confirmation.origin.clone());
+        let (mail, origin) = (confirmation.mail.clone(), confirmation.origin.clone());
+        let input = (account, Prepared { hash, new_login }, counted, (origin, mail));
         db.urgent()
-            .write(input, move |txn, now, (account, new, counted, origin)| {
+            .write(input, move |txn, now, (account, new, counted, (origin, mail))| {
                 Box::pin(async move {
                     let switch = lock_for_change(txn, account, login, now).await?;
                     replace(txn, (switch, login), account, new, origin, now).await?;
+                    mail.send(txn, account, Content::PasswordChanged, origin, now).await?;
                     Ok(counted.refund(txn, now).await?)
                 })
             })

@@ -12,6 +12,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::keys::{self, KeyRingError, Sealer};
 use crate::domain::status::{self, AllocationError};
 use crate::domain::{id, invite};
+use crate::entity::outbox::{self, Kind as OutboxKind};
 use crate::entity::{authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
 
@@ -142,11 +143,14 @@ async fn contents(backup: &BackupFile, sealer: &Sealer) -> Result<Contents, Exam
 }
 
 /// Deletes all authorization codes and pending authorizations. They need a browser session, and all
-/// browser sessions have ended.
+/// browser sessions have ended. Also deletes all mails, which were probably sent after the backup
+/// was made.
 async fn delete_pending(db: &Db) -> Result<(), DbErr> {
     let earliest = Timestamp::default();
     let codes = authorization_code::Column::ExpiresAt.gte(earliest);
     delete_all::<authorization_code::Entity>(db, codes).await?;
     let requests = pending_authorization::Column::ExpiresAt.gte(earliest);
-    delete_all::<pending_authorization::Entity>(db, requests).await.map(drop)
+    delete_all::<pending_authorization::Entity>(db, requests).await?;
+    let mails = outbox::Column::Kind.is_in([OutboxKind::Mail, OutboxKind::DeadMail]);
+    delete_all::<outbox::Entity>(db, mails).await.map(drop)
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::timestamp::Timestamp;
 
 /// A row of `outbox`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
+#[derive(Clone, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
     /// For a logout notice, the id of the session that ended.
@@ -37,11 +37,22 @@ pub enum Kind {
     LogoutNotice,
     /// Mark the rows of an account's sessions as ended.
     EndSessions,
+    /// Send a mail.
+    Mail,
+    /// A mail that could not be sent, for the operator. It is not work: nothing takes it.
+    DeadMail,
 }
 
 /// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
+
+/// Prints no payload, which may contain an email address.
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "outbox({}, {:?})", self.id, self.kind)
+    }
+}
 
 impl Model {
     /// The payload as `T`, or `None` if it has another structure.

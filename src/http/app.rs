@@ -12,6 +12,7 @@ use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::keys::{KeyRing, RequestSealer};
 use crate::domain::oauth::client::ClientCache;
+use crate::domain::mail::MailQueue;
 use crate::domain::password::{Hasher, Policy};
 use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::{RefreshTokens, Rotation};
@@ -43,6 +44,8 @@ pub struct App {
     pub hasher: Hasher,
     /// The rate limits.
     pub limits: Limits,
+    /// Queues mails.
+    pub mail: MailQueue,
     /// The signing keys.
     pub ring: Arc<KeyRing>,
     /// Signs access tokens.

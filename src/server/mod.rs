@@ -5,6 +5,7 @@ mod acceptor;
 mod backchannel_delivery;
 mod connection_limit;
 mod descriptors;
+pub mod mail_delivery;
 mod shortage;
 mod state_keeper;
 mod tasks;
@@ -29,6 +30,7 @@ use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
 use crate::domain::oauth::client::ClientCache;
+use crate::domain::mail::MailQueue;
 use crate::domain::password::{Cost, Hasher, PoolSettings};
 use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::{RefreshTokens, Rotation};
@@ -42,6 +44,8 @@ use crate::server::backchannel_delivery::deliver_logout_notices;
 use crate::server::connection_limit::ConnectionLimit;
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::state_keeper::{OtherDatabase, StateKeeper, refuse_other};
+use crate::server::mail_delivery::{Delivery, MailError};
+use crate::server::state_keeper::{OlderDatabase, StateKeeper, refuse_older};
 use crate::server::tasks::{
     count_hash_classes, end_sessions, refresh_status_lists, run_housekeeping, run_key_schedule,
 };
@@ -62,6 +66,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: Arc<App>,
+    /// `None` if mail is off.
+    mail: Option<Delivery>,
     capacity: Capacity,
     config: Config,
     state_keeper: StateKeeper,
@@ -128,6 +134,9 @@ pub enum StartError {
     /// The logo cannot be used.
     #[error(transparent)]
     Logo(#[from] LogoError),
+    /// Mail cannot be sent with these settings.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// The hashing threads cannot be started.
     #[error("cannot start the password hashing threads: {0}")]
     Hashing(String),
@@ -189,6 +198,7 @@ impl Server {
         }
         Schedule::new(&config.keys, &config.tokens)?;
         Branding::new(&config.pages)?;
+        mail_delivery::check(config)?;
         Ok(())
     }
 
@@ -217,7 +227,9 @@ impl Server {
         state_keeper.save(&storage.db).await;
         let restore = state_keeper.restore();
         let app = assemble(&config, clock, storage, restore, branding, address).await?;
-        Ok(Self { listener, address, app: Arc::new(app), capacity, config, state_keeper })
+        let app = Arc::new(app);
+        let mail = Delivery::new(&app, &config)?;
+        Ok(Self { listener, address, app, mail, capacity, config, state_keeper })
     }
 
     /// The address to which the server is bound.
@@ -246,6 +258,9 @@ impl Server {
         let acceptor = LimitedAcceptor::new(self.listener, connections, limit, client_time)?;
         let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
         let mut tasks = start_tasks(&self.app, &self.config);
+        if let Some(mail) = self.mail {
+            tasks.spawn(mail.run());
+        }
 
         let (db, state_keeper) = (self.app.db.clone(), self.state_keeper);
         let is_restored = AtomicBool::new(false);
@@ -389,6 +404,7 @@ async fn assemble(
         reset_tokens: ResetTokens::new(master.reset_keys(restore)?),
         request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
+        mail: MailQueue::new(&config.mail, master.limit_key()?),
         hasher: start_hasher(config, master.decoy_key()?)?,
         sign_up_policy: SignUpPolicy::new(&config.signup),
         password_policy: config.passwords.password_policy,

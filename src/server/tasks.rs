@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 
 use crate::database::{Db, PurgeError, Purged, analyze_unknown};
+use crate::domain::mail::dead_letters;
 use crate::domain::oauth::housekeeping;
 use crate::domain::password::Survey;
 use crate::domain::{attempt_limit, email_folding, invite};
@@ -173,6 +174,7 @@ pub(super) async fn run_housekeeping(app: Arc<App>) {
             // This comes after `purge`, which deletes rows of `invalid_status`: a list that still
             // has such rows is not deleted.
             purge_lists(&app).await;
+            purge_dead_letters(&app).await;
         }
     }
 }
@@ -180,6 +182,12 @@ pub(super) async fn run_housekeeping(app: Arc<App>) {
 async fn purge_lists(app: &App) {
     if let Err(error) = status::purge_lists(&app.db).await {
         tracing::warn!(%error, "expired status lists not deleted");
+    }
+}
+
+async fn purge_dead_letters(app: &App) {
+    if let Err(error) = dead_letters::purge(&app.db).await {
+        tracing::warn!(%error, "old dead letters not deleted");
     }
 }
 

@@ -73,6 +73,7 @@ mod log_output;
 mod logins;
 mod logout;
 mod logout_fairness;
+mod mail;
 mod main_use_case;
 mod malformed;
 mod many_sessions;

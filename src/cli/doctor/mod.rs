@@ -4,6 +4,7 @@
 mod clock;
 mod documents;
 mod fetch;
+mod mail;
 mod proxy;
 mod report;
 mod restores;
@@ -18,7 +19,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use crate::cli::doctor::report::Report;
-use crate::config::{DatabaseUrl, RestoreSettings};
+use crate::config::{DatabaseUrl, MailSettings, RestoreSettings};
 use crate::database::StateFile;
 
 /// Timeout per request.
@@ -36,6 +37,8 @@ pub(super) struct Doctor {
     master_key_file: PathBuf,
     #[command(flatten)]
     restores: RestoreSettings,
+    #[command(flatten)]
+    mail: MailSettings,
 }
 
 impl Doctor {
@@ -47,6 +50,7 @@ impl Doctor {
             .context("cannot make an HTTP client")?;
         let mut report = Report::default();
         documents::examine(&http, self.issuer.trim_end_matches('/'), &mut report).await;
+        mail::examine_server(&self.mail, &mut report).await;
         if let Some(url) = self.database_url {
             let state_file = self.restores.state_file(&self.master_key_file);
             let state_file = StateFile::at(state_file, Uuid::nil());

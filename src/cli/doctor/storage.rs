@@ -1,6 +1,7 @@
 //! Database checks: the schema and the key schedule.
 
 use crate::cli::doctor::clock;
+use crate::cli::doctor::mail;
 use crate::cli::doctor::report::Report;
 use crate::cli::doctor::restores;
 use crate::clock::Clock;
@@ -62,6 +63,7 @@ pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &m
         )),
         None => {}
     }
+    mail::examine_outbox(&db, now, report).await;
     restores::examine(&db, &url, state_file, report).await;
     db.close().await;
 }

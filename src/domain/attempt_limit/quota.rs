@@ -120,6 +120,12 @@ impl AttemptKey {
         Self(key.mac(&["account", email.key()]))
     }
 
+    /// The key of mails to one address. Each class of mails has its own limit.
+    #[must_use]
+    pub fn of_recipient(key: &LimitKey, class: &str, email: &Email) -> Self {
+        Self(key.mac(&["mail", class, email.key()]))
+    }
+
     /// The key as bytes: a keyed digest.
     #[must_use]
     pub fn digest(&self) -> Vec<u8> {

@@ -101,6 +101,12 @@ kinds! {
     /// Attempts from one address, or on one account, were refused; recorded once a minute.
     /// `reason`: the name of the limit, `address` or `account`.
     RateLimited = "rate_limited", failure;
+    /// A mail was dropped because its address gets too many. Recorded once an hour for each
+    /// address. `reason`: `limit`.
+    MailDropped = "mail_dropped", failure;
+    /// A mail could not be sent and became a dead letter (`signet mail list`). `reason`: the SMTP
+    /// reply code, such as `550`, or `expired`, `given up` or `address`.
+    MailFailed = "mail_failed", failure;
     /// A client was registered.
     ClientCreated = "client_created", success;
     /// A client's registration, or its secret, was changed.

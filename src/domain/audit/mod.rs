@@ -13,6 +13,7 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Set};
 use uuid::Uuid;
 
 use crate::domain::id;
+use crate::domain::language::Language;
 use crate::entity::auth_event::{ActiveModel, Entity};
 use crate::timestamp::Timestamp;
 
@@ -33,6 +34,8 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// The request's id, which its response and its log lines contain as well.
     pub request_id: Option<Uuid>,
+    /// The language of mails that the request causes. It is not recorded.
+    pub language: Language,
 }
 
 /// One event, to be recorded with [`Event::record`].

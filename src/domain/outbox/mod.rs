@@ -2,8 +2,8 @@
 //! takes the row and does the work, until it succeeds. So a crash loses no work.
 //!
 //! Deliveries to clients are taken with [`take_due`], which prevents receivers from delaying each
-//! other ([`Shares`]). Work inside the database takes its row within its own transactions
-//! (`session::unfinished`).
+//! other ([`Shares`]). Mails, which all go to one server, are taken with [`take_oldest`]. Work
+//! inside the database takes its row within its own transactions (`session::unfinished`).
 
 mod backoff;
 mod shares;
@@ -93,13 +93,55 @@ async fn take_in_transaction(
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
         taken.extend(due.all(txn).await?);
     }
-    let ids = taken.iter().map(|item| item.id);
+    claim(txn, &taken, now.plus(CLAIM)).await?;
+    Ok(taken)
+}
+
+/// Takes up to `number` rows of a kind, those that have been due longest. Each row is taken by one
+/// instance. If the work is neither done nor postponed within `claim`, another instance may retry.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn take_oldest(
+    db: &Db,
+    kind: Kind,
+    number: u64,
+    claim_for: Duration,
+    now: Timestamp,
+) -> Result<Vec<Item>, DbErr> {
+    let due = Entity::find()
+        .filter(Column::Kind.eq(kind))
+        .filter(Column::DueAt.lte(now))
+        .order_by_asc(Column::DueAt)
+        .limit(number);
+    let any = due.clone().limit(1);
+    if number == 0 || db.read(|db| async move { any.one(&db).await }).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    db.write(due, move |txn, now, due| {
+        Box::pin(async move {
+            // Rows that another instance is taking are skipped.
+            let due = due.clone().lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+            let taken = due.all(txn).await?;
+            claim(txn, &taken, now.plus(claim_for)).await?;
+            Ok(taken)
+        })
+    })
+    .await
+}
+
+/// Makes rows due at `until`, so that no other instance takes them before.
+async fn claim(txn: &DatabaseTransaction, rows: &[Item], until: Timestamp) -> Result<(), DbErr> {
+    let ids: Vec<_> = rows.iter().map(|item| item.id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
     Entity::update_many()
-        .col_expr(Column::DueAt, Expr::value(now.plus(CLAIM)))
+        .col_expr(Column::DueAt, Expr::value(until))
         .filter(Column::Id.is_in(ids))
         .exec(txn)
-        .await?;
-    Ok(taken)
+        .await
+        .map(drop)
 }
 
 /// Deletes an item whose work is done, or is given up.

@@ -75,7 +75,8 @@ impl MeApi {
         let email = admit_early(&app, login, &origin, now).await?;
         let admitted = app.limits.admit_reauthentication(&app.db, &email, &origin).await?;
 
-        let confirmation = Confirmation { login, password, admitted, origin: &origin };
+        let mail = &app.mail;
+        let confirmation = Confirmation { login, password, admitted, origin: &origin, mail };
         reauthentication::delete_account(&app.db, &app.hasher, confirmation, now).await?;
         Ok(Deleted::Done)
     }

@@ -45,7 +45,8 @@ impl PasswordApi {
         }
         let admitted = app.limits.admit_reauthentication(&app.db, &email, &origin).await?;
 
-        let confirmation = Confirmation { login, password: current, admitted, origin: &origin };
+        let (origin, mail) = (&origin, &app.mail);
+        let confirmation = Confirmation { login, password: current, admitted, origin, mail };
         let new = Replacement { password: new, new_login: None };
         reauthentication::change_password(&app.db, &app.hasher, confirmation, new, now).await?;
         Ok(PasswordChanged::Done)
@@ -69,7 +70,8 @@ impl PasswordApi {
 
         let policy = app.password_policy;
         let limit_key = app.limits.key();
-        let reset = Reset { token: &token, password, policy, limit_key, admitted, origin: &origin };
+        let (token, origin, mail) = (&token, &origin, &app.mail);
+        let reset = Reset { token, password, policy, limit_key, admitted, origin, mail };
         password_reset::redeem(&app.db, &app.hasher, &app.reset_tokens, reset, now).await?;
         Ok(PasswordReset::Done)
     }

@@ -25,7 +25,7 @@ mod reauthentication;
 mod signup;
 mod signup_form;
 mod signup_refused;
-mod user_agent;
+pub(in crate::http) mod user_agent;
 pub(in crate::http) mod visitor;
 
 use std::sync::Arc;

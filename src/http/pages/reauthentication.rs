@@ -20,7 +20,7 @@ pub(super) const REFUSED: &str = "This is not your password.";
 /// Counts a reauthentication attempt, first for the in-memory limit and then for the limit in the
 /// database. `limited` renders the page when a limit is exceeded.
 pub(super) async fn admit<'a>(
-    call: &PageRequest,
+    call: &'a PageRequest,
     browser: &Browser,
     password: Password,
     origin: &'a Origin,
@@ -33,7 +33,7 @@ pub(super) async fn admit<'a>(
     let admitted = limits.admit_reauthentication(&call.app.db, &email, origin).await;
     let admitted = admitted.map_err(refused)?;
     let login = Login { account_id: browser.account.id, session_id: browser.session.id };
-    Ok(Confirmation { login, password, admitted, origin })
+    Ok(Confirmation { login, password, admitted, origin, mail: &call.app.mail })
 }
 
 /// The id of the account that a form is shown for, encrypted for the browser. It identifies the

@@ -14,6 +14,7 @@ mod own_account;
 mod process;
 mod raw;
 mod server;
+pub mod smtp;
 mod status;
 mod wait;
 

@@ -1,0 +1,73 @@
+//! The languages of mails.
+
+use serde::{Deserialize, Serialize};
+
+/// A language of the mails. The names are stored, so they never change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English.
+    #[default]
+    En,
+    /// German.
+    De,
+}
+
+impl Language {
+    /// All languages.
+    pub const ALL: [Self; 2] = [Self::En, Self::De];
+
+    /// The primary language subtag (RFC 5646 §2.2.1).
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::De => "de",
+        }
+    }
+
+    /// The language of a language tag such as `de-AT`.
+    #[must_use]
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        let primary = tag.split(['-', '_']).next()?;
+        Self::ALL.into_iter().find(|language| primary.eq_ignore_ascii_case(language.tag()))
+    }
+
+    /// The language with the highest weight in `Accept-Language` (RFC 9110 §12.5.4). English if
+    /// there is none.
+    #[must_use]
+    pub fn of_accept_language(field: &str) -> Self {
+        let mut best = (Self::default(), 0.0);
+        for range in field.split(',') {
+            let (tag, weight) = range.split_once(';').unwrap_or((range, "q=1"));
+            let weight = weight.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
+            let weight = weight.unwrap_or(0.0);
+            if let Some(language) = Self::of_tag(tag.trim()).filter(|_| weight > best.1) {
+                best = (language, weight);
+            }
+        }
+        best.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn language_with_the_highest_weight_is_chosen() {
+        for (field, expected) in [
+            ("", Language::En),
+            ("de", Language::De),
+            ("de-AT,en;q=0.8", Language::De),
+            ("fr, en;q=0.3, DE;q=0.5", Language::De),
+            ("en-GB,de;q=0.9", Language::En),
+            ("fr,*", Language::En),
+            ("den", Language::En),
+            ("de;q=0", Language::En),
+            ("de;q=x, ;;;,", Language::En),
+        ] {
+            assert_eq!(Language::of_accept_language(field), expected, "{field}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The result of an attempt to send a mail.
+
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
+
+use crate::database::Db;
+use crate::domain::mail::dead_letters::bury;
+use crate::domain::outbox::{self, Item, Kind};
+use crate::entity::outbox::{Column, Entity};
+use crate::timestamp::Timestamp;
+
+/// How long sending a mail is retried.
+const MAX_DELIVERY_TIME: Duration = Duration::from_hours(24);
+
+/// The wait before a mail is sent again after a failure that did not concern the mail itself. The
+/// sender pauses meanwhile, if the failure continues.
+const SHORT_WAIT: Duration = Duration::from_secs(5);
+
+/// The result of an attempt. A reason must not contain an address.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The mail was sent, or there is nothing to send.
+    Done,
+    /// The mail cannot be sent.
+    Failed(String),
+    /// The mail was not sent, and will be sent again after a back-off.
+    Postponed(String),
+    /// No mail can be sent at present.
+    NoServer(String),
+}
+
+impl Verdict {
+    /// [`Verdict::Postponed`].
+    #[must_use]
+    pub fn postponed(reason: &str) -> Self {
+        Self::Postponed(reason.to_owned())
+    }
+}
+
+/// Stores the result of an attempt: deletes the row, schedules the next attempt, or makes the mail a
+/// dead letter.
+///
+/// # Errors
+/// If the database refuses; then the mail is sent again.
+pub async fn settle(db: &Db, item: &Item, verdict: Verdict) -> Result<(), DbErr> {
+    let now = db.clock().now();
+    let is_late = now.since(item.created_at) >= MAX_DELIVERY_TIME;
+    match verdict {
+        Verdict::Done => outbox::forget(db, item.id).await,
+        Verdict::Failed(reason) => bury(db, item, &reason).await,
+        Verdict::Postponed(reason) | Verdict::NoServer(reason) if is_late => {
+            bury(db, item, &format!("given up after a day: {reason}")).await
+        }
+        Verdict::Postponed(_) => outbox::postpone(db, item, now).await,
+        Verdict::NoServer(_) => {
+            outbox::postpone_to(db, item.id, item.attempts, now.plus(SHORT_WAIT)).await
+        }
+    }
+}
+
+/// Whether a mail has been due since before `before`.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn overdue(db: &Db, before: Timestamp) -> Result<bool, DbErr> {
+    let late = Entity::find().filter(Column::Kind.eq(Kind::Mail)).filter(Column::DueAt.lt(before));
+    Ok(db.read(|db| async move { late.one(&db).await }).await?.is_some())
+}

@@ -1,0 +1,142 @@
+//! Mails in the outbox. A mail is a row that is written in the transaction of what it is about, so
+//! it is sent if, and only if, the transaction is committed. `server` sends it.
+//!
+//! A row contains the address of the recipient as it was stored with the account, and no text, link
+//! or code. Links and codes are computed when the mail is sent. The row is deleted when the mail has
+//! been sent. A mail that cannot be sent becomes a dead letter ([`dead_letters`]).
+
+pub mod dead_letters;
+pub mod delivery;
+
+use std::sync::Arc;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::config::MailSettings;
+use crate::domain::attempt_limit::{AttemptKey, MailAdmission, MailLimits, admit_mail};
+use crate::domain::audit::{Event, Kind as EventKind, Origin};
+use crate::domain::email::Email;
+use crate::domain::id;
+use crate::domain::keys::LimitKey;
+use crate::domain::language::Language;
+use crate::domain::outbox::{self, Item, Kind};
+use crate::entity::account;
+use crate::entity::outbox as outbox_row;
+use crate::timestamp::Timestamp;
+
+/// A mail as stored in the outbox.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct QueuedMail {
+    /// The account that the mail is about.
+    pub account_id: Uuid,
+    /// The address of the recipient, in the spelling that was stored when the address was set.
+    pub to: String,
+    /// The language of the text.
+    pub language: Language,
+    /// What the mail is about.
+    pub content: Content,
+    /// Why the mail could not be sent; only in dead letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// What a mail is about. The names are stored, so they never change.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "mail", rename_all = "snake_case")]
+pub enum Content {
+    /// A notice: the password was changed, or reset.
+    PasswordChanged,
+}
+
+impl Content {
+    /// The name, which is also the name of the template.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::PasswordChanged => "password_changed",
+        }
+    }
+
+    /// The class of mails with a common limit per recipient. Requests of strangers must not prevent
+    /// notices.
+    const fn class(&self) -> &'static str {
+        match self {
+            Self::PasswordChanged => "notice",
+        }
+    }
+}
+
+/// Queues mails, if mail is on.
+#[derive(Clone)]
+pub struct MailQueue(Option<Arc<Settings>>);
+
+struct Settings {
+    key: LimitKey,
+    limits: MailLimits,
+}
+
+impl MailQueue {
+    /// The queue for these settings. `key` hides addresses in the attempt table.
+    #[must_use]
+    pub fn new(settings: &MailSettings, key: LimitKey) -> Self {
+        let limits =
+            MailLimits { per_hour: settings.mails_per_hour, per_day: settings.mails_per_day };
+        Self(settings.is_on().then(|| Arc::new(Settings { key, limits })))
+    }
+
+    /// Queues a mail to the address of the account, within the caller's transaction. Does nothing
+    /// if mail is off. Drops and records the mail if its recipient gets too many.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn send(
+        &self,
+        txn: &impl ConnectionTrait,
+        account: &account::Model,
+        content: Content,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<(), DbErr> {
+        let Some(settings) = &self.0 else { return Ok(()) };
+        let email = Email::of_account(&account.email_canonical);
+        let key = AttemptKey::of_recipient(&settings.key, content.class(), &email);
+        match admit_mail(txn, &key, settings.limits, now).await? {
+            MailAdmission::Admitted => {}
+            MailAdmission::Refused { is_first: false } => return Ok(()),
+            MailAdmission::Refused { is_first: true } => {
+                let event = Event::new(EventKind::MailDropped).account(account.id).reason("limit");
+                return event.record(txn, origin, now).await;
+            }
+        }
+        let mail = QueuedMail {
+            account_id: account.id,
+            to: account.email.clone(),
+            language: language_of(account).unwrap_or(origin.language),
+            content,
+            failure: None,
+        };
+        let item = Item::new(id::new(now), Kind::Mail, account.id.to_string(), &mail, now)?;
+        outbox::enqueue(txn, vec![item]).await
+    }
+}
+
+/// Deletes the mails of an account, whose rows contain its address. Must run in the transaction that
+/// deletes the account.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn forget(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
+    outbox_row::Entity::delete_many()
+        .filter(outbox_row::Column::Kind.is_in([Kind::Mail, Kind::DeadMail]))
+        .filter(outbox_row::Column::Receiver.eq(account_id.to_string()))
+        .exec(txn)
+        .await
+        .map(drop)
+}
+
+/// The language of the account's `locale` claim.
+fn language_of(account: &account::Model) -> Option<Language> {
+    Language::of_tag(account.profile.as_ref()?.get("locale")?.as_str()?)
+}

@@ -1,0 +1,182 @@
+//! Sends the mails in the outbox.
+//!
+//! A mail is sent at least once. If this process is killed between the server's acceptance of a mail
+//! and the deletion of its row, the mail is sent again, with the same `Message-ID`. That can happen
+//! to at most [`SLOTS`] mails of an instance.
+
+mod mailer;
+mod templates;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::MissedTickBehavior;
+
+use crate::config::Config;
+use crate::domain::mail::QueuedMail;
+use crate::domain::mail::delivery::{self, Verdict};
+use crate::domain::outbox::{self, Item, Kind};
+use crate::http::App;
+use crate::timestamp::Timestamp;
+
+pub use mailer::{Letter, MailError, Mailer, SendError};
+pub use templates::{TemplateError, Templates, Text, Values};
+
+/// How often the outbox is polled.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Maximum number of mails that an instance sends concurrently, each on a connection of its own.
+const SLOTS: usize = 16;
+
+/// How long an instance has for one attempt before another instance may retry.
+const CLAIM: Duration = Duration::from_secs(mailer::SEND_TIMEOUT.as_secs() + 15);
+
+/// How long mail pauses after a failure that concerns all mails. It doubles with each further
+/// failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// What this task needs to send mail.
+pub(super) struct Delivery {
+    app: Arc<App>,
+    /// The name of the service.
+    service: String,
+    mailer: Mailer,
+    templates: Templates,
+}
+
+/// The result of one attempt.
+enum Outcome {
+    /// The server accepted the mail, or refused this mail alone, or there was nothing to send.
+    Responded,
+    /// The server does not work.
+    NoServer,
+}
+
+/// Checks the settings and templates of mail, without sending anything.
+///
+/// # Errors
+/// See [`MailError`].
+pub(super) fn check(config: &Config) -> Result<(), MailError> {
+    Mailer::new(&config.mail)?;
+    Templates::load(config.mail.mail_templates.as_deref())?;
+    Ok(())
+}
+
+/// The pause while the server does not work.
+#[derive(Default)]
+struct Pause {
+    failures: u32,
+    until: Timestamp,
+}
+
+impl Pause {
+    /// How many mails may be sent at once: only one as a test while the server does not work.
+    fn slots(&self, now: Timestamp) -> usize {
+        match self.failures {
+            0 => SLOTS,
+            _ if now < self.until => 0,
+            _ => 1,
+        }
+    }
+
+    fn note(&mut self, outcome: &Outcome, now: Timestamp) {
+        match outcome {
+            Outcome::Responded => *self = Self::default(),
+            // Several attempts that fail at about the same time count once.
+            Outcome::NoServer if self.failures == 0 || now >= self.until => {
+                self.failures = self.failures.saturating_add(1);
+                let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures - 1));
+                self.until = now.plus(doubled.min(LONGEST_PAUSE));
+            }
+            Outcome::NoServer => {}
+        }
+    }
+}
+
+impl Delivery {
+    /// `None` if mail is off.
+    ///
+    /// # Errors
+    /// See [`MailError`].
+    pub(super) fn new(app: &Arc<App>, config: &Config) -> Result<Option<Self>, MailError> {
+        let Some(mailer) = Mailer::new(&config.mail)? else { return Ok(None) };
+        let templates = Templates::load(config.mail.mail_templates.as_deref())?;
+        let service = config.pages.service_name.clone();
+        Ok(Some(Self { app: Arc::clone(app), service, mailer, templates }))
+    }
+
+    /// Sends due mails until the server stops.
+    pub(super) async fn run(self) {
+        let mut pause = Pause::default();
+        let mut under_way = FuturesUnordered::new();
+        let mut ticks = tokio::time::interval(POLL_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Some(outcome) = under_way.next() => pause.note(&outcome, self.app.clock.now()),
+            }
+            let now = self.app.clock.now();
+            // A stopping server finishes the mails that it is sending, and takes no more.
+            let is_stopping = self.app.is_shutting_down.load(Ordering::Acquire);
+            let slots = if is_stopping { 0 } else { pause.slots(now) };
+            let free = slots.saturating_sub(under_way.len());
+            let number = u64::try_from(free).unwrap_or(0);
+            match outbox::take_oldest(&self.app.db, Kind::Mail, number, CLAIM, now).await {
+                Ok(due) => under_way.extend(due.into_iter().map(|item| self.deliver(item))),
+                Err(error) => tracing::warn!(%error, "the outbox of mails could not be read"),
+            }
+        }
+    }
+
+    async fn deliver(&self, item: Item) -> Outcome {
+        let (verdict, outcome) = self.attempt(&item).await;
+        if let Err(error) = delivery::settle(&self.app.db, &item, verdict).await {
+            tracing::warn!(mail.id = %item.id, %error, "the result of sending a mail was not stored");
+        }
+        outcome
+    }
+
+    async fn attempt(&self, item: &Item) -> (Verdict, Outcome) {
+        let responded = |verdict| (verdict, Outcome::Responded);
+        // An instance of a newer version may have queued a mail that this version does not know.
+        let Some(mail) = item.read::<QueuedMail>() else {
+            return responded(Verdict::postponed("unknown"));
+        };
+        let values = Values {
+            service: self.service.clone(),
+            issuer: self.app.issuer_url.clone(),
+            time: item.created_at.to_minute(),
+        };
+        let text = match self.templates.render(mail.content.name(), mail.language, &values) {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::error!(mail.id = %item.id, %error, "a mail could not be written");
+                return responded(Verdict::postponed("template"));
+            }
+        };
+        let QueuedMail { to, language, .. } = mail;
+        let letter = Letter { id: item.id, to, language, text, date: item.created_at };
+        match self.mailer.send(letter).await {
+            Ok(()) => responded(Verdict::Done),
+            Err(SendError { reason, is_of_mail, is_permanent, .. }) => {
+                let account_id = mail.account_id;
+                tracing::warn!(
+                    mail.id = %item.id, account.id = %account_id, reason,
+                    "a mail was not sent: {reason}"
+                );
+                match (is_of_mail, is_permanent) {
+                    (true, true) => responded(Verdict::Failed(reason)),
+                    (true, false) => responded(Verdict::Postponed(reason)),
+                    (false, _) => (Verdict::NoServer(reason), Outcome::NoServer),
+                }
+            }
+        }
+    }
+}
