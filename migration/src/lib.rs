@@ -41,6 +41,7 @@ mod m20261201_000300_record_imports;
 mod m20261201_000400_mark_copied_databases;
 mod m20261201_000500_create_invite;
 mod m20261201_000600_queue_mails;
+mod m20261201_000601_create_email_challenge;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -84,6 +85,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000400_mark_copied_databases::Migration),
             Box::new(m20261201_000500_create_invite::Migration),
             Box::new(m20261201_000600_queue_mails::Migration),
+            Box::new(m20261201_000601_create_email_challenge::Migration),
         ]
     }
 }

@@ -181,10 +181,8 @@ fn show(error: &clap::Error) -> anyhow::Result<()> {
 /// Hides an invalid URL of the database or of the SMTP server, because it may contain a password.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
-    if argument.is_some_and(|argument| argument.contains("DATABASE_URL")) {
-    let may_be_secret = |argument: String| {
-        ["<SIGNET_DATABASE_URL>", "<SIGNET_MAIL>"].iter().any(|it| argument.contains(it))
-    };
+    let may_be_secret =
+        |argument: String| ["DATABASE_URL", "<SIGNET_MAIL>"].iter().any(|it| argument.contains(it));
     if argument.is_some_and(may_be_secret) {
         error.insert(ContextKind::InvalidValue, ContextValue::String("(not shown)".to_owned()));
     }

@@ -11,6 +11,7 @@ use crate::database::{Db, overwrite_all, overwrite_cheaply};
 use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
+use crate::domain::email_challenge;
 use crate::domain::granted::Granted;
 use crate::domain::mail;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
@@ -245,6 +246,7 @@ pub async fn delete(
     account::Entity::update(emptied).exec(txn).await?;
     invite::delete_of(txn, &Email::of_account(&account.email_canonical)).await?;
     mail::forget(txn, id).await?;
+    email_challenge::forget(txn, id).await?;
     overwrite_cheaply(txn).await?;
     Event::new(Kind::AccountDeleted).account(id).reason(reason).record(txn, origin, now).await
 }

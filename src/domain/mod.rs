@@ -6,8 +6,8 @@
 //! 1. values: `email`, `email_folding`, `granted`, `id`, `language`, `network`, `secret`;
 //! 2. `outbox` (transactional outbox) and `audit` (audit log);
 //! 3. `keys` (master key, signing keys and their rotation);
-//! 4. `attempt_limit` (attempt limits), `mail` (mails in the outbox) and `password` (policy and
-//!    hashing);
+//! 4. `attempt_limit` (attempt limits), `email_challenge` (links and codes in mails), `mail` (mails
+//!    in the outbox) and `password` (policy and hashing);
 //! 5. `token` (access tokens) and `status` (status lists of ended sessions);
 //! 6. `session` (login, listing, ending, logout notices, and the kill switch, which ends all
 //!    sessions of an account);
@@ -16,7 +16,7 @@
 //!    `login_report` (why a user cannot log in);
 //! 9. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
 //! 10. `import` and `export` of accounts;
-//! 11. `password_reset`, `reauthentication` (password change, account deletion) and `restore`
+//! 11. `password_reset`, `forgotten_password`, `reauthentication` (password change, account deletion) and `restore`
 //!     (after a backup was restored).
 
 pub mod account;
@@ -24,15 +24,17 @@ pub mod administration;
 pub mod attempt_limit;
 pub mod audit;
 pub mod email;
+pub mod email_challenge;
 pub mod email_folding;
 pub mod export;
+pub mod forgotten_password;
 pub mod granted;
 pub mod id;
 pub mod import;
 pub mod invite;
 pub mod keys;
-pub mod login_report;
 pub mod language;
+pub mod login_report;
 pub mod mail;
 pub mod network;
 pub mod oauth;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use openssl::error::ErrorStack;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter};
+use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::account;
@@ -34,6 +35,45 @@ impl ResetTokens {
     #[must_use]
     pub const fn new(keys: Vec<MacKey>) -> Self {
         Self(ComputedTokens::new("sgp_", keys))
+    }
+
+    /// The token of an account and an expiry.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which happens only when memory is exhausted.
+    pub fn token(
+        &self,
+        account: &account_row::Model,
+        expires_at: Timestamp,
+    ) -> Result<String, ErrorStack> {
+        self.0.encode(account.id, expires_at.as_micros(), &context(account))
+    }
+
+    /// The code of an account and an expiry, for one device.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which happens only when memory is exhausted.
+    pub fn code(
+        &self,
+        account: &account_row::Model,
+        expires_at: Timestamp,
+        device_digest: &[u8],
+    ) -> Result<String, ErrorStack> {
+        let context = [&context(account), device_digest].concat();
+        self.0.code(account.id, expires_at.as_micros(), &context)
+    }
+
+    /// Verifies a typed code.
+    #[must_use]
+    pub fn verify_code(
+        &self,
+        typed: &str,
+        account: &account_row::Model,
+        expires_at: Timestamp,
+        device_digest: &[u8],
+    ) -> bool {
+        let context = [&context(account), device_digest].concat();
+        self.0.verify_code(typed, account.id, expires_at.as_micros(), &context)
     }
 }
 
@@ -85,7 +125,7 @@ pub async fn request(
     let found = session::find_account(db, email).await?;
     let account = found.filter(account_row::Model::is_enabled).ok_or(ResetError::NoAccount)?;
     let expires_at = now.plus(LIFE);
-    let token = tokens.0.encode(account.id, expires_at.as_micros(), &context(&account))?;
+    let token = tokens.token(&account, expires_at)?;
 
     let (id, origin) = (account.id, origin.clone());
     db.write(origin, move |txn, now, origin| {
@@ -102,10 +142,8 @@ pub async fn request(
     Ok(token)
 }
 
-/// A token and the new password.
+/// A new password.
 pub struct Reset<'a> {
-    /// The token.
-    pub token: &'a str,
     /// The new password.
     pub password: Password,
     /// The policy for the password.
@@ -120,6 +158,16 @@ pub struct Reset<'a> {
     pub mail: &'a MailQueue,
 }
 
+/// The account with this id, if it is enabled.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn find_enabled(db: &Db, id: Uuid) -> Result<Option<account_row::Model>, DbErr> {
+    let found = account_row::Entity::find_by_id(id);
+    let account = db.read(|db| async move { found.one(&db).await }).await?;
+    Ok(account.filter(account_row::Model::is_enabled))
+}
+
 /// Sets a new password, once per token, so that only the owner of the mailbox has access.
 ///
 /// All sessions end, and the old password becomes invalid. So an attacker who signed up with
@@ -131,22 +179,34 @@ pub struct Reset<'a> {
 pub async fn redeem(
     db: &Db,
     hasher: &Hasher,
-    tokens: &ResetTokens,
+    (tokens, token): (&ResetTokens, &str),
     reset: Reset<'_>,
     now: Timestamp,
 ) -> Result<(), ResetError> {
-    let Reset { token, password, policy, limit_key, origin, mail, .. } = reset;
     let presented = tokens.0.decode(token).ok_or(ResetError::Rejected)?;
     let (id, expires_at) = (presented.id, Timestamp::from_micros(presented.number));
     if expires_at <= now {
         return Err(ResetError::Rejected);
     }
-    let account =
-        db.read(|db| async move { account_row::Entity::find_by_id(id).one(&db).await }).await?;
+    let account = find_enabled(db, id).await?;
     let account = account
-        .filter(|it| it.is_enabled() && tokens.0.verify(presented, &context(it)))
+        .filter(|it| tokens.0.verify(presented, &context(it)))
         .filter(|account| account.reset_expires_at.is_none_or(|newest| newest == expires_at))
         .ok_or(ResetError::Rejected)?;
+    set_password(db, hasher, (account, expires_at), reset).await
+}
+
+/// Sets a new password after a token or a code with this expiry was verified.
+///
+/// # Errors
+/// See [`ResetError`]; then nothing has changed.
+pub async fn set_password(
+    db: &Db,
+    hasher: &Hasher,
+    (account, expires_at): (account_row::Model, Timestamp),
+    reset: Reset<'_>,
+) -> Result<(), ResetError> {
+    let Reset { password, policy, limit_key, origin, mail, .. } = reset;
     let email = Email::of_account(&account.email_canonical);
     let weaknesses = account::weaknesses(policy, &password, &email);
     if !weaknesses.is_empty() {

@@ -8,6 +8,7 @@ pub mod auth_event;
 pub mod authorization_code;
 pub mod client;
 pub mod consent;
+pub mod email_challenge;
 pub mod imported_account;
 pub mod invalid_status;
 pub mod invite;

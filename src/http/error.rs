@@ -141,6 +141,10 @@ impl Problem {
     pub(super) fn invalid_invite() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_INVITE", "The invite is not valid")
     }
+    /// 404: the operation needs mail, which is off.
+    pub(super) fn mail_is_off() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "MAIL_OFF", "This server sends no mail")
+    }
 
     /// 404: the session is not live or belongs to another account. The error does not say which.
     pub(super) fn no_such_session() -> Self {

@@ -4,7 +4,9 @@
 use poem_openapi::{OpenApi, OpenApiService};
 use serde_json::{Map, Value, json};
 
-use crate::http::api::{AccountApi, ConsentsApi, LoginApi, MeApi, PasswordApi, SessionsApi};
+use crate::http::api::{
+    AccountApi, ConsentsApi, ForgottenPasswordApi, LoginApi, MeApi, PasswordApi, SessionsApi,
+};
 
 const DESCRIPTION: &str = "\
 Sign-up, login, sessions and accounts. Resource servers verify the RS256 access tokens locally, \
@@ -33,6 +35,8 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
         ("LogInBody", "additionalProperties", json!(false)),
         ("RefreshBody", "additionalProperties", json!(false)),
         ("ResetBody", "additionalProperties", json!(false)),
+        ("ForgottenBody", "additionalProperties", json!(false)),
+        ("CodeBody", "additionalProperties", json!(false)),
         ("ChangeBody", "additionalProperties", json!(false)),
         ("DeleteMeBody", "additionalProperties", json!(false)),
         ("ProfileBody", "additionalProperties", json!(false)),
@@ -40,8 +44,10 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
         ("AddressBody", "additionalProperties", json!(false)),
         ("SignUpBody/properties/email", "format", json!("email")),
         ("LogInBody/properties/email", "format", json!("email")),
+        ("ForgottenBody/properties/email", "format", json!("email")),
         ("SignUpBody/properties/password", "pattern", json!(PASSWORD_PATTERN)),
         ("ResetBody/properties/new_password", "pattern", json!(PASSWORD_PATTERN)),
+        ("CodeBody/properties/new_password", "pattern", json!(PASSWORD_PATTERN)),
         ("ChangeBody/properties/new_password", "pattern", json!(PASSWORD_PATTERN)),
         ("ErrorBody", "required", json!(["code", "message", "details"])),
         ("ErrorBody/properties/details", "nullable", json!(true)),
@@ -63,7 +69,8 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
 
 /// The endpoints of the JSON API. They get the shared state from the request's data.
 pub(super) fn service() -> OpenApiService<impl OpenApi, ()> {
-    let apis = (AccountApi, MeApi, PasswordApi, LoginApi, SessionsApi, ConsentsApi);
+    let passwords = (PasswordApi, ForgottenPasswordApi);
+    let apis = (AccountApi, MeApi, passwords, LoginApi, SessionsApi, ConsentsApi);
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
 

@@ -183,6 +183,19 @@ impl Limits {
         attempt_limit::admit(db, self.address_quotas(LimitedAction::Reset, origin), origin).await
     }
 
+    /// Admits and counts a request for a mail with a reset token.
+    pub(super) async fn admit_reset_request(
+        &self,
+        db: &Db,
+        email: &Email,
+        origin: &Origin,
+    ) -> Result<Admitted, AttemptError> {
+        self.check(&self.resets, origin)?;
+        let quotas = self.address_quotas(LimitedAction::RequestReset, origin);
+        let admitted = attempt_limit::admit(db, quotas, origin).await?;
+        Ok(admitted.at_account(AttemptKey::of_account(&self.key, email)))
+    }
+
     /// Admits a refresh, an authorization request, or a request of a client without credentials.
     /// The limit is high, and per instance.
     pub(super) fn admit_refresh(&self, origin: &Origin) -> Result<(), AttemptError> {
@@ -272,9 +285,10 @@ impl Limits {
         let LimitSettings { ipv6_prefix, attempts_per_minute, .. } = self.settings;
         let attempts = match action {
             LimitedAction::SignUp => self.settings.sign_ups(),
-            LimitedAction::LogIn | LimitedAction::Reset | LimitedAction::Reauthenticate => {
-                attempts_per_minute
-            }
+            LimitedAction::LogIn
+            | LimitedAction::Reset
+            | LimitedAction::RequestReset
+            | LimitedAction::Reauthenticate => attempts_per_minute,
         };
         Quota::of_address(&self.key, action, origin.address, ipv6_prefix, attempts)
     }

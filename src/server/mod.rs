@@ -29,8 +29,8 @@ use crate::database::{self, ConnectError, Db, Lineage, SchemaError};
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
-use crate::domain::oauth::client::ClientCache;
 use crate::domain::mail::MailQueue;
+use crate::domain::oauth::client::ClientCache;
 use crate::domain::password::{Cost, Hasher, PoolSettings};
 use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::{RefreshTokens, Rotation};
@@ -43,9 +43,8 @@ use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::backchannel_delivery::deliver_logout_notices;
 use crate::server::connection_limit::ConnectionLimit;
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
-use crate::server::state_keeper::{OtherDatabase, StateKeeper, refuse_other};
 use crate::server::mail_delivery::{Delivery, MailError};
-use crate::server::state_keeper::{OlderDatabase, StateKeeper, refuse_older};
+use crate::server::state_keeper::{OtherDatabase, StateKeeper, refuse_other};
 use crate::server::tasks::{
     count_hash_classes, end_sessions, refresh_status_lists, run_housekeeping, run_key_schedule,
 };

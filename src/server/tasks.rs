@@ -10,7 +10,7 @@ use crate::database::{Db, PurgeError, Purged, analyze_unknown};
 use crate::domain::mail::dead_letters;
 use crate::domain::oauth::housekeeping;
 use crate::domain::password::Survey;
-use crate::domain::{attempt_limit, email_folding, invite};
+use crate::domain::{attempt_limit, email_challenge, email_folding, invite};
 use crate::domain::{id, keys};
 use crate::domain::{session, status};
 use crate::http::App;
@@ -218,6 +218,7 @@ async fn purge(app: &App, backlogs: &mut Backlogs) -> bool {
         backlogs.report("pending_authorization", housekeeping::purge_requests(db).await),
         backlogs.report("invite", invite::purge(db).await),
         backlogs.report("used_assertion", housekeeping::purge_assertions(db).await),
+        backlogs.report("email_challenge", email_challenge::purge(db).await),
         backlogs.report("invalid_status", status::purge_marks(db).await),
         backlogs.report("session", session::purge_ended(db, retention).await),
         backlogs.report("session", session::purge_expired(db, retention).await),

@@ -60,3 +60,8 @@
     time.textContent = format.format(new Date(time.dateTime));
   }
 })();
+
+// Removes the token of a mailed link from the address bar and the history. The form contains it.
+(() => {
+  if (document.querySelector('[data-removes-query]')) history.replaceState(null, '', location.pathname);
+})();

@@ -57,6 +57,7 @@ mod foreign_forms;
 mod foreign_host;
 mod forged_elsewhere;
 mod forged_token;
+mod forgotten_password;
 mod growth;
 mod harness;
 mod hosted_pages;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, Set};
 
 use crate::domain::attempt_limit::quota::AttemptKey;
-use crate::domain::attempt_limit::window::lock;
+use crate::domain::attempt_limit::window::{lock, recent_in};
 use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;
 
@@ -45,8 +45,8 @@ pub async fn admit_mail(
     now: Timestamp,
 ) -> Result<MailAdmission, DbErr> {
     let row = lock(txn, key, now).await?;
-    let mut hits = recent(&row.hits, DAY, now);
-    let in_last_hour = recent(&row.hits, HOUR, now).len();
+    let mut hits = recent_in(&row.hits, DAY, now);
+    let in_last_hour = recent_in(&row.hits, HOUR, now).len();
     let is_full = in_last_hour >= to_len(limits.per_hour) || hits.len() >= to_len(limits.per_day);
     let is_first = is_full && row.refused_at.is_none_or(|at| at.plus(HOUR) <= now);
     if is_full && !is_first {
@@ -64,13 +64,6 @@ pub async fn admit_mail(
     };
     row.update(txn).await?;
     Ok(if is_full { MailAdmission::Refused { is_first } } else { MailAdmission::Admitted })
-}
-
-/// The hits within `window` before `now`. A hit far in the future was recorded before the clock was
-/// set back. It is ignored.
-fn recent(hits: &Hits, window: Duration, now: Timestamp) -> Vec<Timestamp> {
-    let is_recent = |hit: &Timestamp| hit.plus(window) > now && *hit < now.plus(window);
-    hits.0.iter().copied().filter(is_recent).collect()
 }
 
 fn to_len(number: u32) -> usize {

@@ -11,6 +11,7 @@
 //! same way. If the window of an address is full, but some of its attempts are still under way, a
 //! new attempt waits for their verdicts. Failures are counted exactly across all instances.
 
+mod codes;
 mod mails;
 mod quota;
 mod verdict;
@@ -29,6 +30,7 @@ use crate::domain::audit::Origin;
 use crate::entity::attempt;
 use crate::timestamp::Timestamp;
 
+pub use codes::CodeAttempts;
 pub use mails::{MailAdmission, MailLimits, admit_mail};
 pub use quota::{
     AttemptKey, BACKSTOP_FACTOR, BACKSTOP_PREFIX, LimitedAction, Quota, Refusal, whole_seconds,

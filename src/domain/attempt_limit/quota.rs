@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
 use crate::domain::network;
@@ -26,6 +28,8 @@ pub enum LimitedAction {
     LogIn,
     /// Setting a new password with a reset token.
     Reset,
+    /// Asking for a mail with a reset token.
+    RequestReset,
     /// Reauthentication: entering the password again while logged in.
     Reauthenticate,
 }
@@ -36,6 +40,7 @@ impl LimitedAction {
             Self::SignUp => "signup",
             Self::LogIn => "login",
             Self::Reset => "reset",
+            Self::RequestReset => "reset_request",
             Self::Reauthenticate => "confirm",
         }
     }
@@ -124,6 +129,12 @@ impl AttemptKey {
     #[must_use]
     pub fn of_recipient(key: &LimitKey, class: &str, email: &Email) -> Self {
         Self(key.mac(&["mail", class, email.key()]))
+    }
+
+    /// The key of wrong codes for an account and a purpose.
+    #[must_use]
+    pub fn of_code(key: &LimitKey, purpose: &str, account_id: Uuid) -> Self {
+        Self(key.mac(&["code", purpose, &account_id.to_string()]))
     }
 
     /// The key as bytes: a keyed digest.

@@ -68,8 +68,13 @@ pub(super) fn time_until_room(hits: &Hits, quota: u32, now: Timestamp) -> Option
 
 /// The hits within the window before `now`. A hit exactly one window ago is outside.
 fn recent(hits: &Hits, now: Timestamp) -> Vec<Timestamp> {
+    recent_in(hits, WINDOW, now)
+}
+
+/// The hits within `window` before `now`.
+pub(super) fn recent_in(hits: &Hits, window: Duration, now: Timestamp) -> Vec<Timestamp> {
     // A hit far in the future was recorded before the clock was set back. It is ignored.
-    let is_recent = |hit: &Timestamp| hit.plus(WINDOW) > now && *hit < now.plus(WINDOW);
+    let is_recent = |hit: &Timestamp| hit.plus(window) > now && *hit < now.plus(window);
     hits.0.iter().copied().filter(is_recent).collect()
 }
 

@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::error::ErrorStack;
+use openssl::memcmp;
 use uuid::Uuid;
 
 use crate::domain::keys::derived::MacKey;
@@ -18,6 +19,15 @@ const CONTENT: usize = 1 + 16 + 8;
 
 /// Bytes of the HMAC.
 const MAC: usize = 32;
+
+/// The first byte of the message of a code's HMAC, which differs from that of tokens.
+const CODE_VERSION: u8 = 2;
+
+/// The characters of codes: Crockford's Base32, which has no I, L, O and U.
+const CODE_CHARACTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// Characters of a code: 40 bits.
+const CODE_LENGTH: usize = 8;
 
 /// Creates and verifies the tokens of one kind.
 pub struct ComputedTokens {
@@ -62,6 +72,39 @@ impl ComputedTokens {
         Ok(format!("{}{}", self.prefix, URL_SAFE_NO_PAD.encode(bytes)))
     }
 
+    /// The short code of an id and a number, for people to type: `XXXX-XXXX`. It is always the same.
+    /// Its 40 bits suffice only if the number of guesses is limited.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which happens only when memory is exhausted.
+    pub fn code(&self, id: Uuid, number: i64, context: &[u8]) -> Result<String, ErrorStack> {
+        let key = self.keys.first().ok_or_else(ErrorStack::get)?;
+        let code = code(key, id, number, context)?;
+        let (first, last) = code.split_at(CODE_LENGTH / 2);
+        Ok(format!("{first}-{last}"))
+    }
+
+    /// Verifies a typed code in constant time. Case, spaces and hyphens are ignored, and characters
+    /// that look like a digit count as this digit.
+    #[must_use]
+    pub fn verify_code(&self, typed: &str, id: Uuid, number: i64, context: &[u8]) -> bool {
+        let typed: String = typed
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '-')
+            .map(|c| match c.to_ascii_uppercase() {
+                'O' => '0',
+                'I' | 'L' => '1',
+                c => c,
+            })
+            .collect();
+        self.keys.iter().any(|key| {
+            let valid = code(key, id, number, context);
+            valid.is_ok_and(|valid| {
+                typed.len() == valid.len() && memcmp::eq(typed.as_bytes(), valid.as_bytes())
+            })
+        })
+    }
+
     /// Parses a token. Returns `None` if it does not have the form that [`encode`](Self::encode)
     /// returns.
     #[must_use]
@@ -88,4 +131,16 @@ impl ComputedTokens {
         message.extend_from_slice(context);
         self.keys.iter().any(|key| key.verify(&message, &mac))
     }
+}
+
+fn code(key: &MacKey, id: Uuid, number: i64, context: &[u8]) -> Result<String, ErrorStack> {
+    let mut message = vec![CODE_VERSION];
+    message.extend_from_slice(id.as_bytes());
+    message.extend_from_slice(&number.to_be_bytes());
+    message.extend_from_slice(context);
+    let mac = key.mac(&message)?;
+    // The remainder of a byte by 32 is uniform.
+    let characters = mac.iter().take(CODE_LENGTH);
+    let characters = characters.filter_map(|byte| CODE_CHARACTERS.get(usize::from(byte % 32)));
+    Ok(characters.map(|byte| char::from(*byte)).collect())
 }

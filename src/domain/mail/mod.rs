@@ -48,6 +48,13 @@ pub struct QueuedMail {
 pub enum Content {
     /// A notice: the password was changed, or reset.
     PasswordChanged,
+    /// A link and a code, with which the owner sets a new password.
+    ResetPassword {
+        /// When they expire. This identifies the challenge from which they are computed.
+        expires_at: Timestamp,
+    },
+    /// No mail is sent: someone requested a mail for an address without an account.
+    Nothing,
 }
 
 impl Content {
@@ -56,6 +63,8 @@ impl Content {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::PasswordChanged => "password_changed",
+            Self::ResetPassword { .. } => "reset_password",
+            Self::Nothing => "nothing",
         }
     }
 
@@ -64,6 +73,16 @@ impl Content {
     const fn class(&self) -> &'static str {
         match self {
             Self::PasswordChanged => "notice",
+            Self::ResetPassword { .. } | Self::Nothing => "requested",
+        }
+    }
+
+    /// After this time the mail is of no use.
+    #[must_use]
+    pub const fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::ResetPassword { expires_at } => Some(*expires_at),
+            Self::PasswordChanged | Self::Nothing => None,
         }
     }
 }
@@ -86,6 +105,12 @@ impl MailQueue {
         Self(settings.is_on().then(|| Arc::new(Settings { key, limits })))
     }
 
+    /// Whether mail is on.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Queues a mail to the address of the account, within the caller's transaction. Does nothing
     /// if mail is off. Drops and records the mail if its recipient gets too many.
     ///
@@ -99,26 +124,78 @@ impl MailQueue {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<(), DbErr> {
-        let Some(settings) = &self.0 else { return Ok(()) };
         let email = Email::of_account(&account.email_canonical);
-        let key = AttemptKey::of_recipient(&settings.key, content.class(), &email);
-        match admit_mail(txn, &key, settings.limits, now).await? {
-            MailAdmission::Admitted => {}
-            MailAdmission::Refused { is_first: false } => return Ok(()),
-            MailAdmission::Refused { is_first: true } => {
-                let event = Event::new(EventKind::MailDropped).account(account.id).reason("limit");
-                return event.record(txn, origin, now).await;
-            }
+        if !self.admit(txn, &content, (&email, Some(account.id)), origin, now).await? {
+            return Ok(());
         }
-        let mail = QueuedMail {
-            account_id: account.id,
-            to: account.email.clone(),
-            language: language_of(account).unwrap_or(origin.language),
-            content,
-            failure: None,
-        };
-        let item = Item::new(id::new(now), Kind::Mail, account.id.to_string(), &mail, now)?;
+        self.enqueue(txn, account.id, Recipient::of(account, origin), content, now).await
+    }
+
+    /// Admits and counts a mail to this address, which belongs to this account. Records that it is
+    /// dropped if the address gets too many. `false` if mail is off.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn admit(
+        &self,
+        txn: &impl ConnectionTrait,
+        content: &Content,
+        (email, account_id): (&Email, Option<Uuid>),
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<bool, DbErr> {
+        let Some(settings) = &self.0 else { return Ok(false) };
+        let key = AttemptKey::of_recipient(&settings.key, content.class(), email);
+        let admission = admit_mail(txn, &key, settings.limits, now).await?;
+        if admission == (MailAdmission::Refused { is_first: true }) {
+            let event = Event::new(EventKind::MailDropped).account(account_id).reason("limit");
+            event.record(txn, origin, now).await?;
+        }
+        Ok(admission == MailAdmission::Admitted)
+    }
+
+    /// Queues an admitted mail. Does nothing if mail is off.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn enqueue(
+        &self,
+        txn: &impl ConnectionTrait,
+        account_id: Uuid,
+        recipient: Recipient,
+        content: Content,
+        now: Timestamp,
+    ) -> Result<(), DbErr> {
+        if !self.is_on() {
+            return Ok(());
+        }
+        let Recipient { address: to, language } = recipient;
+        let mail = QueuedMail { account_id, to, language, content, failure: None };
+        let item = Item::new(id::new(now), Kind::Mail, account_id.to_string(), &mail, now)?;
         outbox::enqueue(txn, vec![item]).await
+    }
+}
+
+/// The recipient of a mail.
+#[derive(Clone)]
+pub struct Recipient {
+    address: String,
+    language: Language,
+}
+
+impl Recipient {
+    /// The owner of an account. The language is that of the account's profile, or else that of the
+    /// request.
+    #[must_use]
+    pub fn of(account: &account::Model, origin: &Origin) -> Self {
+        let language = language_of(account).unwrap_or(origin.language);
+        Self { address: account.email.clone(), language }
+    }
+
+    /// The recipient of [`Content::Nothing`].
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self { address: String::new(), language: Language::default() }
     }
 }
 

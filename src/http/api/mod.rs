@@ -3,6 +3,7 @@
 mod account;
 mod consents;
 mod failures;
+mod forgotten_password;
 mod login;
 mod me;
 mod password;
@@ -13,6 +14,7 @@ mod tokens;
 
 pub(super) use account::AccountApi;
 pub(super) use consents::ConsentsApi;
+pub(super) use forgotten_password::ForgottenPasswordApi;
 pub(super) use login::LoginApi;
 pub(super) use me::MeApi;
 pub(super) use password::PasswordApi;

@@ -70,9 +70,10 @@ impl PasswordApi {
 
         let policy = app.password_policy;
         let limit_key = app.limits.key();
-        let (token, origin, mail) = (&token, &origin, &app.mail);
-        let reset = Reset { token, password, policy, limit_key, admitted, origin, mail };
-        password_reset::redeem(&app.db, &app.hasher, &app.reset_tokens, reset, now).await?;
+        let (origin, mail) = (&origin, &app.mail);
+        let reset = Reset { password, policy, limit_key, admitted, origin, mail };
+        let token = (&app.reset_tokens, token.as_str());
+        password_reset::redeem(&app.db, &app.hasher, token, reset, now).await?;
         Ok(PasswordReset::Done)
     }
 }

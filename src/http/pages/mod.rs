@@ -11,6 +11,7 @@ pub(in crate::http) mod authorization_flow;
 pub(in crate::http) mod authorization_response;
 mod consent;
 mod consent_text;
+mod forgotten_password;
 pub(in crate::http) mod layout;
 mod login;
 mod login_form;
@@ -20,6 +21,7 @@ pub(in crate::http) mod message;
 mod page_request;
 mod password_change;
 mod password_hint;
+mod password_reset;
 pub(in crate::http) mod pending_request;
 mod reauthentication;
 mod signup;
@@ -51,6 +53,8 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
         page("/logout", "logoutPage", DEFAULT, logout::answer),
         page("/account", "accountPage", DEFAULT, account::answer),
         page("/change-password", "passwordPage", DEFAULT, password_change::answer),
+        page("/forgot-password", "forgottenPasswordPage", DEFAULT, forgotten_password::answer),
+        page("/reset-password", "passwordResetPage", DEFAULT, password_reset::answer),
         page("/delete-account", "deletionPage", DEFAULT, account_deletion::answer),
     ]
 }

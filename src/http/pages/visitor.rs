@@ -25,6 +25,8 @@ pub(in crate::http) struct Visitor {
     is_to_be_set: bool,
     /// Its login, if it has one.
     pub(in crate::http) browser: Option<Browser>,
+    /// Whether this server sends mail, so that a forgotten password can be reset.
+    pub(super) can_reset_password: bool,
 }
 
 impl Visitor {
@@ -44,7 +46,8 @@ impl Visitor {
             return Ok(visitor);
         }
         let cookie = Secret::generate("")?.text;
-        Ok(Self { cookie, is_new: true, is_to_be_set: true, browser: None })
+        let can_reset_password = app.mail.is_on();
+        Ok(Self { cookie, is_new: true, is_to_be_set: true, browser: None, can_reset_password })
     }
 
     /// The browser with this cookie.
@@ -52,7 +55,13 @@ impl Visitor {
         let idle_timeout = app.tokens.browser_idle_life();
         let browser =
             browser_session::visit(&app.db, cookie, idle_timeout, app.clock.now()).await?;
-        Ok(Self { cookie: cookie.to_owned(), is_new: false, is_to_be_set: false, browser })
+        Ok(Self {
+            cookie: cookie.to_owned(),
+            is_new: false,
+            is_to_be_set: false,
+            browser,
+            can_reset_password: app.mail.is_on(),
+        })
     }
 
     /// Its login, even if the idle timeout of the login has passed.

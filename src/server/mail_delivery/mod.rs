@@ -4,6 +4,7 @@
 //! and the deletion of its row, the mail is sent again, with the same `Message-ID`. That can happen
 //! to at most [`SLOTS`] mails of an instance.
 
+mod letter;
 mod mailer;
 mod templates;
 
@@ -149,11 +150,19 @@ impl Delivery {
         let Some(mail) = item.read::<QueuedMail>() else {
             return responded(Verdict::postponed("unknown"));
         };
-        let values = Values {
-            service: self.service.clone(),
-            issuer: self.app.issuer_url.clone(),
-            time: item.created_at.to_minute(),
+        if mail.content.expires_at().is_some_and(|at| at <= self.app.clock.now()) {
+            return responded(Verdict::Failed("expired".to_owned()));
+        }
+        let values = match letter::values(&self.app, &mail).await {
+            Ok(Some(values)) => values,
+            Ok(None) => return responded(Verdict::Done),
+            Err(error) => {
+                tracing::warn!(mail.id = %item.id, %error, "a mail could not be written yet");
+                return responded(Verdict::postponed("database"));
+            }
         };
+        let (service, time) = (self.service.clone(), item.created_at.to_minute());
+        let values = Values { service, time, ..values };
         let text = match self.templates.render(mail.content.name(), mail.language, &values) {
             Ok(text) => text,
             Err(error) => {

@@ -21,10 +21,12 @@ const FRAME: &str = "frame.html";
 const SUBJECT: &str = "Subject: ";
 
 /// Signet's own templates.
-const OWN: [(&str, &str); 5] = [
+const OWN: [(&str, &str); 7] = [
     (FRAME, include_str!("../../templates/mail/frame.html")),
     ("password_changed.de.txt", include_str!("../../templates/mail/password_changed.de.txt")),
     ("password_changed.en.txt", include_str!("../../templates/mail/password_changed.en.txt")),
+    ("reset_password.de.txt", include_str!("../../templates/mail/reset_password.de.txt")),
+    ("reset_password.en.txt", include_str!("../../templates/mail/reset_password.en.txt")),
     ("test.de.txt", include_str!("../../templates/mail/test.de.txt")),
     ("test.en.txt", include_str!("../../templates/mail/test.en.txt")),
 ];
@@ -71,6 +73,10 @@ pub struct Values {
     pub issuer: String,
     /// When the cause of the mail happened.
     pub time: String,
+    /// The link that the recipient should open.
+    pub link: String,
+    /// The code that the recipient should enter.
+    pub code: String,
 }
 
 /// A rendered mail.
@@ -88,6 +94,10 @@ pub struct Text {
 #[derive(Serialize)]
 struct Paragraph<'a> {
     text: &'a str,
+    /// Whether the text is the link.
+    is_link: bool,
+    /// Whether the text is the code.
+    is_code: bool,
 }
 
 /// The values that `frame.html` can use.
@@ -174,7 +184,13 @@ impl Templates {
             language: language.tag(),
             service: &values.service,
             subject,
-            paragraphs: texts.map(|text| Paragraph { text }).collect(),
+            paragraphs: texts
+                .map(|text| Paragraph {
+                    text,
+                    is_link: text == values.link,
+                    is_code: text == values.code,
+                })
+                .collect(),
         };
         let html = self
             .0
@@ -192,6 +208,8 @@ impl Values {
             service: "Example".to_owned(),
             issuer: "https://id.example.com".to_owned(),
             time: "2026-01-14 10:00 UTC".to_owned(),
+            link: "https://id.example.com/reset-password?token=sgp_example".to_owned(),
+            code: "0123-ABCD".to_owned(),
         }
     }
 }

@@ -1,0 +1,113 @@
+//! Challenges that are mailed: a link, which works on any device, and a code, which works only on
+//! the device that asked for it.
+//!
+//! Neither is stored. Both are computed from the account, the expiry and the state of the account,
+//! with keys derived from the master key ([`ComputedTokens`](crate::domain::keys::ComputedTokens)).
+//! A row stores which challenge is the newest, and the digest of the device's secret.
+//!
+//! Per account and purpose, at most five wrong codes are accepted in 30 minutes. Further codes are
+//! refused, but links still work. So an attacker can neither guess a code nor lock out the owner.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+};
+use uuid::Uuid;
+
+use crate::database::{Db, Purged, delete_expired};
+use crate::domain::attempt_limit::{AttemptKey, CodeAttempts};
+use crate::domain::keys::LimitKey;
+use crate::entity::email_challenge::{ActiveModel, Column, Entity};
+use crate::timestamp::Timestamp;
+
+pub use crate::entity::email_challenge::{Model as Challenge, Purpose};
+
+/// The lifetime of a link and of a code.
+pub const LIFE: Duration = Duration::from_mins(30);
+
+/// Makes a challenge the newest of its account and purpose, which voids the older one. Must run in
+/// the transaction that queues its mail.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn replace(txn: &impl ConnectionTrait, challenge: Challenge) -> Result<(), DbErr> {
+    let replace = OnConflict::columns([Column::AccountId, Column::Purpose])
+        .update_columns([Column::DeviceDigest, Column::ExpiresAt])
+        .to_owned();
+    Entity::insert(ActiveModel::from(challenge).reset_all())
+        .on_conflict(replace)
+        .exec_without_returning(txn)
+        .await
+        .map(drop)
+}
+
+/// The challenge with this expiry, if it is the newest of the account.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn find(
+    db: &Db,
+    account_id: Uuid,
+    purpose: Purpose,
+    expires_at: Timestamp,
+) -> Result<Option<Challenge>, DbErr> {
+    let found = Entity::find_by_id((account_id, purpose)).filter(Column::ExpiresAt.eq(expires_at));
+    db.read(|db| async move { found.one(&db).await }).await
+}
+
+/// The newest challenge of a device that has not expired.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn find_by_device(
+    db: &Db,
+    purpose: Purpose,
+    device_digest: Vec<u8>,
+    now: Timestamp,
+) -> Result<Option<Challenge>, DbErr> {
+    let found = Entity::find()
+        .filter(Column::DeviceDigest.eq(device_digest))
+        .filter(Column::Purpose.eq(purpose))
+        .filter(Column::ExpiresAt.gt(now))
+        .order_by_desc(Column::ExpiresAt);
+    db.read(|db| async move { found.one(&db).await }).await
+}
+
+/// Decides whether a code may be used. `is_right` is the result of its comparison. A wrong code is
+/// counted. After too many wrong codes, a right code is refused, too.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn admit_code(
+    db: &Db,
+    key: &LimitKey,
+    challenge: &Challenge,
+    is_right: bool,
+) -> Result<bool, DbErr> {
+    let name = match challenge.purpose {
+        Purpose::ResetPassword => "reset_password",
+    };
+    let attempts = CodeAttempts::of(AttemptKey::of_code(key, name, challenge.account_id));
+    db.write(attempts, move |txn, now, attempts| {
+        Box::pin(async move { attempts.admit(txn, is_right, now).await })
+    })
+    .await
+}
+
+/// Deletes the challenges of a deleted account.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn forget(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
+    Entity::delete_by_id((account_id, Purpose::ResetPassword)).exec(txn).await.map(drop)
+}
+
+/// Deletes expired challenges.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn purge(db: &Db) -> Result<Purged, DbErr> {
+    delete_expired::<Entity>(db, Column::ExpiresAt, db.retention_now()).await
+}

@@ -1,0 +1,164 @@
+//! A forgotten password: a user asks for a mail with a link and a code, and sets a new password with
+//! either.
+//!
+//! A request for an address without an account, or of a disabled account, has the same response in
+//! the same time, because it writes the same rows. Its mail is never sent.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::attempt_limit::Admitted;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::email::Email;
+use crate::domain::email_challenge::{self, Challenge, LIFE, Purpose};
+use crate::domain::id;
+use crate::domain::mail::{Content, MailQueue, Recipient};
+use crate::domain::password::Hasher;
+use crate::domain::password_reset::{self, Reset, ResetError, ResetTokens};
+use crate::domain::session;
+use crate::entity::account::{self, Column};
+use crate::timestamp::Timestamp;
+
+/// A request for a mail.
+pub struct Forgotten<'a> {
+    /// The address that was entered.
+    pub email: &'a Email,
+    /// The digest of the secret of the device, which may use the code.
+    pub device_digest: Vec<u8>,
+    /// Proof that the request is within the attempt limits.
+    pub admitted: Admitted,
+    /// Where the request came from.
+    pub origin: &'a Origin,
+}
+
+/// Queues a mail with a link and a code to the address of the account. Voids the previous link and
+/// code. If the address gets too many mails, does nothing, so that nobody can void the links of
+/// another person without end.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn request(
+    db: &Db,
+    mail: &MailQueue,
+    forgotten: Forgotten<'_>,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let Forgotten { email, device_digest, admitted, origin } = forgotten;
+    let account = session::find_account(db, email).await?;
+    let account = account.filter(account::Model::is_enabled);
+    let known_email = account.as_ref().map(|it| Email::of_account(&it.email_canonical));
+    let request = Request {
+        account_id: account.as_ref().map_or_else(|| id::new(now), |account| account.id),
+        recipient: account.as_ref().map(|account| Recipient::of(account, origin)),
+        email: known_email.unwrap_or_else(|| email.clone()),
+        email_digest: admitted.counted().email_digest(),
+        device_digest,
+        origin: origin.clone(),
+        mail: mail.clone(),
+    };
+    db.write(request, |txn, now, request| Box::pin(request.store(txn, now))).await
+}
+
+/// A request, prepared for its transaction. All rows are the same for an address without an account,
+/// with a random account id.
+struct Request {
+    account_id: Uuid,
+    recipient: Option<Recipient>,
+    email: Email,
+    email_digest: Option<Vec<u8>>,
+    device_digest: Vec<u8>,
+    origin: Origin,
+    mail: MailQueue,
+}
+
+impl Request {
+    async fn store(&self, txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
+        let Self { account_id, recipient, email, device_digest, origin, mail, .. } = self;
+        let known_id = recipient.as_ref().map(|_| *account_id);
+        let expires_at = now.plus(LIFE);
+        let content = match recipient {
+            Some(_) => Content::ResetPassword { expires_at },
+            None => Content::Nothing,
+        };
+        if !mail.admit(txn, &content, (email, known_id), origin, now).await? {
+            return Ok(());
+        }
+        account::Entity::update_many()
+            .col_expr(Column::ResetExpiresAt, Expr::value(expires_at))
+            .filter(Column::Id.eq(*account_id))
+            .filter(Column::DisabledAt.is_null())
+            .exec(txn)
+            .await?;
+        let challenge = Challenge {
+            account_id: *account_id,
+            purpose: Purpose::ResetPassword,
+            device_digest: device_digest.clone(),
+            expires_at,
+        };
+        email_challenge::replace(txn, challenge).await?;
+        let recipient = recipient.clone().unwrap_or_else(Recipient::nobody);
+        mail.enqueue(txn, *account_id, recipient, content, now).await?;
+        let event = Event::new(Kind::PasswordResetRequested).account(known_id);
+        event.email_digest(self.email_digest.clone()).record(txn, origin, now).await
+    }
+}
+
+/// The link's token and the code of a mail.
+pub struct Secrets {
+    /// The token.
+    pub token: String,
+    /// The code.
+    pub code: String,
+}
+
+/// Computes the secrets of a mail. `None` if they are void: a newer mail was requested, the password
+/// was changed, or the account is disabled or deleted.
+///
+/// # Errors
+/// See [`ResetError`].
+pub async fn secrets(
+    db: &Db,
+    tokens: &ResetTokens,
+    account_id: Uuid,
+    expires_at: Timestamp,
+) -> Result<Option<Secrets>, ResetError> {
+    let challenge =
+        email_challenge::find(db, account_id, Purpose::ResetPassword, expires_at).await?;
+    let account = password_reset::find_enabled(db, account_id).await?;
+    let account = account.filter(|account| account.reset_expires_at == Some(expires_at));
+    let (Some(challenge), Some(account)) = (challenge, account) else { return Ok(None) };
+    let token = tokens.token(&account, expires_at)?;
+    let code = tokens.code(&account, expires_at, &challenge.device_digest)?;
+    Ok(Some(Secrets { token, code }))
+}
+
+/// Sets a new password with a code, once, on the device that asked for it. Like
+/// [`password_reset::redeem`].
+///
+/// # Errors
+/// See [`ResetError`]; then nothing has changed.
+pub async fn redeem_code(
+    db: &Db,
+    hasher: &Hasher,
+    tokens: &ResetTokens,
+    (device_digest, code): (Vec<u8>, &str),
+    reset: Reset<'_>,
+    now: Timestamp,
+) -> Result<(), ResetError> {
+    let purpose = Purpose::ResetPassword;
+    let challenge = email_challenge::find_by_device(db, purpose, device_digest, now).await?;
+    let challenge = challenge.ok_or(ResetError::Rejected)?;
+    let expires_at = challenge.expires_at;
+    let account = password_reset::find_enabled(db, challenge.account_id).await?;
+    let account = account.filter(|account| account.reset_expires_at == Some(expires_at));
+    let is_right = account.as_ref().is_some_and(|account| {
+        tokens.verify_code(code, account, expires_at, &challenge.device_digest)
+    });
+    if !email_challenge::admit_code(db, reset.limit_key, &challenge, is_right).await? {
+        return Err(ResetError::Rejected);
+    }
+    let account = account.ok_or(ResetError::Rejected)?;
+    password_reset::set_password(db, hasher, (account, expires_at), reset).await
+}

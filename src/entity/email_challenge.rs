@@ -1,0 +1,33 @@
+//! Challenges that were mailed: a link and a code, which prove control of an address.
+
+use sea_orm::entity::prelude::*;
+
+use crate::timestamp::Timestamp;
+
+/// A row of `email_challenge`: the newest challenge of an account for a purpose.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
+#[sea_orm(table_name = "email_challenge")]
+pub struct Model {
+    /// The account. A random id if the address that was entered has no account.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub account_id: Uuid,
+    /// What the challenge permits.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub purpose: Purpose,
+    /// SHA-256 of the secret of the device that may use the code.
+    pub device_digest: Vec<u8>,
+    /// When link and code expire. This identifies the challenge.
+    pub expires_at: Timestamp,
+}
+
+/// The purposes of challenges. They are stored under their names, so the names must never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Purpose {
+    /// To set a new password.
+    ResetPassword,
+}
+
+/// No relations.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
