@@ -9,6 +9,7 @@ use signet::clock::Clock;
 use signet::config::Config;
 use signet::domain::audit::Origin;
 use signet::domain::granted::Granted;
+use signet::domain::mail::MailQueue;
 use signet::domain::refresh::{Holder, RefreshTokens, Rotation};
 use signet::domain::session::FIRST_PARTY_CLIENT;
 use signet::domain::token::Issuer;
@@ -54,7 +55,7 @@ impl Parts {
         let presented = tokens.decode(&user.refresh_token);
         let presented =
             presented.ok_or_else(|| anyhow::anyhow!("not a refresh token of this server"))?;
-        let rotation = Arc::new(Rotation::new(&storage.db, &config.tokens));
+        let rotation = Arc::new(Rotation::new(&storage.db, &config.tokens, MailQueue::off()));
         let granted = runtime.block_on(rotation.rotate(presented, HOLDER, &origin))?;
         user.refresh_token = tokens.encode(granted.session_id, granted.generation)?;
         Ok(Self { runtime, storage, issuer, tokens, rotation, granted })

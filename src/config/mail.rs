@@ -26,6 +26,12 @@ pub struct MailSettings {
     #[arg(long, env = "SIGNET_MAIL_PASSWORD_FILE")]
     pub mail_password_file: Option<PathBuf>,
 
+    /// Send notices to the owner of an account: about a changed password, a login from a new device,
+    /// and a refresh token that was used twice.
+    #[arg(long, env = "SIGNET_MAIL_NOTICES", default_value = "true",
+          action = clap::ArgAction::Set)]
+    pub mail_notices: bool,
+
     /// Directory with templates that replace those of the same name in Signet's source
     /// (`src/templates/mail`). A template that is not valid, or has another name, is refused at the
     /// start.

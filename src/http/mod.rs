@@ -51,6 +51,7 @@ pub use crate::http::app::App;
 pub use crate::http::branding::{Branding, LogoError};
 pub use crate::http::browser_cookie::BrowserCookie;
 pub use crate::http::openapi::document as openapi_document;
+pub use crate::http::pages::user_agent::describe_browser;
 pub use crate::http::rate_limit::{Limits, client as client_of};
 pub use crate::http::readiness::Readiness;
 

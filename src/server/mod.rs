@@ -392,6 +392,7 @@ async fn assemble(
         Box::pin(ring.reload(&db)).await?;
     }
     let now = clock.now();
+    let mail = MailQueue::new(&config.mail, master.limit_key()?);
     Ok(App {
         clients: ClientCache::new(&db),
         status_entries: StatusEntries::default(),
@@ -399,11 +400,11 @@ async fn assemble(
         verifier: issuer.verifier(&audience),
         issuer,
         refresh_tokens: RefreshTokens::new(master.refresh_keys(restore)?),
-        rotation: Rotation::new(&db, &config.tokens),
+        rotation: Rotation::new(&db, &config.tokens, mail.clone()),
         reset_tokens: ResetTokens::new(master.reset_keys(restore)?),
         request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
-        mail: MailQueue::new(&config.mail, master.limit_key()?),
+        mail,
         hasher: start_hasher(config, master.decoy_key()?)?,
         sign_up_policy: SignUpPolicy::new(&config.signup),
         password_policy: config.passwords.password_policy,

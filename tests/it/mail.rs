@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use signet::config::Config;
 
-use crate::harness::smtp::{Behaviour, SmtpServer};
+use crate::harness::smtp::{self, Behaviour, SmtpServer};
 use crate::harness::{Answer, PASSWORD, Program, TestDatabase, TestServer, eventually};
 
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
@@ -413,4 +413,63 @@ async fn mail_test_says_what_happened() {
     assert!(run(&off, "eve@example.test").await.1.contains("mail is off"));
     let nowhere = program.with("SIGNET_MAIL", "smtp://127.0.0.1:9?tls=off");
     assert!(run(&nowhere, "eve@example.test").await.1.contains("no mail can be sent"));
+}
+
+/// A login with `user_agent` from the client address.
+async fn log_in_with(server: &TestServer, user_agent: &str, client: &str) {
+    let request = server.request(reqwest::Method::POST, "/api/auth/login");
+    let request = request.header("user-agent", user_agent).header("x-forwarded-for", client);
+    let body = json!({ "email": "ada@example.test", "password": PASSWORD });
+    Answer::of(request.json(&body)).await.expect_status(200);
+}
+
+const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0";
+
+/// The owner is notified of a login from a device that was not seen before: another program, or
+/// another network. Only known names of programs are shown.
+#[tokio::test]
+async fn login_from_a_new_device_is_notified() {
+    let smtp = SmtpServer::start().await;
+    let server = server_with(&smtp).await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    log_in_with(&server, FIREFOX, "203.0.113.9").await;
+    eventually("the first notice arrives", async || smtp.mails().len() == 1).await;
+    log_in_with(&server, &FIREFOX.replace("130.0", "131.0.2"), "203.0.7.7").await;
+    log_in_with(&server, FIREFOX, "198.51.100.7").await;
+    eventually("the second notice arrives", async || smtp.mails().len() == 2).await;
+    log_in_with(&server, "https://evil.example/", "198.51.100.7").await;
+    eventually("the third notice arrives", async || smtp.mails().len() == 3).await;
+
+    let texts: Vec<_> = smtp.mails().iter().map(smtp::Mail::text).collect();
+    assert!(texts[0].contains("Firefox on Linux, 203.0.113.9"), "{}", texts[0]);
+    assert!(texts[1].contains("Firefox on Linux, 198.51.100.7"), "{}", texts[1]);
+    assert!(texts[2].contains("a program, 198.51.100.7"), "{}", texts[2]);
+    assert!(!texts[2].contains("evil.example"), "{}", texts[2]);
+}
+
+/// The owner is notified if a refresh token is used twice. `SIGNET_MAIL_NOTICES=false` turns all
+/// notices off.
+#[tokio::test]
+async fn reuse_of_a_refresh_token_is_notified() {
+    let smtp = SmtpServer::start().await;
+    let server = server_with(&smtp).await;
+    let url = smtp.url();
+    let silent = TestServer::with(|config| {
+        with_mail(config, &url);
+        config.mail.mail_notices = false;
+    })
+    .await;
+    for (server, email) in [(&silent, "bob@example.test"), (&server, "ada@example.test")] {
+        let tokens = server.sign_up(email).await.tokens();
+        let newer = server.refresh(&tokens.refresh_token).await.tokens();
+        server.refresh(&newer.refresh_token).await.expect_status(200);
+        let reused = server.refresh(&tokens.refresh_token).await;
+        reused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+
+    eventually("the notice arrives", async || !smtp.mails().is_empty()).await;
+
+    let mails = smtp.mails();
+    assert_eq!((mails.len(), mails[0].to.as_str()), (1, "ada@example.test"));
+    assert!(mails[0].text().contains("was used twice"), "{}", mails[0].text());
 }

@@ -26,6 +26,9 @@ use crate::entity::account;
 use crate::entity::outbox as outbox_row;
 use crate::timestamp::Timestamp;
 
+/// The class of notices to the owner of an account.
+const NOTICE: &str = "notice";
+
 /// A mail as stored in the outbox.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct QueuedMail {
@@ -48,6 +51,15 @@ pub struct QueuedMail {
 pub enum Content {
     /// A notice: the password was changed, or reset.
     PasswordChanged,
+    /// A notice: a login from a device that was not seen before.
+    NewDevice {
+        /// The `User-Agent` of the request, sanitized.
+        user_agent: Option<String>,
+        /// The client address of the request.
+        address: Option<String>,
+    },
+    /// A notice: a session was ended, because a refresh token was used twice.
+    TokenReuse,
     /// A link and a code, with which the owner sets a new password.
     ResetPassword {
         /// When they expire. This identifies the challenge from which they are computed.
@@ -63,6 +75,8 @@ impl Content {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::PasswordChanged => "password_changed",
+            Self::NewDevice { .. } => "new_device",
+            Self::TokenReuse => "token_reuse",
             Self::ResetPassword { .. } => "reset_password",
             Self::Nothing => "nothing",
         }
@@ -72,7 +86,7 @@ impl Content {
     /// notices.
     const fn class(&self) -> &'static str {
         match self {
-            Self::PasswordChanged => "notice",
+            Self::PasswordChanged | Self::NewDevice { .. } | Self::TokenReuse => NOTICE,
             Self::ResetPassword { .. } | Self::Nothing => "requested",
         }
     }
@@ -82,7 +96,9 @@ impl Content {
     pub const fn expires_at(&self) -> Option<Timestamp> {
         match self {
             Self::ResetPassword { expires_at } => Some(*expires_at),
-            Self::PasswordChanged | Self::Nothing => None,
+            Self::PasswordChanged | Self::NewDevice { .. } | Self::TokenReuse | Self::Nothing => {
+                None
+            }
         }
     }
 }
@@ -94,6 +110,7 @@ pub struct MailQueue(Option<Arc<Settings>>);
 struct Settings {
     key: LimitKey,
     limits: MailLimits,
+    has_notices: bool,
 }
 
 impl MailQueue {
@@ -102,13 +119,26 @@ impl MailQueue {
     pub fn new(settings: &MailSettings, key: LimitKey) -> Self {
         let limits =
             MailLimits { per_hour: settings.mails_per_hour, per_day: settings.mails_per_day };
-        Self(settings.is_on().then(|| Arc::new(Settings { key, limits })))
+        let has_notices = settings.mail_notices;
+        Self(settings.is_on().then(|| Arc::new(Settings { key, limits, has_notices })))
+    }
+
+    /// A queue that drops all mails.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self(None)
     }
 
     /// Whether mail is on.
     #[must_use]
     pub const fn is_on(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whether notices are sent.
+    #[must_use]
+    pub fn has_notices(&self) -> bool {
+        self.0.as_ref().is_some_and(|settings| settings.has_notices)
     }
 
     /// Queues a mail to the address of the account, within the caller's transaction. Does nothing
@@ -132,7 +162,7 @@ impl MailQueue {
     }
 
     /// Admits and counts a mail to this address, which belongs to this account. Records that it is
-    /// dropped if the address gets too many. `false` if mail is off.
+    /// dropped if the address gets too many. `false` if mail, or mails of this class, are off.
     ///
     /// # Errors
     /// If the database refuses.
@@ -145,6 +175,9 @@ impl MailQueue {
         now: Timestamp,
     ) -> Result<bool, DbErr> {
         let Some(settings) = &self.0 else { return Ok(false) };
+        if content.class() == NOTICE && !settings.has_notices {
+            return Ok(false);
+        }
         let key = AttemptKey::of_recipient(&settings.key, content.class(), email);
         let admission = admit_mail(txn, &key, settings.limits, now).await?;
         if admission == (MailAdmission::Refused { is_first: true }) {

@@ -23,11 +23,13 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
     FromQueryResult, Iterable, QueryFilter, QuerySelect, QueryTrait,
 };
+use uuid::Uuid;
 
 use crate::config::{RefreshReuse, TokenSettings};
 use crate::database::{self, Batches, Db, account_lock};
 use crate::domain::audit::{Event, Kind, Origin, sanitized};
 use crate::domain::granted::Granted;
+use crate::domain::mail::{Content, MailQueue};
 use crate::domain::refresh::attempt::RefreshAttempt;
 use crate::domain::refresh::batch;
 use crate::domain::refresh::codec::Presented;
@@ -61,7 +63,8 @@ pub struct Holder<'a> {
 enum Outcome {
     Granted(Granted),
     Rejected,
-    Reused,
+    /// The token of a session of this account.
+    Reused(Uuid),
 }
 
 /// The durations on which the outcome of a refresh depends.
@@ -79,15 +82,16 @@ struct Durations {
 pub struct Rotation {
     db: Db,
     settings: TokenSettings,
+    mail: MailQueue,
     batches: Batches<batch::Input, Granted>,
 }
 
 impl Rotation {
-    /// Rotations in `db`.
+    /// Rotations in `db`. `mail` queues notices about reuse.
     #[must_use]
-    pub fn new(db: &Db, settings: &TokenSettings) -> Self {
+    pub fn new(db: &Db, settings: &TokenSettings, mail: MailQueue) -> Self {
         let batches = batch::batches(db, settings.refresh_token_life());
-        Self { db: db.clone(), settings: settings.clone(), batches }
+        Self { db: db.clone(), settings: settings.clone(), mail, batches }
     }
 
     /// Exchanges an authentic refresh token for its successor, once.
@@ -124,7 +128,7 @@ impl Rotation {
         match self.rotate_alone(input).await? {
             Outcome::Granted(granted) => Ok(granted),
             Outcome::Rejected => Err(RefreshError::Rejected),
-            Outcome::Reused => {
+            Outcome::Reused(_) => {
                 let effect = match reuse {
                     RefreshReuse::EndSession => "session ended",
                     RefreshReuse::Refuse => "refused",
@@ -146,8 +150,9 @@ impl Rotation {
             retry_window: self.settings.refresh_retry_window(),
             database_timeout: self.db.wait(),
         };
-        let work = self.db.write(input, move |txn, now, (attempt, origin)| {
-            Box::pin(advance_or_handle_reuse(txn, attempt, durations, origin, now))
+        let input = (input, self.mail.clone());
+        let work = self.db.write(input, move |txn, now, ((attempt, origin), mail)| {
+            Box::pin(advance_or_handle_reuse(txn, attempt, durations, (origin, mail), now))
         });
         work.await
     }
@@ -157,14 +162,21 @@ async fn advance_or_handle_reuse(
     txn: &DatabaseTransaction,
     attempt: &RefreshAttempt,
     durations: Durations,
-    origin: &Origin,
+    (origin, mail): (&Origin, &MailQueue),
     now: Timestamp,
 ) -> Result<Outcome, RefreshError> {
     if let Some(granted) = advance(txn, attempt, durations.lifetime, origin, now).await? {
         refresh_event(&granted).record(txn, origin, now).await?;
         return Ok(Outcome::Granted(granted));
     }
-    handle_reuse(txn, attempt, durations, origin, now).await
+    let outcome = handle_reuse(txn, attempt, durations, origin, now).await?;
+    if let Outcome::Reused(account_id) = outcome {
+        let account = account::Entity::find_by_id(account_id).one(txn).await?;
+        if let Some(account) = account.filter(|_| attempt.reuse == RefreshReuse::EndSession) {
+            mail.send(txn, &account, Content::TokenReuse, origin, now).await?;
+        }
+    }
+    Ok(outcome)
 }
 
 /// Makes the successor the newest token, if the presented token is the newest and the account is
@@ -270,7 +282,7 @@ async fn handle_reuse(
     }
     if attempt.reuse == RefreshReuse::Refuse {
         record_reuse(txn, attempt, &session, origin, now).await?;
-        return Ok(Outcome::Reused);
+        return Ok(Outcome::Reused(session.account_id));
     }
     let is_predecessor = presented.generation + 1 == session.generation;
     let is_retry = match session.rotated_at.filter(|_| is_predecessor) {
@@ -297,7 +309,7 @@ async fn handle_reuse(
     }
     session::end(txn, session.id, EndReason::TokenReuse, now).await?;
     record_reuse(txn, attempt, &session, origin, now).await?;
-    Ok(Outcome::Reused)
+    Ok(Outcome::Reused(session.account_id))
 }
 
 async fn record_reuse(

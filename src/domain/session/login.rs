@@ -8,10 +8,12 @@ use uuid::Uuid;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::attempt_limit::{Admitted, Counted};
-use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::audit::{Event, Kind, Origin, sanitized};
 use crate::domain::email::Email;
 use crate::domain::granted::Granted;
+use crate::domain::mail::{Content, MailQueue};
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
+use crate::domain::session::device;
 use crate::domain::session::ending::{limit_browser_sessions, limit_client_sessions};
 use crate::domain::session::{FIRST_PARTY_CLIENT, NewSession, find_account, start};
 use crate::domain::status::{AllocationError, StatusEntries};
@@ -49,6 +51,8 @@ pub struct LogIn<'a> {
     pub admitted: Admitted,
     /// Where the attempt came from.
     pub origin: &'a Origin,
+    /// Queues the notice about a new device.
+    pub mail: &'a MailQueue,
 }
 
 /// A login whose password was correct, and the data that its session needs.
@@ -59,6 +63,8 @@ pub struct CheckedLogIn {
     /// The session to be started.
     pub session: NewSession,
     counted: Counted,
+    /// Queues the notice about a new device; `None` if the device is known.
+    notice: Option<MailQueue>,
 }
 
 /// Checks the password of an account and starts a session of the JSON API.
@@ -95,7 +101,7 @@ pub async fn check(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<CheckedLogIn, LogInError> {
-    let LogIn { email, password, admitted, origin } = attempt;
+    let LogIn { email, password, admitted, origin, mail } = attempt;
     let password = password.clone();
     let account = find_account(db, email).await?;
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
@@ -115,7 +121,9 @@ pub async fn check(
         return Err(refuse(db, Some(account.id), "disabled", attempt).await?);
     }
     let session = NewSession::prepare(db, entries, settings, origin, now).await?;
-    Ok(CheckedLogIn { account, new_hash, session, counted: admitted.counted() })
+    let is_notified = mail.has_notices() && device::is_new(db, account.id, origin).await?;
+    let notice = is_notified.then(|| (*mail).clone());
+    Ok(CheckedLogIn { account, new_hash, session, counted: admitted.counted(), notice })
 }
 
 /// Starts the session of a login whose password was correct, within the caller's transaction.
@@ -127,7 +135,7 @@ pub async fn begin(
     checked: &CheckedLogIn,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let CheckedLogIn { account, new_hash, session, counted } = checked;
+    let CheckedLogIn { account, new_hash, session, counted, notice } = checked;
     let account = mark_logged_in(txn, account, new_hash.as_deref(), now).await?;
     match &session.cookie {
         Some(_) => limit_browser_sessions(txn, account.id, now).await?,
@@ -135,6 +143,14 @@ pub async fn begin(
     }
     let granted = start(txn, &account, session, Event::new(Kind::LogIn), now).await?;
     counted.refund(txn, now).await?;
+    if let Some(mail) = notice {
+        let origin = &session.origin;
+        let content = Content::NewDevice {
+            user_agent: origin.user_agent.as_deref().map(sanitized),
+            address: origin.address.map(|address| address.to_string()),
+        };
+        mail.send(txn, &account, content, origin, now).await?;
+    }
     Ok(granted)
 }
 

@@ -2,6 +2,7 @@
 //! (`ending`), or by the kill switch of its account, an operation that ends all sessions of the
 //! account (`kill_switch`, `unfinished`).
 
+mod device;
 mod ending;
 mod kill_switch;
 pub mod listing;

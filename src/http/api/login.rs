@@ -42,7 +42,8 @@ impl LoginApi {
         app.issuer.check_fresh()?;
         let admitted = app.limits.admit_log_in(&app.db, &email, &origin).await?;
 
-        let attempt = LogIn { email: &email, password, admitted, origin: &origin };
+        let mail = &app.mail;
+        let attempt = LogIn { email: &email, password, admitted, origin: &origin, mail };
         let granted =
             session::log_in(&app.db, &app.hasher, &app.status_entries, attempt, &app.tokens, now)
                 .await?;

@@ -138,7 +138,7 @@ pub(super) async fn log_in_and_continue(
     let origin = origin::of(&call.request);
     let admitted = app.limits.admit_log_in(&app.db, email, &origin).await;
     let admitted = admitted.map_err(|it| limited_on(&it, limited))?;
-    let attempt = LogIn { email, password, admitted, origin: &origin };
+    let attempt = LogIn { email, password, admitted, origin: &origin, mail: &app.mail };
     let cookie = NewCookie::of(call, pending_request.as_ref()).map_err(message::failed)?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
     let attempt = (attempt, cookie.entrance.clone());

@@ -26,7 +26,7 @@ pub(in crate::http) mod pending_request;
 mod reauthentication;
 mod signup;
 mod signup_form;
-mod signup_refused;
+pub(in crate::http) mod signup_refused;
 pub(in crate::http) mod user_agent;
 pub(in crate::http) mod visitor;
 

@@ -30,15 +30,19 @@ const MAX_NAME: usize = 40;
 /// The browser and its system, such as `Firefox on Linux`. For other programs, the first word of
 /// the header.
 pub(super) fn describe(user_agent: &str) -> String {
+    describe_browser(user_agent).unwrap_or_else(|| {
+        let word = user_agent.split_whitespace().next().unwrap_or_default();
+        word.chars().take(MAX_NAME).collect()
+    })
+}
+
+/// The browser and its system. `None` for other programs. Contains nothing from the header.
+#[must_use]
+pub fn describe_browser(user_agent: &str) -> Option<String> {
     let find_in = |known: &[(&str, &'static str)]| {
         known.iter().find(|(token, _)| user_agent.contains(token)).map(|(_, name)| *name)
     };
-    match (find_in(&BROWSERS), find_in(&SYSTEMS)) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
-        (Some(browser), None) => browser.to_owned(),
-        (None, _) => {
-            let word = user_agent.split_whitespace().next().unwrap_or_default();
-            word.chars().take(MAX_NAME).collect()
-        }
-    }
+    let browser = find_in(&BROWSERS)?;
+    let system = find_in(&SYSTEMS);
+    Some(system.map_or_else(|| browser.to_owned(), |system| format!("{browser} on {system}")))
 }

@@ -21,14 +21,18 @@ const FRAME: &str = "frame.html";
 const SUBJECT: &str = "Subject: ";
 
 /// Signet's own templates.
-const OWN: [(&str, &str); 7] = [
+const OWN: [(&str, &str); 11] = [
     (FRAME, include_str!("../../templates/mail/frame.html")),
+    ("new_device.de.txt", include_str!("../../templates/mail/new_device.de.txt")),
+    ("new_device.en.txt", include_str!("../../templates/mail/new_device.en.txt")),
     ("password_changed.de.txt", include_str!("../../templates/mail/password_changed.de.txt")),
     ("password_changed.en.txt", include_str!("../../templates/mail/password_changed.en.txt")),
     ("reset_password.de.txt", include_str!("../../templates/mail/reset_password.de.txt")),
     ("reset_password.en.txt", include_str!("../../templates/mail/reset_password.en.txt")),
     ("test.de.txt", include_str!("../../templates/mail/test.de.txt")),
     ("test.en.txt", include_str!("../../templates/mail/test.en.txt")),
+    ("token_reuse.de.txt", include_str!("../../templates/mail/token_reuse.de.txt")),
+    ("token_reuse.en.txt", include_str!("../../templates/mail/token_reuse.en.txt")),
 ];
 
 /// Why the templates cannot be used.
@@ -73,6 +77,10 @@ pub struct Values {
     pub issuer: String,
     /// When the cause of the mail happened.
     pub time: String,
+    /// The browser and its system, in English.
+    pub device: String,
+    /// The client address of the request.
+    pub address: String,
     /// The link that the recipient should open.
     pub link: String,
     /// The code that the recipient should enter.
@@ -208,6 +216,8 @@ impl Values {
             service: "Example".to_owned(),
             issuer: "https://id.example.com".to_owned(),
             time: "2026-01-14 10:00 UTC".to_owned(),
+            device: "Firefox on Linux".to_owned(),
+            address: "203.0.113.9".to_owned(),
             link: "https://id.example.com/reset-password?token=sgp_example".to_owned(),
             code: "0123-ABCD".to_owned(),
         }
