@@ -157,7 +157,7 @@ impl Replacement {
     /// # Errors
     /// See [`ReplaceError`].
     pub async fn switch(self, aside: &str) -> Result<Option<PathBuf>, ReplaceError> {
-        let aside = path_with_suffix(&self.database, aside);
+        let aside = unused_path(&self.database, aside);
         let synced = File::open(&self.copy).and_then(|copy| copy.sync_all());
         synced.map_err(|source| self.failed(source))?;
         // Held until the exchange is complete. A command that opens the old file meanwhile cannot
@@ -253,6 +253,18 @@ fn target_of(url: &DatabaseUrl) -> Result<PathBuf, ReplaceError> {
         (Err(source), _) => Err(failed(source).into()),
         _ => Err(ReplaceError::NotAFile(path)),
     }
+}
+
+/// The path of `database` with this suffix, and with a number if the path exists. Only the holder of
+/// the lock creates such files.
+fn unused_path(database: &Path, suffix: &str) -> PathBuf {
+    let numbered = (2_u32..).map(|number| format!("{suffix}-{number}"));
+    let mut suffixes = std::iter::once(suffix.to_owned()).chain(numbered);
+    let unused = suffixes.find_map(|suffix| {
+        let path = path_with_suffix(database, &suffix);
+        (!path.exists()).then_some(path)
+    });
+    unused.unwrap_or_else(|| path_with_suffix(database, suffix))
 }
 
 /// Copies a file, also to disk. The copy has mode 0600.
