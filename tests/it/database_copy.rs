@@ -72,11 +72,7 @@ async fn fill_all_tables(database: &TestDatabase) {
              VALUES ({instance}, {}, 'bob@example.test', 'bob@example.test', {least}, {most}, NULL)",
             blob("00ff"),
         ),
-        format!(
-            "INSERT INTO imported_account (account_id, source, digest, imported_at) \
-             VALUES ({instance}, 'ndjson', {}, {most})",
-            blob("00fe"),
-        ),
+        format!("INSERT INTO imported_account VALUES ({instance}, 'ndjson', {}, 1)", blob("00fe")),
         format!("INSERT INTO used_assertion (digest, expires_at) VALUES ({}, 5)", blob("00")),
         format!(
             "INSERT INTO outbox (kind, id, receiver, payload, attempts, due_at, created_at) VALUES \
