@@ -2,7 +2,7 @@
 //!
 //! A record of a source is processed in three steps:
 //!
-//! 1. [`Format::normalise`] renames the members of the record, so that it has the form of Signet's
+//! 1. [`Format`] renames the members of the record, so that it has the form of Signet's
 //!    own format (`signet export accounts`).
 //! 2. [`Candidate::parse`] checks it. Each rule exists once, for all formats.
 //! 3. [`Importer::take`] compares the candidates with the accounts that exist, and writes in
