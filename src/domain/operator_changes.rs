@@ -110,7 +110,7 @@ async fn store_email(
 ) -> Result<(), OperatorError> {
     let folded = email.folded().ok_or(OperatorError::UnusableAddress)?;
     let update = Entity::update_many()
-        .col_expr(Column::Email, Expr::value(email.address()))
+        .col_expr(Column::Email, Expr::value(email.spelling()))
         .col_expr(Column::EmailCanonical, Expr::value(email.address()))
         .col_expr(Column::EmailFolded, Expr::value(folded))
         .col_expr(Column::EmailAmbiguous, Expr::value(false))

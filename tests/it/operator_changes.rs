@@ -178,6 +178,9 @@ async fn set_email_changes_the_address_and_ends_sessions() {
     let printed = server.account_command(&["set-email", ADA, "LOVELACE@example.test"]).await;
 
     assert_eq!(printed, "changed; 1 session ended\n");
+    // RS-03: mail goes to the address as it was written.
+    let stored: Vec<String> = server.database.column("SELECT email FROM account").await;
+    assert_eq!(stored, ["LOVELACE@example.test"]);
     server.me(&before.access_token).await.expect_error(401, "UNAUTHORIZED");
     server.refresh(&before.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
     reset(&server, &token, 400).await;
