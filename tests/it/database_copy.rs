@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::process::Signal;
 
 use crate::harness::oauth::{Browser, WEB_CLIENT};
-use crate::harness::{PASSWORD, Program, TestDatabase, TestServer, Tokens};
+use crate::harness::{PASSWORD, Program, TestDatabase, TestServer, Tokens, eventually};
 
 fn succeeded(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
@@ -206,7 +206,14 @@ async fn copy_refuses_a_server_and_a_target_with_tables() {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
     used.execute("CREATE TABLE other (id INTEGER)").await;
-    let not_empty = failed(&program.run(&["database", "copy", "--to", &used.url()]).await);
+    let copy_to_used =
+        async || failed(&program.run(&["database", "copy", "--to", &used.url()]).await);
+    // The killed instance of PostgreSQL still counts for ten seconds.
+    eventually("the killed instance no longer counts", async || {
+        !copy_to_used().await.contains("a server uses the database")
+    })
+    .await;
+    let not_empty = copy_to_used().await;
     let nowhere =
         program.clone().with("SIGNET_TARGET_DATABASE_URL", "postgres://a:s3cret@127.0.0.1:1/x");
     let unreachable = failed(&nowhere.run(&["database", "copy"]).await);
