@@ -30,6 +30,8 @@ getMe 200
 getMe 401 UNAUTHORIZED
 refresh 200
 resetPassword 400 INVALID_RESET_TOKEN
+requestPasswordReset 404 MAIL_OFF
+resetPasswordByCode 404 MAIL_OFF
 updateMe 200
 updateMe 400 VALIDATION_ERROR
 listSessions 200

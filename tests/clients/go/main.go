@@ -52,6 +52,12 @@ func callAllOperations(client *signet.APIClient, email, password string) {
 
 	reset := *signet.NewResetBody("made-up", password)
 	expectEmptyCallError("resetPassword", accounts.ResetPassword(anonymous).ResetBody(reset).Execute)
+	forgotten := *signet.NewForgottenBody(email)
+	expectError("requestPasswordReset",
+		accounts.RequestPasswordReset(anonymous).ForgottenBody(forgotten).Execute)
+	code := *signet.NewCodeBody("made-up", "made-up", password)
+	expectEmptyCallError("resetPasswordByCode",
+		accounts.ResetPasswordByCode(anonymous).CodeBody(code).Execute)
 
 	caller := bearer(renewed.AccessToken)
 	updateProfile(caller, accounts)

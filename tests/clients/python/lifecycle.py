@@ -11,7 +11,9 @@ from signet_client.api.accounts import (
     change_password,
     delete_me,
     get_me,
+    request_password_reset,
     reset_password,
+    reset_password_by_code,
     sign_up,
     update_me,
 )
@@ -26,9 +28,11 @@ from signet_client.api.sessions import (
 )
 from signet_client.models import (
     ChangeBody,
+    CodeBody,
     DeleteMeBody,
     ErrorBody,
     ErrorEnvelope,
+    ForgottenBody,
     LogInBody,
     Others,
     ProfileBody,
@@ -77,6 +81,12 @@ def call_all_operations(url: str, email: str, password: str) -> None:
 
     reset = ResetBody(token="made-up", new_password=password)
     expect_error("resetPassword", reset_password.sync_detailed(client=signet, body=reset))
+    forgotten = ForgottenBody(email)
+    requested = request_password_reset.sync_detailed(client=signet, body=forgotten)
+    expect_error("requestPasswordReset", requested)
+    code = CodeBody(handle="made-up", code="made-up", new_password=password)
+    by_code = reset_password_by_code.sync_detailed(client=signet, body=code)
+    expect_error("resetPasswordByCode", by_code)
 
     renewed_client = bearer(renewed.access_token)
     profile = ProfileBody(name="Ada", locale="en-GB", gender=None)

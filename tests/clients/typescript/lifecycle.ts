@@ -62,6 +62,15 @@ await expectError(
   "resetPassword",
   signet.POST("/api/auth/password/reset", { body: { token: "made-up", new_password: password } }),
 );
+await expectError(
+  "requestPasswordReset",
+  signet.POST("/api/auth/password/forgotten", { body: { email } }),
+);
+const code = { handle: "made-up", code: "made-up", new_password: password };
+await expectError(
+  "resetPasswordByCode",
+  signet.POST("/api/auth/password/reset/code", { body: code }),
+);
 
 const auth = bearer(renewed.access_token);
 const updated = await expectSuccess(

@@ -14,8 +14,8 @@ mod signet {
 
 use signet::Client;
 use signet::types::{
-    ChangeBody, DeleteMeBody, ErrorBody, ErrorEnvelope, LogInBody, Others, ProfileBody,
-    RefreshBody, ResetBody, SignUpBody,
+    ChangeBody, CodeBody, DeleteMeBody, ErrorBody, ErrorEnvelope, ForgottenBody, LogInBody, Others,
+    ProfileBody, RefreshBody, ResetBody, SignUpBody,
 };
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
@@ -34,12 +34,14 @@ async fn call_all_operations(url: &str, email: &str, password: &str) -> Fallible
     let signet = Client::new(url);
     let with_token = |token: &str| bearer(url, token);
 
-    let body = SignUpBody { email: email.parse()?, password: password.parse()? };
+    let (address, invite) = (email.parse()?, None);
+    let body = SignUpBody { email: address, password: password.parse()?, invite };
     let signed_up = expect_success("signUp", signet.sign_up(&body)).await?;
     assert_eq!(signed_up.email, email);
     expect_error("signUp", signet.sign_up(&body)).await?;
     let other = format!("other-{email}");
-    let weak = SignUpBody { email: other.parse()?, password: "Password1".parse()? };
+    let (address, invite) = (other.parse()?, None);
+    let weak = SignUpBody { email: address, password: "Password1".parse()?, invite };
     let weak = expect_error("signUp", signet.sign_up(&weak)).await?;
     assert_eq!(weak.fields.iter().map(|field| &field.name).collect::<Vec<_>>(), ["password"]);
 
@@ -61,6 +63,11 @@ async fn call_all_operations(url: &str, email: &str, password: &str) -> Fallible
 
     let body = ResetBody { token: "made-up".parse()?, new_password: password.parse()? };
     expect_error("resetPassword", signet.reset_password(&body)).await?;
+    let body = ForgottenBody { email: email.parse()? };
+    expect_error("requestPasswordReset", signet.request_password_reset(&body)).await?;
+    let (handle, code) = ("made-up".parse()?, "made-up".parse()?);
+    let body = CodeBody { handle, code, new_password: password.parse()? };
+    expect_error("resetPasswordByCode", signet.reset_password_by_code(&body)).await?;
 
     let renewed_client = with_token(&renewed.access_token)?;
     let name = ProfileBody { name: Some("Ada".parse()?), ..ProfileBody::default() };

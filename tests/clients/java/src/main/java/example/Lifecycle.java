@@ -7,10 +7,12 @@ import example.signet.api.AccountsApi;
 import example.signet.api.ConsentsApi;
 import example.signet.api.SessionsApi;
 import example.signet.model.ChangeBody;
+import example.signet.model.CodeBody;
 import example.signet.model.DeleteMeBody;
 import example.signet.model.ErrorBody;
 import example.signet.model.ErrorEnvelope;
 import example.signet.model.FieldProblem;
+import example.signet.model.ForgottenBody;
 import example.signet.model.LogInBody;
 import example.signet.model.Others;
 import example.signet.model.ProfileBody;
@@ -66,6 +68,10 @@ public final class Lifecycle {
 
         var reset = new ResetBody().token("made-up").newPassword(password);
         expectError("resetPassword", () -> accounts.resetPasswordWithHttpInfo(reset));
+        var forgotten = new ForgottenBody().email(email);
+        expectError("requestPasswordReset", () -> accounts.requestPasswordResetWithHttpInfo(forgotten));
+        var code = new CodeBody().handle("made-up").code("made-up").newPassword(password);
+        expectError("resetPasswordByCode", () -> accounts.resetPasswordByCodeWithHttpInfo(code));
 
         var renewedClient = bearer(renewed.getAccessToken());
         updateProfile(new AccountsApi(renewedClient));
