@@ -33,6 +33,9 @@ pub(super) async fn is_new(db: &Db, account_id: Uuid, origin: &Origin) -> Result
         .column(Column::UserAgent)
         .column(Column::Address)
         .filter(Column::AccountId.eq(account_id))
+        // Always true. Without it, PostgreSQL may read the primary key backwards to find the rows
+        // of one account, through the sessions of all others.
+        .order_by_desc(Column::AccountId.eq(account_id))
         .order_by_desc(Column::Id)
         .limit(SESSIONS)
         .into_tuple::<(Option<String>, Option<String>)>();
