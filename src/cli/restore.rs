@@ -21,8 +21,9 @@ const KEPT_SESSIONS: &str = "\
 WARNING: all sessions are as in the backup (--keep-sessions). What ended after the backup was made
 is valid again: sessions that were logged out, disabled and deleted accounts, old passwords, client
 secrets and consents, revoked signing keys. The status list no longer lists those sessions as ended.
-Whoever refreshed since then has a newer refresh token than the backup knows: its use counts as token
-theft and ends the session. Unless nothing was changed after the backup, run `signet restored` now.";
+Users who have refreshed since then have a newer refresh token than the backup: its use counts as
+token theft and ends the session. Unless nothing was changed after the backup, run `signet restored`
+now.";
 
 #[derive(Debug, Args)]
 pub(super) struct Restore {

@@ -39,7 +39,7 @@ pub(super) enum Account {
     /// whether it is disabled, has a password, or is rate limited, and the last five events.
     /// Changes nothing and does not count as an attempt.
     Why(why::Why),
-    /// Create an account, whoever may sign up, and print its id.
+    /// Create an account, regardless of the sign-up policy, and print its id.
     ///
     /// The password is read from a file or from standard input. Without a password, the owner needs
     /// a reset token.
