@@ -42,7 +42,7 @@ pub(super) enum Access {
 /// Connections have no idle timeout and no maximum lifetime. With either, sqlx 0.9.0 runs a
 /// maintenance task in each pool. This task may loop forever (sqlx issue 3645), which occupies a
 /// thread and blocks shutdown.
-fn basic(options: &mut ConnectOptions) -> &mut ConnectOptions {
+pub(super) fn basic(options: &mut ConnectOptions) -> &mut ConnectOptions {
     options
         .sqlx_logging(false)
         .record_stmt_in_spans(false)

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use sea_orm::sqlx::sqlite::SqliteJournalMode;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
@@ -22,7 +21,7 @@ use crate::database::file::{
     rename_without_replacing, sync_folder_of,
 };
 use crate::database::job::sqlite_code;
-use crate::database::options::{Access, close, sqlite_options};
+use crate::database::options::{basic, close};
 use crate::database::serve_lock::{ServeLock, ServeLockError};
 
 /// SQLite result codes (<https://sqlite.org/rescode.html>).
@@ -30,7 +29,7 @@ const BUSY: u32 = 5;
 const CORRUPT: u32 = 11;
 const NOT_A_DATABASE: u32 = 26;
 
-/// The suffixes of the files in which SQLite keeps changes beside a database.
+/// The suffixes of the files that SQLite keeps beside a database: changes, and an index of them.
 const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Why the database was not replaced. It is unchanged, unless the message says otherwise.
@@ -160,10 +159,20 @@ impl Replacement {
         let aside = unused_path(&self.database, aside);
         let synced = File::open(&self.copy).and_then(|copy| copy.sync_all());
         synced.map_err(|source| self.failed(source))?;
+        self.link_logs(&aside).map_err(|source| self.failed(source))?;
         // Held until the exchange is complete. A command that opens the old file meanwhile cannot
         // write to it afterwards, because SQLite notices that the file has moved.
-        let old = if self.database.exists() { self.close_old().await? } else { None };
-        let switched = self.move_logs(&aside).and_then(|()| self.exchange(&aside));
+        let old = match self.close_old().await {
+            Ok(old) => old,
+            Err(error) => {
+                remove_logs(&aside).map_err(|source| self.failed(source))?;
+                return Err(error);
+            }
+        };
+        // What is in the log of a database that was opened is in its file now. The log of a damaged
+        // one stays beside it under its new name; SQLite would apply it to the new database.
+        let unused = if old.is_some() { &aside } else { &self.database };
+        let switched = remove_logs(unused).and_then(|()| self.exchange(&aside));
         if let Some(old) = old {
             close(&old).await;
         }
@@ -171,8 +180,11 @@ impl Replacement {
     }
 
     /// Writes the old database's log back to it, so that it is one file, and locks it. `None` if it
-    /// is damaged, so that it cannot be opened.
+    /// is missing, or damaged so that it cannot be opened.
     async fn close_old(&self) -> Result<Option<DatabaseConnection>, ReplaceError> {
+        if !self.database.exists() {
+            return Ok(None);
+        }
         match open_exclusively(&self.database).await {
             Ok(connection) => Ok(Some(connection)),
             Err(source) => match sqlite_code(&source) {
@@ -183,12 +195,12 @@ impl Replacement {
         }
     }
 
-    /// Moves the logs of a damaged or missing database aside. SQLite would otherwise apply them to
-    /// the new one.
-    fn move_logs(&self, aside: &Path) -> io::Result<()> {
+    /// Gives the logs of the database a second name, so that SQLite cannot delete them: it deletes the
+    /// write-ahead log also of a database that it could not read.
+    fn link_logs(&self, aside: &Path) -> io::Result<()> {
         for suffix in LOGS {
             let log = path_with_suffix(&self.database, suffix);
-            match std::fs::rename(log, path_with_suffix(aside, suffix)) {
+            match std::fs::hard_link(log, path_with_suffix(aside, suffix)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -220,10 +232,10 @@ impl Replacement {
     }
 
     fn remove_copy(&self) -> io::Result<()> {
-        for suffix in ["", "-wal", "-shm", "-journal", "-reserve"] {
+        for suffix in ["", "-reserve"] {
             remove_if_present(&path_with_suffix(&self.copy, suffix))?;
         }
-        Ok(())
+        remove_logs(&self.copy)
     }
 
     fn failed(&self, source: io::Error) -> ReplaceError {
@@ -255,16 +267,21 @@ fn target_of(url: &DatabaseUrl) -> Result<PathBuf, ReplaceError> {
     }
 }
 
-/// The path of `database` with this suffix, and with a number if the path exists. Only the holder of
-/// the lock creates such files.
+/// The path of `database` with this suffix, and with a number if there is a file or a log of this
+/// name. Only the holder of the lock creates such files.
 fn unused_path(database: &Path, suffix: &str) -> PathBuf {
-    let numbered = (2_u32..).map(|number| format!("{suffix}-{number}"));
-    let mut suffixes = std::iter::once(suffix.to_owned()).chain(numbered);
-    let unused = suffixes.find_map(|suffix| {
-        let path = path_with_suffix(database, &suffix);
-        (!path.exists()).then_some(path)
-    });
-    unused.unwrap_or_else(|| path_with_suffix(database, suffix))
+    let mut path = path_with_suffix(database, suffix);
+    let mut number = 1;
+    while std::iter::once("").chain(LOGS).any(|log| path_with_suffix(&path, log).exists()) {
+        number += 1;
+        path = path_with_suffix(database, &format!("{suffix}-{number}"));
+    }
+    path
+}
+
+/// Removes the logs beside a database file.
+fn remove_logs(database: &Path) -> io::Result<()> {
+    LOGS.iter().try_for_each(|suffix| remove_if_present(&path_with_suffix(database, suffix)))
 }
 
 /// Copies a file, also to disk. The copy has mode 0600.
@@ -277,20 +294,19 @@ fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Opens a SQLite file, writes its log back to it, deletes the log, and locks the file for all
 /// other processes. Fails with [`BUSY`] if another process has it open.
+///
+/// The connection is made without any statement that reads the file. If one of those fails, sqlx
+/// closes the connection on another thread, which may delete a log later than this function returns.
 async fn open_exclusively(file: &Path) -> Result<DatabaseConnection, DbErr> {
     let name = file.to_owned();
-    let mut options: ConnectOptions =
-        sqlite_options("sqlite:database", 1, Access::Write, Duration::from_secs(2));
-    options.map_sqlx_sqlite_opts(move |sqlite| {
-        sqlite
-            .filename(&name)
-            .foreign_keys(false)
-            .busy_timeout(Duration::from_secs(2))
-            .journal_mode(SqliteJournalMode::Delete)
+    let mut options = ConnectOptions::new("sqlite:database");
+    basic(&mut options).max_connections(1).map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite.filename(&name).foreign_keys(false).busy_timeout(Duration::from_secs(2))
     });
     let connection = Database::connect(options).await?;
-    // Closing the connection rolls this transaction back.
-    if let Err(error) = connection.execute_unprepared("BEGIN EXCLUSIVE").await {
+    // Closing the connection rolls the transaction back.
+    let opened = "PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE";
+    if let Err(error) = connection.execute_unprepared(opened).await {
         close(&connection).await;
         return Err(error);
     }
