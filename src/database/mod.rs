@@ -3,12 +3,14 @@
 //! [`Db::read`] runs a single query outside a transaction. [`Db::write`] runs a transaction to its
 //! end, even if the caller is dropped. On SQLite, transactions that wait at the same time share one
 //! commit, and so one sync to disk (group commit). On PostgreSQL each transaction has its own
-//! commit, except the writes of [`Batches`]. A write ends as done, not done, or in doubt
-//! ([`is_in_doubt`]). An outage is recorded as a row ([`may_have_lost_response`]).
+//! commit. The writes of [`Batches`] share their statements and their transaction on both. A write
+//! ends as done, not done, or in doubt ([`is_in_doubt`]). An outage is recorded as a row
+//! ([`may_have_lost_response`]).
 
 pub mod account_lock;
 mod backup;
 mod backup_file;
+mod batch;
 mod batches;
 mod copy;
 mod db;
@@ -21,6 +23,7 @@ mod outage;
 pub mod outbox;
 mod pool;
 mod portions;
+mod postgres_batches;
 mod postgres_writer;
 mod replacement;
 mod reserve;
@@ -31,6 +34,7 @@ mod serve_lock;
 pub mod session_rotation;
 mod source;
 mod sql;
+mod sqlite_batched;
 mod sqlite_batches;
 mod sqlite_connections;
 mod sqlite_writer;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::database::job::{Progress, Submission, aborted, in_doubt, unavailable};
+use crate::database::job::{Job, Progress, Submission, aborted, in_doubt, unavailable};
 use crate::database::outage::{self, Ended};
 use crate::database::reserve::Reserve;
 use crate::database::sql;
@@ -56,9 +56,25 @@ impl SharedWriter {
         submission: Submission<T, E>,
     ) -> Result<T, E> {
         let Submission { job, answer } = submission;
-        let caller = Caller(job.progress.clone());
-        let message = Message::Run(job, Instant::now());
-        self.queue.try_send(message).map_err(|_| unavailable())?;
+        let progress = job.progress.clone();
+        if !self.submit(job) {
+            return Err(unavailable().into());
+        }
+        self.outcome(progress, answer).await
+    }
+
+    /// Queues a transaction. Returns false if the queue is full or closed.
+    pub(super) fn submit(&self, job: Job) -> bool {
+        self.queue.try_send(Message::Run(job, Instant::now())).is_ok()
+    }
+
+    /// Waits for the outcome of a transaction, until the timeout.
+    pub(super) async fn outcome<T, E: From<DbErr>>(
+        &self,
+        progress: Progress,
+        answer: oneshot::Receiver<Result<T, E>>,
+    ) -> Result<T, E> {
+        let caller = Caller(progress);
         match timeout(self.wait, answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(aborted().into())),
             Err(_) if caller.0.abandon() => Err(unavailable().into()),

@@ -1,5 +1,4 @@
-//! Concurrent refreshes on PostgreSQL share transactions, and do not affect each other.
-//! On SQLite all transactions share commits; the results must be the same.
+//! Concurrent refreshes share statements and transactions, and do not affect each other.
 
 use std::time::Duration;
 
@@ -148,12 +147,15 @@ async fn batches_of_two_instances_rotate_each_token_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn refreshes_of_disconnected_clients_are_left_out_of_their_batch() {
     let (server, sessions) = server_with_sessions(20).await;
-    if !server.database.is_postgres() {
-        return;
-    }
     let db = server.database.connect().await;
     let txn = db.begin().await.unwrap();
-    txn.execute_unprepared("LOCK TABLE auth_event IN EXCLUSIVE MODE").await.unwrap();
+    // SQLite locks the whole file for any write.
+    let lock = if server.database.is_postgres() {
+        "LOCK TABLE auth_event IN EXCLUSIVE MODE"
+    } else {
+        "DELETE FROM auth_event WHERE false"
+    };
+    txn.execute_unprepared(lock).await.unwrap();
     let (disconnecting, waiting) = sessions.split_at(10);
     let disconnect = join_all(disconnecting.iter().map(|tokens| async {
         let refresh = server.refresh(&tokens.refresh_token);
@@ -177,10 +179,20 @@ async fn refreshes_of_disconnected_clients_are_left_out_of_their_batch() {
 }
 
 impl TestServer {
-    /// On PostgreSQL: runs PL/pgSQL before each event of these sessions is inserted.
+    /// Runs a statement before each event of these sessions is inserted: PL/pgSQL on PostgreSQL.
     async fn before_events_of(&self, sessions: &[Tokens], statement: &str) {
-        let ids = sessions.iter().map(|it| format!("'{}'", Self::session_id(&it.access_token)));
+        let is_postgres = self.database.is_postgres();
+        let ids = sessions.iter().map(|it| Self::session_id(&it.access_token)).map(|id| {
+            if is_postgres { format!("'{id}'") } else { format!("x'{}'", id.replace('-', "")) }
+        });
         let ids = ids.collect::<Vec<_>>().join(", ");
+        if !is_postgres {
+            let sql = format!(
+                "CREATE TRIGGER before_event BEFORE INSERT ON auth_event \
+                 WHEN NEW.session_id IN ({ids}) BEGIN {statement}; END"
+            );
+            return self.database.execute(&sql).await;
+        }
         let sql = format!(
             "CREATE FUNCTION before_event() RETURNS trigger LANGUAGE plpgsql \
              AS $$ BEGIN {statement}; RETURN NEW; END $$; \
@@ -217,10 +229,12 @@ async fn slow_batches_do_not_delay_later_ones() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn refreshes_of_a_failed_batch_are_tried_alone() {
     let (server, sessions) = server_with_sessions(20).await;
-    if !server.database.is_postgres() {
-        return;
-    }
-    server.before_events_of(&sessions[7..8], "RAISE EXCEPTION 'refused by the test'").await;
+    let refuse = if server.database.is_postgres() {
+        "RAISE EXCEPTION 'refused by the test'"
+    } else {
+        "SELECT RAISE(ABORT, 'refused by the test')"
+    };
+    server.before_events_of(&sessions[7..8], refuse).await;
 
     let statuses = refresh_all(&server, &sessions).await;
 

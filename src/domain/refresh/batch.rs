@@ -1,10 +1,10 @@
-//! Refreshes that share a transaction on PostgreSQL.
+//! Refreshes that share their statements and their transaction.
 //!
 //! A batch handles only the ordinary case of `rotate`: the presented token is the newest token of a
 //! live session. It leaves out all other refreshes.
 //!
-//! The batch first locks the sessions, in the order of their IDs and without waiting. So the
-//! following update sees all changes that were committed before a lock was taken.
+//! On PostgreSQL, the batch first locks the sessions, in the order of their IDs and without waiting.
+//! So the following update sees all changes that were committed before a lock was taken.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

@@ -1,16 +1,15 @@
-//! The statements of refreshes that share a transaction on PostgreSQL. They are hand-written,
-//! because the query builder has no `unnest` of several arrays.
+//! The statements on PostgreSQL.
 
 use std::collections::HashSet;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, Value};
 use uuid::Uuid;
 
+use crate::database::session_rotation::rows::{SessionRotation, SessionRotations};
 use crate::database::sql;
-use crate::timestamp::Timestamp;
 
 /// Locks the sessions that no other transaction has locked. Also takes the lock of
-/// [`account_lock`](super::account_lock) for each session, shared. Skips a session if an operation
+/// [`account_lock`](crate::database::account_lock) for each session, shared. Skips a session if an operation
 /// that ends all sessions of its account has this lock or waits for it.
 ///
 /// The subquery is planned for a single row, so that it uses the primary key for any size of the
@@ -69,49 +68,7 @@ const ROTATE: &str = "\
 /// this character, because they contain no control characters.
 const NULL: &str = "\u{1}";
 
-/// Rotations of several sessions in one statement.
-pub struct SessionRotations {
-    /// The time of the transaction.
-    pub now: Timestamp,
-    /// The new idle expiry of the sessions.
-    pub idle_expires_at: Timestamp,
-    /// The columns of a session that are returned.
-    pub columns: Vec<&'static str>,
-    /// The kind and the outcome of the audit events.
-    pub event: (&'static str, &'static str),
-    /// The rotations, each of another session.
-    pub rows: Vec<SessionRotation>,
-}
-
-/// A presented token and the origin of its request.
-pub struct SessionRotation {
-    /// The session of the token.
-    pub session_id: Uuid,
-    /// The generation of the token.
-    pub generation: i64,
-    /// The client that presented the token.
-    pub client_id: String,
-    /// Whether the request comes from a server. The address and the user agent of the session are
-    /// then not changed.
-    pub is_server: bool,
-    /// The client's address.
-    pub address: Option<String>,
-    /// The client's user agent.
-    pub user_agent: Option<String>,
-    /// The forwarding chain of the request.
-    pub forwarded: Option<String>,
-    /// The ID of the request.
-    pub request_id: Option<Uuid>,
-    /// The ID of the audit event.
-    pub event_id: Uuid,
-}
-
-/// Locks these sessions, without waiting. Skips sessions that are already locked. Returns the IDs
-/// of the sessions that it has locked.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn lock_unlocked(
+pub(super) async fn lock_unlocked(
     txn: &DatabaseTransaction,
     ids: Vec<Uuid>,
 ) -> Result<HashSet<Uuid>, DbErr> {
@@ -119,19 +76,12 @@ pub async fn lock_unlocked(
     Ok(locked.into_iter().map(|(id,)| id).collect())
 }
 
-/// Rotates each session that is live and whose newest token was presented. Returns the rows of the
-/// rotated sessions, with the additional columns `address_of_account` and `is_address_verified`.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn rotate(
+pub(super) async fn rotate(
     txn: &DatabaseTransaction,
-    rotations: SessionRotations,
+    rotations: &SessionRotations,
 ) -> Result<Vec<QueryResult>, DbErr> {
-    let columns: Vec<_> =
-        rotations.columns.iter().map(|name| format!("session.\"{name}\"")).collect();
-    let text = ROTATE.replace("{columns}", &columns.join(", "));
-    let statement = sql::statement(txn, &text, values(&rotations));
+    let text = ROTATE.replace("{columns}", &rotations.returned_columns());
+    let statement = sql::statement(txn, &text, values(rotations));
     txn.query_all_raw(statement).await
 }
 
