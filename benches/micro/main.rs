@@ -1,4 +1,4 @@
-//! Throughput of single operations on one core, compared with their cryptographic primitives alone.
+//! Times of single operations on one core, compared with their cryptographic primitives alone.
 //! Run it with `cargo bench`.
 
 #![expect(

@@ -1,4 +1,5 @@
-//! A minimal HTTP/1.1 client. It uses little CPU time, because it shares the cores with the server.
+//! A minimal HTTP/1.1 client. It must use little CPU time, because it shares the cores with the
+//! server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,8 +12,10 @@ use tokio::net::TcpStream;
 /// A persistent connection.
 pub(crate) struct Connection {
     stream: TcpStream,
+    /// A buffer, which grows if a response is larger.
     received: Vec<u8>,
-    length: usize,
+    /// Number of received bytes in the buffer.
+    filled: usize,
 }
 
 /// The relevant parts of a response.
@@ -32,18 +35,18 @@ impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, received: vec![0; 16 * 1024], length: 0 })
+        Ok(Self { stream, received: vec![0; 16 * 1024], filled: 0 })
     }
 
     /// Sends a request and waits for the complete response.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<Response<'_>> {
         self.send(request).await?;
-        self.length = 0;
+        self.filled = 0;
         let frame = loop {
             self.receive().await?;
-            let received = self.received.get(..self.length).unwrap_or_default();
+            let received = self.received.get(..self.filled).unwrap_or_default();
             match parse_head(received)? {
-                Some(frame) if frame.end <= self.length => break frame,
+                Some(frame) if frame.end <= self.filled => break frame,
                 _ => {}
             }
         };
@@ -66,7 +69,10 @@ impl Connection {
     }
 
     async fn receive(&mut self) -> io::Result<()> {
-        let unfilled = self.received.get_mut(self.length..).unwrap_or_default();
+        if self.filled == self.received.len() {
+            self.received.resize(2 * self.filled, 0);
+        }
+        let unfilled = self.received.get_mut(self.filled..).unwrap_or_default();
         let mut unfilled = ReadBuf::new(unfilled);
         let stream = &mut self.stream;
         let count = std::future::poll_fn(|context| {
@@ -77,7 +83,7 @@ impl Connection {
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.length += count;
+        self.filled += count;
         Ok(())
     }
 }

@@ -10,13 +10,14 @@ use crate::report::{list, number};
 use crate::results::{Load, Measured, Results, Spread};
 use crate::svg::{Bar, Cell, Drawing, Section};
 
-/// The results of `tests/growth/operations.py` on one database.
+/// The results of `tests/growth/operations.py` on SQLite or on PostgreSQL.
 #[derive(Deserialize)]
 struct Growth {
+    /// `SQLite` or `PostgreSQL`.
     database: String,
     date: String,
     machine: String,
-    /// Numbers of accounts and of audit events in the databases.
+    /// The numbers of accounts and of audit events at each size.
     sizes: Vec<(u64, u64)>,
     operations: Vec<Operation>,
 }
@@ -28,7 +29,7 @@ struct Operation {
     /// In milliseconds.
     p50: Vec<f64>,
     p99: Vec<f64>,
-    /// Ratio of the p50 of the largest database to that of the smallest.
+    /// Ratio of the p50 at the largest size to that at the smallest.
     ratio: f64,
     goal: Option<f64>,
 }
@@ -48,13 +49,13 @@ pub(crate) fn draw(files: &[PathBuf], output: &Path) -> anyhow::Result<()> {
     if results.is_empty() && growth.is_empty() {
         bail!("there are no results to draw; run scripts/bench first");
     }
-    // The name of SQLite is greater than that of PostgreSQL, and its results come first.
+    // In descending order of the names, so that SQLite comes first.
     results.sort_by(|one, other| other.database.cmp(&one.database));
     growth.sort_by(|one, other| other.database.cmp(&one.database));
     let drawings = [
         ("benchmark-ratios.svg", (!results.is_empty()).then(|| ratios(&results))),
         ("benchmark-loads.svg", (!results.is_empty()).then(|| loads(&results))),
-        ("benchmark-growth.svg", (!growth.is_empty()).then(|| operations(&growth))),
+        ("benchmark-growth.svg", operations(&growth)?),
     ];
     for (name, drawing) in drawings {
         if let Some(drawing) = drawing {
@@ -67,8 +68,21 @@ pub(crate) fn draw(files: &[PathBuf], output: &Path) -> anyhow::Result<()> {
 }
 
 fn title(what: &str, results: &[Results]) -> String {
-    let Some(Results { machine, date, rounds, .. }) = results.first() else { return String::new() };
-    format!("{what}: median and range of {rounds} rounds; {machine}; {date}")
+    let conditions = results.iter().map(|Results { database, rounds, machine, date, .. }| {
+        (database.as_str(), format!("{rounds} rounds; {machine}; {date}"))
+    });
+    format!("{what}: median and range; {}", conditions_of_all(&conditions.collect::<Vec<_>>()))
+}
+
+/// The conditions of runs on several databases: once if they are the same, otherwise for each.
+fn conditions_of_all(conditions: &[(&str, String)]) -> String {
+    if let Some((_, first)) = conditions.first()
+        && conditions.iter().all(|(_, it)| it == first)
+    {
+        return first.clone();
+    }
+    let of_each = conditions.iter().map(|(database, it)| format!("{database}: {it}"));
+    of_each.collect::<Vec<_>>().join("; ")
 }
 
 /// The ratios and the sizes, with a column for each database.
@@ -85,7 +99,7 @@ fn ratios(results: &[Results]) -> Drawing {
     Drawing { title: title("Ratios and goals", results), columns, sections }
 }
 
-/// A row for each name, in the order of the database that has most of them.
+/// A row for each name. The names of the database with the most results come first, in its order.
 fn rows_by_name(databases: &[&[Measured]]) -> Vec<Vec<Cell>> {
     let mut ordered = databases.to_vec();
     ordered.sort_by_key(|measured| std::cmp::Reverse(measured.len()));
@@ -101,7 +115,7 @@ fn rows_by_name(databases: &[&[Measured]]) -> Vec<Vec<Cell>> {
         let values = cells.iter().flatten();
         let greatest = values.clone().map(|it| it.spread.max.max(it.goal.unwrap_or(0.0)));
         let scale = greatest.fold(0.0, f64::max);
-        let goal = values.clone().find_map(|it| Some(it.better.goal(it.goal?)));
+        let goal = values.clone().find_map(|it| Some(it.better.goal_text(it.goal?)));
         let mut row = vec![Cell::text(name)];
         row.extend(cells.iter().map(|it| it.map(|it| bar(it, scale)).unwrap_or_default()));
         row.push(Cell::text(goal.unwrap_or_default()));
@@ -112,8 +126,10 @@ fn rows_by_name(databases: &[&[Measured]]) -> Vec<Vec<Cell>> {
 
 fn bar(measured: &Measured, scale: f64) -> Cell {
     let Measured { spread, better, goal, .. } = measured;
-    let goal = goal.map(|goal| (goal / scale, !better.is_worse(spread.median, goal)));
-    Cell { text: text(*spread), bar: Some(Bar { length: spread.median / scale, goal }) }
+    // If all values of a row are 0, so is the scale.
+    let scaled = |value: f64| if scale > 0.0 { value / scale } else { 0.0 };
+    let goal = goal.map(|goal| (scaled(goal), !better.is_worse(spread.median, goal)));
+    Cell { text: text(*spread), bar: Some(Bar { length: scaled(spread.median), goal }) }
 }
 
 fn text(Spread { median, min, max }: Spread) -> String {
@@ -150,12 +166,14 @@ fn loads(results: &[Results]) -> Drawing {
     }
 }
 
-/// The latencies of operations, with a section for each database.
-fn operations(growth: &[Growth]) -> Drawing {
-    let Some(first) = growth.first() else {
-        return Drawing { title: String::new(), columns: Vec::new(), sections: Vec::new() };
-    };
-    let mut columns = vec!["p50 and p99, ms".to_owned()];
+/// The latencies of operations, with a section for each database. `None` without results.
+fn operations(growth: &[Growth]) -> anyhow::Result<Option<Drawing>> {
+    let Some(first) = growth.first() else { return Ok(None) };
+    // The sizes are the heads of the columns.
+    if let Some(other) = growth.iter().find(|it| it.sizes != first.sizes) {
+        bail!("the results on {} and {} have different sizes", first.database, other.database);
+    }
+    let mut columns = vec![String::new()];
     for (accounts, _) in &first.sizes {
         columns.push(format!("{} accounts", number_of(*accounts)));
     }
@@ -175,13 +193,15 @@ fn operations(growth: &[Growth]) -> Drawing {
         rows: it.operations.iter().map(row).collect(),
     };
     let events = first.sizes.last().map_or(0, |(_, events)| *events);
+    let conditions = growth.iter().map(|Growth { database, machine, date, .. }| {
+        (database.as_str(), format!("{machine}; {date}"))
+    });
     let title = format!(
-        "Operations by the number of accounts, up to {} audit events; {}; {}",
+        "p50 and p99 of operations in ms, by the number of accounts, up to {} audit events; {}",
         number_of(events),
-        first.machine,
-        first.date
+        conditions_of_all(&conditions.collect::<Vec<_>>())
     );
-    Drawing { title, columns, sections: growth.iter().map(section).collect() }
+    Ok(Some(Drawing { title, columns, sections: growth.iter().map(section).collect() }))
 }
 
 fn number_of(count: u64) -> String {

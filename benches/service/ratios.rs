@@ -1,4 +1,4 @@
-//! The ratios of the service to its references, its sizes, and their goals.
+//! The ratios of the service to its references, its sizes and start times, and the goals of these.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::report::{Row, Series, Table};
 use crate::server::Starts;
 use crate::tables::{Crowd, Rows, Sizes};
 
-/// A ratio of two results, or a size, with a value per round.
+/// A ratio of two results, a size or a time, with a value per round.
 pub(crate) struct Ratio {
     /// The name, which is also the key in JSON.
     pub(crate) name: &'static str,
@@ -35,7 +35,7 @@ impl Better {
     }
 
     /// A goal as text.
-    pub(crate) fn goal(self, goal: f64) -> String {
+    pub(crate) fn goal_text(self, goal: f64) -> String {
         let sign = if self == Self::Higher { '≥' } else { '≤' };
         format!("{sign} {}", if goal >= 10.0 { format!("{goal:.0}") } else { format!("{goal:.2}") })
     }
@@ -46,7 +46,7 @@ fn higher(name: &'static str, values: Series, goal: impl Into<Option<f64>>) -> R
     Ratio { name, values, better: Better::Higher, goal: goal.into() }
 }
 
-/// A ratio or size of which lower values are better.
+/// A ratio, size or time of which lower values are better.
 fn lower(name: &'static str, values: Series, goal: impl Into<Option<f64>>) -> Ratio {
     Ratio { name, values, better: Better::Lower, goal: goal.into() }
 }
@@ -148,7 +148,7 @@ pub(crate) fn table(title: &str, ratios: &[Ratio]) -> Table {
     for Ratio { name, values, better, goal } in ratios {
         let is_missed = goal.is_some_and(|goal| better.is_worse(values.median(), goal));
         let missed = if is_missed { "missed" } else { "" };
-        let goal = goal.map(|goal| better.goal(goal)).unwrap_or_default();
+        let goal = goal.map(|goal| better.goal_text(goal)).unwrap_or_default();
         table.line(&[name, &values.spread(), &goal, missed]);
     }
     table

@@ -19,9 +19,9 @@ pub(crate) struct Row {
     pub(crate) p50: Series,
     /// Latency at the 99th percentile, in milliseconds.
     pub(crate) p99: Series,
-    /// CPU time per response, in microseconds.
+    /// CPU time per response or call, in microseconds. For a server, without that of PostgreSQL.
     pub(crate) cpu: Series,
-    /// CPU time per response in PostgreSQL, in microseconds.
+    /// CPU time of PostgreSQL per response of a server, in microseconds.
     pub(crate) postgres_cpu: Series,
     /// Peak resident memory, in MiB.
     pub(crate) peak: Series,
@@ -36,9 +36,9 @@ impl Row {
         self.rate.with(&other.rate, |one, other| 1.0 / (1.0 / one + 1.0 / other))
     }
 
-    /// CPU time per response in the process and in PostgreSQL.
+    /// CPU time per response: of the server and of PostgreSQL together.
     pub(crate) fn total_cpu(&self) -> Series {
-        self.cpu.with(&self.postgres_cpu, |process, postgres| process + postgres)
+        self.cpu.with(&self.postgres_cpu, |server, postgres| server + postgres)
     }
 
     /// Adds the result of a reference.

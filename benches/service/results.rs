@@ -39,15 +39,15 @@ pub(crate) struct Load {
     /// Latencies, in milliseconds.
     pub(crate) p50_ms: Option<Spread>,
     pub(crate) p99_ms: Option<Spread>,
-    /// CPU time per response in the process, in microseconds.
+    /// CPU time per response or call, in microseconds. For a server, without that of PostgreSQL.
     pub(crate) cpu_us: Option<Spread>,
-    /// CPU time per response in PostgreSQL, in microseconds.
+    /// CPU time of PostgreSQL per response of a server, in microseconds.
     pub(crate) postgres_cpu_us: Option<Spread>,
     /// Failed requests by cause.
     pub(crate) failures: Failures,
 }
 
-/// A ratio or a size.
+/// A ratio, a size or a time.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Measured {
     pub(crate) name: String,
@@ -94,7 +94,7 @@ impl Load {
 }
 
 impl Measured {
-    /// The ratios and sizes that have a value.
+    /// The ratios, sizes and times that have a value.
     pub(crate) fn all(ratios: &[Ratio]) -> Vec<Self> {
         let measured = ratios.iter().filter_map(|Ratio { name, values, better, goal }| {
             let spread = Spread::of(values)?;

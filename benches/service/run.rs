@@ -13,7 +13,7 @@ pub(crate) struct Run {
     /// The URL of an empty PostgreSQL database. Without it, a new SQLite file is used.
     #[arg(long, env = "BENCH_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
-    /// The folder of psql and pgbench, for the limit of refreshes on PostgreSQL.
+    /// The folder of psql and pgbench. pgbench is the reference for refreshes on PostgreSQL.
     #[arg(long, env = "BENCH_POSTGRES_PROGRAMS")]
     pub(crate) postgres_programs: Option<PathBuf>,
     /// Another build of signet: both are measured in turns, and the result is their ratio.
@@ -34,10 +34,12 @@ pub(crate) struct Run {
     /// The file with the ratios that this run is compared with.
     #[arg(long, default_value = "benches/baseline.json")]
     pub(crate) baseline: PathBuf,
-    /// Write the ratios of this run to that file. Short rounds are too inexact for it.
+    /// Write the ratios of this run to the file of `--baseline`. Refused with `--quick`, whose
+    /// short rounds are too inexact for a baseline.
     #[arg(long, conflicts_with_all = ["quick", "against"])]
     pub(crate) update_baseline: bool,
-    /// Number of rounds. Each round measures all parts.
+    /// Number of rounds. Each measures all parts except `priority`; with `--quick`, only the first
+    /// one measures `crowd`.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
     /// Measure only this part in the rounds, to compare two builds or to profile one with perf.
@@ -45,7 +47,7 @@ pub(crate) struct Run {
     pub(crate) only: Option<Part>,
 }
 
-/// A part of every round.
+/// A part of a round.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Part {
     Jwks,
@@ -54,10 +56,11 @@ pub(crate) enum Part {
     ClientCredentials,
     Refresh,
     Login,
+    /// Requests for the key set during continuous logins.
     Storm,
-    /// A thousand concurrent logins. A full run measures them once, `--only crowd` in each round.
+    /// A thousand concurrent logins.
     Crowd,
-    /// A comparison of priorities of the hashing threads. Not part of a full run.
+    /// A comparison of priorities of the hashing threads. Measured only with `--only`.
     Priority,
 }
 

@@ -58,6 +58,11 @@ impl Cell {
     }
 }
 
+/// The estimated width of a text of the class `head`, which is bold.
+fn bold_width(text: &str) -> f64 {
+    1.1 * width(text)
+}
+
 /// The estimated width of a text in pixels.
 fn width(text: &str) -> f64 {
     let of = |character| match character {
@@ -74,7 +79,7 @@ impl Drawing {
     /// The text of the SVG file.
     pub(crate) fn svg(&self) -> String {
         let widths = self.widths();
-        let total = widths.iter().sum::<f64>().max(width(&self.title) + 2.0 * PADDING);
+        let total = widths.iter().sum::<f64>().max(bold_width(&self.title) + 2.0 * PADDING);
         let rows: usize = self.sections.iter().map(|it| it.rows.len() + 1).sum();
         let height = as_float(rows + 2) * ROW_HEIGHT + PADDING;
         let mut svg = String::new();
@@ -87,17 +92,17 @@ impl Drawing {
             escape(&self.title)
         );
         let mut y = ROW_HEIGHT;
-        text(&mut svg, PADDING, y, "head", &self.title);
+        draw_text(&mut svg, PADDING, y, "head", &self.title);
         y += ROW_HEIGHT;
         let heads: Vec<_> = self.columns.iter().map(Cell::text).collect();
-        line(&mut svg, &widths, y, "head", &heads);
+        draw_row(&mut svg, &widths, y, "head", &heads);
         for section in &self.sections {
             y += ROW_HEIGHT;
-            rule(&mut svg, total, y - ROW_HEIGHT + 7.0);
-            text(&mut svg, PADDING, y, "head", &section.heading);
+            draw_rule(&mut svg, total, y - ROW_HEIGHT + 7.0);
+            draw_text(&mut svg, PADDING, y, "head", &section.heading);
             for row in &section.rows {
                 y += ROW_HEIGHT;
-                line(&mut svg, &widths, y, "", row);
+                draw_row(&mut svg, &widths, y, "", row);
             }
         }
         svg.push_str("</svg>\n");
@@ -109,24 +114,23 @@ impl Drawing {
         let column = |(index, head): (usize, &String)| {
             let rows = self.sections.iter().flat_map(|section| &section.rows);
             let cells = rows.filter_map(|row| row.get(index)).map(Cell::width);
-            let headings = self.sections.iter().map(|it| width(&it.heading));
+            let headings = self.sections.iter().map(|it| bold_width(&it.heading));
             let headings = headings.fold(0.0, f64::max);
             let least = if index == 0 { headings } else { 0.0 };
-            // Heads are bold.
-            cells.fold(least.max(1.1 * width(head)), f64::max) + 2.0 * PADDING
+            cells.fold(least.max(bold_width(head)), f64::max) + 2.0 * PADDING
         };
         self.columns.iter().enumerate().map(column).collect()
     }
 }
 
 /// Draws a row of cells. The first one is aligned to the left, all others to the right.
-fn line(svg: &mut String, widths: &[f64], y: f64, class: &str, cells: &[Cell]) {
+fn draw_row(svg: &mut String, widths: &[f64], y: f64, class: &str, cells: &[Cell]) {
     let mut right = 0.0;
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
         let left = right;
         right += width;
         if index == 0 {
-            text(svg, left + PADDING, y, class, &cell.text);
+            draw_text(svg, left + PADDING, y, class, &cell.text);
         } else if !cell.text.is_empty() {
             let (x, content) = (right - PADDING, escape(&cell.text));
             let place = format!("x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"end\"");
@@ -162,12 +166,12 @@ fn draw_bar(svg: &mut String, x: f64, y: f64, bar: Bar) {
     }
 }
 
-fn text(svg: &mut String, x: f64, y: f64, class: &str, content: &str) {
+fn draw_text(svg: &mut String, x: f64, y: f64, class: &str, content: &str) {
     let content = escape(content);
     let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{content}</text>");
 }
 
-fn rule(svg: &mut String, width: f64, y: f64) {
+fn draw_rule(svg: &mut String, width: f64, y: f64) {
     let _ = writeln!(
         svg,
         "<line class=\"rule\" x1=\"0\" y1=\"{y:.1}\" x2=\"{width:.0}\" y2=\"{y:.1}\"/>"
