@@ -1,4 +1,4 @@
-"""The applications of `docs/client-libraries.md`, unchanged except for the addresses."""
+"""The applications of `docs/client-libraries.md`, unchanged except for hosts and ports."""
 
 import json
 import os
@@ -37,13 +37,13 @@ class Application(Process):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         code = apply_changes(section_code(library), changes)
-        addresses = {
+        replacements = {
             "http://localhost:8080": signet.issuer,
             "http://localhost:3000": self.url,
             '(3000, "localhost")': f'({port}, "127.0.0.1")',
         }
-        for original, address in addresses.items():
-            code = {name: text.replace(original, address) for name, text in code.items()}
+        for original, new in replacements.items():
+            code = {name: text.replace(original, new) for name, text in code.items()}
         _signet, _client, *arguments = shlex.split(code.pop(REGISTRATION).replace("\\\n", ""))
         self._files = code
         self._settings = {

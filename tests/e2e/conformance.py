@@ -51,8 +51,8 @@ class Suite:
     def module(self, name: str) -> "Module":
         """A module with its part of the configuration and a new browser."""
         configuration = {**self.configuration, **self.configuration["override"].get(name, {})}
-        blocks = deepcopy(configuration["browser"])
-        return Module(self, configuration, ScriptedBrowser(self.proxy.client(), SUITE, blocks))
+        entries = deepcopy(configuration["browser"])
+        return Module(self, configuration, ScriptedBrowser(self.proxy.client(), SUITE, entries))
 
     def apply_clients(self, text: str, directory: Path) -> dict[str, str]:
         """Runs `signet client apply`. Returns the printed secrets."""
@@ -103,8 +103,8 @@ class Module:
 
     @cached_property
     def metadata(self) -> Json:
-        address = self.configuration["server"]["discoveryUrl"]
-        return conditions.check_json(self.http.get(address), 200)
+        url = self.configuration["server"]["discoveryUrl"]
+        return conditions.check_json(self.http.get(url), 200)
 
     @cached_property
     def keys(self) -> dict[str, Any]:
@@ -129,8 +129,8 @@ class Module:
 
     def send(self, request: dict[str, str], method: str = "GET") -> Landing:
         """Opens the authorization endpoint in the browser."""
-        address = f"{self.metadata['authorization_endpoint']}?{urlencode(request)}"
-        return self.browser.visit(address, method)
+        url = f"{self.metadata['authorization_endpoint']}?{urlencode(request)}"
+        return self.browser.visit(url, method)
 
     def code(self, landing: Landing, request: dict[str, str]) -> str:
         """The code of a successful authorization response."""
@@ -288,8 +288,8 @@ def sign_up(suite: Suite) -> None:
     """Signs up the account that is used by the configured browser."""
     commands = [
         command
-        for block in suite.configuration["browser"]
-        for task in block["tasks"]
+        for entry in suite.configuration["browser"]
+        for task in entry["tasks"]
         for command in task.get("commands", [])
         if command[0] == "text"
     ]

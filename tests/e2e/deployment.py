@@ -20,7 +20,7 @@ STATUS_TTL = 3
 
 @dataclass
 class Deployment:
-    """Signet and a task API. For the task API, Signet's address is that of a recording proxy."""
+    """Signet and a task API. The task API reaches Signet through a recording proxy."""
 
     signet: Signet
     proxy: RecordingProxy

@@ -11,7 +11,7 @@ MAX_REDIRECTS = 10
 
 @dataclass(frozen=True)
 class Landing:
-    """The address at which the browser is. `status` is 0 if the address was not opened."""
+    """The URL at which the browser is. `status` is 0 if the URL was not opened."""
 
     url: str
     status: int
@@ -27,7 +27,7 @@ class Landing:
 
 @dataclass
 class FormBrowser:
-    """A browser that does not open addresses that start with `unopened_prefix`."""
+    """A browser that does not open URLs that start with `unopened_prefix`."""
 
     http: httpx.Client
     unopened_prefix: str

@@ -32,7 +32,7 @@ class Deployment:
         return Person(self, Visitor(context, f"{self.signet.issuer}/login"))
 
     def sign_up(self) -> tuple[str, Tokens]:
-        """Signs up an account over the JSON API. Returns its address and tokens."""
+        """Signs up an account over the JSON API. Returns its email address and tokens."""
         email = random_email()
         with SignetClient(self.signet.url) as client:
             return email, Tokens.of(client.sign_up(email), 201)

@@ -14,7 +14,7 @@ MAX_STEPS = 20
 
 @dataclass(frozen=True)
 class Arrival:
-    """The final address of a visit. `status` is 0 if that address was not opened."""
+    """The final URL of a visit. `status` is 0 if that URL was not opened."""
 
     url: str
     status: int = 0
@@ -24,7 +24,7 @@ class Arrival:
 class Person:
     """Logs in and answers consent forms on pages of the given origins.
 
-    The browser does not open addresses of other origins.
+    The browser does not open URLs of other origins.
     """
 
     def __init__(self, email: str, password: str, *origins: str) -> None:
@@ -44,9 +44,9 @@ class Person:
         return list(self._cookies)
 
     def visit(self, url: str, decision: str = "allow", until: str | None = None) -> Arrival:
-        """Opens an address and submits the form of each page, until a page has none.
+        """Opens a URL and submits the form of each page, until a page has none.
 
-        Forms of pages whose address contains `until` are not submitted.
+        Forms of pages whose URL contains `until` are not submitted.
         """
         body: bytes | None = None
         for _ in range(MAX_STEPS):

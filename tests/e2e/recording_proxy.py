@@ -1,6 +1,6 @@
 """A reverse proxy that records every request it forwards.
 
-A service that only has the proxy's address cannot call Signet without being recorded.
+A service that only has the proxy's URL cannot call Signet without being recorded.
 """
 
 import threading

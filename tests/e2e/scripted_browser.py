@@ -1,9 +1,9 @@
-"""A browser controlled by the `browser` block of a conformance configuration.
+"""A browser controlled by the entries under `browser` in a conformance configuration.
 
-It interprets the block as the official suite does. It selects the first entry whose `match` fits
-the visited address, and runs its tasks in order. A task whose own `match` does not fit the current
-address is skipped if it is `optional`, and an error otherwise. The browser never opens the suite's
-host: a redirect to it ends the flow.
+It interprets them as the official suite does. It selects the first entry whose `match` fits the
+visited URL, and runs the entry's tasks in order. A task whose own `match` does not fit the current
+URL is skipped if it is `optional`, and an error otherwise. The browser never opens the suite's
+host: a redirect to this host ends the flow.
 """
 
 import re
@@ -14,20 +14,21 @@ import httpx
 
 from form_browser import Element, FormBrowser, Landing
 
-CALLBACK_PAGE = "id submission_complete"
+CALLBACK_ELEMENT = "id submission_complete"
 """The element for which the configuration waits on the suite's callback page."""
 
 
 @dataclass
 class ScriptedBrowser:
-    """A browser with separate cookies. `blocks` is the `browser` part of the configuration."""
+    """A browser with separate cookies."""
 
     http: httpx.Client
     suite: str
     """The prefix of the suite's URLs."""
-    blocks: list[dict[str, Any]]
+    entries: list[dict[str, Any]]
+    """The entries under `browser` in the configuration."""
     screenshots: list[str] = field(default_factory=list)
-    """Headings of the pages that a human reviewer would check."""
+    """The text of the element with each image for a human reviewer, such as the page's heading."""
     tasks: list[str] = field(default_factory=list)
     """The completed tasks of all visits."""
     wants_screenshot: bool = False
@@ -37,22 +38,22 @@ class ScriptedBrowser:
         self._browser = FormBrowser(self.http, self.suite)
 
     def visit(self, url: str, method: str = "GET") -> Landing:
-        """Opens an address and runs the tasks. A POST sends the query as a form."""
-        block = next((block for block in self.blocks if matches(block["match"], url)), None)
-        assert block is not None, f"no entry matches {url}"
+        """Opens a URL and runs the tasks of its entry. A POST sends the query as a form."""
+        entry = next((entry for entry in self.entries if matches(entry["match"], url)), None)
+        assert entry is not None, f"no entry matches {url}"
         if method == "POST":
-            address, _, query = url.partition("?")
-            self._browser.open("POST", address, query)
+            target, _, query = url.partition("?")
+            self._browser.open("POST", target, query)
         else:
             self._browser.open("GET", url)
-        for task in block["tasks"]:
+        for task in entry["tasks"]:
             self._run_task(task)
         return self._browser.at
 
     def _run_task(self, task: dict[str, Any]) -> None:
         location = self._browser.at
         if not matches(task.get("match", "*"), location.url):
-            assert task.get("optional"), f"unexpected address for {task['task']!r}: {location}"
+            assert task.get("optional"), f"unexpected URL for {task['task']!r}: {location}"
             return
         self.tasks.append(task["task"])
         for command in task.get("commands", []):
@@ -82,7 +83,7 @@ class ScriptedBrowser:
         """Checks for an element without waiting, since Signet's pages load no content later."""
         location = self._browser.at
         if location.url.startswith(self.suite):
-            assert name == CALLBACK_PAGE, f"the suite's page has no {name}"
+            assert name == CALLBACK_ELEMENT, f"the suite's page has no {name}"
             return
         assert element is not None, f"no {name} at {location}"
         if pattern is not None:

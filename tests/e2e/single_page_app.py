@@ -1,4 +1,4 @@
-"""The app of `docs/single-page-app.md`, unchanged except for the addresses."""
+"""The app of `docs/single-page-app.md`, unchanged except for hosts and ports."""
 
 import os
 import shlex
@@ -50,7 +50,7 @@ class App:
         self.url = f"http://localhost:{port}"
         self.other_site = f"http://127.0.0.1:{port}"
         """A URL of the app that is cross-site to an issuer at `http://localhost`."""
-        self._addresses = {
+        self._replacements = {
             "http://localhost:8080": issuer,
             "http://localhost:8000": api,
             "localhost:3000": f"localhost:{port}",
@@ -98,8 +98,8 @@ class App:
 
     def _block(self, language: str, mark: str) -> str:
         block = block_with(language, mark, PAGE)
-        for written, address in self._addresses.items():
-            block = block.replace(written, address)
+        for written, new in self._replacements.items():
+            block = block.replace(written, new)
         return block
 
 

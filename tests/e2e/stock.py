@@ -108,7 +108,7 @@ def run_with_browser(
     """Runs a program that must succeed. Returns its output.
 
     When the program prints `allow URL` or `deny URL`, the user visits that URL, and the final
-    address is written to the program's standard input. These lines are not part of the returned
+    URL is written to the program's standard input. These lines are not part of the returned
     output.
     """
     errors = cwd / "errors.log"

@@ -120,7 +120,7 @@ def check_cookie(cookie: str, request: str) -> None:
 
 def visit_all_pages(browser: UserBrowser, email: str) -> None:
     """Visits every page in all of its states."""
-    # Sign up, first with an invalid address, then open the account page.
+    # Sign up, first with an invalid email address, then open the account page.
     browser.open_path("/login")
     browser.open_path("/signup")
     browser.submit_credentials("grace@nowhere", "Password1", "signup-submit")

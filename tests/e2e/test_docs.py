@@ -13,7 +13,7 @@ from own_issuer import ABSENT, AUDIENCE, USER, Issuer
 
 @pytest.fixture
 def example(issuer: Issuer) -> dict[str, Any]:
-    """The definitions of the code block for PyJWT, with the test issuer's address."""
+    """The definitions of the code block for PyJWT, with the test issuer's URL."""
     return stock_pyjwt(issuer.url, AUDIENCE)
 
 

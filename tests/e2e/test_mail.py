@@ -68,7 +68,7 @@ def sign_up(signet: Signet, address: str) -> None:
 def test_mail_is_sent_over_starttls_and_parsed(
     signet: Signet, mail_server: MailServer, certificate: Path
 ) -> None:
-    """RS-03, RS-04, IJ-07. No log line contains an address, a token, a code or the password."""
+    """RS-03, RS-04, IJ-07. No log line has an email address, a token, a code or the password."""
     send_mail(signet, mail_server)
     signet.start(SSL_CERT_FILE=str(certificate), SIGNET_LOG="trace")
     address = "Ada.Lovelace@example.test"

@@ -105,8 +105,8 @@ def test_sign_up_continues_the_pending_request(deployment: Deployment) -> None:
     """The pending request is posted from page to page. It is in no URL, and is preserved after
     mistakes and reloads."""
     person = deployment.open_browser()
-    addresses: list[str] = []
-    person.page.on("request", lambda request: addresses.append(request.url))
+    urls: list[str] = []
+    person.page.on("request", lambda request: urls.append(request.url))
 
     person.open_authorization_url()
     person.page.get_by_role("button", name="Sign up").click()
@@ -124,7 +124,7 @@ def test_sign_up_continues_the_pending_request(deployment: Deployment) -> None:
     person.wait_until_at_shop()
 
     assert deployment.shop.last_parameters()["state"] == "a-state"
-    assert not [url for url in addresses if "v1." in url]
+    assert not [url for url in urls if "v1." in url]
     assert person.visitor.console_errors == []
 
 
@@ -333,7 +333,7 @@ def test_login_continues_to_the_requested_page(deployment: Deployment) -> None:
     person.submit_credentials(email, WRONG)
     person.submit_credentials(email, PASSWORD)
     person.wait_for_heading("Change your password")
-    # Addresses other than those of Signet's pages are ignored.
+    # URLs other than those of Signet's pages are ignored.
     other = deployment.open_browser()
     other.open("/login?then=https://evil.example/")
     other.submit_credentials(email, PASSWORD)
