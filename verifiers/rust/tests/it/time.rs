@@ -17,7 +17,7 @@ use crate::harness::with;
 use crate::harness::with_raw;
 use crate::harness::without;
 
-/// JSON that is not a whole number of seconds from 0 to 2^53 - 1.
+/// JSON that is not a number from 0 to 2^53 - 1 in digits only: no sign, fraction or exponent.
 const INVALID_TIMES: [&str; 17] = [
     r#""1800000000""#,
     "1800000000.0",

@@ -19,15 +19,15 @@ public final class SignetJwt extends Jwt {
     private final AccessToken accessToken;
 
     SignetJwt(String text, AccessToken accessToken) {
-        // The header was verified to have this value, and is not stored.
+        // The header is not stored. Its `alg` was verified to be RS256.
         super(text, issuedAt(accessToken), accessToken.expiresAt(), Map.of("alg", "RS256"),
                 CLAIMS.convert(accessToken.claims()));
         this.accessToken = accessToken;
     }
 
     /**
-     * Spring refuses tokens whose {@code exp} is not after {@code iat}; with the leeway one may be
-     * accepted.
+     * The {@code iat} for Spring, which refuses a {@code Jwt} whose {@code exp} is not after it.
+     * Null for such a token, which the verifier may accept because of its leeway.
      */
     private static Instant issuedAt(AccessToken token) {
         return token.issuedAt().isBefore(token.expiresAt()) ? token.issuedAt() : null;
