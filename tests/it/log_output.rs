@@ -214,7 +214,9 @@ async fn rejection_reason_is_logged_and_returned_unless_secret() {
     ] {
         assert!(send_request(authorization, body).await.contains(message), "{message}");
     }
-    for body in ["client_id=job&client_secret=x", "client_id=nobody", "client_id=job"] {
+    for body in
+        ["client_id=job&client_secret=x", "client_id=nobody", "client_id=job", "client_id=a%20b"]
+    {
         assert_eq!(
             send_request(None, &format!("{grant}&{body}")).await,
             "client authentication failed"
@@ -235,6 +237,7 @@ async fn rejection_reason_is_logged_and_returned_unless_secret() {
         ("neither Authorization nor client_id", 1),
         ("another method", 2),
         ("no client has this id", 1),
+        ("no client is named", 1),
         ("the secret is wrong", 1),
     ] {
         assert_eq!(refusals(why), times, "{why}: {written}");

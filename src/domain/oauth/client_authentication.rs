@@ -93,14 +93,11 @@ pub async fn authenticate(
                 .filter(|claimed| client_id.as_ref().is_none_or(|id| id == claimed))
         }
     };
-    let unnamed =
-        ClientAuthenticationError::Refused { client_id: None, reason: "no client is named" };
-    let claimed = claimed.filter(|id| is_client_id(id)).ok_or(unnamed)?;
+    let Some(claimed) = claimed.filter(|id| is_client_id(id)) else {
+        return Err(refused_without_client("no client is named"));
+    };
     let Some(client) = clients.find(&claimed).await? else {
-        // The ID is not logged, because it might be a secret in the wrong parameter.
-        tracing::info!("a client was refused: no client has this id");
-        let reason = "no client has this id";
-        return Err(ClientAuthenticationError::Refused { client_id: None, reason });
+        return Err(refused_without_client("no client has this id"));
     };
     let fault = match credentials {
         _ if !client.authenticates_by(credentials.method()) => Some("another method"),
@@ -121,6 +118,13 @@ pub async fn authenticate(
         "a client was refused: {reason}"
     );
     Err(ClientAuthenticationError::Refused { client_id: Some(client.id.clone()), reason })
+}
+
+/// A refusal of a request that names no registered client. The presented ID is not logged, because
+/// it might be a secret in the wrong parameter.
+fn refused_without_client(reason: &'static str) -> ClientAuthenticationError {
+    tracing::info!("a client was refused: {reason}");
+    ClientAuthenticationError::Refused { client_id: None, reason }
 }
 
 fn is_valid_secret(client: &Client, secret: &str) -> bool {
