@@ -55,12 +55,14 @@ pub(super) fn account_of_form(call: &PageRequest) -> Option<Uuid> {
     Uuid::from_slice(&id).ok()
 }
 
-/// The response to a failure. `None` if the password is wrong: the form then shows the error.
+/// The response to a failure. `None` if the password is wrong: the form then shows the error. If
+/// the account changed during the check, the password may be right, so the user should try again.
 pub(super) fn failure(call: &PageRequest, error: &ReauthenticationError) -> Option<Response> {
     match error {
-        ReauthenticationError::Refused | ReauthenticationError::Changed => None,
+        ReauthenticationError::Refused => None,
         ReauthenticationError::NotLoggedIn => Some(call.redirect_to_page("login")),
-        ReauthenticationError::Hashing(_)
+        ReauthenticationError::Changed
+        | ReauthenticationError::Hashing(_)
         | ReauthenticationError::Status(_)
         | ReauthenticationError::Database(_) => Some(unavailable(error)),
     }
