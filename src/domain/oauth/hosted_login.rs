@@ -26,9 +26,9 @@ use crate::entity::session::{Column, EndReason, Entity};
 use crate::entity::{account as account_row, authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
 
-/// The browser of a login.
+/// The browser of a login, and the client that the login is for.
 #[derive(Debug, Clone)]
-pub struct Entrance {
+pub struct LoginContext {
     /// The new and the previous cookie of the browser.
     pub cookie: BrowserCookie,
     /// The client whose authorization request the login is for, if any.
@@ -43,18 +43,18 @@ pub async fn log_in(
     db: &Db,
     hasher: &Hasher,
     entries: &StatusEntries,
-    (attempt, entrance): (LogIn<'_>, Entrance),
+    (attempt, context): (LogIn<'_>, LoginContext),
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
     let log_in_once = || async {
         let mut checked = session::check(db, hasher, entries, &attempt, settings, now).await?;
-        checked.session = checked.session.in_browser(entrance.cookie.clone());
-        db.write((checked, entrance.clone()), |txn, now, (checked, entrance)| {
+        checked.session = checked.session.in_browser(context.cookie.clone());
+        db.write((checked, context.clone()), |txn, now, (checked, context)| {
             Box::pin(async move {
                 let granted = session::begin(txn, checked, now).await?;
                 let origin = &checked.session.origin;
-                replace_browser_session(txn, &granted, entrance, origin, now).await?;
+                replace_browser_session(txn, &granted, context, origin, now).await?;
                 Ok(granted)
             })
         })
@@ -71,12 +71,12 @@ pub async fn sign_up(
     db: &Db,
     hasher: &Hasher,
     entries: &StatusEntries,
-    (request, entrance): (SignUp<'_>, Entrance),
+    (request, context): (SignUp<'_>, LoginContext),
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
     let result = match account::prepare(db, hasher, entries, &request, settings, now).await {
-        Ok(new) => create_in_browser(db, new, entrance).await,
+        Ok(new) => create_in_browser(db, new, context).await,
         Err(error) => Err(error),
     };
     account::record_refusal(db, &request, result).await
@@ -85,27 +85,26 @@ pub async fn sign_up(
 async fn create_in_browser(
     db: &Db,
     mut new: NewAccount,
-    entrance: Entrance,
+    context: LoginContext,
 ) -> Result<Granted, SignUpError> {
-    new.session = new.session.in_browser(entrance.cookie.clone());
-    db.write((new, entrance), |txn, now, (new, entrance)| {
+    new.session = new.session.in_browser(context.cookie.clone());
+    db.write((new, context), |txn, now, (new, context)| {
         Box::pin(async move {
             let granted = account::create(txn, new, now).await?;
             let origin = &new.session.origin;
-            replace_browser_session(txn, &granted, entrance, origin, now).await?;
+            replace_browser_session(txn, &granted, context, origin, now).await?;
             Ok(granted)
         })
     })
     .await
 }
 
-/// Whether this account has logged in, within the lifetime of a pending request, in the browser
-/// whose cookie had this digest before the login. If so, a form with this cookie has been sent
-/// twice.
+/// Whether the account with this address has a recent live login in the browser that had this
+/// cookie before the login. If so, a form with this cookie was sent twice.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn has_just_begun(
+pub async fn has_recent_login(
     db: &Db,
     email: &Email,
     cookie_digest: Vec<u8>,
@@ -117,8 +116,8 @@ pub async fn has_just_begun(
     Ok(number > 0)
 }
 
-/// The account of the login with this cookie, if a later login of this account in the same browser
-/// has replaced the login and is live.
+/// The account of the browser session with this cookie, if a recent login of the same account has
+/// replaced this session in the same browser, and is live.
 ///
 /// # Errors
 /// If the database refuses.
@@ -140,7 +139,8 @@ pub async fn account_of_replaced(
     Ok((number > 0).then_some(account))
 }
 
-/// Recent live logins of an account in the browser that had this cookie before the login.
+/// The live logins of an account in the browser that had this cookie before the login, if they are
+/// recent: within the lifetime of a pending request.
 fn recent_logins(
     account_id: Uuid,
     cookie_digest: Vec<u8>,
@@ -158,11 +158,11 @@ fn recent_logins(
 async fn replace_browser_session(
     txn: &DatabaseTransaction,
     new: &Granted,
-    entrance: &Entrance,
+    context: &LoginContext,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let BrowserCookie { digest, previous_digest, .. } = &entrance.cookie;
+    let BrowserCookie { digest, previous_digest, .. } = &context.cookie;
     let old = Entity::find()
         .filter(Column::CookieDigest.eq(previous_digest.clone()))
         .filter(Entity::unended(now))
@@ -171,17 +171,17 @@ async fn replace_browser_session(
     let is_logged_in = old.is_some();
     if let Some(old) = old {
         if old.account_id == new.account_id {
-            // The old login ends first. A concurrent code exchange locks its row, so the session
-            // that the exchange starts is moved after its commit.
+            // This locks the row of the old login, as a concurrent code exchange does. So the
+            // session that such an exchange has started is committed before sessions are moved.
             session::end(txn, old.id, EndReason::Replaced, now).await?;
             move_clients(txn, old.id, new.session_id).await?;
         } else {
             logout::end_browser(txn, &old, origin, now).await?;
         }
     }
-    end_unanswered(txn, new, entrance, now).await?;
-    // If the browser had a login, the account is locked, as in the withdrawal of a consent. After a
-    // logout the old cookie is invalid, and pending requests of another account are not moved.
+    end_unanswered(txn, new, context, now).await?;
+    // The steps above have locked the account of the old login, so no consent of it is withdrawn
+    // while its pending requests move. Without an old login, only requests of the new account move.
     let digests = (previous_digest.clone(), digest.clone());
     move_pending(txn, digests, new.account_id, is_logged_in).await
 }
@@ -195,10 +195,10 @@ async fn replace_browser_session(
 async fn end_unanswered(
     txn: &DatabaseTransaction,
     new: &Granted,
-    entrance: &Entrance,
+    context: &LoginContext,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let previous_digest = entrance.cookie.previous_digest.clone();
+    let previous_digest = context.cookie.previous_digest.clone();
     let logins = recent_logins(new.account_id, previous_digest, now);
     let repeated = logins.filter(Column::Id.ne(new.session_id)).all(txn).await?;
     if repeated.iter().any(|it| it.auth_time > new.auth_time) {
@@ -209,7 +209,7 @@ async fn end_unanswered(
         let codes = authorization_code::Entity::find()
             .filter(authorization_code::Column::AccountId.eq(new.account_id))
             .filter(authorization_code::Column::BrowserSessionId.eq(unanswered.id))
-            .apply_if(entrance.client_id.as_deref(), |codes, client_id| {
+            .apply_if(context.client_id.as_deref(), |codes, client_id| {
                 codes.filter(authorization_code::Column::ClientId.ne(client_id))
             });
         if opened.count(txn).await? == 0 && codes.count(txn).await? == 0 {

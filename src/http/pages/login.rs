@@ -3,7 +3,7 @@
 use poem::{Request, Response};
 
 use crate::domain::email::Email;
-use crate::domain::oauth::hosted_login::{self, Entrance};
+use crate::domain::oauth::hosted_login::{self, LoginContext};
 use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::password::Password;
 use crate::domain::secret::Secret;
@@ -141,7 +141,7 @@ pub(super) async fn log_in_and_continue(
     let attempt = LogIn { email, password, admitted, origin: &origin, mail: &app.mail };
     let cookie = NewCookie::of(call, pending_request.as_ref()).map_err(message::failed)?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
-    let attempt = (attempt, cookie.entrance.clone());
+    let attempt = (attempt, cookie.context.clone());
     match hosted_login::log_in(&app.db, &app.hasher, entries, attempt, settings, now).await {
         Ok(_) => Ok(Some(cookie.set_and_continue(call, pending_request, page).await?)),
         Err(LogInError::Refused | LogInError::Changed) => Ok(None),
@@ -154,7 +154,7 @@ pub(super) async fn log_in_and_continue(
 /// A new cookie for a new login, which prevents session fixation.
 pub(super) struct NewCookie {
     value: String,
-    pub(super) entrance: Entrance,
+    pub(super) context: LoginContext,
 }
 
 impl NewCookie {
@@ -170,7 +170,7 @@ impl NewCookie {
             received_at: received_at.unwrap_or_else(|| call.app.clock.now()),
         };
         let client_id = pending_request.map(|it| it.client.id.clone());
-        Ok(Self { value: secret.text, entrance: Entrance { cookie, client_id } })
+        Ok(Self { value: secret.text, context: LoginContext { cookie, client_id } })
     }
 
     /// Sets the cookie of the new login, and continues the pending request or redirects to `page`.

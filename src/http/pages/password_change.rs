@@ -163,7 +163,7 @@ async fn change(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     let new_login = NewLogin {
         entries: &app.status_entries,
         settings: &app.tokens,
-        cookie: cookie.entrance.cookie.clone(),
+        cookie: cookie.context.cookie.clone(),
     };
     let replacement = Replacement { password: new, new_login: Some(new_login) };
     match domain::change_password(&app.db, &app.hasher, confirmation, replacement, now).await {

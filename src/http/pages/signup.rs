@@ -95,7 +95,7 @@ async fn sign_up(
     let request = SignUp { permit: &permit, password: password.clone(), admitted, origin: &origin };
     let cookie = NewCookie::of(call, pending_request.as_ref()).map_err(message::failed)?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
-    let request = (request, cookie.entrance.clone());
+    let request = (request, cookie.context.clone());
     match hosted_login::sign_up(&app.db, &app.hasher, entries, request, settings, now).await {
         Ok(_) => cookie.set_and_continue(call, pending_request, "account").await,
         Err(refusal @ (SignUpError::EmailExists | SignUpError::InvalidInvite)) => {
@@ -126,7 +126,7 @@ async fn resubmit(
 ) -> Result<Option<Response>, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
     let is_repeated =
-        hosted_login::has_just_begun(db, email, call.visitor.cookie_digest(), now).await;
+        hosted_login::has_recent_login(db, email, call.visitor.cookie_digest(), now).await;
     if is_repeated.map_err(message::failed)? {
         log_in_and_continue(call, pending_request, email, password, "account", limited).await
     } else {
