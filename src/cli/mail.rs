@@ -25,8 +25,8 @@ pub(super) enum Mail {
     Test(Test),
     /// List the dead letters: the mails that could not be sent.
     ///
-    /// Shows id, time, account, kind of mail and reason, oldest first, but no address: `signet
-    /// account show` shows that. Dead letters are stored for 30 days.
+    /// Shows id, time, account, kind of mail and reason, oldest first. `signet account show` shows
+    /// the email address of an account. Dead letters are stored for 30 days.
     List(DatabaseSettings),
     /// Send dead letters again.
     Resend(Resend),
@@ -34,7 +34,7 @@ pub(super) enum Mail {
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
-    /// The address of the recipient.
+    /// The email address of the recipient.
     address: String,
     /// The language of the mail: `en` or `de`.
     #[arg(long, default_value = "en", value_parser = parse_language)]

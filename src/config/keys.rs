@@ -48,9 +48,9 @@ pub struct KeySettings {
     #[arg(long, env = "SIGNET_KEY_PUBLICATION_SECONDS")]
     pub key_publication_seconds: Option<u64>,
 
-    /// For tests: `SIGNET_KEY_PUBLICATION_SECONDS` has neither the default of 1200 nor the minimum
-    /// of 30 s plus the clock skew. Resource servers that use common libraries then refuse valid
-    /// tokens after each rotation. Each start logs a warning.
+    /// For tests: the minimum and the default of `SIGNET_KEY_PUBLICATION_SECONDS` are the cache
+    /// time of the key set plus three reloads plus twice the clock skew. Resource servers that use
+    /// common libraries then refuse valid tokens after each rotation. Each start logs a warning.
     #[arg(long, env = "SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION", default_value = "false",
           action = clap::ArgAction::Set)]
     pub dangerously_short_key_publication: bool,

@@ -17,7 +17,7 @@ pub struct LimitSettings {
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub sign_ups_per_minute: Option<u32>,
 
-    /// Password attempts per account in any 60 s, from all addresses, successful or not.
+    /// Password attempts per account in any 60 s, from all client addresses, successful or not.
     #[arg(long, env = "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE", default_value = "10",
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub account_attempts_per_minute: u32,

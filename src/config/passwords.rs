@@ -31,9 +31,9 @@ pub struct PasswordSettings {
           value_parser = value_parser!(u32).range(0..=256))]
     pub hash_threads: u32,
 
-    /// Maximum backlog of admitted password hashes, in seconds of computing time as last measured.
-    /// Above it, passwords are not hashed, and requests get 503. Clients with few hashes in the
-    /// queue can use a reserve of another quarter.
+    /// Maximum backlog of admitted password hashes: the seconds that all hash threads together need
+    /// for them, by the last measurements. Above it, passwords are not hashed, and requests get
+    /// 503. Clients with few hashes in the queue can use a reserve of another quarter.
     #[arg(long, env = "SIGNET_HASH_BACKLOG_SECONDS", default_value = "20",
           value_parser = value_parser!(u64).range(1..=300))]
     pub hash_backlog_seconds: u64,

@@ -77,9 +77,9 @@ pub struct ServiceSettings {
           value_parser = value_parser!(u64).range(1..=3600))]
     pub client_seconds: u64,
 
-    /// Seconds that requests in progress get to finish after SIGTERM; the stop timeout of the
-    /// process manager must be longer. Logins may wait 1.25 times `SIGNET_HASH_BACKLOG_SECONDS` for
-    /// their turn.
+    /// Seconds that requests in progress get to finish after SIGTERM, before they are aborted.
+    /// Should exceed 1.25 times `SIGNET_HASH_BACKLOG_SECONDS`, for which a login may wait for its
+    /// password hash. The stop timeout of the process manager must be longer still.
     #[arg(long, env = "SIGNET_DRAIN_SECONDS", default_value = "30",
           value_parser = value_parser!(u64).range(0..=600))]
     pub drain_seconds: u64,

@@ -30,8 +30,8 @@ pub(super) enum Account {
     List(list::List),
     /// Show an account: its sessions, consents and recent failures.
     ///
-    /// For an address without an account, shows only the failures: failed logins and sign-ups, and
-    /// exceeded limits.
+    /// For an email address without an account, shows only the failures: failed logins and
+    /// sign-ups, and exceeded limits.
     Show(show::Show),
     /// Say what would happen at the next login with the right password, and why.
     ///

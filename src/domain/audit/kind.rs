@@ -50,8 +50,8 @@ kinds! {
     /// `reason`: `wrong_password`, `disabled` or `unknown_account`; at reauthentication
     /// `wrong_password_for_password_change` or `wrong_password_for_account_deletion`.
     LogInFailed = "login_failed", failure;
-    /// A sign-up failed: the address has an account already, or the invite is not valid for it.
-    /// `reason`: `email_exists` or `invalid_invite`.
+    /// A sign-up failed: the email address has an account already, or the invite is not valid for
+    /// it. `reason`: `email_exists` or `invalid_invite`.
     SignUpFailed = "signup_failed", failure;
     /// A refresh token was presented that Signet did not issue. `reason`: `forged`.
     RefreshFailed = "refresh_failed", failure;
@@ -78,12 +78,12 @@ kinds! {
     /// An operator invalidated the password of an account, whose owner needs a reset token.
     /// `reason`: `by the operator`.
     PasswordResetRequired = "password_reset_required", success;
-    /// The address of an account was changed. `reason`: `by the operator`.
+    /// The email address of an account was changed. `reason`: `by the operator`.
     EmailChanged = "email_changed", success;
-    /// A user proved control of the account's address. `reason`: `by the operator` if an operator
-    /// declared so.
+    /// A user proved control of the account's email address. `reason`: `by the operator` if an
+    /// operator declared so.
     EmailVerified = "email_verified", success;
-    /// An address was invited by an operator. `reason`: the id of the invite.
+    /// An email address was invited by an operator. `reason`: the id of the invite.
     InviteCreated = "invite_created", success;
     /// An invite was revoked by an operator. `reason`: the id of the invite.
     InviteRevoked = "invite_revoked", success;
@@ -98,11 +98,11 @@ kinds! {
     AccountEnabled = "account_enabled", success;
     /// An account was deleted. `reason`: `by the operator` or `by its owner`.
     AccountDeleted = "account_deleted", success;
-    /// Attempts from one address, or on one account, were refused; recorded once a minute.
+    /// Attempts from one client address, or on one account, were refused; recorded once a minute.
     /// `reason`: the name of the limit, `address` or `account`.
     RateLimited = "rate_limited", failure;
-    /// A mail was dropped because its address gets too many. Recorded once an hour for each
-    /// address. `reason`: `limit`.
+    /// A mail was dropped because its recipient gets too many. Recorded once an hour for each
+    /// recipient. `reason`: `limit`.
     MailDropped = "mail_dropped", failure;
     /// A mail could not be sent and became a dead letter (`signet mail list`). `reason`: the SMTP
     /// reply code, such as `550`, or `expired`, `given up` or `address`.
