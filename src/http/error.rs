@@ -136,8 +136,8 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_RESET_TOKEN", "The reset token is not valid")
     }
 
-    /// 400: the invite is unknown, used, revoked, expired, or for another address. The error does
-    /// not say which.
+    /// 400: the invite is unknown, used, revoked, expired, or for another email address. The error
+    /// does not say which.
     pub(super) fn invalid_invite() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_INVITE", "The invite is not valid")
     }
@@ -166,8 +166,8 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "SIGNUP_CLOSED", "Sign-up requires an invite")
     }
 
-    /// 403: addresses of this domain may not sign up. The error does not depend on whether the
-    /// address has an account.
+    /// 403: email addresses of this domain may not sign up. The error does not depend on whether
+    /// the address has an account.
     pub(super) fn signup_domain_not_allowed() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -176,7 +176,7 @@ impl Problem {
         )
     }
 
-    /// 409: the address belongs to another account.
+    /// 409: the email address belongs to another account.
     pub(super) fn email_exists() -> Self {
         Self::new(StatusCode::CONFLICT, "EMAIL_EXISTS", "An account with this email already exists")
     }

@@ -69,7 +69,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let api = Limited { inner: openapi::service().into_endpoint(), limit: BodyLimit::DEFAULT };
     let api = CrossOrigin::new(api, cors_origins);
     let api = Traced { inner: api, paths: Some(Paths::new(&document)) }.data(Arc::clone(&app));
-    // Precomputed documents use no state, so no data is attached to their requests.
+    // The endpoints of precomputed documents own what they need, so their requests carry no data.
     let routes = Route::new()
         .at("/.well-known/jwks.json", ReadOnly(move |request: &Request| Ok(jwks.answer(request))))
         .at("/.well-known/openid-configuration", metadata.clone().served())

@@ -209,7 +209,7 @@ impl Limits {
     }
 
     /// Counts a failed client authentication, and rejects it if there are too many. Successes are
-    /// not counted, so that no client can lock out another client at the same address.
+    /// not counted, so that no client can lock out another client at the same client address.
     pub(super) fn admit_failed_authentication(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.failed_authentications, origin)
     }
@@ -229,8 +229,8 @@ impl Limits {
         is_admitted
     }
 
-    /// Admits a request of an authenticated client. The limit is per client and independent of the
-    /// address, so that other clients at the same address do not use it up.
+    /// Admits a request of an authenticated client. The limit is per registered client, not per
+    /// client address, so that other clients at the same address do not use it up.
     pub(super) fn admit_client(
         &self,
         endpoint: ClientEndpoint,

@@ -1,6 +1,6 @@
 //! One span and one log line per request to the JSON API, the OAuth endpoints and the hosted pages.
 //!
-//! Both contain the operation id. They contain neither the path nor the query, which may contain
+//! Span and line contain the operation id. They omit the path and the query, which may contain
 //! codes, tokens and ids.
 
 use std::time::Instant;

@@ -75,7 +75,7 @@ pub struct AuthorizationRequest {
     pub prompt: Vec<String>,
     /// The maximum age of the login, in seconds.
     pub max_age: Option<u64>,
-    /// The address of the expected user, which is only a hint.
+    /// The email address of the expected user, which is only a hint.
     pub login_hint: Option<String>,
     /// The account that must be logged in. An ID token hint or a requested `sub` claim identifies
     /// it.

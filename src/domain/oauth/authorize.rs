@@ -228,7 +228,7 @@ fn prompt(params: &Params, policy: &SignUpPolicy) -> Result<Vec<String>, Reason>
     Ok(prompt)
 }
 
-/// The address of the expected user. An invalid address is ignored, because it is only a hint
+/// The email address of the expected user. An invalid one is ignored, because it is only a hint
 /// (OpenID Connect Core 1.0 §3.1.2.1).
 fn login_hint(params: &Params) -> Option<&str> {
     let is_valid = |hint: &&str| hint.len() <= MAX_HINT && !hint.contains(char::is_control);

@@ -62,7 +62,8 @@ pub fn read(text: &str) -> Result<ClaimsParameter, Reason> {
     })
 }
 
-/// The account that must be logged in. Two parameters of the request may identify it.
+/// The account that must be logged in. Two parts of the request may name it: `userinfo` and
+/// `id_token` in the `claims` parameter, or this parameter and `id_token_hint`.
 ///
 /// # Errors
 /// `login_required` if they differ, because no account can match both.
@@ -91,8 +92,8 @@ pub fn beside(scope: &Scope, asked: &RequestedClaims) -> Vec<String> {
     names
 }
 
-/// The requested claims, limited to those of the scope and to `names`: the additional claims that
-/// the user was shown, separated by spaces.
+/// The requested claims that the scope includes or `names` lists. `names` are the additional claims
+/// that the user was shown, separated by spaces.
 #[must_use]
 pub fn shown(asked: &RequestedClaims, scope: &Scope, names: &str) -> RequestedClaims {
     let is_shown = |name: &str| is_in_scope(name, scope) || names.split(' ').any(|it| it == name);

@@ -59,8 +59,8 @@ enum Outcome {
 /// Starts a client session for a code.
 ///
 /// A code is valid for one attempt of its client. The attempt uses up the code, even if redirect
-/// URI or verifier are wrong. If a code is presented twice, two parties have it. So its session
-/// ends (RFC 6749 §4.1.2), which is committed before the error is returned.
+/// URI or verifier are wrong. If a code is presented twice, two parties have it. So the session of
+/// the code ends (RFC 6749 §4.1.2), which is committed before the error is returned.
 ///
 /// A retry is exempt. If the response to the first exchange may have been lost in an outage, the
 /// client gets tokens of the same session again (see `grant_again`).
@@ -223,7 +223,7 @@ fn limited_to_registration(code: Model, presented: &Presented) -> Option<Model> 
 }
 
 /// The new session. Without refresh tokens, it lasts as long as the browser session, so that its
-/// client can be notified of the logout. Its address and user agent are those of the user's
+/// client can be notified of the logout. Its client address and user agent are those of the user's
 /// browser, not of the client's server.
 fn session_of(
     code: &Model,

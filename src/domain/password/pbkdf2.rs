@@ -9,9 +9,9 @@ use crate::domain::password::phc::{Phc, encode};
 use crate::domain::password::unreadable::Unreadable;
 use crate::domain::password::workspace::Workspace;
 
-/// Largest number of rounds, counted for each block of output, which takes about a second and a
-/// half on one core. Keycloak's default for SHA-1, which has the most, is 5,200,000.
-const MAX_ROUNDS: u64 = 6_000_000;
+/// Largest product of the rounds and the blocks of output, about a second and a half on one core.
+/// The largest of Keycloak's defaults is that for SHA-1: 1,300,000 rounds for each of 4 blocks.
+const MAX_COST: u64 = 6_000_000;
 
 /// A parsed PBKDF2 hash within bounds.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Pbkdf2Hash {
         let digest = digest.ok_or(Unreadable::UnknownKind)?;
         let hash = Self { digest, rounds: phc.number("i")?, salt: phc.salt, tag: phc.tag };
         let (_, rounds, blocks) = hash.cost();
-        if u64::from(rounds) * u64::from(blocks) > MAX_ROUNDS {
+        if u64::from(rounds) * u64::from(blocks) > MAX_COST {
             return Err(Unreadable::TooCostly);
         }
         Ok(hash)

@@ -28,7 +28,8 @@ impl RefreshTokens {
         Self(ComputedTokens::new("sgr_", keys))
     }
 
-    /// The token of a session's `generation`, which is always the same.
+    /// The token of a session's `generation`. While the current key stays, the token is always the
+    /// same.
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.
@@ -37,7 +38,7 @@ impl RefreshTokens {
     }
 
     /// Parses and verifies a token. Returns `None` unless it is the exact text that
-    /// [`encode`](Self::encode) returns.
+    /// [`encode`](Self::encode) returns with the current or a previous key.
     #[must_use]
     pub fn decode(&self, token: &str) -> Option<Presented> {
         let content = self.0.decode(token)?;

@@ -25,9 +25,9 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 
 /// Authenticates the client of a request and applies the rate limits.
 ///
-/// Failures with a secret or an assertion are limited per address. Successes are limited per
-/// client, because several clients may share an address. Requests without credentials are limited
-/// per address.
+/// Failures with a secret or an assertion, and requests without credentials, are limited per client
+/// address. Successes are limited per registered client, because several clients may share an
+/// address.
 pub(super) async fn authenticate(
     app: &App,
     endpoint: ClientEndpoint,
@@ -40,7 +40,7 @@ pub(super) async fn authenticate(
     if matches!(credentials, Err(_) | Ok(ClientCredentials::None { .. })) {
         app.limits.admit_refresh(origin)?;
     }
-    // The log gets the same text as the client.
+    // The log gets the `error_description` of the response.
     let credentials = credentials.inspect_err(|error| {
         tracing::info!("a client was refused: {}", error.description());
     })?;

@@ -11,7 +11,7 @@ use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::signup_refused::{self, Refused};
 use crate::http::pages::visitor::Visitor;
 
-/// The page as it is opened: the form, or the reason why nobody can sign up.
+/// The page as it is opened without an invite: the form, or the reason why it is refused.
 pub(super) fn open(
     app: &App,
     visitor: &Visitor,

@@ -1,4 +1,4 @@
-//! The sign-up page if nobody may sign up with it.
+//! The page that refuses a sign-up.
 
 use askama::Template;
 use poem::Response;
@@ -10,7 +10,7 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
 
-/// Says why nobody can sign up, and links to the login, which continues the pending request.
+/// Says why the sign-up is refused, and links to the login, which continues the pending request.
 #[derive(Template)]
 #[template(path = "signup_refused.html")]
 pub(super) struct Refused<'a> {

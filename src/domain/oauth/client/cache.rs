@@ -18,7 +18,7 @@ use crate::domain::oauth::client::{Client, find};
 /// How long a client is used without being read again.
 pub const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// Number of cached clients above which those that are too old are removed.
+/// Number of cached clients from which those that are too old are removed.
 const MAX_CLIENTS: usize = 1024;
 
 /// The clients that this instance has read within the last second.

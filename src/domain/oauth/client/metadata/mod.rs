@@ -97,7 +97,7 @@ pub struct Registration {
     /// Whether ID tokens also have the claims of the client's scope, which userinfo always returns.
     #[serde(default)]
     pub id_token_claims: bool,
-    /// `ask` for consent, or `skip` consent for first-party clients.
+    /// `ask` for consent, or `skip` it for an application of the operator.
     #[serde(default = "ask")]
     pub consent: String,
 }
