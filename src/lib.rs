@@ -4,6 +4,9 @@
 //! tables). Imports go only in this direction, which `tests/it/architecture.rs` checks. An endpoint
 //! calls one domain function. ARCHITECTURE.md describes the layers.
 
+// The metadata document has more members than `json!` can expand within the default limit of 128.
+#![recursion_limit = "256"]
+
 pub mod cli;
 pub mod clock;
 pub mod config;

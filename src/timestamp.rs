@@ -68,12 +68,18 @@ impl Timestamp {
         at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
     }
 
-    /// The text for users, in UTC, to the minute: `14 January 2026, 10:00 UTC`.
+    /// The text for users in English, in UTC, to the minute: `14 January 2026, 10:00 UTC`.
     #[must_use]
     pub fn in_words(self) -> String {
         self.format(format_description!(
             "[day padding:none] [month repr:long] [year], [hour]:[minute] UTC"
         ))
+    }
+
+    /// The text for users in German, in UTC, to the minute: `14.01.2026, 10:00 Uhr (UTC)`.
+    #[must_use]
+    pub fn in_german(self) -> String {
+        self.format(format_description!("[day].[month].[year], [hour]:[minute] Uhr (UTC)"))
     }
 
     /// The text for users in any language, in UTC, to the minute: `2026-01-14 10:00 UTC`.

@@ -1,8 +1,10 @@
-//! The languages of mails.
+//! The languages of mails and hosted pages.
 
 use serde::{Deserialize, Serialize};
 
-/// A language of the mails. The names are stored, so they never change.
+use crate::entity::account;
+
+/// A language of mails and hosted pages. The names are stored, so they never change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
@@ -33,6 +35,20 @@ impl Language {
         Self::ALL.into_iter().find(|language| primary.eq_ignore_ascii_case(language.tag()))
     }
 
+    /// The language of the claim `locale` of an account. `None` if the account has no such claim, or
+    /// one in another language.
+    #[must_use]
+    pub fn of_account(account: &account::Model) -> Option<Self> {
+        Self::of_tag(account.profile.as_ref()?.get("locale")?.as_str()?)
+    }
+
+    /// The first language in `ui_locales`, a list of language tags separated by spaces (OpenID
+    /// Connect Core 1.0 §3.1.2.1).
+    #[must_use]
+    pub fn of_ui_locales(tags: &str) -> Option<Self> {
+        tags.split(' ').find_map(Self::of_tag)
+    }
+
     /// The language with the highest weight in `Accept-Language` (RFC 9110 §12.5.4). English if
     /// there is none.
     #[must_use]
@@ -53,6 +69,20 @@ impl Language {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn first_supported_language_of_ui_locales_is_chosen() {
+        for (tags, expected) in [
+            ("de", Some(Language::De)),
+            ("fr-CA de-CH en", Some(Language::De)),
+            ("en de", Some(Language::En)),
+            ("fr", None),
+            ("", None),
+            ("german", None),
+        ] {
+            assert_eq!(Language::of_ui_locales(tags), expected, "{tags}");
+        }
+    }
 
     #[test]
     fn language_with_the_highest_weight_is_chosen() {

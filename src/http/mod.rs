@@ -28,6 +28,7 @@ mod rate_limit;
 mod readiness;
 mod redirect;
 mod request_context;
+mod request_language;
 mod service;
 mod status_lists;
 mod trace;

@@ -13,9 +13,9 @@ use poem::http::header;
 use poem::{Addr, FromRequest, Request, RequestBody, Result};
 
 use crate::domain::audit::Origin;
-use crate::domain::language::Language;
 use crate::http::app::App;
 use crate::http::request_context::RequestContext;
+use crate::http::request_language;
 
 /// The header in which proxies write the addresses of the clients whose requests they forward.
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -33,13 +33,12 @@ pub(super) fn of(request: &Request) -> Origin {
     let is_proxied = peer.is_some_and(|peer| is_trusted(proxies, peer));
     let chain = is_proxied.then(|| chain(request)).filter(|chain| !chain.is_empty());
     let user_agent = request.headers().get(header::USER_AGENT);
-    let language = request.header(header::ACCEPT_LANGUAGE).unwrap_or_default();
     Origin {
         address: chain.as_deref().map_or(peer, |chain| client_of(chain, proxies)),
         forwarded: chain,
         user_agent: user_agent.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()),
         request_id: RequestContext::current().map(|context| context.id),
-        language: Language::of_accept_language(language),
+        language: request_language::current(),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::http::error::response_of;
 use crate::http::pages::layout::add_layout;
 use crate::http::pages::message;
 use crate::http::request_context::RequestContext;
+use crate::http::request_language::Choice;
 use crate::timestamp::Timestamp;
 
 /// Maximum length of the request target, in bytes.
@@ -62,7 +63,9 @@ impl<E: Endpoint> Endpoint for Service<E> {
     async fn call(&self, request: Request) -> Result<Response> {
         let now = self.app.clock.now();
         let id = id_of(&request, now);
-        let mut response = RequestContext { id, at: now }.scope(self.answer(request)).await;
+        let language = Choice::of_browser(&request);
+        let answer = language.scope(self.answer(request));
+        let mut response = RequestContext { id, at: now }.scope(answer).await;
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             let allow = response.headers_mut().entry(header::ALLOW);
             allow.or_insert(HeaderValue::from_static("GET, HEAD"));

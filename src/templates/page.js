@@ -17,12 +17,15 @@
 // Adds a button that shows the typed password. It is hidden before submission, so that password
 // managers recognize the field.
 (() => {
+  // The texts are attributes of the script. A page of the previous version has none.
+  const { show: showText = 'Show', showLabel = 'Show what is typed' } = document.currentScript.dataset;
+  const { hide: hideText = 'Hide', hideLabel = 'Hide what is typed' } = document.currentScript.dataset;
   for (const field of document.querySelectorAll('input[type="password"]')) {
     const button = document.createElement('button');
     const show = (isShown) => {
       field.type = isShown ? 'text' : 'password';
-      button.textContent = isShown ? 'Hide' : 'Show';
-      button.setAttribute('aria-label', `${button.textContent} what is typed`);
+      button.textContent = isShown ? hideText : showText;
+      button.setAttribute('aria-label', isShown ? hideLabel : showLabel);
     };
     button.type = 'button';
     button.id = `${field.id}-reveal`;
@@ -53,9 +56,13 @@
   }
 })();
 
-// Shows times in the local time zone. Without this script, times are in UTC and marked as UTC.
+// Shows times in the local time zone, in the language of the page. Without this script, times are
+// in UTC and marked as UTC.
 (() => {
-  const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+  const language = document.documentElement.lang;
+  // The browser's locale for this language, such as `en-GB`, has the notation that its user expects.
+  const locale = navigator.languages.find((tag) => tag.split('-')[0] === language) ?? language;
+  const format = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
   for (const time of document.querySelectorAll('time[datetime]')) {
     time.textContent = format.format(new Date(time.dateTime));
   }

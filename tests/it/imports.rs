@@ -62,6 +62,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "readiness",
             "redirect",
             "request_context",
+            "request_language",
             "branding",
             "error",
             "app",

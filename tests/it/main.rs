@@ -89,6 +89,7 @@ mod operator_changes;
 mod original;
 mod own_pages;
 mod page_cookie;
+mod page_languages;
 mod page_looks;
 mod pages_for_people;
 mod parameters;

@@ -33,6 +33,7 @@ fn expected() -> Value {
         "acr_values_supported": ["1"],
         "prompt_values_supported": ["none", "login", "consent", "select_account", "create"],
         "display_values_supported": ["page"],
+        "ui_locales_supported": ["en", "de"],
         "token_endpoint_auth_methods_supported": METHODS,
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint_auth_methods_supported": METHODS[..3],

@@ -221,7 +221,7 @@ impl Recipient {
     /// request.
     #[must_use]
     pub fn of(account: &account::Model, origin: &Origin) -> Self {
-        let language = language_of(account).unwrap_or(origin.language);
+        let language = Language::of_account(account).unwrap_or(origin.language);
         Self { address: account.email.clone(), language }
     }
 
@@ -244,9 +244,4 @@ pub async fn forget(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), 
         .exec(txn)
         .await
         .map(drop)
-}
-
-/// The language of the account's `locale` claim.
-fn language_of(account: &account::Model) -> Option<Language> {
-    Language::of_tag(account.profile.as_ref()?.get("locale")?.as_str()?)
 }

@@ -84,6 +84,11 @@ pub struct AuthorizationRequest {
     /// that an instance of the previous version has stored.
     #[serde(default)]
     pub claims: RequestedClaims,
+    /// The tag of the language that `ui_locales` requests for the pages, if it is supported. Missing
+    /// in requests that an instance of the previous version has stored. A text, since an instance of
+    /// the next version may support more languages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ui_locale: Option<String>,
 }
 
 impl AuthorizationRequest {

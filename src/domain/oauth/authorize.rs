@@ -3,6 +3,7 @@
 
 use uuid::Uuid;
 
+use crate::domain::language::Language;
 use crate::domain::oauth::audience;
 use crate::domain::oauth::authorization_request::{
     AuthorizationRequest, ErrorCode, Reason, Refusal, ReturnAddress, invalid,
@@ -102,6 +103,7 @@ fn check_all(
         login_hint: login_hint(params).map(str::to_owned),
         subject,
         claims,
+        ui_locale: ui_locale(params).map(|language| language.tag().to_owned()),
     })
 }
 
@@ -233,6 +235,12 @@ fn prompt(params: &Params, policy: &SignUpPolicy) -> Result<Vec<String>, Reason>
 fn login_hint(params: &Params) -> Option<&str> {
     let is_valid = |hint: &&str| hint.len() <= MAX_HINT && !hint.contains(char::is_control);
     params.get("login_hint").filter(is_valid)
+}
+
+/// The language of the pages. Unsupported languages are ignored, because they are only a preference
+/// (OpenID Connect Core 1.0 §3.1.2.1).
+fn ui_locale(params: &Params) -> Option<Language> {
+    params.get("ui_locales").and_then(Language::of_ui_locales)
 }
 
 fn max_age(params: &Params) -> Result<Option<u64>, Reason> {

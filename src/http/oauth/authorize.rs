@@ -19,6 +19,7 @@ use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
 use crate::http::pages::{authorization_flow, authorization_response, message};
 use crate::http::redirect::see_other;
+use crate::http::request_language;
 
 /// Maximum length of a form that is redirected as a query, in bytes.
 const MAX_QUERY: usize = 7 * 1024;
@@ -35,6 +36,7 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     admitted.map_err(|refused| message::limited(&refused))?;
     let query = query_of(&mut request).await.map_err(unreadable)?;
     let params = form::decode(&query).map_err(unreadable)?;
+    request_language::choose_by_parameter(params.get("ui_locales"));
     let client = registered_client(&app, &params).await?;
     let redirect_uri = authorize::redirect_uri(&client, &params)
         .ok_or_else(|| message::bad_request(message::NOT_REGISTERED))?;

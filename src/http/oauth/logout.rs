@@ -25,6 +25,7 @@ use crate::http::pages::logout_request::{
 use crate::http::pages::visitor::Visitor;
 use crate::http::pages::{logout as logout_page, message};
 use crate::http::redirect::see_other;
+use crate::http::request_language;
 
 pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     if let Some(refused) = speculation::refused(&request) {
@@ -36,6 +37,7 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     let is_foreign_form = request.method() == Method::POST && !app.cookie.is_in(&request);
     let params = form::params(&mut request).await;
     let params = params.map_err(|Unreadable(why)| message::bad_request(why))?;
+    request_language::choose_by_parameter(params.get("ui_locales"));
     if is_foreign_form && !params.repeats_any() {
         // Browsers omit our cookie from a cross-site form post, and send it after a redirect.
         let mut query = form_urlencoded::Serializer::new(String::new());

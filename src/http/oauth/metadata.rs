@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::language::Language;
 use crate::domain::oauth::assertion::ALGORITHMS;
 use crate::domain::oauth::authorize::supported_prompts;
 use crate::domain::oauth::client::metadata::{GRANT_TYPES, auth_methods};
@@ -35,6 +36,7 @@ pub(in crate::http) fn document(issuer: &str, policy: &SignUpPolicy) -> Value {
         "acr_values_supported": [LEVEL],
         "prompt_values_supported": supported_prompts(policy),
         "display_values_supported": ["page"],
+        "ui_locales_supported": Language::ALL.map(Language::tag),
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "introspection_endpoint_auth_methods_supported": confidential,

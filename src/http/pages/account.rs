@@ -16,15 +16,9 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::logout_request::redirect_after_logout;
 use crate::http::pages::message::{failed, limited, stale};
 use crate::http::pages::page_request::PageRequest;
+use crate::http::pages::texts::{self, Account, Texts};
 use crate::http::pages::user_agent;
 use crate::http::redirect::see_other;
-
-/// The notice after an action, by the name of the action in the URL.
-const NOTICES: [(&str, &str); 3] = [
-    ("password", "Your password is changed. All your other logins have ended."),
-    ("end", "That login has ended."),
-    ("withdraw", "You have taken back what you had allowed."),
-];
 
 /// The number of sessions that are shown without expanding the list.
 const FIRST_SESSIONS: usize = 5;
@@ -33,6 +27,7 @@ const FIRST_SESSIONS: usize = 5;
 #[derive(Template)]
 #[template(path = "account.html")]
 struct AccountPage<'a> {
+    texts: &'static Texts,
     csrf: &'a str,
     /// The notice about the last action; empty if there was none.
     notice: &'a str,
@@ -41,6 +36,8 @@ struct AccountPage<'a> {
     first_sessions: Vec<SessionLine>,
     /// The sessions that are shown after the list is expanded.
     more_sessions: Vec<SessionLine>,
+    /// The text that expands the list.
+    show_all: String,
     consents: Vec<ConsentLine>,
 }
 
@@ -51,12 +48,15 @@ struct SessionLine {
     heading: String,
     /// The browser or other program; empty if the heading names it.
     device: String,
+    /// When the session began.
+    since: String,
     is_current: bool,
 }
 
 /// A consent, as its owner sees it.
 struct ConsentLine {
     consent: Consent,
+    granted_at: String,
     /// The client's host, which is shown because a client can choose any name.
     host: String,
     permissions: Vec<Permission>,
@@ -118,8 +118,19 @@ fn response_to_change(
     }
 }
 
+/// The notice after an action, by the name of the action in the URL; empty if there was none.
+fn notice(call: &PageRequest, texts: &'static Account) -> &'static str {
+    let notices = [
+        ("password", texts.password_changed),
+        ("end", texts.session_ended),
+        ("withdraw", texts.withdrawn),
+    ];
+    let notice = notices.into_iter().find(|(action, _)| call.has_completed(action));
+    notice.map(|(_, text)| text).unwrap_or_default()
+}
+
 async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {
-    let db = &call.app.db;
+    let (db, texts) = (&call.app.db, texts::current());
     let sessions = match listing::list(db, login_of(browser), call.app.clock.now()).await {
         Ok(sessions) => sessions,
         Err(SelfServiceError::Database(error)) => return Err(failed(error)),
@@ -132,6 +143,7 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
     let consents = consents.into_iter().map(|consent| ConsentLine {
         host: consent_text::host_of(&consent.client),
         permissions: consent_text::permissions(&call.app, &consent),
+        granted_at: (texts.device.time)(consent.granted_at),
         consent,
     });
     let lines = sessions.into_iter().map(|session| {
@@ -140,17 +152,19 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
         session_line(call, session, name, is_current)
     });
     let mut first_sessions: Vec<_> = lines.collect();
+    let show_all = (texts.account.show_all)(first_sessions.len());
     let more_sessions = first_sessions.split_off(first_sessions.len().min(FIRST_SESSIONS));
-    let notice = NOTICES.iter().find(|(action, _)| call.has_completed(action));
     let page = AccountPage {
+        texts,
         csrf: &call.visitor.csrf(),
-        notice: notice.map(|(_, text)| *text).unwrap_or_default(),
+        notice: notice(call, &texts.account),
         email: &browser.account.email_claims().email,
         first_sessions,
         more_sessions,
+        show_all,
         consents: consents.collect(),
     };
-    let frame = Page { is_wide: true, ..Page::titled("Your account") };
+    let frame = Page { is_wide: true, ..Page::titled(texts.common.your_account) };
     Ok(call.visitor.set_cookie(&call.app, frame.answer(StatusCode::OK, &page)))
 }
 
@@ -169,5 +183,6 @@ fn session_line(
         None if device.is_empty() => (call.app.branding.name.clone(), device),
         None => (device, String::new()),
     };
-    SessionLine { session, heading, device, is_current }
+    let since = (texts::current().device.time)(session.auth_time);
+    SessionLine { session, heading, device, since, is_current }
 }

@@ -18,7 +18,9 @@ use crate::http::pages::login::redirect_to_login;
 use crate::http::pages::message::{self, MessagePage};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::reauthentication;
+use crate::http::pages::texts::{self, Deletion, Texts};
 use crate::http::redirect::see_other;
+use crate::http::request_language;
 
 /// Where a successful deletion redirects.
 const DELETED: &str = "delete-account?done=deletion";
@@ -27,6 +29,7 @@ const DELETED: &str = "delete-account?done=deletion";
 #[derive(Template)]
 #[template(path = "deletion.html")]
 struct DeletionPage<'a> {
+    texts: &'static Deletion,
     csrf: &'a str,
     account: &'a str,
     email: &'a str,
@@ -39,16 +42,17 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
         Some(browser) if call.is_post() => delete(&call, browser).await,
         Some(browser) => Ok(show(&call, browser, "", StatusCode::OK)),
         None if call.has_completed("deletion") => Ok(deleted()),
-        None if call.is_post() && is_already_deleted(&call).await? => Ok(see_other(DELETED)),
+        None if call.is_post() && is_already_deleted(&call).await? => Ok(redirect_to_deleted()),
         None => Ok(redirect_to_login("delete-account")),
     }
 }
 
 fn show(call: &PageRequest, browser: &Browser, problem: &str, status: StatusCode) -> Response {
     let (csrf, email) = (&call.visitor.csrf(), &browser.account.email_claims().email);
+    let texts = &texts::current().deletion;
     match reauthentication::seal_account(call, browser) {
-        Ok(account) => Page::of_form("Delete your account", !problem.is_empty())
-            .answer(status, &DeletionPage { csrf, account: &account, email, problem }),
+        Ok(account) => Page::of_form(texts.title, !problem.is_empty())
+            .answer(status, &DeletionPage { texts, csrf, account: &account, email, problem }),
         Err(error) => message::failed(error),
     }
 }
@@ -63,23 +67,30 @@ async fn delete(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin::of(&call.request);
     let limited = |text: &str| show(call, browser, text, StatusCode::TOO_MANY_REQUESTS);
-    let again = || show(call, browser, reauthentication::REFUSED, StatusCode::BAD_REQUEST);
+    let wrong = texts::current().common.wrong_password;
+    let again = || show(call, browser, wrong, StatusCode::BAD_REQUEST);
     let Ok(password) = Password::parse(call.params.get("password").unwrap_or_default()) else {
         return Err(again());
     };
     let confirmation = reauthentication::admit(call, browser, password, &origin, limited).await?;
     match domain::delete_account(&app.db, &app.hasher, confirmation, now).await {
-        Ok(()) => Ok(see_other(DELETED)),
+        Ok(()) => Ok(redirect_to_deleted()),
         // The form was submitted twice, and the other request was faster.
         Err(ReauthenticationError::NotLoggedIn) if is_already_deleted(call).await? => {
-            Ok(see_other(DELETED))
+            Ok(redirect_to_deleted())
         }
         Err(error) => Err(reauthentication::failure(call, &error).unwrap_or_else(again)),
     }
 }
 
+/// Redirects to the page after a deletion. It keeps the language of the account.
+fn redirect_to_deleted() -> Response {
+    see_other(&request_language::keep_in(DELETED))
+}
+
 fn deleted() -> Response {
-    let text = "Nobody is logged in to this browser any more.";
-    let link = Some(("signup", "Sign up"));
-    MessagePage::new("The account is deleted", text, link).answer(StatusCode::OK)
+    let Texts { deletion: texts, common, .. } = texts::current();
+    let sign_up = request_language::keep_in("signup");
+    let link = Some((sign_up.as_str(), common.sign_up));
+    MessagePage::new(texts.done, texts.nobody, link).answer(StatusCode::OK)
 }

@@ -9,12 +9,14 @@ use crate::domain::oauth::authorization_request::{Reason, Refusal, ReturnAddress
 use crate::domain::oauth::flow::Step;
 use crate::http::app::App;
 use crate::http::pages::layout::{self, Page};
+use crate::http::pages::texts::{self, FormPost};
 use crate::http::redirect::{see_other, with_query};
 
 /// An authorization response in `form_post` mode.
 #[derive(Template)]
 #[template(path = "form_post.html")]
 struct FormPostPage<'a> {
+    texts: &'static FormPost,
     action: &'a str,
     /// The host of `action`, for display.
     returns_to: &'a str,
@@ -53,7 +55,9 @@ fn send(app: &App, to: &ReturnAddress, mut parameters: Vec<(&'static str, String
 
 /// An authorization response in `form_post` mode.
 fn form_post(action: &str, fields: &[(&'static str, String)]) -> Response {
-    let page = FormPostPage { action, returns_to: &layout::host_for_display(action), fields };
-    let frame = Page { submits_itself: true, ..Page::titled("One moment") };
+    let texts = &texts::current().form_post;
+    let page =
+        FormPostPage { texts, action, returns_to: &layout::host_for_display(action), fields };
+    let frame = Page { submits_itself: true, ..Page::titled(texts.title) };
     frame.towards(&[action]).answer(StatusCode::OK, &page)
 }

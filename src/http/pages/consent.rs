@@ -12,11 +12,13 @@ use crate::http::pages::consent_text::Permission;
 use crate::http::pages::layout::{Page, host_for_display};
 use crate::http::pages::message::stale;
 use crate::http::pages::page_request::PageRequest;
+use crate::http::pages::texts::{self, Texts};
 
 /// `/consent`.
 #[derive(Template)]
 #[template(path = "consent.html")]
 struct ConsentPage<'a> {
+    texts: &'static Texts,
     csrf: &'a str,
     flow: &'a str,
     client_name: &'a str,
@@ -57,7 +59,9 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     }
     let request = &pending_request.pending.request;
     let names = claims::beside(&request.scope, &request.claims);
+    let texts = texts::current();
     let page = ConsentPage {
+        texts,
         csrf: &call.visitor.csrf(),
         flow: &pending_request.flow,
         client_name: &pending_request.client.name,
@@ -67,5 +71,7 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
         claims: &names.join(" "),
     };
     let status = if call.is_current { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-    Ok(Page::titled("Allow access").towards(&pending_request.destinations()).answer(status, &page))
+    Ok(Page::titled(texts.consent.title)
+        .towards(&pending_request.destinations())
+        .answer(status, &page))
 }

@@ -9,6 +9,7 @@ use crate::domain::oauth::client::Client;
 use crate::domain::oauth::consent::Consent;
 use crate::http::app::App;
 use crate::http::pages::layout;
+use crate::http::pages::texts::{self, Access};
 use crate::scope::{Audiences, Scope};
 
 /// The permissions of a client, in words.
@@ -37,13 +38,15 @@ impl Permission {
                 places.push(place);
             }
         }
-        let items = scope.iter().map(|scope| text_of_scope(scope, descriptions)).collect();
+        let texts = &texts::current().access;
+        let items = scope.iter().map(|scope| text_of_scope(scope, descriptions, texts)).collect();
         Self { places, items }
     }
 
     /// Adds individual claims.
     pub(super) fn and(mut self, claims: &[String]) -> Self {
-        self.items.extend(claims.iter().map(|claim| text_of_claim(claim).to_owned()));
+        let text_of = texts::current().access.claim;
+        self.items.extend(claims.iter().map(|claim| text_of(claim).to_owned()));
         self
     }
 }
@@ -77,7 +80,7 @@ pub(super) fn host_of(client: &Client) -> String {
     let mut addresses = client.redirect_uris.0.iter();
     match addresses.find(|uri| uri.starts_with("https:")) {
         Some(uri) => layout::host_for_display(uri),
-        None => "a program on a device of yours".to_owned(),
+        None => texts::current().access.program_of_user.to_owned(),
     }
 }
 
@@ -88,44 +91,10 @@ fn place_of(audience: &str) -> String {
     url.as_ref().and_then(Url::host_str).unwrap_or(audience).to_owned()
 }
 
-fn text_of_scope(scope: &str, descriptions: &ScopeDescriptions) -> String {
-    match scope {
-        "openid" => "know that it is you".to_owned(),
-        "profile" => "see your name and what else your profile says".to_owned(),
-        "email" => "see your email address".to_owned(),
-        "address" => "see your postal address".to_owned(),
-        "phone" => "see your telephone number".to_owned(),
-        "offline_access" => "stay logged in when you are not using it".to_owned(),
-        other => match descriptions.of(other) {
-            Some(description) => description.to_owned(),
-            None => format!("use “{other}”"),
-        },
-    }
-}
-
-/// The text for a standard claim that is requested by name.
-fn text_of_claim(name: &str) -> &'static str {
-    match name {
-        "name" => "see your name",
-        "given_name" => "see your given name",
-        "family_name" => "see your family name",
-        "middle_name" => "see your middle name",
-        "nickname" => "see your nickname",
-        "preferred_username" => "see the user name that you prefer",
-        "profile" => "see where your profile page is",
-        "picture" => "see your picture",
-        "website" => "see where your website is",
-        "gender" => "see your gender",
-        "birthdate" => "see your date of birth",
-        "zoneinfo" => "see your time zone",
-        "locale" => "see your language",
-        "updated_at" => "see when your profile last changed",
-        "email" => "see your email address",
-        "email_verified" => "see whether your email address has been checked",
-        "address" => "see your postal address",
-        "phone_number" => "see your telephone number",
-        "phone_number_verified" => "see whether your telephone number has been checked",
-        _ => "see something else that your profile says",
+fn text_of_scope(scope: &str, descriptions: &ScopeDescriptions, texts: &Access) -> String {
+    match ((texts.scope)(scope), descriptions.of(scope)) {
+        (Some(text), _) | (None, Some(text)) => text.to_owned(),
+        (None, None) => (texts.use_scope)(scope),
     }
 }
 
@@ -135,6 +104,7 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::domain::language::Language;
     use crate::domain::profile;
     use crate::domain::sign_up_policy::SignUpPolicy;
 
@@ -166,10 +136,13 @@ mod tests {
         let names = claims.iter().map(|claim| claim.as_str().unwrap());
         let names: Vec<_> = names.filter(|name| profile::scope_of(name).is_some()).collect();
 
-        let words: BTreeSet<_> = names.iter().map(|name| text_of_claim(name)).collect();
+        for language in Language::ALL {
+            let text_of = texts::of(language).access.claim;
+            let words: BTreeSet<_> = names.iter().map(|name| text_of(name)).collect();
 
-        assert_eq!((names.len(), words.len()), (19, 19));
-        assert!(!words.contains(text_of_claim("")));
+            assert_eq!((names.len(), words.len()), (19, 19), "{language:?}");
+            assert!(!words.contains(text_of("")), "{language:?}");
+        }
     }
 
     #[test]

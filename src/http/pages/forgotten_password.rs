@@ -10,12 +10,17 @@ use crate::http::origin;
 use crate::http::pages::layout::Page;
 use crate::http::pages::message::{self, MessagePage, limited_on};
 use crate::http::pages::page_request::PageRequest;
+use crate::http::pages::texts::{self, Texts};
 use crate::http::redirect::see_other;
+use crate::http::request_language;
 
 /// `/forgot-password`.
 #[derive(Template)]
 #[template(path = "forgotten.html")]
 struct ForgottenPage<'a> {
+    texts: &'static Texts,
+    /// The value of `ui_locales` for the next page; may be empty.
+    ui_locales: &'static str,
     csrf: &'a str,
     /// The submitted address.
     username: &'a str,
@@ -36,8 +41,10 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
 
 /// The page if this server sends no mail.
 pub(super) fn mail_is_off() -> Response {
-    let text = "This service sends no mail, so it cannot reset passwords here. Please contact its operator.";
-    let page = MessagePage::new("Mail is off", text, Some(("login", "Log in")));
+    let Texts { forgotten: texts, common, .. } = texts::current();
+    let login = request_language::keep_in("login");
+    let link = Some((login.as_str(), common.log_in));
+    let page = MessagePage::new(texts.mail_is_off, texts.contact_operator, link);
     page.answer(StatusCode::NOT_FOUND)
 }
 
@@ -47,8 +54,8 @@ async fn request_mail(call: &PageRequest) -> Result<Response, Response> {
     let origin = origin::of(&call.request);
     let username = call.params.get("username").unwrap_or_default();
     let email = Email::parse_known(username).map_err(|error| {
-        let problem = format!("The email address {error}.");
-        show(call, username, &problem, StatusCode::BAD_REQUEST)
+        let problem = (texts::current().common.email_error)(error);
+        show(call, username, problem, StatusCode::BAD_REQUEST)
     })?;
     let limited = |text: &str| show(call, username, text, StatusCode::TOO_MANY_REQUESTS);
     let admitted = app.limits.admit_reset_request(&app.db, &email, &origin).await;
@@ -56,11 +63,12 @@ async fn request_mail(call: &PageRequest) -> Result<Response, Response> {
     let device_digest = call.visitor.cookie_digest();
     let forgotten = Forgotten { email: &email, device_digest, admitted, origin: &origin };
     domain::request(&app.db, &app.mail, forgotten, now).await.map_err(message::failed)?;
-    Ok(see_other("reset-password"))
+    Ok(see_other(&request_language::keep_in("reset-password")))
 }
 
 fn show(call: &PageRequest, username: &str, problem: &str, status: StatusCode) -> Response {
     let csrf = call.visitor.csrf();
-    let page = ForgottenPage { csrf: &csrf, username, problem };
-    Page::of_form("Forgot your password?", !problem.is_empty()).answer(status, &page)
+    let (texts, ui_locales) = (texts::current(), request_language::ui_locales());
+    let page = ForgottenPage { texts, ui_locales, csrf: &csrf, username, problem };
+    Page::of_form(texts.forgotten.title, !problem.is_empty()).answer(status, &page)
 }

@@ -10,8 +10,11 @@ use poem::Response;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use url::Url;
 
+use crate::domain::language::Language;
 use crate::http::app::App;
 use crate::http::branding::Branding;
+use crate::http::pages::texts::{self, Script};
+use crate::http::request_language;
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
@@ -34,6 +37,8 @@ pub(super) struct Page {
     pub(super) submits_itself: bool,
     /// The origins other than this one to which its forms may lead, as CSP sources (CSP 3 §2.3.1).
     pub(super) form_targets: String,
+    /// The language of the page, in which the layout is rendered, too.
+    pub(super) language: Language,
 }
 
 impl Page {
@@ -45,7 +50,7 @@ impl Page {
     /// A page with a form. If the form has a problem, the title begins with `Error:`, for users of
     /// screen readers.
     pub(super) fn of_form(title: &str, has_problem: bool) -> Self {
-        let prefix = if has_problem { "Error: " } else { "" };
+        let prefix = if has_problem { texts::current().common.error_prefix } else { "" };
         Self::titled(&format!("{prefix}{title}"))
     }
 
@@ -61,7 +66,11 @@ impl Page {
             return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
         };
         let mut response = Response::builder().status(status).finish();
-        response.extensions_mut().insert(Self { main, ..self });
+        response.extensions_mut().insert(Self {
+            main,
+            language: request_language::current(),
+            ..self
+        });
         response
     }
 }
@@ -74,6 +83,7 @@ struct Layout<'a> {
     /// The relative path from the page to the root of the pages.
     root: &'a str,
     branding: &'a Branding,
+    script: &'a Script,
     /// The URL of the logo; empty if there is none.
     logo: String,
 }
@@ -83,12 +93,12 @@ struct Layout<'a> {
 pub(in crate::http) fn add_layout(app: &App, mut response: Response, root: &str) -> Response {
     let Some(page) = response.extensions_mut().remove::<Page>() else { return response };
     let branding = &app.branding;
-    let Ok(html) = (Layout { page: &page, root, branding, logo: branding.logo(root) }).render()
-    else {
+    let (script, logo) = (&texts::of(page.language).script, branding.logo(root));
+    let Ok(html) = (Layout { page: &page, root, branding, script, logo }).render() else {
         return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
     };
     response.set_body(html);
-    add_headers(response.headers_mut(), &policy(&page, branding.image_source()));
+    add_headers(response.headers_mut(), &policy(&page, branding.image_source()), page.language);
     if app.issuer_url.starts_with("https:") {
         let value = HeaderValue::from_static(HSTS);
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
@@ -104,7 +114,7 @@ fn policy(page: &Page, image_source: &str) -> String {
     )
 }
 
-fn add_headers(headers: &mut HeaderMap, policy: &str) {
+fn add_headers(headers: &mut HeaderMap, policy: &str, language: Language) {
     if let Ok(policy) = HeaderValue::from_str(policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -113,6 +123,8 @@ fn add_headers(headers: &mut HeaderMap, policy: &str) {
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_LANGUAGE, language.tag()),
+        (header::VARY, "accept-language"),
         (OPENER_POLICY, "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -150,6 +162,6 @@ pub(super) fn host_for_display(uri: &str) -> String {
     let Ok(url) = Url::parse(uri) else { return String::new() };
     match url.host_str() {
         Some(host) if url.scheme() == "https" => host.to_owned(),
-        _ => "a program on this device".to_owned(),
+        _ => texts::current().form_post.program_here.to_owned(),
     }
 }

@@ -10,27 +10,21 @@ use crate::domain::secret::Secret;
 use crate::domain::session::{BrowserCookie, LogIn, LogInError};
 use crate::http::origin;
 use crate::http::pages::authorization_flow::continue_flow;
-use crate::http::pages::login_form::{Form, NEXT_PAGES, REFUSED};
+use crate::http::pages::login_form::{Form, NEXT_PAGES};
 use crate::http::pages::message::{self, limited_on, stale, unavailable};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::pending_request::PendingRequest;
+use crate::http::pages::texts;
 use crate::http::pages::visitor::Visitor;
 use crate::http::redirect::see_other;
 use crate::http::request_context::RequestContext;
-
-/// The form predates a logout, or two tabs were opened at the same time and this is one of them.
-const OUT_OF_DATE: &str = "This page was out of date, or your browser keeps no cookies of this site. \
-     Enter the password again.";
-
-/// The form predates a login with another account in this browser.
-const OTHER_ACCOUNT: &str = "Another account is logged in to this browser by now. \
-     Enter the password again to switch to this one.";
+use crate::http::request_language;
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let pending_request = call.pending_request().await?;
     if call.is_post() && call.only_opens() && call.visitor.is_new() && !call.is_same_origin() {
-        return Ok(see_other("login"));
+        return Ok(see_other(&request_language::keep_in("login")));
     }
     if call.is_post() && !call.only_opens() {
         return if call.is_current {
@@ -61,7 +55,7 @@ fn next_page(call: &PageRequest) -> &'static str {
 
 /// Redirects to the login page, which redirects to `page` after the login.
 pub(super) fn redirect_to_login(page: &'static str) -> Response {
-    see_other(&format!("login?then={page}"))
+    see_other(&request_language::keep_in(&format!("login?then={page}")))
 }
 
 /// The response to a form that was loaded before this browser's last login or logout. The form was
@@ -76,18 +70,20 @@ pub(super) async fn continue_if_same(
     let username = call.params.get("username").unwrap_or_default();
     let is_restored = pending_request.as_ref().is_some_and(|it| it.is_restored);
     let browser = call.visitor.browser.as_ref().filter(|_| !is_restored);
+    let texts = &texts::current().login;
     let Some(browser) = browser else {
-        // Browsers send a cross-site form without the cookie. The response must not replace the
-        // cookie.
+        // The form predates a logout, or two tabs were opened at the same time and this is one of
+        // them. Browsers send a cross-site form without the cookie. The response must not replace
+        // the cookie.
         return Err(if call.is_same_origin() {
-            call.visitor.set_cookie(&call.app, again(username, OUT_OF_DATE))
+            call.visitor.set_cookie(&call.app, again(username, texts.out_of_date))
         } else {
             stale(&call.visitor)
         });
     };
     let email = Email::parse_known(username).ok();
     if !email.is_some_and(|it| browser.account.has_address(it.address(), it.folded())) {
-        return Err(again(username, OTHER_ACCOUNT));
+        return Err(again(username, texts.other_account));
     }
     Ok(match pending_request {
         None => see_other(next_page(call)),
@@ -102,7 +98,7 @@ async fn log_in(
     pending_request: Option<PendingRequest>,
 ) -> Result<Response, Response> {
     let username = call.params.get("username").unwrap_or_default();
-    let (next_page, problem) = (next_page(call), REFUSED);
+    let (next_page, problem) = (next_page(call), texts::current().login.refused);
     let form = Form {
         next_page,
         username,

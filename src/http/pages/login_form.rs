@@ -7,10 +7,9 @@ use poem::http::StatusCode;
 use crate::http::app::App;
 use crate::http::pages::layout::Page;
 use crate::http::pages::pending_request::PendingRequest;
+use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::visitor::Visitor;
-
-/// The error for an unknown address, a wrong password or a disabled account. It does not say which.
-pub(super) const REFUSED: &str = "The email address or the password is not right.";
+use crate::http::request_language;
 
 /// The pages that a login may redirect to. The first is the default.
 pub(super) const NEXT_PAGES: [&str; 3] = ["account", "change-password", "delete-account"];
@@ -19,6 +18,9 @@ pub(super) const NEXT_PAGES: [&str; 3] = ["account", "change-password", "delete-
 #[derive(Clone, Copy, Template)]
 #[template(path = "login.html")]
 pub(super) struct Form<'a> {
+    pub(super) texts: &'static Texts,
+    /// The value of `ui_locales` for the next page; may be empty.
+    pub(super) ui_locales: &'static str,
     pub(super) app: &'a App,
     pub(super) visitor: &'a Visitor,
     pub(super) pending_request: Option<&'a PendingRequest>,
@@ -41,12 +43,23 @@ impl<'a> Form<'a> {
     ) -> Self {
         let username = pending_request.and_then(|it| it.pending.request.login_hint.as_deref());
         let (username, next_page) = (username.unwrap_or_default(), NEXT_PAGES[0]);
-        Self { app, visitor, pending_request, root: "", next_page, username, problem: "" }
+        let (texts, ui_locales) = (texts::current(), request_language::ui_locales());
+        Self {
+            texts,
+            ui_locales,
+            app,
+            visitor,
+            pending_request,
+            root: "",
+            next_page,
+            username,
+            problem: "",
+        }
     }
 
     /// Whether the error is that the credentials are wrong.
     fn has_wrong_credentials(&self) -> bool {
-        self.problem == REFUSED
+        self.problem == self.texts.login.refused
     }
 
     pub(super) fn answer(&self) -> Response {
@@ -54,6 +67,8 @@ impl<'a> Form<'a> {
         let status = if is_first { StatusCode::OK } else { StatusCode::BAD_REQUEST };
         let destinations =
             self.pending_request.map(PendingRequest::destinations).unwrap_or_default();
-        Page::of_form("Log in", !is_first).towards(&destinations).answer(status, self)
+        Page::of_form(self.texts.common.log_in, !is_first)
+            .towards(&destinations)
+            .answer(status, self)
     }
 }

@@ -11,12 +11,15 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::logout_request::{forwarded_parameters, redirect_after_logout, validate};
 use crate::http::pages::message::{self, MessagePage};
 use crate::http::pages::page_request::PageRequest;
+use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::visitor::Visitor;
+use crate::http::request_language;
 
 /// The confirmation form for a logout.
 #[derive(Template)]
 #[template(path = "logout.html")]
 struct LogoutPage<'a> {
+    texts: &'static Texts,
     csrf: &'a str,
     /// The relative path from the page to the root of the pages; may be empty.
     root: &'a str,
@@ -66,18 +69,21 @@ fn confirmation_page(
     root: &str,
 ) -> Response {
     let email = visitor.browser.as_ref().map(|it| it.account.email_claims().email);
+    let texts = texts::current();
     let page = LogoutPage {
+        texts,
         csrf: &visitor.csrf(),
         root,
         email: &email.unwrap_or_default(),
         fields: forwarded_parameters(params).collect(),
     };
     let destinations: Vec<_> = destination.into_iter().collect();
-    Page::titled("Log out").towards(&destinations).answer(StatusCode::OK, &page)
+    Page::titled(texts.logout.title).towards(&destinations).answer(StatusCode::OK, &page)
 }
 
 fn logged_out_page() -> Response {
-    let text = "Nobody is logged in to this browser.";
-    let link = Some(("login", "Log in"));
-    MessagePage::new("You are logged out", text, link).answer(StatusCode::OK)
+    let Texts { logout: texts, common, .. } = texts::current();
+    let login = request_language::keep_in("login");
+    let link = Some((login.as_str(), common.log_in));
+    MessagePage::new(texts.done, texts.nobody, link).answer(StatusCode::OK)
 }

@@ -9,12 +9,13 @@ use crate::domain::oauth::params::Params;
 use crate::http::app::App;
 use crate::http::pages::message;
 use crate::http::redirect::{see_other, with_query};
+use crate::http::request_language;
 
 /// The present parameters that the confirmation form contains.
 pub(in crate::http) fn forwarded_parameters(
     params: &Params,
 ) -> impl Iterator<Item = (&'static str, &str)> {
-    let names = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
+    let names = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"];
     names.into_iter().filter_map(|name| Some((name, params.get(name)?)))
 }
 
@@ -67,6 +68,6 @@ pub(in crate::http) async fn validate(
 pub(in crate::http) fn redirect_after_logout(root: &str, destination: Option<&str>) -> Response {
     match destination {
         Some(uri) => see_other(uri),
-        None => see_other(&format!("{root}logout")),
+        None => see_other(&request_language::keep_in(&format!("{root}logout"))),
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::attempt_limit::AttemptError;
 use crate::domain::oauth::pending_authorization::FlowError;
 use crate::http::error::Problem;
 use crate::http::pages::layout::Page;
+use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::visitor::Visitor;
 use crate::http::request_context::RequestContext;
 
@@ -23,12 +24,15 @@ pub(super) struct MessagePage<'a> {
     link: Option<(&'a str, &'a str)>,
     /// The request id in the log and the audit log after an error; may be empty.
     request_id: String,
+    quote_request_id: &'static str,
 }
 
 impl<'a> MessagePage<'a> {
     /// A notice.
     pub(super) fn new(heading: &'a str, text: &'a str, link: Option<(&'a str, &'a str)>) -> Self {
-        Self { heading, text, details: "", link, request_id: String::new() }
+        let quote_request_id = texts::current().message.quote_request_id;
+        let request_id = String::new();
+        Self { heading, text, details: "", link, request_id, quote_request_id }
     }
 
     /// An error of the current request.
@@ -45,28 +49,20 @@ impl<'a> MessagePage<'a> {
 /// The error page for a bare status.
 pub(in crate::http) fn error(status: StatusCode) -> Response {
     let wait = if status == StatusCode::SERVICE_UNAVAILABLE { 1 } else { 60 };
+    let Texts { message: texts, common, .. } = texts::current();
     let (heading, text) = match status {
-        StatusCode::METHOD_NOT_ALLOWED => {
-            ("That does not work", "This page does not support this method.")
+        StatusCode::METHOD_NOT_ALLOWED => (texts.does_not_work, texts.method_not_allowed),
+        StatusCode::NOT_FOUND => (texts.not_found, texts.nothing_here),
+        StatusCode::URI_TOO_LONG => (texts.does_not_work, texts.address_too_long),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            (texts.too_many_cookies, texts.delete_cookies)
         }
-        StatusCode::NOT_FOUND => ("Page not found", "There is nothing at this address."),
-        StatusCode::URI_TOO_LONG => ("That does not work", "The address is too long."),
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
-            "Too many cookies",
-            "Your browser sent more cookies than can be read. Delete the cookies of this site, then try \
-             again.",
-        ),
         StatusCode::TOO_MANY_REQUESTS => return too_many(wait),
-        StatusCode::SERVICE_UNAVAILABLE => {
-            ("Try again in a moment", "The service is busy. What you sent may not have been saved.")
-        }
-        status if status.is_client_error() => ("That does not work", "The request cannot be read."),
-        _ => (
-            "Something went wrong",
-            "An internal error occurred. What you sent may not have been saved.",
-        ),
+        StatusCode::SERVICE_UNAVAILABLE => (texts.try_again, texts.busy),
+        status if status.is_client_error() => (texts.does_not_work, texts.unreadable),
+        _ => (texts.went_wrong, texts.internal_error),
     };
-    let link = if status.is_server_error() { None } else { Some(("account", "Your account")) };
+    let link = if status.is_server_error() { None } else { Some(("account", common.your_account)) };
     let page = MessagePage { link, ..MessagePage::of_error(heading, text) };
     let mut response = page.answer(status);
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -76,18 +72,12 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
 }
 
 fn too_many(seconds: u64) -> Response {
-    let text = wait_text(seconds);
-    let page = MessagePage::of_error("Too many attempts", &text);
+    let texts = &texts::current().message;
+    let text = (texts.wait)(seconds);
+    let page = MessagePage::of_error(texts.too_many_attempts, &text);
     let mut response = page.answer(StatusCode::TOO_MANY_REQUESTS);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
-}
-
-fn wait_text(seconds: u64) -> String {
-    match seconds {
-        1 => "Wait a second, then try again.".to_owned(),
-        seconds => format!("Wait {seconds} seconds, then try again."),
-    }
 }
 
 /// 429 with the time to wait if a rate limit is exceeded; 503 if the limits cannot be checked.
@@ -102,9 +92,13 @@ pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
 pub(super) fn limited_on(refused: &AttemptError, form: impl FnOnce(&str) -> Response) -> Response {
     let AttemptError::Refused(refusal) = refused else { return unavailable(refused) };
     let seconds = refusal.seconds().get();
+    let texts = &texts::current().message;
     // The attempts may be those of another user at the same address.
-    let whose = if refusal.quota_name == "address" { " from your network" } else { "" };
-    let mut response = form(&format!("Too many attempts{whose}. {}", wait_text(seconds)));
+    let too_many = match refusal.quota_name {
+        "address" => texts.too_many_attempts_from_network,
+        _ => texts.too_many_attempts,
+    };
+    let mut response = form(&format!("{too_many}. {}", (texts.wait)(seconds)));
     response.set_status(StatusCode::TOO_MANY_REQUESTS);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
@@ -123,24 +117,23 @@ pub(super) fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response
 pub(in crate::http) const NOT_REGISTERED: &str = "redirect_uri is not registered for the client";
 
 /// The error page for a client's request that must not be redirected. It states the reason, and
-/// repeats nothing from the request.
+/// repeats nothing from the request. The reason is for developers, and always in English.
 pub(in crate::http) fn bad_request(why: &str) -> Response {
     tracing::info!("request refused: {why}");
-    let text = "The application that sent you here made a mistake. Please contact its support.";
-    let page = MessagePage::of_error("That does not work", text);
+    let texts = &texts::current().message;
+    let page = MessagePage::of_error(texts.does_not_work, texts.client_mistake);
     MessagePage { details: why, ..page }.answer(StatusCode::BAD_REQUEST)
 }
 
 /// The page for a form without a valid CSRF token, or with an expired request.
 pub(super) fn stale(visitor: &Visitor) -> Response {
     tracing::info!("form refused: out of date, or from another browser");
-    let text = "This page has been open for too long, or was opened in another browser, or your browser \
-                keeps no cookies of this site. Go back to the application and try again.";
+    let Texts { message: texts, common, .. } = texts::current();
     let link = match visitor.browser {
-        Some(_) => ("account", "Your account"),
-        None => ("login", "Log in"),
+        Some(_) => ("account", common.your_account),
+        None => ("login", common.log_in),
     };
-    MessagePage::new("Start again", text, Some(link)).answer(StatusCode::BAD_REQUEST)
+    MessagePage::new(texts.start_again, texts.stale, Some(link)).answer(StatusCode::BAD_REQUEST)
 }
 
 /// The error page for a flow that failed because of an internal error. Nothing was granted.

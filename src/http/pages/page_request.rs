@@ -18,6 +18,7 @@ use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
 use crate::http::pages::{authorization_response, message};
 use crate::http::redirect::see_other;
+use crate::http::request_language;
 use crate::timestamp::Timestamp;
 
 /// A request for a page, with the values that all pages need.
@@ -47,6 +48,7 @@ impl PageRequest {
         let visitor = Visitor::of(&app, &request).await.map_err(message::failed)?;
         let params = form::params(&mut request).await;
         let params = params.map_err(|Unreadable(_)| message::error(StatusCode::BAD_REQUEST))?;
+        request_language::choose_by_parameter(params.get("ui_locales"));
         let is_post = request.method() == Method::POST;
         let site = request.header("sec-fetch-site");
         if is_post && site.is_some_and(|site| site != "same-origin") {
@@ -78,8 +80,8 @@ impl PageRequest {
         self.params.get("open").is_some()
     }
 
-    /// The pending request, limited to what its client may still have. `None` if the page was
-    /// opened without a pending request.
+    /// The pending request, limited to what its client may still have. The page is in the language
+    /// that its `ui_locales` requested. `None` if the page was opened without a pending request.
     pub(super) async fn pending_request(&self) -> Result<Option<PendingRequest>, Response> {
         let Some(flow) = self.params.get("flow") else { return Ok(None) };
         let (app, now, browser) = (&self.app, self.app.clock.now(), self.visitor.cookie_digest());
@@ -96,6 +98,7 @@ impl PageRequest {
         let (pending, flow, is_restored) = found.ok_or_else(|| message::stale(&self.visitor))?;
         let found = app.clients.find(&pending.request.client_id).await.map_err(message::failed)?;
         let client = found.ok_or_else(|| message::stale(&self.visitor))?;
+        request_language::choose_by_parameter(pending.request.ui_locale.as_deref());
         match entitlement::renewed(&client, pending.request, &app.issuer_url) {
             Ok(request) => {
                 let pending = Pending { request, ..pending };
@@ -137,7 +140,7 @@ impl PageRequest {
             |flow: &&str| flow.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         match self.params.get("flow").filter(is_handle) {
             Some(flow) => see_other(&format!("{page}?flow={flow}")),
-            None => see_other(page),
+            None => see_other(&request_language::keep_in(page)),
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::login::{NewCookie, log_in_and_continue, redirect_to_login};
 use crate::http::pages::message::{self, error, stale};
 use crate::http::pages::page_request::PageRequest;
+use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::{password_hint, reauthentication};
 use crate::http::redirect::see_other;
 
@@ -37,6 +38,7 @@ struct Problems {
 #[derive(Template)]
 #[template(path = "password.html")]
 struct PasswordPage<'a> {
+    texts: &'static Texts,
     csrf: &'a str,
     account: &'a str,
     /// The address of the account, for password managers.
@@ -48,7 +50,7 @@ struct PasswordPage<'a> {
 
 impl Problems {
     fn wrong_current_password() -> Self {
-        Self { current: reauthentication::REFUSED.to_owned(), ..Self::default() }
+        Self { current: texts::current().common.wrong_password.to_owned(), ..Self::default() }
     }
 }
 
@@ -92,7 +94,7 @@ async fn resubmit_with_new_session(
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin::of(&call.request);
     let again = || {
-        let current = "This page was from before your last login. Type both again.".to_owned();
+        let current = texts::current().password.before_last_login.to_owned();
         show(call, browser, &Problems { current, ..Problems::default() }, StatusCode::BAD_REQUEST)
     };
     let password = Password::parse(call.params.get("new_password").unwrap_or_default());
@@ -126,7 +128,9 @@ fn show(
         Ok(account) => account,
         Err(error) => return message::failed(error),
     };
+    let texts = texts::current();
     let page = PasswordPage {
+        texts,
         csrf: &call.visitor.csrf(),
         account: &account,
         username: &browser.account.email_claims().email,
@@ -134,7 +138,7 @@ fn show(
         rules: password_hint::rules(call.app.password_policy),
     };
     let has_problem = !problems.current.is_empty() || !problems.new.is_empty();
-    Page::of_form("Change your password", has_problem).answer(status, &page)
+    Page::of_form(texts.password.title, has_problem).answer(status, &page)
 }
 
 /// The page when a rate limit is exceeded.

@@ -15,7 +15,9 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::message::{MessagePage, limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::password_hint;
+use crate::http::pages::texts::{self, Texts};
 use crate::http::redirect::see_other;
+use crate::http::request_language;
 
 /// Where a successful reset redirects.
 const DONE: &str = "reset-password?done=reset";
@@ -31,6 +33,9 @@ struct Problems {
 #[derive(Template)]
 #[template(path = "reset.html")]
 struct ResetPage<'a> {
+    texts: &'static Texts,
+    /// The value of `ui_locales` for the next page; may be empty.
+    ui_locales: &'static str,
     csrf: &'a str,
     /// The token of the link; empty if the code is used.
     token: &'a str,
@@ -49,9 +54,7 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
         return reset(&call).await;
     }
     if call.has_completed("reset") {
-        let text = "Your password was changed, and all your logins have ended.";
-        let page = MessagePage::new("Password changed", text, Some(("login", "Log in")));
-        return Ok(page.answer(StatusCode::OK));
+        return Ok(done());
     }
     Ok(call.visitor.set_cookie(&call.app, show(&call, &Problems::default(), StatusCode::OK)))
 }
@@ -81,7 +84,7 @@ async fn reset(call: &PageRequest) -> Result<Response, Response> {
         token => Box::pin(domain::redeem(db, hasher, (tokens, token), reset, now)).await,
     };
     match done {
-        Ok(()) => Ok(see_other(DONE)),
+        Ok(()) => Ok(see_other(&request_language::keep_in(DONE))),
         Err(ResetError::NoAccount | ResetError::Rejected) => Err(rejected(call)),
         Err(ResetError::Weak(weaknesses)) => {
             let problem = password_hint::problem(&weaknesses);
@@ -93,25 +96,35 @@ async fn reset(call: &PageRequest) -> Result<Response, Response> {
     }
 }
 
+/// The page after a reset.
+fn done() -> Response {
+    let Texts { reset: texts, common, .. } = texts::current();
+    let login = request_language::keep_in("login");
+    let link = Some((login.as_str(), common.log_in));
+    MessagePage::new(texts.done, texts.all_ended, link).answer(StatusCode::OK)
+}
+
 fn token_of(call: &PageRequest) -> &str {
     call.params.get("token").unwrap_or_default()
 }
 
 /// The page for a link or a code that is not valid. It does not say why.
 fn rejected(call: &PageRequest) -> Response {
+    let texts = &texts::current().reset;
     if token_of(call).is_empty() {
-        let code = "This code is not right, or no longer valid, or was requested in another \
-                    browser. The link in the mail works in every browser.";
-        let problems = Problems { code: code.to_owned(), ..Problems::default() };
+        let problems = Problems { code: texts.wrong_code.to_owned(), ..Problems::default() };
         return show(call, &problems, StatusCode::BAD_REQUEST);
     }
-    let text = "It was used, or is older than half an hour, or a newer one was sent.";
-    let link = Some(("forgot-password", "Request a new link"));
-    MessagePage::new("This link is no longer valid", text, link).answer(StatusCode::BAD_REQUEST)
+    let forgotten = request_language::keep_in("forgot-password");
+    let link = Some((forgotten.as_str(), texts.new_link));
+    MessagePage::new(texts.invalid_link, texts.why_invalid, link).answer(StatusCode::BAD_REQUEST)
 }
 
 fn show(call: &PageRequest, problems: &Problems, status: StatusCode) -> Response {
+    let texts = texts::current();
     let page = ResetPage {
+        texts,
+        ui_locales: request_language::ui_locales(),
         csrf: &call.visitor.csrf(),
         token: token_of(call),
         code: call.params.get("code").unwrap_or_default(),
@@ -119,5 +132,5 @@ fn show(call: &PageRequest, problems: &Problems, status: StatusCode) -> Response
         rules: password_hint::rules(call.app.password_policy),
     };
     let has_problem = !problems.code.is_empty() || !problems.password.is_empty();
-    Page::of_form("Set a new password", has_problem).answer(status, &page)
+    Page::of_form(texts.reset.title, has_problem).answer(status, &page)
 }

@@ -14,9 +14,6 @@ use crate::domain::session::listing::Login;
 use crate::http::pages::message::{limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
 
-/// The error for a wrong password, and for a text that cannot be a password.
-pub(super) const REFUSED: &str = "This is not your password.";
-
 /// Counts a reauthentication attempt, first for the in-memory limit and then for the limit in the
 /// database. `limited` renders the page when a limit is exceeded.
 pub(super) async fn admit<'a>(

@@ -15,8 +15,10 @@ use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::password_hint;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::signup_form::{self, Form, Problems};
-use crate::http::pages::signup_refused::{self, Refused};
+use crate::http::pages::signup_refused::Refused;
+use crate::http::pages::texts;
 use crate::http::redirect::see_other;
+use crate::http::request_language;
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
@@ -24,7 +26,7 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let is_allowed = call.app.sign_up_policy.check(invite_of(&call)).is_ok();
     let only_opens = call.only_opens() || !is_allowed;
     if call.is_post() && only_opens && call.visitor.is_new() && !call.is_same_origin() {
-        return Ok(see_other("signup"));
+        return Ok(see_other(&request_language::keep_in("signup")));
     }
     if call.is_post() && !only_opens {
         return if call.is_current {
@@ -61,8 +63,8 @@ async fn open(
     };
     let found = invite::find(&app.db, invite, app.clock.now()).await.map_err(message::failed)?;
     let Some(row) = found else {
-        let (root, text) = ("", signup_refused::INVALID_INVITE);
-        return Ok(Refused { app, visitor, pending_request, root, text }.answer());
+        let text = texts::current().signup.invalid_invite;
+        return Ok(Refused::of(app, visitor, pending_request, text).answer());
     };
     let form = Form::of(app, visitor, pending_request);
     Ok(Form { username: &row.email, invite, ..form }.answer(StatusCode::OK))
@@ -83,7 +85,7 @@ async fn sign_up(
     let (email, password) =
         validate(call, username).map_err(|problems| again(problems, StatusCode::BAD_REQUEST))?;
     let permit = app.sign_up_policy.permit(&email, invite_of(call)).map_err(|refusal| {
-        let email = signup_refused::text_of(refusal).to_owned();
+        let email = (texts::current().signup.refusal)(refusal).to_owned();
         again(Problems { email, ..Problems::default() }, StatusCode::FORBIDDEN)
     })?;
     let limited = |text: &str| {
@@ -136,10 +138,9 @@ async fn resubmit(
 
 /// Validates both fields, so that the form shows all errors at once.
 fn validate(call: &PageRequest, username: &str) -> Result<(Email, Password), Problems> {
-    let mut problems = Problems::default();
-    let email = Email::parse(username)
-        .map_err(|it| problems.email = format!("The email address {it}."))
-        .ok();
+    let (mut problems, text_of) = (Problems::default(), texts::current().common.email_error);
+    let email =
+        Email::parse(username).map_err(|it| text_of(it).clone_into(&mut problems.email)).ok();
     let password = Password::parse(call.params.get("password").unwrap_or_default());
     let password = password.map_err(|it| problems.password = password_hint::unusable(it)).ok();
     if let Some(password) = &password {

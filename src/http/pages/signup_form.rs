@@ -8,8 +8,10 @@ use crate::http::app::App;
 use crate::http::pages::layout::Page;
 use crate::http::pages::password_hint::{self, Rule};
 use crate::http::pages::pending_request::PendingRequest;
-use crate::http::pages::signup_refused::{self, Refused};
+use crate::http::pages::signup_refused::Refused;
+use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::visitor::Visitor;
+use crate::http::request_language;
 
 /// The page as it is opened without an invite: the form, or the reason why it is refused.
 pub(super) fn open(
@@ -21,8 +23,8 @@ pub(super) fn open(
     match app.sign_up_policy.check(None) {
         Ok(()) => Form { root, ..Form::of(app, visitor, pending_request) }.answer(StatusCode::OK),
         Err(refusal) => {
-            let text = signup_refused::text_of(refusal);
-            Refused { app, visitor, pending_request, root, text }.answer()
+            let text = (texts::current().signup.refusal)(refusal);
+            Refused { root, ..Refused::of(app, visitor, pending_request, text) }.answer()
         }
     }
 }
@@ -41,13 +43,13 @@ pub(super) struct Problems {
 impl Problems {
     /// The address belongs to an account.
     pub(super) fn taken() -> Self {
-        let email = "An account with this email address already exists.".to_owned();
+        let email = texts::current().signup.taken.to_owned();
         Self { email, is_taken: true, ..Self::default() }
     }
 
     /// The invite is not valid for the address.
     pub(super) fn invalid_invite() -> Self {
-        Self { form: signup_refused::INVALID_INVITE.to_owned(), ..Self::default() }
+        Self { form: texts::current().signup.invalid_invite.to_owned(), ..Self::default() }
     }
 }
 
@@ -55,6 +57,9 @@ impl Problems {
 #[derive(Template)]
 #[template(path = "signup.html")]
 pub(super) struct Form<'a> {
+    pub(super) texts: &'static Texts,
+    /// The value of `ui_locales` for the next page; may be empty.
+    pub(super) ui_locales: &'static str,
     pub(super) app: &'a App,
     pub(super) visitor: &'a Visitor,
     pub(super) pending_request: Option<&'a PendingRequest>,
@@ -75,8 +80,17 @@ impl<'a> Form<'a> {
         pending_request: Option<&'a PendingRequest>,
     ) -> Self {
         let username = pending_request.and_then(|it| it.pending.request.login_hint.as_deref());
-        let (username, problems) = (username.unwrap_or_default(), Problems::default());
-        Self { app, visitor, pending_request, root: "", username, invite: "", problems }
+        Self {
+            texts: texts::current(),
+            ui_locales: request_language::ui_locales(),
+            app,
+            visitor,
+            pending_request,
+            root: "",
+            username: username.unwrap_or_default(),
+            invite: "",
+            problems: Problems::default(),
+        }
     }
 
     /// The rules for the password.
@@ -89,6 +103,8 @@ impl<'a> Form<'a> {
         let has_problem = [form, email, password].iter().any(|problem| !problem.is_empty());
         let destinations =
             self.pending_request.map(PendingRequest::destinations).unwrap_or_default();
-        Page::of_form("Sign up", has_problem).towards(&destinations).answer(status, self)
+        Page::of_form(self.texts.common.sign_up, has_problem)
+            .towards(&destinations)
+            .answer(status, self)
     }
 }

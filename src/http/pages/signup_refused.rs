@@ -4,16 +4,20 @@ use askama::Template;
 use poem::Response;
 use poem::http::StatusCode;
 
-use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::http::app::App;
 use crate::http::pages::layout::Page;
 use crate::http::pages::pending_request::PendingRequest;
+use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::visitor::Visitor;
+use crate::http::request_language;
 
 /// Says why the sign-up is refused, and links to the login, which continues the pending request.
 #[derive(Template)]
 #[template(path = "signup_refused.html")]
 pub(super) struct Refused<'a> {
+    pub(super) texts: &'static Texts,
+    /// The value of `ui_locales` for the next page; may be empty.
+    pub(super) ui_locales: &'static str,
     pub(super) app: &'a App,
     pub(super) visitor: &'a Visitor,
     pub(super) pending_request: Option<&'a PendingRequest>,
@@ -23,27 +27,23 @@ pub(super) struct Refused<'a> {
     pub(super) text: &'static str,
 }
 
-impl Refused<'_> {
+impl<'a> Refused<'a> {
+    /// The page with this reason.
+    pub(super) fn of(
+        app: &'a App,
+        visitor: &'a Visitor,
+        pending_request: Option<&'a PendingRequest>,
+        text: &'static str,
+    ) -> Self {
+        let (texts, ui_locales) = (texts::current(), request_language::ui_locales());
+        Self { texts, ui_locales, app, visitor, pending_request, root: "", text }
+    }
+
     pub(super) fn answer(&self) -> Response {
         let destinations =
             self.pending_request.map(PendingRequest::destinations).unwrap_or_default();
-        Page::titled("Sign up").towards(&destinations).answer(StatusCode::FORBIDDEN, self)
-    }
-}
-
-/// The reason for an invite that cannot be used, for users.
-pub(super) const INVALID_INVITE: &str = "This invitation is not valid. It may have been used or revoked, may have \
-     expired, or may be for another email address.";
-
-/// The reason of a refusal, for users.
-pub(super) fn text_of(refusal: SignUpRefusal) -> &'static str {
-    match refusal {
-        SignUpRefusal::Closed => "Nobody can sign up here at present.",
-        SignUpRefusal::InviteRequired => {
-            "You can sign up here only with an invitation. If you have one, open its link."
-        }
-        SignUpRefusal::DomainNotAllowed => {
-            "You cannot sign up with an email address of this domain."
-        }
+        Page::titled(self.texts.common.sign_up)
+            .towards(&destinations)
+            .answer(StatusCode::FORBIDDEN, self)
     }
 }

@@ -1,5 +1,9 @@
 //! Describes the `User-Agent` header to users.
 
+use crate::domain::language::Language;
+use crate::http::pages::texts;
+use crate::http::request_language;
+
 /// Browsers by their product token, the most specific first: most browsers also send tokens that
 /// are further down in this list.
 const BROWSERS: [(&str, &str); 9] = [
@@ -11,8 +15,11 @@ const BROWSERS: [(&str, &str); 9] = [
     ("CriOS/", "Chrome"),
     ("Chrome/", "Chrome"),
     ("Safari/", "Safari"),
-    ("Mozilla/", "A browser"),
+    ("Mozilla/", UNKNOWN),
 ];
+
+/// The mark of a browser whose name is not known.
+const UNKNOWN: &str = "";
 
 const SYSTEMS: [(&str, &str); 7] = [
     ("iPhone", "iPhone"),
@@ -27,10 +34,10 @@ const SYSTEMS: [(&str, &str); 7] = [
 /// Maximum length of another program's name, in characters.
 const MAX_NAME: usize = 40;
 
-/// The browser and its system, such as `Firefox on Linux`. For other programs, the first word of
-/// the header.
+/// The browser and its system, such as `Firefox on Linux`, in the language of the current request.
+/// For other programs, the first word of the header.
 pub(super) fn describe(user_agent: &str) -> String {
-    describe_browser(user_agent).unwrap_or_else(|| {
+    describe_browser(user_agent, request_language::current()).unwrap_or_else(|| {
         let word = user_agent.split_whitespace().next().unwrap_or_default();
         word.chars().take(MAX_NAME).collect()
     })
@@ -38,11 +45,15 @@ pub(super) fn describe(user_agent: &str) -> String {
 
 /// The browser and its system. `None` for other programs. Contains nothing from the header.
 #[must_use]
-pub fn describe_browser(user_agent: &str) -> Option<String> {
+pub fn describe_browser(user_agent: &str, language: Language) -> Option<String> {
     let find_in = |known: &[(&str, &'static str)]| {
         known.iter().find(|(token, _)| user_agent.contains(token)).map(|(_, name)| *name)
     };
-    let browser = find_in(&BROWSERS)?;
+    let texts = &texts::of(language).device;
+    let browser = match find_in(&BROWSERS)? {
+        UNKNOWN => texts.unknown_browser,
+        name => name,
+    };
     let system = find_in(&SYSTEMS);
-    Some(system.map_or_else(|| browser.to_owned(), |system| format!("{browser} on {system}")))
+    Some(system.map_or_else(|| browser.to_owned(), |system| (texts.on)(browser, system)))
 }

@@ -8,11 +8,13 @@ use openssl::memcmp;
 use openssl::sha::sha256;
 use poem::{Request, Response};
 
+use crate::domain::language::Language;
 use crate::domain::oauth::browser_session::{self, Browser};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::secret::{Secret, digest};
 use crate::http::app::App;
+use crate::http::request_language::{self, Source};
 
 /// The browser that sent a request.
 pub(in crate::http) struct Visitor {
@@ -30,7 +32,7 @@ pub(in crate::http) struct Visitor {
 }
 
 impl Visitor {
-    /// Reads the cookie and looks up its login.
+    /// Reads the cookie and looks up its login. The page is in the language of its account.
     pub(in crate::http) async fn of(app: &Arc<App>, request: &Request) -> Result<Self, FlowError> {
         let mut first = None;
         for cookie in app.cookie.values(request) {
@@ -55,6 +57,8 @@ impl Visitor {
         let idle_timeout = app.tokens.browser_idle_life();
         let browser =
             browser_session::visit(&app.db, cookie, idle_timeout, app.clock.now()).await?;
+        let account = browser.as_ref().map(|browser| &browser.account);
+        request_language::choose(Source::Account, account.and_then(Language::of_account));
         Ok(Self {
             cookie: cookie.to_owned(),
             is_new: false,

@@ -16,7 +16,8 @@ pub(super) async fn values(app: &App, mail: &QueuedMail) -> Result<Option<Values
     match &mail.content {
         Content::PasswordChanged | Content::TokenReuse => Ok(Some(values)),
         Content::NewDevice { user_agent, address } => {
-            let device = user_agent.as_deref().and_then(describe_browser);
+            let device = user_agent.as_deref();
+            let device = device.and_then(|it| describe_browser(it, mail.language));
             let device = device.unwrap_or_else(|| unknown_program(mail.language).to_owned());
             let address = address.clone().unwrap_or_else(|| "-".to_owned());
             Ok(Some(Values { device, address, ..values }))

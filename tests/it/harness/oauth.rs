@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use reqwest::header::{ACCEPT_LANGUAGE, COOKIE, LOCATION, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder};
 use url::{Url, form_urlencoded};
@@ -199,6 +199,8 @@ pub struct Browser<'s> {
     server: &'s TestServer,
     http: reqwest::Client,
     pub cookie: Option<String>,
+    /// The value of `Accept-Language`; empty if it is not sent.
+    pub languages: &'static str,
 }
 
 /// The query of an authorization request of the web client, as common libraries send it. `more`
@@ -226,7 +228,7 @@ pub fn authorization_query(more: &[(&str, &str)]) -> String {
 impl<'s> Browser<'s> {
     pub fn of(server: &'s TestServer) -> Self {
         let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
-        Self { server, http, cookie: None }
+        Self { server, http, cookie: None, languages: "" }
     }
 
     /// A request to a URL of the server, without the cookie, which [`Self::send`] adds.
@@ -255,6 +257,9 @@ impl<'s> Browser<'s> {
     pub async fn send(&mut self, mut request: RequestBuilder) -> Answer {
         if let Some(cookie) = &self.cookie {
             request = request.header(COOKIE, cookie);
+        }
+        if !self.languages.is_empty() {
+            request = request.header(ACCEPT_LANGUAGE, self.languages);
         }
         let answer =
             Answer::of(request.header("x-forwarded-for", self.server.new_client_address())).await;

@@ -1,0 +1,296 @@
+//! The texts of the pages in German, with the terms of the mails.
+
+use crate::domain::email::EmailError;
+use crate::domain::password::{UnusablePassword, Weakness};
+use crate::domain::sign_up_policy::SignUpRefusal;
+use crate::http::pages::texts::catalogue::{
+    Access, Account, Common, Consent, Deletion, Device, Forgotten, FormPost, Login, Logout,
+    Message, PasswordChange, PasswordRules, Reset, Script, SignUp, Texts,
+};
+use crate::http::pages::texts::list::list;
+use crate::timestamp::Timestamp;
+
+pub(super) static TEXTS: Texts = Texts {
+    common: Common {
+        error_prefix: "Fehler: ",
+        log_in: "Anmelden",
+        sign_up: "Registrieren",
+        your_account: "Ihr Konto",
+        email_address: "E-Mail-Adresse",
+        password: "Passwort",
+        new_password: "Neues Passwort",
+        logged_in_as: ("Sie sind als ", " angemeldet."),
+        to_continue_to: ("Weiter zu ", ""),
+        and: " und ",
+        email_error,
+        wrong_password: "Das ist nicht Ihr Passwort.",
+    },
+    script: Script {
+        show: "Anzeigen",
+        show_label: "Eingabe anzeigen",
+        hide: "Verbergen",
+        hide_label: "Eingabe verbergen",
+    },
+    message: Message {
+        does_not_work: "Das funktioniert nicht",
+        method_not_allowed: "Diese Seite unterstützt diese Methode nicht.",
+        not_found: "Seite nicht gefunden",
+        nothing_here: "Unter dieser Adresse gibt es nichts.",
+        address_too_long: "Die Adresse ist zu lang.",
+        too_many_cookies: "Zu viele Cookies",
+        delete_cookies: "Ihr Browser hat mehr Cookies gesendet, als gelesen werden können. Löschen Sie \
+                         die Cookies dieser Website, und versuchen Sie es noch einmal.",
+        try_again: "Versuchen Sie es gleich noch einmal",
+        busy: "Der Dienst ist überlastet. Ihre Eingaben wurden möglicherweise nicht gespeichert.",
+        unreadable: "Die Anfrage kann nicht gelesen werden.",
+        went_wrong: "Etwas ist schiefgegangen",
+        internal_error: "Ein interner Fehler ist aufgetreten. Ihre Eingaben wurden möglicherweise \
+                         nicht gespeichert.",
+        too_many_attempts: "Zu viele Versuche",
+        too_many_attempts_from_network: "Zu viele Versuche aus Ihrem Netzwerk",
+        wait,
+        client_mistake: "Die Anwendung, die Sie hierher geleitet hat, hat einen Fehler gemacht. Bitte \
+                         wenden Sie sich an den Support dieser Anwendung.",
+        start_again: "Beginnen Sie von vorn",
+        stale: "Diese Seite war zu lange offen oder wurde in einem anderen Browser geöffnet, oder \
+                Ihr Browser speichert keine Cookies dieser Website. Gehen Sie zurück zur Anwendung, \
+                und versuchen Sie es noch einmal.",
+        quote_request_id: "Wenn Sie sich an den Support wenden, geben Sie diese Anfrage-ID an:",
+    },
+    login: Login {
+        refused: "Die E-Mail-Adresse oder das Passwort ist falsch.",
+        out_of_date: "Diese Seite war veraltet, oder Ihr Browser speichert keine Cookies dieser \
+                      Website. Geben Sie das Passwort noch einmal ein.",
+        other_account: "In diesem Browser ist inzwischen ein anderes Konto angemeldet. Geben Sie das \
+                        Passwort noch einmal ein, um zu diesem Konto zu wechseln.",
+        forgot_password: "Passwort vergessen?",
+        no_account: "Noch kein Konto?",
+    },
+    signup: SignUp {
+        have_account: "Haben Sie schon ein Konto?",
+        log_in_instead: "Stattdessen anmelden",
+        taken: "Zu dieser E-Mail-Adresse gibt es schon ein Konto.",
+        invalid_invite: "Diese Einladung ist nicht gültig. Vielleicht wurde sie schon verwendet oder \
+                         widerrufen, ist abgelaufen oder gilt für eine andere E-Mail-Adresse.",
+        refusal,
+        without_invitation: "Ohne Einladung registrieren",
+    },
+    password_rules: PasswordRules {
+        at_least: |minimum| format!("Mindestens {minimum} Zeichen"),
+        upper_case: "Ein Großbuchstabe",
+        lower_case: "Ein Kleinbuchstabe",
+        digit: "Eine Ziffer",
+        unrelated_words: "Ein paar Wörter ohne Zusammenhang sind ein gutes Passwort",
+        broken,
+        unusable: |error| match error {
+            UnusablePassword::TooLong => "Das Passwort ist länger als 1024 Bytes.",
+        },
+    },
+    access: Access {
+        scope,
+        use_scope: |scope| format!("„{scope}“ verwenden"),
+        claim,
+        program_of_user: "ein Programm auf einem Ihrer Geräte",
+    },
+    consent: Consent {
+        title: "Zugriff erlauben",
+        heading: "Zugriff erlauben?",
+        asks_to: ("", " möchte"),
+        access_at: ("Damit erhält die Anwendung Zugriff bei ", "."),
+        allow: "Erlauben",
+        deny: "Ablehnen",
+        returns_to: (
+            "In beiden Fällen geht es danach zurück zu ",
+            ". Sie können diese Erlaubnis jederzeit auf Ihrer Kontoseite widerrufen.",
+        ),
+        other_account: "Anderes Konto verwenden",
+    },
+    form_post: FormPost {
+        title: "Einen Moment",
+        returning_to: ("Sie werden zurückgeleitet zu ", "."),
+        submit: "Weiter",
+        program_here: "einem Programm auf diesem Gerät",
+    },
+    logout: Logout {
+        title: "Abmelden",
+        heading: "Abmelden?",
+        stay: "Angemeldet bleiben",
+        done: "Sie sind abgemeldet",
+        nobody: "In diesem Browser ist niemand angemeldet.",
+    },
+    account: Account {
+        password_changed: "Ihr Passwort wurde geändert. Alle anderen Sitzungen wurden beendet.",
+        session_ended: "Die Sitzung wurde beendet.",
+        withdrawn: "Sie haben die Erlaubnis widerrufen.",
+        your_password: "Ihr Passwort",
+        sessions: "Wo Sie angemeldet sind",
+        show_all: |count| format!("Alle {count} anzeigen"),
+        log_out_here: "In diesem Browser abmelden",
+        log_out_everywhere: "Überall abmelden",
+        everywhere_hint: "„Überall abmelden“ beendet Ihre Sitzungen in allen Browsern und Anwendungen, \
+                          auch die in diesem Browser.",
+        this_browser: "dieser Browser",
+        since: "seit dem",
+        from: "von",
+        end_session: "Beenden",
+        consents: "Anwendungen mit Zugriff",
+        no_consents: "Keine. Anwendungen, denen Sie Zugriff auf Ihr Konto erlauben, werden hier \
+                      aufgeführt.",
+        allowed_on: "erlaubt am",
+        it_may: "Die Anwendung darf",
+        it_may_at: ("Bei ", " darf die Anwendung"),
+        withdraw: "Zugriff widerrufen",
+        withdraw_of: "von",
+        deletion_hint: "Damit werden Ihr Konto, Ihr Profil und alles, was Sie erlaubt haben, endgültig \
+                        gelöscht.",
+    },
+    password: PasswordChange {
+        title: "Passwort ändern",
+        lead: "Ein neues Passwort beendet alle anderen Sitzungen. In diesem Browser bleiben Sie \
+               angemeldet.",
+        current: "Aktuelles Passwort",
+        submit: "Passwort ändern",
+        keep: "Altes Passwort behalten",
+        before_last_login: "Diese Seite war älter als Ihre letzte Anmeldung. Geben Sie beide \
+                            Passwörter noch einmal ein.",
+    },
+    forgotten: Forgotten {
+        title: "Passwort vergessen?",
+        lead: "Wir senden einen Link und einen Code an die E-Mail-Adresse Ihres Kontos.",
+        submit: "E-Mail senden",
+        mail_is_off: "Kein E-Mail-Versand",
+        contact_operator: "Dieser Dienst sendet keine E-Mails und kann Passwörter hier deshalb nicht \
+                           zurücksetzen. Bitte wenden Sie sich an den Betreiber.",
+    },
+    reset: Reset {
+        title: "Neues Passwort festlegen",
+        lead: "Wenn es zu der E-Mail-Adresse ein Konto gibt, haben wir eine E-Mail dorthin gesendet. \
+               Öffnen Sie den Link darin, oder geben Sie den Code innerhalb einer halben Stunde hier \
+               ein.",
+        code: "Code",
+        wrong_code: "Dieser Code ist falsch, nicht mehr gültig oder wurde in einem anderen Browser \
+                     angefordert. Der Link in der E-Mail funktioniert in jedem Browser.",
+        submit: "Passwort festlegen",
+        another_mail: "Noch eine E-Mail senden",
+        done: "Passwort geändert",
+        all_ended: "Ihr Passwort wurde geändert, und alle Sitzungen wurden beendet.",
+        invalid_link: "Dieser Link ist nicht mehr gültig",
+        why_invalid: "Er wurde schon verwendet oder ist älter als eine halbe Stunde, oder es wurde ein \
+                      neuerer gesendet.",
+        new_link: "Neuen Link anfordern",
+    },
+    deletion: Deletion {
+        title: "Konto löschen",
+        heading: "Konto löschen?",
+        lead: (
+            "Das Konto ",
+            " wird gelöscht, mit Ihrem Profil und allem, was Sie erlaubt haben. Alle Sitzungen \
+             werden beendet. Das kann nicht rückgängig gemacht werden.",
+        ),
+        your_password: "Ihr Passwort",
+        submit: "Konto löschen",
+        hint: "Anwendungen können weiterhin Daten über Sie haben.",
+        keep: "Konto behalten",
+        done: "Das Konto ist gelöscht",
+        nobody: "In diesem Browser ist niemand mehr angemeldet.",
+    },
+    device: Device { unknown_browser: "Ein Browser", on, time: Timestamp::in_german },
+};
+
+fn email_error(error: EmailError) -> &'static str {
+    match error {
+        EmailError::TooLong => "Die E-Mail-Adresse darf höchstens 255 Zeichen lang sein.",
+        EmailError::NotOneAt => "Die E-Mail-Adresse muss genau ein @ enthalten.",
+        EmailError::LocalPart => "Der Teil der E-Mail-Adresse vor dem @ ist nicht gültig.",
+        EmailError::Domain => "Die Domain der E-Mail-Adresse ist nicht gültig.",
+    }
+}
+
+fn wait(seconds: u64) -> String {
+    match seconds {
+        1 => "Warten Sie eine Sekunde, und versuchen Sie es dann noch einmal.".to_owned(),
+        seconds => {
+            format!("Warten Sie {seconds} Sekunden, und versuchen Sie es dann noch einmal.")
+        }
+    }
+}
+
+fn refusal(refusal: SignUpRefusal) -> &'static str {
+    match refusal {
+        SignUpRefusal::Closed => "Zurzeit kann sich hier niemand registrieren.",
+        SignUpRefusal::InviteRequired => {
+            "Hier können Sie sich nur mit einer Einladung registrieren. Wenn Sie eine haben, öffnen \
+             Sie deren Link."
+        }
+        SignUpRefusal::DomainNotAllowed => {
+            "Mit einer E-Mail-Adresse dieser Domain können Sie sich hier nicht registrieren."
+        }
+    }
+}
+
+/// What is missing is one sentence, and each other rule is a sentence of its own.
+fn broken(weaknesses: &[Weakness]) -> String {
+    let (mut missing, mut sentences) = (Vec::new(), Vec::new());
+    for weakness in weaknesses {
+        match weakness {
+            Weakness::TooShort { minimum } => missing.push(format!("mindestens {minimum} Zeichen")),
+            Weakness::NoUpperCase => missing.push("einen Großbuchstaben".to_owned()),
+            Weakness::NoLowerCase => missing.push("einen Kleinbuchstaben".to_owned()),
+            Weakness::NoDigit => missing.push("eine Ziffer".to_owned()),
+            Weakness::TooLong => sentences.push("Das Passwort ist länger als 128 Zeichen."),
+            Weakness::Control => sentences.push("Das Passwort enthält ein Steuerzeichen."),
+            Weakness::OwnWord => sentences
+                .push("Das Passwort enthält Ihre E-Mail-Adresse oder den Namen dieses Dienstes."),
+            Weakness::Common => {
+                sentences.push("Das Passwort ist zu verbreitet. Wählen Sie ein anderes.");
+            }
+        }
+    }
+    let needs = format!("Das Passwort braucht {}.", list(&missing, " und "));
+    let needs = Some(needs.as_str()).filter(|_| !missing.is_empty());
+    needs.into_iter().chain(sentences).collect::<Vec<_>>().join(" ")
+}
+
+fn scope(scope: &str) -> Option<&'static str> {
+    Some(match scope {
+        "openid" => "wissen, dass Sie es sind",
+        "profile" => "Ihren Namen und die weiteren Angaben in Ihrem Profil sehen",
+        "email" => "Ihre E-Mail-Adresse sehen",
+        "address" => "Ihre Postanschrift sehen",
+        "phone" => "Ihre Telefonnummer sehen",
+        "offline_access" => "angemeldet bleiben, während Sie die Anwendung nicht benutzen",
+        _ => return None,
+    })
+}
+
+fn claim(name: &str) -> &'static str {
+    match name {
+        "name" => "Ihren Namen sehen",
+        "given_name" => "Ihren Vornamen sehen",
+        "family_name" => "Ihren Nachnamen sehen",
+        "middle_name" => "Ihren zweiten Vornamen sehen",
+        "nickname" => "Ihren Spitznamen sehen",
+        "preferred_username" => "Ihren bevorzugten Benutzernamen sehen",
+        "profile" => "die Adresse Ihrer Profilseite sehen",
+        "picture" => "Ihr Bild sehen",
+        "website" => "die Adresse Ihrer Website sehen",
+        "gender" => "Ihr Geschlecht sehen",
+        "birthdate" => "Ihr Geburtsdatum sehen",
+        "zoneinfo" => "Ihre Zeitzone sehen",
+        "locale" => "Ihre Sprache sehen",
+        "updated_at" => "sehen, wann Ihr Profil zuletzt geändert wurde",
+        "email" => "Ihre E-Mail-Adresse sehen",
+        "email_verified" => "sehen, ob Ihre E-Mail-Adresse bestätigt ist",
+        "address" => "Ihre Postanschrift sehen",
+        "phone_number" => "Ihre Telefonnummer sehen",
+        "phone_number_verified" => "sehen, ob Ihre Telefonnummer bestätigt ist",
+        _ => "eine weitere Angabe in Ihrem Profil sehen",
+    }
+}
+
+fn on(browser: &str, system: &str) -> String {
+    match system {
+        "iPhone" | "iPad" => format!("{browser} auf dem {system}"),
+        _ => format!("{browser} unter {system}"),
+    }
+}

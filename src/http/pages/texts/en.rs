@@ -1,0 +1,269 @@
+//! The texts of the pages in English.
+
+use crate::domain::email::EmailError;
+use crate::domain::password::{UnusablePassword, Weakness};
+use crate::domain::sign_up_policy::SignUpRefusal;
+use crate::http::pages::texts::catalogue::{
+    Access, Account, Common, Consent, Deletion, Device, Forgotten, FormPost, Login, Logout,
+    Message, PasswordChange, PasswordRules, Reset, Script, SignUp, Texts,
+};
+use crate::http::pages::texts::list::list;
+use crate::timestamp::Timestamp;
+
+pub(super) static TEXTS: Texts = Texts {
+    common: Common {
+        error_prefix: "Error: ",
+        log_in: "Log in",
+        sign_up: "Sign up",
+        your_account: "Your account",
+        email_address: "Email address",
+        password: "Password",
+        new_password: "New password",
+        logged_in_as: ("You are logged in as ", "."),
+        to_continue_to: ("to continue to ", ""),
+        and: " and ",
+        email_error,
+        wrong_password: "This is not your password.",
+    },
+    script: Script {
+        show: "Show",
+        show_label: "Show what is typed",
+        hide: "Hide",
+        hide_label: "Hide what is typed",
+    },
+    message: Message {
+        does_not_work: "That does not work",
+        method_not_allowed: "This page does not support this method.",
+        not_found: "Page not found",
+        nothing_here: "There is nothing at this address.",
+        address_too_long: "The address is too long.",
+        too_many_cookies: "Too many cookies",
+        delete_cookies: "Your browser sent more cookies than can be read. Delete the cookies of this \
+                         site, then try again.",
+        try_again: "Try again in a moment",
+        busy: "The service is busy. What you sent may not have been saved.",
+        unreadable: "The request cannot be read.",
+        went_wrong: "Something went wrong",
+        internal_error: "An internal error occurred. What you sent may not have been saved.",
+        too_many_attempts: "Too many attempts",
+        too_many_attempts_from_network: "Too many attempts from your network",
+        wait,
+        client_mistake: "The application that sent you here made a mistake. Please contact its support.",
+        start_again: "Start again",
+        stale: "This page has been open for too long, or was opened in another browser, or your \
+                browser keeps no cookies of this site. Go back to the application and try again.",
+        quote_request_id: "If you contact support, quote this request ID:",
+    },
+    login: Login {
+        refused: "The email address or the password is not right.",
+        out_of_date: "This page was out of date, or your browser keeps no cookies of this site. Enter \
+                      the password again.",
+        other_account: "Another account is logged in to this browser by now. Enter the password \
+                        again to switch to this one.",
+        forgot_password: "Forgot your password?",
+        no_account: "No account yet?",
+    },
+    signup: SignUp {
+        have_account: "Have an account?",
+        log_in_instead: "Log in instead",
+        taken: "An account with this email address already exists.",
+        invalid_invite: "This invitation is not valid. It may have been used or revoked, may have \
+                         expired, or may be for another email address.",
+        refusal,
+        without_invitation: "Sign up without an invitation",
+    },
+    password_rules: PasswordRules {
+        at_least: |minimum| format!("At least {minimum} characters"),
+        upper_case: "An upper-case letter",
+        lower_case: "A lower-case letter",
+        digit: "A digit",
+        unrelated_words: "A few unrelated words make a good password",
+        broken,
+        unusable: |error| match error {
+            UnusablePassword::TooLong => "The password is longer than 1024 bytes.",
+        },
+    },
+    access: Access {
+        scope,
+        use_scope: |scope| format!("use “{scope}”"),
+        claim,
+        program_of_user: "a program on a device of yours",
+    },
+    consent: Consent {
+        title: "Allow access",
+        heading: "Allow access?",
+        asks_to: ("", " asks to"),
+        access_at: ("This gives it access at ", "."),
+        allow: "Allow",
+        deny: "Deny",
+        returns_to: (
+            "Either way you go back to ",
+            ". You can take this permission back at any time on your account page.",
+        ),
+        other_account: "Use another account",
+    },
+    form_post: FormPost {
+        title: "One moment",
+        returning_to: ("You are on your way back to ", "."),
+        submit: "Continue",
+        program_here: "a program on this device",
+    },
+    logout: Logout {
+        title: "Log out",
+        heading: "Log out?",
+        stay: "Stay logged in",
+        done: "You are logged out",
+        nobody: "Nobody is logged in to this browser.",
+    },
+    account: Account {
+        password_changed: "Your password is changed. All your other logins have ended.",
+        session_ended: "That login has ended.",
+        withdrawn: "You have taken back what you had allowed.",
+        your_password: "Your password",
+        sessions: "Where you are logged in",
+        show_all: |count| format!("Show all {count}"),
+        log_out_here: "Log out of this browser",
+        log_out_everywhere: "Log out everywhere",
+        everywhere_hint: "“Log out everywhere” ends the logins in all browsers and the sessions of all \
+                          applications, this one included.",
+        this_browser: "this browser",
+        since: "since",
+        from: "from",
+        end_session: "End",
+        consents: "Applications with access",
+        no_consents: "None. Applications that you allow to access your account are listed here.",
+        allowed_on: "allowed on",
+        it_may: "It may",
+        it_may_at: ("At ", " it may"),
+        withdraw: "Withdraw access",
+        withdraw_of: "of",
+        deletion_hint: "This permanently deletes your account, your profile and what you have allowed.",
+    },
+    password: PasswordChange {
+        title: "Change your password",
+        lead: "A new password ends all your other logins. This browser stays logged in.",
+        current: "Current password",
+        submit: "Change it",
+        keep: "Keep the old one",
+        before_last_login: "This page was from before your last login. Type both again.",
+    },
+    forgotten: Forgotten {
+        title: "Forgot your password?",
+        lead: "We send a link and a code to the email address of your account.",
+        submit: "Send the mail",
+        mail_is_off: "Mail is off",
+        contact_operator: "This service sends no mail, so it cannot reset passwords here. Please \
+                           contact its operator.",
+    },
+    reset: Reset {
+        title: "Set a new password",
+        lead: "If the email address has an account, we have sent a mail to it. Open its link, or \
+               enter its code here within half an hour.",
+        code: "Code",
+        wrong_code: "This code is not right, or no longer valid, or was requested in another \
+                     browser. The link in the mail works in every browser.",
+        submit: "Set the password",
+        another_mail: "Send another mail",
+        done: "Password changed",
+        all_ended: "Your password was changed, and all your logins have ended.",
+        invalid_link: "This link is no longer valid",
+        why_invalid: "It was used, or is older than half an hour, or a newer one was sent.",
+        new_link: "Request a new link",
+    },
+    deletion: Deletion {
+        title: "Delete your account",
+        heading: "Delete your account?",
+        lead: (
+            "The account of ",
+            " will be deleted, with your profile and what you have allowed, and all your logins \
+             will end. This cannot be undone.",
+        ),
+        your_password: "Your password",
+        submit: "Delete the account",
+        hint: "Applications may still have data about you.",
+        keep: "Keep the account",
+        done: "The account is deleted",
+        nobody: "Nobody is logged in to this browser any more.",
+    },
+    device: Device {
+        unknown_browser: "A browser",
+        on: |browser, system| format!("{browser} on {system}"),
+        time: Timestamp::in_words,
+    },
+};
+
+fn email_error(error: EmailError) -> &'static str {
+    match error {
+        EmailError::TooLong => "The email address must be at most 255 characters.",
+        EmailError::NotOneAt => "The email address must contain exactly one @.",
+        EmailError::LocalPart => "The email address has a part before the @ that is not valid.",
+        EmailError::Domain => "The email address has a domain that is not valid.",
+    }
+}
+
+fn wait(seconds: u64) -> String {
+    match seconds {
+        1 => "Wait a second, then try again.".to_owned(),
+        seconds => format!("Wait {seconds} seconds, then try again."),
+    }
+}
+
+fn refusal(refusal: SignUpRefusal) -> &'static str {
+    match refusal {
+        SignUpRefusal::Closed => "Nobody can sign up here at present.",
+        SignUpRefusal::InviteRequired => {
+            "You can sign up here only with an invitation. If you have one, open its link."
+        }
+        SignUpRefusal::DomainNotAllowed => {
+            "You cannot sign up with an email address of this domain."
+        }
+    }
+}
+
+/// The messages of the rules complete a sentence.
+fn broken(weaknesses: &[Weakness]) -> String {
+    let others = weaknesses.iter().filter(|it| **it != Weakness::Common);
+    let others = list(&others.map(ToString::to_string).collect::<Vec<_>>(), " and ");
+    let sentence =
+        if others.is_empty() { String::new() } else { format!("The password {others}.") };
+    let is_common = weaknesses.contains(&Weakness::Common);
+    let common = if is_common { "Too common. Choose another." } else { "" };
+    [sentence.as_str(), common].join(" ").trim().to_owned()
+}
+
+fn scope(scope: &str) -> Option<&'static str> {
+    Some(match scope {
+        "openid" => "know that it is you",
+        "profile" => "see your name and what else your profile says",
+        "email" => "see your email address",
+        "address" => "see your postal address",
+        "phone" => "see your telephone number",
+        "offline_access" => "stay logged in when you are not using it",
+        _ => return None,
+    })
+}
+
+fn claim(name: &str) -> &'static str {
+    match name {
+        "name" => "see your name",
+        "given_name" => "see your given name",
+        "family_name" => "see your family name",
+        "middle_name" => "see your middle name",
+        "nickname" => "see your nickname",
+        "preferred_username" => "see the user name that you prefer",
+        "profile" => "see where your profile page is",
+        "picture" => "see your picture",
+        "website" => "see where your website is",
+        "gender" => "see your gender",
+        "birthdate" => "see your date of birth",
+        "zoneinfo" => "see your time zone",
+        "locale" => "see your language",
+        "updated_at" => "see when your profile last changed",
+        "email" => "see your email address",
+        "email_verified" => "see whether your email address has been checked",
+        "address" => "see your postal address",
+        "phone_number" => "see your telephone number",
+        "phone_number_verified" => "see whether your telephone number has been checked",
+        _ => "see something else that your profile says",
+    }
+}
