@@ -1,6 +1,7 @@
 """The hosted pages in a real browser, with Signet and a web client."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from clients import PASSWORD, SignetClient, random_email
 from databases import Database
 from hosted_pages import DESK, PHONE, Deployment, Person, signet_for_browsers, start_deployment
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 from processes import ProcessKiller
 
 pytestmark = pytest.mark.once
@@ -320,10 +321,14 @@ def test_times_are_shown_in_the_time_zone_of_the_browser(deployment: Deployment)
         person.submit_credentials(email, PASSWORD)
 
     time = with_scripts.page.locator("time").first
-    at = datetime.fromisoformat(time.get_attribute("datetime") or "")
-    in_tokyo = at.astimezone(timezone(timedelta(hours=9)))
-    expect(time).to_contain_text(f"{in_tokyo:%H:%M}")
+    expect(time).to_contain_text(f"{in_tokyo(time):%H:%M}")
     expect(without.page.locator("time").first).to_contain_text("UTC")
+
+
+def in_tokyo(time: Locator) -> datetime:
+    """The time of a `time` element."""
+    at = datetime.fromisoformat(time.get_attribute("datetime") or "")
+    return at.astimezone(timezone(timedelta(hours=9)))
 
 
 def test_login_continues_to_the_requested_page(deployment: Deployment) -> None:
@@ -414,7 +419,34 @@ def test_pages_are_usable_with_the_keyboard(deployment: Deployment) -> None:
     person.wait_for_heading("You are logged out")
 
 
-def every_page(deployment: Deployment, person: Person) -> Iterator[str]:
+@dataclass(frozen=True)
+class Words:
+    """The texts by which a test finds elements without an id."""
+
+    sign_up: str
+    allow_access: str
+    change_password: str
+    delete_account: str
+    one_moment: str
+
+
+ENGLISH = Words(
+    sign_up="Sign up",
+    allow_access="Allow access?",
+    change_password="Change your password",
+    delete_account="Delete your account",
+    one_moment="One moment",
+)
+GERMAN = Words(
+    sign_up="Registrieren",
+    allow_access="Zugriff erlauben?",
+    change_password="Passwort ändern",
+    delete_account="Konto löschen",
+    one_moment="Einen Moment",
+)
+
+
+def every_page(deployment: Deployment, person: Person, words: Words = ENGLISH) -> Iterator[str]:
     """Visits all pages in all of their states."""
     email, _ = deployment.sign_up()
     yield "log in"
@@ -422,24 +454,24 @@ def every_page(deployment: Deployment, person: Person) -> Iterator[str]:
     yield "log in for a client"
     person.submit_credentials(f"{'long' * 10}.{email}", WRONG)
     yield "log in, refused"
-    person.page.get_by_role("button", name="Sign up").click()
+    person.page.get_by_role("button", name=words.sign_up).click()
     yield "sign up"
     person.submit_credentials("grace@nowhere", "Password1")
     yield "sign up, refused"
     person.open_authorization_url(scope="openid email offline_access", prompt="consent")
     person.submit_credentials(email, PASSWORD)
-    person.wait_for_heading("Allow access?")
+    person.wait_for_heading(words.allow_access)
     yield "consent"
     person.open("/account?done=password")
     yield "account"
-    person.page.get_by_role("link", name="Change your password").click()
+    person.page.get_by_role("link", name=words.change_password).click()
     yield "change of password"
     person.page.locator("#current-password").fill(WRONG)
     person.page.locator("#new-password").fill("Difference-Engine-1822")
     person.click("password-submit")
     yield "change of password, refused"
     person.open("/account")
-    person.page.get_by_role("link", name="Delete your account").click()
+    person.page.get_by_role("link", name=words.delete_account).click()
     yield "deletion"
     person.page.locator("#password").fill(WRONG)
     person.click("delete-submit")
@@ -460,17 +492,78 @@ def test_every_page_is_accessible(
     deployment: Deployment, scheme: str, size: dict[str, int]
 ) -> None:
     person = deployment.open_browser(viewport=size, color_scheme=scheme)
+    assert_every_page_is_accessible(deployment, person, ENGLISH)
+
+
+def test_every_german_page_is_accessible(deployment: Deployment) -> None:
+    """German words are longer, so they must fit on the smallest screen."""
+    person = deployment.open_browser(viewport=PHONE, locale="de-DE")
+    assert_every_page_is_accessible(deployment, person, GERMAN)
+
+
+def assert_every_page_is_accessible(deployment: Deployment, person: Person, words: Words) -> None:
+    language = "de" if words is GERMAN else "en"
     seen = 0
-    for _ in every_page(deployment, person):
+    for _ in every_page(deployment, person, words):
         person.assert_accessible()
+        assert person.page.locator("html").get_attribute("lang") == language
         seen += 1
     assert seen == 15
     assert person.visitor.console_errors == []
     # Without its script, the page of a `form_post` response is not submitted and stays visible.
     person.page.route("**/submit.js", lambda route: route.abort())
     person.open_authorization_url(response_mode="form_post", prompt="none")
-    person.wait_for_heading("One moment")
+    person.wait_for_heading(words.one_moment)
     person.assert_accessible()
+
+
+def test_log_in_in_german(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser(locale="de-AT", timezone_id="Asia/Tokyo")
+    person.wait_for_heading("Anmelden")
+    assert person.page.title() == "Anmelden · Signet"
+
+    person.submit_credentials(email, WRONG)
+    expect(person.page.get_by_role("alert")).to_have_text(
+        "Die E-Mail-Adresse oder das Passwort ist falsch."
+    )
+    person.page.locator("#password").fill(PASSWORD)
+    person.page.get_by_role("button", name="Eingabe anzeigen").click()
+    expect(person.page.get_by_role("button", name="Eingabe verbergen")).to_have_text("Verbergen")
+    person.click("login-submit")
+
+    person.wait_for_heading("Ihr Konto")
+    time = person.page.locator("time").first
+    expect(time).to_have_text(f"{in_tokyo(time):%d.%m.%Y, %H:%M}")
+    expect(person.page.locator("main")).to_contain_text("Chrome unter Linux")
+    person.page.get_by_role("link", name="In diesem Browser abmelden").click()
+    person.click("logout-confirm")
+    person.wait_for_heading("Sie sind abgemeldet")
+    assert person.visitor.console_errors == []
+
+
+def test_client_chooses_the_language_of_its_flow(deployment: Deployment) -> None:
+    """The browser is in English, and the flow in German. Times have the notation of the page."""
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser(timezone_id="Asia/Tokyo")
+
+    person.open_authorization_url(ui_locales="de")
+    person.page.get_by_role("button", name="Registrieren").click()
+    person.wait_for_heading("Registrieren")
+    person.page.get_by_role("button", name="Anmelden").click()
+    person.wait_for_heading("Anmelden")
+    person.submit_credentials(email, PASSWORD)
+    person.wait_for_heading("Zugriff erlauben?")
+    person.page.reload()
+    person.wait_for_heading("Zugriff erlauben?")
+    person.click("consent-allow")
+    person.wait_until_at_shop()
+    person.open("/account?ui_locales=de")
+    time = person.page.locator("time").first
+    expect(time).to_have_text(f"{in_tokyo(time):%d.%m.%Y, %H:%M}")
+    person.open("/account")
+    person.wait_for_heading("Your account")
+    assert person.visitor.console_errors == []
 
 
 @pytest.mark.parametrize("accent", ["#ffe600", "#000000", "#ffffff", "#767676", "#1e2427"])
