@@ -93,6 +93,8 @@ def test_hashes_of_passlib_and_django(serving: Signet, tmp_path: Path) -> None:
 def passlib_hashes() -> list[str]:
     schemes: list[Any] = [
         passlib_hash.bcrypt.using(rounds=4),
+        passlib_hash.bcrypt_sha256.using(rounds=4),
+        passlib_hash.bcrypt_sha256.using(rounds=4, version=1),
         passlib_hash.pbkdf2_sha1.using(rounds=1000),
         passlib_hash.pbkdf2_sha256.using(rounds=1000),
         passlib_hash.pbkdf2_sha512.using(rounds=1000),
@@ -107,6 +109,6 @@ def django_hashes() -> list[str]:
         settings.configure()
     from django.contrib.auth import hashers
 
-    names = ("PBKDF2", "PBKDF2SHA1", "Scrypt", "Argon2", "BCrypt")
+    names = ("PBKDF2", "PBKDF2SHA1", "Scrypt", "Argon2", "BCrypt", "BCryptSHA256")
     found = [getattr(hashers, f"{name}PasswordHasher")() for name in names]
     return [hasher.encode(PASSWORD, hasher.salt()) for hasher in found]

@@ -8,7 +8,7 @@ const PASSWORD: &str = "Correct-Horse7-Battery";
 const CURRENT_PREFIX: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 
 /// Hashes of [`PASSWORD`] that other libraries computed at a low cost, with their cost class.
-const HASHES: [(&str, &str); 14] = [
+const HASHES: [(&str, &str); 18] = [
     // passlib 1.7.4
     ("bcrypt cost=4", "$2b$04$vFmJhQ79wYCLbH.Cg9X52eZ06ddKBiU9lj8xk1kXDXzB8nCEw48xG"),
     (
@@ -31,6 +31,12 @@ const HASHES: [(&str, &str); 14] = [
         "argon2id v=19 m=64 t=1 p=4",
         "$argon2id$v=19$m=64,t=1,p=4$UYqxtvZ+D8GYE0IIAWBMKQ$QvPeg28oA3H8YuPprHWVwsTFAWT/YekKo6v5vSLKpnY",
     ),
+    (
+        "bcrypt cost=4",
+        "$bcrypt-sha256$v=2,t=2b,r=4$rTf.63kXigJCrJLSRHyU7e$pGVeq4WudAXJblaAaVzJkHkJswULgq.",
+    ),
+    ("bcrypt cost=4", "$bcrypt-sha256$2b,4$Uh/j/yF/x9XdJkUffR9pVu$Q0XzoCW/ZR4VYKRoP.9.DfcXCRf2pDy"),
+    ("bcrypt cost=4", "$bcrypt-sha256$2a,4$/.PrOG/l5SzNDyKSGa/s9u$LQjpQwivZzFlu5ZKlEw5F/hcdzRr.E6"),
     // Django 5.2.19
     (
         "pbkdf2-sha256 i=1000 blocks=1",
@@ -49,6 +55,7 @@ const HASHES: [(&str, &str); 14] = [
         "argon2$argon2id$v=19$m=64,t=1,p=1$VzNoMjBEN2lBRmpzaFBZN2FxckQ0aA$D0lrHZ6wWI+UI3ABO5Lt9PBYrWPkZOD+32wAPkovrbM",
     ),
     ("bcrypt cost=4", "bcrypt$$2b$04$WMC8o0ongD3jEb34VYK8AuKYsPg8m71xa7.Yk09yLI9.8xC096F9u"),
+    ("bcrypt cost=4", "bcrypt_sha256$$2b$04$/eE4FJY0Fum.ivnnP4KfCedzHOQs2YYAySBgIdaRZdVqYvImTk5EC"),
     // hashlib, with the parameters and lengths of Keycloak
     (
         "pbkdf2-sha256 i=1000 blocks=2",
@@ -98,8 +105,8 @@ async fn login_verifies_and_replaces_the_hashes_of_other_libraries() {
     let dry = server.import("ndjson", &["--dry-run", path.to_str().unwrap()]).await;
     let imported = server.import("ndjson", &[path.to_str().unwrap()]).await;
 
-    expect_created(&dry, 14);
-    expect_created(&imported, 14);
+    expect_created(&dry, 18);
+    expect_created(&imported, 18);
     for (class, _) in HASHES {
         let expected = HASHES.iter().filter(|(other, _)| *other == class).count();
         assert_eq!(dry.count(class), u64::try_from(expected).unwrap(), "{class}: {}", dry.stdout);
@@ -109,6 +116,22 @@ async fn login_verifies_and_replaces_the_hashes_of_other_libraries() {
     for number in 0..HASHES.len() {
         expect_login(&server, &format!("a{number}@example.test"), PASSWORD).await;
     }
+}
+
+/// IM-01: where bcrypt hashes a digest, the whole password counts.
+#[tokio::test]
+async fn bcrypt_sha256_compares_more_than_72_bytes() {
+    let server = server().await;
+    // passlib 1.7.4
+    let hash = "$bcrypt-sha256$v=2,t=2b,r=4$mSeaDW7E5O35ldpSOokoR.$zE3JyccK1As6GOGS4f3fXxPIYsXUFyu";
+    let record = json!({ "id": "1", "email": "ada@example.test", "password_hash": hash });
+
+    let imported = server.import_text("ndjson", "accounts.ndjson", &record.to_string()).await;
+
+    expect_created(&imported, 1);
+    let password = format!("A1{}", "x".repeat(80));
+    server.log_in("ada@example.test", &password[..72]).await.expect_error(401, "AUTH_FAILED");
+    expect_login(&server, "ada@example.test", &password).await;
 }
 
 /// IM-02: a hash that costs too much, or that is unknown, is reported and not stored.
@@ -124,6 +147,9 @@ async fn hash_that_cannot_be_verified_is_reported_and_not_stored() {
         "md5$UIf6UwaVQRTjU2moMah4bc$43c1ed9fc04d6024448faac035af9d88",
         "5f4dcc3b5aa765d61d8327deb882cf99",
         "$pbkdf2-sha256$i=1000$c2FsdA$",
+        "$bcrypt-sha256$v=2,t=2b,r=31$rTf.63kXigJCrJLSRHyU7e$pGVeq4WudAXJblaAaVzJkHkJswULgq.",
+        "$bcrypt-sha256$v=3,t=2b,r=4$rTf.63kXigJCrJLSRHyU7e$pGVeq4WudAXJblaAaVzJkHkJswULgq.",
+        "bcrypt_sha256$$2x$04$/eE4FJY0Fum.ivnnP4KfCedzHOQs2YYAySBgIdaRZdVqYvImTk5EC",
         "$scrypt$ln=4,r=8,p=1$c2FsdA$c2hvcnQ",
         "$scrypt$ln=0,r=8,p=1$c2FsdA$7XVjoYh1I3Hs05SdSWR7egb3UAC8WuY/c1rJDEBEbME",
         "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=c2hvcnQ=$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ==",
@@ -136,10 +162,10 @@ async fn hash_that_cannot_be_verified_is_reported_and_not_stored() {
 
     let imported = server.import_text("ndjson", "accounts.ndjson", &lines.join("\n")).await;
 
-    expect_created(&imported, 11);
-    assert_eq!(imported.count("need a reset: the cost of the password hash exceeds"), 5);
+    expect_created(&imported, 14);
+    assert_eq!(imported.count("need a reset: the cost of the password hash exceeds"), 6);
     assert_eq!(imported.count("need a reset: not a supported kind"), 2);
-    assert_eq!(imported.count("need a reset: malformed"), 4);
+    assert_eq!(imported.count("need a reset: malformed"), 6);
     assert!(imported.stderr.contains("line 1: needs a password reset: the cost"));
     assert_eq!(server.database.count("account WHERE password_hash IS NOT NULL").await, 0);
     server.log_in("a5@example.test", "password").await.expect_error(401, "AUTH_FAILED");
@@ -152,7 +178,7 @@ async fn hash_that_cannot_be_verified_is_reported_and_not_stored() {
 #[tokio::test]
 async fn django_objects_are_imported() {
     let server = server().await;
-    let hash = HASHES[6].1;
+    let hash = HASHES[9].1;
     let user = |pk: u32, email: &str, password: &str, is_active: bool| {
         json!({ "model": "auth.user", "pk": pk, "fields": {
             "password": password, "last_login": "2026-01-14T10:00:00.123Z", "is_superuser": false,

@@ -23,7 +23,8 @@ pub struct ForeignHash {
 impl ForeignHash {
     /// Reads a hash in one of these notations:
     ///
-    /// - what [`check_stored`](crate::domain::password::check_stored) accepts;
+    /// - what [`check_stored`](crate::domain::password::check_stored) accepts, which includes
+    ///   `bcrypt_sha256` of Django and passlib;
     /// - Django: `pbkdf2_sha256$rounds$salt$hash`, `pbkdf2_sha1$…`, `scrypt$N$salt$r$p$hash`,
     ///   `argon2$…` and `bcrypt$…`;
     /// - passlib: `$pbkdf2-sha256$rounds$salt$hash`, `$pbkdf2-sha512$…` and `$pbkdf2$…` (SHA-1).

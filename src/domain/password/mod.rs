@@ -18,10 +18,11 @@
 //!   match. Foreign hashes (bcrypt, PBKDF2, scrypt, other Argon2 settings) take a different time until the next
 //!   login replaces them, so the same proportion of decoys has their cost.
 //! - **Nothing is truncated**, except for imported bcrypt hashes: bcrypt reads only the first 72
-//!   bytes.
+//!   bytes. (Where it hashes a digest of the password, the whole password counts.)
 //! - **A stored hash is untrusted input.** Its parameters are checked against bounds before memory
 //!   is reserved for it (see [`check_stored`]), so an import cannot cause a denial of service.
 
+mod bcrypt_sha256;
 mod blocklist;
 mod class;
 mod cost;

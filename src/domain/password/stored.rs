@@ -8,6 +8,7 @@ use base64::engine::GeneralPurpose;
 use bcrypt::HashParts;
 use zeroize::Zeroizing;
 
+use crate::domain::password::bcrypt_sha256::BcryptSha256Hash;
 use crate::domain::password::class::Class;
 use crate::domain::password::cost::{Cost, TAG_BYTES};
 use crate::domain::password::failure::Failure;
@@ -32,6 +33,9 @@ const BCRYPT_TAG_BYTES: usize = 23;
 const BCRYPT_BASE64: GeneralPurpose =
     GeneralPurpose::new(&base64::alphabet::BCRYPT, base64::engine::general_purpose::NO_PAD);
 
+/// The prefixes of bcrypt strings.
+const BCRYPT_PREFIXES: [&str; 3] = ["$2a$", "$2b$", "$2y$"];
+
 /// Highest bcrypt cost, which takes about a second on one core.
 const MAX_BCRYPT_COST: u32 = 14;
 
@@ -42,7 +46,8 @@ const MAX_BCRYPT_COST: u32 = 14;
 /// - PHC strings of `argon2id`, `argon2i` and `argon2d`, version 19 or 16, with m ≤ 256 MiB, t ≤
 ///   16, p ≤ 16 and m·t ≤ 1 GiB. A string without a version is of version 16, as before versions
 ///   existed.
-/// - bcrypt strings with `$2a$`, `$2b$` or `$2y$`, up to cost 14.
+/// - bcrypt strings with `$2a$`, `$2b$` or `$2y$`, up to cost 14, and with the same cost bcrypt of a
+///   SHA-256 digest, in the notations of Django (`bcrypt_sha256$…`) and passlib (`$bcrypt-sha256$…`).
 /// - PHC strings of `pbkdf2-sha1`, `pbkdf2-sha256` and `pbkdf2-sha512` with a parameter `i`, up to
 ///   6,000,000 iterations, counted for each block of output.
 /// - PHC strings of `scrypt` with N·r·p·128 ≤ 256 MiB, and Firebase's variant of scrypt, in the
@@ -77,6 +82,13 @@ pub(super) enum Stored {
         /// The binary logarithm of the number of rounds.
         cost: u32,
     },
+    /// bcrypt of a SHA-256 digest.
+    BcryptSha256 {
+        /// The hash.
+        hash: Box<BcryptSha256Hash>,
+        /// The binary logarithm of the number of rounds.
+        cost: u32,
+    },
     /// PBKDF2.
     Pbkdf2(Box<Pbkdf2Hash>),
     /// scrypt, also as Firebase uses it.
@@ -97,13 +109,11 @@ impl Stored {
     pub(super) fn parse(hash: &str) -> Result<Self, Unreadable> {
         if hash.starts_with("$argon2") {
             Argon2Hash::parse(hash).map(|hash| Self::Argon2(Box::new(hash)))
-        } else if ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| hash.starts_with(prefix)) {
-            let parts: HashParts = hash.parse().map_err(|_| Unreadable::Malformed)?;
-            match parts.get_cost() {
-                0..4 => Err(Unreadable::Malformed),
-                cost @ 4..=MAX_BCRYPT_COST => Ok(Self::Bcrypt { hash: hash.to_owned(), cost }),
-                _ => Err(Unreadable::TooCostly),
-            }
+        } else if BCRYPT_PREFIXES.iter().any(|prefix| hash.starts_with(prefix)) {
+            bcrypt_cost(hash).map(|cost| Self::Bcrypt { hash: hash.to_owned(), cost })
+        } else if BcryptSha256Hash::is_notation_of(hash) {
+            let hash = Box::new(BcryptSha256Hash::parse(hash)?);
+            bcrypt_cost(hash.bcrypt()).map(|cost| Self::BcryptSha256 { hash, cost })
         } else if hash.starts_with("$pbkdf2-") {
             Pbkdf2Hash::parse(hash).map(|hash| Self::Pbkdf2(Box::new(hash)))
         } else if hash.starts_with("$scrypt$") || hash.starts_with("$fbscrypt$") {
@@ -154,7 +164,10 @@ impl Stored {
     pub(super) fn class(&self) -> Class {
         match self {
             Self::Argon2(hash) => hash.class(),
-            Self::Bcrypt { cost, .. } => Class::Bcrypt { cost: *cost },
+            // A digest takes no measurable time.
+            Self::Bcrypt { cost, .. } | Self::BcryptSha256 { cost, .. } => {
+                Class::Bcrypt { cost: *cost }
+            }
             Self::Pbkdf2(hash) => {
                 let (digest, rounds, blocks) = hash.cost();
                 Class::Pbkdf2 { digest, rounds, blocks }
@@ -179,6 +192,7 @@ impl Stored {
         match self {
             Self::Argon2(hash) => hash.matches(password, workspace),
             Self::Bcrypt { hash, .. } => workspace.bcrypt(password, hash),
+            Self::BcryptSha256 { hash, .. } => hash.matches(password, workspace),
             Self::Pbkdf2(hash) => hash.matches(password, workspace),
             Self::Scrypt(hash) => hash.matches(password, workspace),
         }
@@ -194,7 +208,9 @@ impl Stored {
     pub(super) fn is_current(&self, cost: Cost) -> bool {
         match self {
             Self::Argon2(hash) => hash.is_current(cost),
-            Self::Bcrypt { .. } | Self::Pbkdf2(_) | Self::Scrypt(_) => false,
+            Self::Bcrypt { .. } | Self::BcryptSha256 { .. } | Self::Pbkdf2(_) | Self::Scrypt(_) => {
+                false
+            }
         }
     }
 }
@@ -247,6 +263,20 @@ impl Argon2Hash {
             && params.data().is_empty()
             && self.salt.len() >= SALT_BYTES
             && self.tag.len() >= TAG_BYTES
+    }
+}
+
+/// The cost of a bcrypt string within bounds.
+fn bcrypt_cost(hash: &str) -> Result<u32, Unreadable> {
+    // The library also reads `$2x$`, which marks hashes of a faulty implementation.
+    if !BCRYPT_PREFIXES.iter().any(|prefix| hash.starts_with(prefix)) {
+        return Err(Unreadable::Malformed);
+    }
+    let parts: HashParts = hash.parse().map_err(|_| Unreadable::Malformed)?;
+    match parts.get_cost() {
+        0..4 => Err(Unreadable::Malformed),
+        cost @ 4..=MAX_BCRYPT_COST => Ok(cost),
+        _ => Err(Unreadable::TooCostly),
     }
 }
 
