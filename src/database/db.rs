@@ -13,6 +13,7 @@ use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::database::erase;
 use crate::database::file::{ConnectError, prepare_file};
 use crate::database::job::{Submission, Transact, unavailable};
+use crate::database::moved::refusing_moved;
 use crate::database::options::{
     Access, close, connect_with_retry, postgres_options, sqlite_options,
 };
@@ -32,6 +33,8 @@ pub struct Db {
     pub(super) retention: RetentionTime,
     is_urgent: bool,
     has_timeout: bool,
+    /// Whether each transaction checks that the database has not been moved. Servers check it once.
+    refuses_moved: bool,
 }
 
 #[derive(Clone)]
@@ -77,7 +80,15 @@ impl Db {
 
     fn new(backend: Backend, clock: Clock, wait: Duration) -> Self {
         let retention = RetentionTime::default();
-        Self { backend, clock, wait, retention, is_urgent: false, has_timeout: true }
+        Self {
+            backend,
+            clock,
+            wait,
+            retention,
+            is_urgent: false,
+            has_timeout: true,
+            refuses_moved: true,
+        }
     }
 
     /// Opens an existing database, for commands that inspect or change its contents. If they are
@@ -94,7 +105,7 @@ impl Db {
 
     /// Must be called before clients are served. From then on, outages in which responses may be
     /// lost are recorded for all instances to read, under the id `instance`. The schema must be of
-    /// this version.
+    /// this version. The caller must check after this that the database has not been moved.
     ///
     /// # Errors
     /// If the database refuses.
@@ -103,6 +114,7 @@ impl Db {
             Backend::Sqlite { writer, .. } => writer.begin_serving().await?,
             Backend::Postgres(writer) => writer.begin_serving(instance).await?,
         }
+        self.refuses_moved = false;
         self.begin_retention().await
     }
 
@@ -118,6 +130,12 @@ impl Db {
     #[must_use]
     pub fn without_timeout(&self) -> Self {
         Self { has_timeout: false, ..self.urgent() }
+    }
+
+    /// A handle that writes to a database although it is marked as moved.
+    #[must_use]
+    pub(super) fn despite_mark(&self) -> Self {
+        Self { refuses_moved: false, ..self.clone() }
     }
 
     /// A handle for tasks that all requests depend on. On PostgreSQL they have separate
@@ -216,7 +234,11 @@ impl Db {
         E: std::error::Error + From<DbErr> + Send + 'static,
         F: Transact<I, T, E>,
     {
-        let submission = Submission::new(self.is_urgent, input, work);
+        let submission = if self.refuses_moved {
+            Submission::new(self.is_urgent, input, refusing_moved(work))
+        } else {
+            Submission::new(self.is_urgent, input, work)
+        };
         match (&self.backend, self.has_timeout) {
             (Backend::Sqlite { writer, .. }, true) => writer.run(submission).await,
             (Backend::Sqlite { writer, .. }, false) => writer.run_without_timeout(submission).await,

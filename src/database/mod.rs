@@ -18,6 +18,7 @@ mod erase;
 mod file;
 mod job;
 mod lineage;
+mod moved;
 mod options;
 mod outage;
 pub mod outbox;

@@ -4,8 +4,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join;
 use rustix::process::Signal;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use crate::harness::oauth::{Browser, WEB_CLIENT};
 use crate::harness::{PASSWORD, Program, TestDatabase, TestServer, Tokens, eventually};
@@ -267,6 +270,43 @@ async fn interrupted_copy_is_not_served() {
     server.config.database.database_url = url.parse().unwrap();
     let server = server.restart().await;
     server.refresh(&ada.refresh_token).await.expect_status(200);
+}
+
+/// A command that waits while the database is copied writes nothing to it afterwards.
+#[tokio::test]
+async fn command_that_waits_for_a_copy_writes_nothing() {
+    let mut server = TestServer::start().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    server.stop_cleanly().await;
+    let database = Arc::clone(&server.database);
+    let events = database.count("auth_event").await;
+    // As a copy does: it locks the tables first, and sets the mark last.
+    let copying = database.connect().await.begin().await.unwrap();
+    if database.is_postgres() {
+        let lock = "LOCK TABLE database_copy, account, auth_event IN SHARE ROW EXCLUSIVE MODE";
+        copying.execute_unprepared(lock).await.unwrap();
+    } else {
+        copying.execute_unprepared("DELETE FROM database_copy").await.unwrap();
+    }
+
+    let program = Program::new(&database);
+    let disabling = program.run(&["account", "disable", "ada@example.test"]);
+    let marking = async {
+        if database.is_postgres() {
+            database.wait_for_connections(1, "wait_event_type = 'Lock'").await;
+        } else {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let mark = "INSERT INTO database_copy VALUES ('moved', 'sqlite:/there', 1)";
+        copying.execute_unprepared(mark).await.unwrap();
+        copying.commit().await.unwrap();
+    };
+    let (output, ()) = join(disabling, marking).await;
+
+    let message = failed(&output);
+    assert!(message.contains("sqlite:/there by `signet database copy`"), "{message}");
+    assert_eq!(database.count("account WHERE disabled_at IS NOT NULL").await, 0);
+    assert_eq!(database.count("auth_event").await, events);
 }
 
 /// Adds rows to the audit log.

@@ -4,11 +4,9 @@
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::database::db::Db;
+use crate::database::moved::TABLE;
 use crate::database::sql;
 use crate::timestamp::Timestamp;
-
-/// The table of the mark. It is not copied.
-pub(super) const TABLE: &str = "database_copy";
 
 /// Stored names of the marks, which never change.
 const MOVED: &str = "moved";

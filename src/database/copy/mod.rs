@@ -29,6 +29,7 @@ use crate::database::copy::rows::Reader;
 use crate::database::copy::tables::Table;
 use crate::database::db::{Db, lift_timeouts};
 use crate::database::file::ConnectError;
+use crate::database::moved;
 use crate::database::options::{
     Access, close, connect_with_retry, postgres_options, sqlite_options,
 };
@@ -141,6 +142,7 @@ pub async fn undo_copy(db: &Db) -> Result<(), CopyError> {
         Some(Mark::Moved(_)) => {}
         Some(Mark::Incomplete(_)) | None => return Err(CopyError::NotMoved),
     }
+    let db = db.despite_mark();
     let cleared = db.write((), |txn, _, ()| Box::pin(async move { mark::clear(txn).await })).await;
     cleared.map_err(CopyError::Source)
 }
@@ -194,8 +196,10 @@ async fn is_served(txn: &DatabaseTransaction) -> Result<bool, DbErr> {
     // An instance that does not stop must not be waited for.
     txn.execute_unprepared("SET LOCAL lock_timeout = '5s'").await?;
     let names = tables::all(txn).await?;
-    let names: Vec<_> = names.iter().map(|table| format!("\"{}\"", table.name)).collect();
-    let list = names.join(", ");
+    let names = names.iter().map(|table| table.name.as_str());
+    // Commands lock the table of the mark first, so they wait there and hold no other lock.
+    let names = std::iter::once(moved::TABLE).chain(names);
+    let list = names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     txn.execute_unprepared(&format!("LOCK TABLE {list} IN SHARE ROW EXCLUSIVE MODE")).await?;
     let found = sql::first::<(i64,)>(txn, COUNT_INSTANCES, []).await?;
     Ok(found.is_some_and(|(number,)| number > 0))
@@ -225,7 +229,7 @@ async fn prepare_target(
 }
 
 async fn is_incomplete(target: &DatabaseConnection) -> Result<bool, DbErr> {
-    if !migration::has_table(target, mark::TABLE).await? {
+    if !migration::has_table(target, moved::TABLE).await? {
         return Ok(false);
     }
     let sql = "SELECT count(*) FROM database_copy WHERE state = 'incomplete'";

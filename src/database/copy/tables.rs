@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 
-use crate::database::copy::mark;
+use crate::database::moved;
 use crate::database::sql;
 
 /// Tables that describe a database itself, and differ between source and target.
-const NOT_COPIED: [&str; 2] = ["seaql_migrations", mark::TABLE];
+const NOT_COPIED: [&str; 2] = ["seaql_migrations", moved::TABLE];
 
 const POSTGRES_COLUMNS: &str = "SELECT table_name::text, column_name::text, data_type::text \
      FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name) \
