@@ -217,11 +217,7 @@ impl Replacement {
         rename_without_replacing(&self.copy, aside)?;
         match renameat_with(CWD, aside, CWD, &self.database, RenameFlags::EXCHANGE) {
             Ok(()) => {}
-            Err(error) if is_unsupported(error) => {
-                std::fs::rename(aside, &self.copy)?;
-                std::fs::hard_link(&self.database, aside)?;
-                std::fs::rename(&self.copy, &self.database)?;
-            }
+            Err(error) if is_unsupported(error) => self.exchange_by_link(aside)?,
             Err(error) => {
                 std::fs::rename(aside, &self.copy)?;
                 return Err(error.into());
@@ -229,6 +225,19 @@ impl Replacement {
         }
         sync_folder_of(&self.database)?;
         Ok(Some(aside.to_owned()))
+    }
+
+    /// Exchanges the files on a file system that cannot exchange two files in one step. At each point
+    /// the database is the old or the new one. In between, the old one has two names, which a server
+    /// refuses until one is removed.
+    fn exchange_by_link(&self, aside: &Path) -> io::Result<()> {
+        std::fs::rename(aside, &self.copy)?;
+        std::fs::hard_link(&self.database, aside)?;
+        let switched = std::fs::rename(&self.copy, &self.database);
+        if switched.is_err() {
+            remove_if_present(aside)?;
+        }
+        switched
     }
 
     fn remove_copy(&self) -> io::Result<()> {

@@ -23,6 +23,10 @@ pytestmark = pytest.mark.once
 EVERY_CALL = ("renameat2", "rename", "fsync", "fdatasync", "unlink")
 SAMPLED = {"pwrite64": (1, 5, 30), "openat": (30, 60), "ftruncate": (1, 2)}
 
+# As on a file system that cannot exchange two files, nor rename one without replacing another.
+NO_EXCHANGE = "inject=renameat2:error=EINVAL"
+CALLS_WITHOUT_EXCHANGE = ("rename", "linkat", "fsync", "unlink")
+
 
 def kill_points() -> Iterator[tuple[str, Iterator[int]]]:
     yield from ((call, count(1)) for call in EVERY_CALL)
@@ -52,6 +56,16 @@ class Files:
             command, env=environment, capture_output=True, timeout=60, check=False
         ).returncode
 
+    def set_aside(self) -> list[Path]:
+        """The files beside the database, except its lock, its reserve and its logs."""
+        known = {"signet.db" + suffix for suffix in ("", "-lock", "-reserve", "-wal", "-shm")}
+        return [path for path in self._database.iterdir() if path.name not in known]
+
+    @staticmethod
+    def accounts_of(path: Path) -> int:
+        with closing(sqlite3.connect(path)) as database:
+            return int(database.execute("SELECT count(*) FROM account").fetchone()[0])
+
     def state(self) -> tuple[int, bool]:
         """The number of accounts, and whether everything from before is invalid."""
         with closing(sqlite3.connect(self._database / "signet.db")) as database:
@@ -76,14 +90,15 @@ def files(signet: Signet, tmp_path: Path) -> Files:
     return Files(signet, backup, tmp_path)
 
 
-def test_killed_restore_leaves_the_old_or_the_new_database(files: Files, signet: Signet) -> None:
+def kill(files: Files, calls: Iterator[tuple[str, Iterator[int]]], *options: str) -> set[tuple[int, bool]]:
+    """Kills a restore at each of the calls. Returns the states of the database afterwards."""
     old, new = (2, False), (1, True)
     outcomes: dict[tuple[str, tuple[int, bool]], int] = {}
-    for call, numbers in kill_points():
+    for call, numbers in calls:
         for number in numbers:
             files.reset()
             inject = f"inject={call}:signal=SIGKILL:when={number}"
-            code = files.restore("strace", "-f", "-qq", "-o", "/dev/null", "-e", inject)
+            code = files.restore("strace", "-f", "-qq", "-o", "/dev/null", *options, "-e", inject)
             state = files.state()
             assert state in (old, new), f"{state} after a kill at {call} {number}"
             if code == 0:
@@ -92,5 +107,33 @@ def test_killed_restore_leaves_the_old_or_the_new_database(files: Files, signet:
             assert files.restore() == 0, f"no second restore after a kill at {call} {number}"
             assert files.state() == new
     print(outcomes)
-    assert {state for _, state in outcomes} == {old, new}
+    return {state for _, state in outcomes}
+
+
+def test_killed_restore_leaves_the_old_or_the_new_database(files: Files, signet: Signet) -> None:
+    assert kill(files, kill_points()) == {(2, False), (1, True)}
+    signet.start()
+
+
+def test_restore_on_a_file_system_without_exchange(files: Files, signet: Signet) -> None:
+    """F28: the old database gets a second name, and the new one replaces its first."""
+    calls = ((call, count(1)) for call in CALLS_WITHOUT_EXCHANGE)
+    assert kill(files, calls, "-e", NO_EXCHANGE) == {(2, False), (1, True)}
+
+    files.reset()
+    assert files.restore("strace", "-f", "-qq", "-o", "/dev/null", "-e", NO_EXCHANGE) == 0
+    assert files.state() == (1, True)
+    [aside] = files.set_aside()
+    assert aside.stat().st_nlink == 1
+    assert files.accounts_of(aside) == 2
+    signet.start()
+
+
+def test_failed_exchange_leaves_the_old_database(files: Files, signet: Signet) -> None:
+    """F28: if the new database cannot take the place of the old one, the old one has one name."""
+    fail = "inject=rename:error=EIO:when=2"
+    prefix = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", NO_EXCHANGE, "-e", fail)
+    assert files.restore(*prefix) == 1
+    assert files.state() == (2, False)
+    assert files.set_aside() == []
     signet.start()
