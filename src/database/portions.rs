@@ -24,7 +24,7 @@ const MAX_ROWS: u64 = 1_000;
 const MIN_ROWS: u64 = 25;
 
 /// If the statements of a portion take longer than this, the next portion has half the size. If
-/// they take less than a quarter of this time, it has twice the size.
+/// they take less than a quarter of this time (a bulk insert: half), it has twice the size.
 const LONG: Duration = Duration::from_millis(60);
 
 /// As [`LONG`], on SQLite, where all other writers wait that long. For comparison: a refresh takes
@@ -35,7 +35,7 @@ const LONG_ON_SQLITE: Duration = Duration::from_millis(12);
 const LONG_OF_INSERT: Duration = Duration::from_millis(60);
 
 /// Shortest pause after a portion. The pause is at least as long as the statements of the portion
-/// took.
+/// took, except in a bulk insert.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// As [`PAUSE`], on SQLite. Another process that finds the database locked retries every 25
@@ -60,6 +60,9 @@ pub struct Portions {
     most: u64,
     long: Duration,
     pause: Duration,
+    is_bulk_insert: bool,
+    /// When the next portion of a bulk insert may begin.
+    next_at: Option<Instant>,
 }
 
 /// The result of [`delete_expired`].
@@ -79,19 +82,22 @@ impl Portions {
         let (long, pause) =
             if db.has_one_writer() { (LONG_ON_SQLITE, PAUSE_ON_SQLITE) } else { (LONG, PAUSE) };
         // The first portion is small, because the time per row is not known yet.
-        Self { db: db.clone(), size: most.min(MIN_ROWS * 4), most, long, pause }
+        let size = most.min(MIN_ROWS * 4);
+        Self { db: db.clone(), size, most, long, pause, is_bulk_insert: false, next_at: None }
     }
 
     /// Portions of at most `most` rows for a bulk insert. They take longer than other portions,
-    /// because each commit has a fixed cost, but less time than a login takes.
+    /// because each commit has a fixed cost, but about as long as a login takes. The pause is the
+    /// shortest one in which others get to write, and the caller prepares the next portion in it.
     #[must_use]
     pub fn of_insert(db: &Db, most: u64) -> Self {
-        Self { long: LONG_OF_INSERT, ..Self::of(db, most) }
+        Self { long: LONG_OF_INSERT, is_bulk_insert: true, ..Self::of(db, most) }
     }
 
-    /// Runs `work` for the next portion in a transaction, and then pauses. `work` gets a time that
-    /// is read inside the transaction, and the number of rows that it may change. If it fails, it
-    /// is retried with half as many rows, down to a portion of the smallest size.
+    /// Runs `work` for the next portion in a transaction, and lets others write before the next
+    /// one. `work` gets a time that is read inside the transaction, and the number of rows that it
+    /// may change. If it fails, it is retried with half as many rows, down to a portion of the
+    /// smallest size.
     ///
     /// # Errors
     /// The error that `work` returned for the smallest portion.
@@ -101,6 +107,9 @@ impl Portions {
         E: std::error::Error + From<DbErr> + Send + 'static,
         F: Transact<u64, T, E> + Clone,
     {
+        if let Some(next_at) = self.next_at.take() {
+            tokio::time::sleep_until(next_at.into()).await;
+        }
         loop {
             let work = work.clone();
             let portion = self
@@ -109,7 +118,7 @@ impl Portions {
             match portion.await {
                 Ok((value, took)) => {
                     self.adapt_size(took);
-                    tokio::time::sleep(took.max(self.pause)).await;
+                    self.pause(took).await;
                     return Ok(value);
                 }
                 Err(error) if self.size <= MIN_ROWS => return Err(error),
@@ -137,10 +146,24 @@ impl Portions {
         .await
     }
 
+    /// If a portion takes less than this, the next one has twice the size. Bulk inserts do more work
+    /// between two commits.
+    fn short(&self) -> Duration {
+        self.long / if self.is_bulk_insert { 2 } else { 4 }
+    }
+
+    async fn pause(&mut self, took: Duration) {
+        if self.is_bulk_insert {
+            self.next_at = Some(Instant::now() + self.pause);
+        } else {
+            tokio::time::sleep(took.max(self.pause)).await;
+        }
+    }
+
     fn adapt_size(&mut self, took: Duration) {
         if took > self.long {
             self.size = (self.size / 2).max(MIN_ROWS);
-        } else if took < self.long / 4 {
+        } else if took < self.short() {
             self.size = self.size.saturating_mul(2).min(self.most);
         }
     }

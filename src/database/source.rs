@@ -14,7 +14,7 @@ use crate::database::file::ConnectError;
 use crate::database::sql;
 
 /// Rows read at a time.
-const PORTION: u32 = 500;
+const PORTION: u32 = 1_000;
 
 /// Timeout for connecting, and for a lock on SQLite.
 const WAIT: Duration = Duration::from_secs(10);

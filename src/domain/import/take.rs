@@ -12,7 +12,7 @@ use crate::domain::import::options::Options;
 use crate::domain::import::plan::{Step, plan};
 use crate::domain::import::refusal::{Finding, Refusal};
 use crate::domain::import::summary::Summary;
-use crate::domain::import::write::write;
+use crate::domain::import::write::{Planned, write};
 use crate::timestamp::Timestamp;
 
 /// Number of candidates that are compared with the database in one query.
@@ -20,9 +20,6 @@ const COMPARED: usize = 500;
 
 /// Largest number of accounts in a transaction.
 const PORTION: u64 = 2_000;
-
-/// Attempts to write a portion, after another transaction took an address at the same time.
-const ATTEMPTS: u32 = 5;
 
 /// Why an import stopped. Accounts that were imported before stay.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +130,8 @@ impl Importer {
         Ok(steps)
     }
 
-    /// Compares first, because a repeated import has nothing to write for most accounts.
+    /// Compares outside of the transactions, because a repeated import has nothing to write for most
+    /// accounts, and because others can write meanwhile.
     async fn compare_and_write(
         &mut self,
         candidates: &[Candidate],
@@ -141,7 +139,8 @@ impl Importer {
         let mut steps = self.compare(candidates).await?;
         let is_write = |step: &Step| matches!(step, Step::Create | Step::Change);
         let to_write = candidates.iter().zip(&steps).filter(|(_, step)| is_write(step));
-        let to_write: Arc<Vec<Candidate>> = Arc::new(to_write.map(|(it, _)| it.clone()).collect());
+        let to_write = to_write.map(|(candidate, step)| (candidate.clone(), step.clone()));
+        let to_write: Arc<Vec<Planned>> = Arc::new(to_write.collect());
         let mut written = Vec::with_capacity(to_write.len());
         while written.len() < to_write.len() {
             written.extend(self.write_portion(&to_write, written.len()).await?);
@@ -153,30 +152,19 @@ impl Importer {
         Ok(steps)
     }
 
-    /// Writes the next portion of candidates, from `start`. Returns its steps.
+    /// Writes the next portion, from `start`. Returns its steps.
     async fn write_portion(
         &mut self,
-        candidates: &Arc<Vec<Candidate>>,
+        planned: &Arc<Vec<Planned>>,
         start: usize,
     ) -> Result<Vec<Step>, ImportError> {
-        let options = self.options;
-        let mut attempt = 1;
-        loop {
-            let candidates = Arc::clone(candidates);
-            let portion = self.portions.run(move |txn, now, size| {
-                let portion = portion(Arc::clone(&candidates), start, *size);
+        let (options, planned) = (self.options, Arc::clone(planned));
+        self.portions
+            .run(move |txn, now, size| {
+                let portion = portion(Arc::clone(&planned), start, *size);
                 Box::pin(write_rows(txn, portion, options, now))
-            });
-            match portion.await {
-                // A sign-up took one of the addresses after they were compared.
-                Err(ImportError::Database(error))
-                    if error.sql_err().is_some() && attempt < ATTEMPTS =>
-                {
-                    attempt += 1;
-                }
-                result => return result,
-            }
-        }
+            })
+            .await
     }
 
     fn refuse(&mut self, number: u64, refusal: Refusal, findings: &mut Vec<(u64, Finding)>) {
@@ -219,15 +207,15 @@ impl Importer {
 }
 
 /// At most `size` candidates, from `start`.
-fn portion(candidates: Arc<Vec<Candidate>>, start: usize, size: u64) -> Portion {
+fn portion(planned: Arc<Vec<Planned>>, start: usize, size: u64) -> Portion {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let end = start.saturating_add(size).min(candidates.len());
-    Portion { candidates, start, end }
+    let end = start.saturating_add(size).min(planned.len());
+    Portion { planned, start, end }
 }
 
 /// Some of the candidates that are to be written.
 struct Portion {
-    candidates: Arc<Vec<Candidate>>,
+    planned: Arc<Vec<Planned>>,
     start: usize,
     end: usize,
 }
@@ -238,6 +226,6 @@ async fn write_rows(
     options: Options,
     now: Timestamp,
 ) -> Result<Vec<Step>, ImportError> {
-    let rows = portion.candidates.get(portion.start..portion.end).unwrap_or_default();
+    let rows = portion.planned.get(portion.start..portion.end).unwrap_or_default();
     Ok(write(txn, rows, options, now).await?)
 }

@@ -1,11 +1,14 @@
 //! Writes a portion of an import, in one transaction.
 
+use std::collections::HashSet;
+
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
     QueryFilter, Set,
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::domain::audit::{Event, Kind, record_all};
 use crate::domain::import::candidate::Candidate;
@@ -21,46 +24,77 @@ use crate::timestamp::Timestamp;
 /// Number of rows in a statement. SQLite allows 32,766 parameters, and a row has up to 17.
 const ROWS_PER_STATEMENT: usize = 100;
 
-/// Decides what to do with these candidates, and does it. Returns the steps.
+/// A candidate, and what the comparison with the database said to do with it: to create or to change
+/// an account.
+pub(super) type Planned = (Candidate, Step);
+
+/// Creates and changes accounts as planned. Returns the steps, which differ from the planned ones
+/// where the database has changed since the comparison.
 pub(super) async fn write(
     txn: &DatabaseTransaction,
-    candidates: &[Candidate],
+    planned: &[Planned],
     options: Options,
     now: Timestamp,
 ) -> Result<Vec<Step>, DbErr> {
-    let mut steps = plan(txn, candidates, options.trust_verified).await?;
-    let new: Vec<&Candidate> = candidates
-        .iter()
-        .zip(&steps)
-        .filter(|(_, step)| **step == Step::Create)
-        .map(|(candidate, _)| candidate)
-        .collect();
-    for rows in new.chunks(ROWS_PER_STATEMENT) {
-        create(txn, rows, options, now).await?;
+    let is_new = |(_, step): &&Planned| *step == Step::Create;
+    let new: Vec<&Candidate> = planned.iter().filter(is_new).map(|(it, _)| it).collect();
+    let mut created = HashSet::with_capacity(new.len());
+    for candidates in new.chunks(ROWS_PER_STATEMENT) {
+        created.extend(create(txn, candidates, options, now).await?);
     }
-    for (candidate, step) in candidates.iter().zip(&mut steps) {
-        if *step == Step::Change {
-            *step = change(txn, candidate, options, now).await?;
-        }
+    let mut steps = Vec::with_capacity(planned.len());
+    for (candidate, step) in planned {
+        steps.push(match step {
+            Step::Create if created.contains(&candidate.id) => Step::Create,
+            Step::Create => compare_again(txn, candidate, options, now).await?,
+            Step::Change => change(txn, candidate, options, now).await?,
+            other => other.clone(),
+        });
     }
     Ok(steps)
 }
 
+/// Creates accounts, except those whose id or address another account has. Returns the ids of the
+/// accounts that it created.
+///
+/// The database decides: a sign-up may have taken an address since the comparison.
 async fn create(
     txn: &DatabaseTransaction,
     candidates: &[&Candidate],
     options: Options,
     now: Timestamp,
-) -> Result<(), DbErr> {
+) -> Result<Vec<Uuid>, DbErr> {
     let rows: Vec<Model> = candidates.iter().map(|it| row(it, options, now)).collect();
-    let records = rows.iter().map(|row| record(row, options, now)).collect();
+    let models = rows.iter().cloned().map(|row| ActiveModel::from(row).reset_all());
+    let skip = OnConflict::new().do_nothing().to_owned();
+    let insert = Entity::insert_many(models).on_conflict(skip);
+    let created = insert.exec_with_returning_keys(txn).await?;
+    let is_created: HashSet<&Uuid> = created.iter().collect();
+    let rows = rows.iter().filter(|row| is_created.contains(&row.id));
     let reason = options.source.name();
     let event = |row: &Model| Event::new(Kind::AccountImported).account(row.id).reason(reason);
-    let events = rows.iter().map(event).collect();
-    let rows = rows.into_iter().map(|row| ActiveModel::from(row).reset_all());
-    Entity::insert_many(rows).exec_without_returning(txn).await?;
+    let (records, events): (Vec<_>, Vec<_>) =
+        rows.map(|row| (record(row, options, now), event(row))).unzip();
     store_records(txn, records).await?;
-    record_all(txn, events, now).await
+    record_all(txn, events, now).await?;
+    Ok(created)
+}
+
+/// What to do with a candidate that could not be created, because another account has its id or its
+/// address. Changes the account if it is one that another import created meanwhile.
+async fn compare_again(
+    txn: &DatabaseTransaction,
+    candidate: &Candidate,
+    options: Options,
+    now: Timestamp,
+) -> Result<Step, DbErr> {
+    let steps = plan(txn, std::slice::from_ref(candidate), options.trust_verified).await?;
+    match steps.into_iter().next() {
+        Some(Step::Change) => change(txn, candidate, options, now).await,
+        // The other account has disappeared since: the portion is tried again.
+        None | Some(Step::Create) => Err(DbErr::RecordNotInserted),
+        Some(step) => Ok(step),
+    }
 }
 
 /// The row of a new account.
@@ -101,6 +135,9 @@ async fn store_records(
     txn: &impl ConnectionTrait,
     records: Vec<imported::ActiveModel>,
 ) -> Result<(), DbErr> {
+    if records.is_empty() {
+        return Ok(());
+    }
     let replace = OnConflict::column(imported::Column::AccountId)
         .update_columns([
             imported::Column::Source,
