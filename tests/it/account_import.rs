@@ -5,64 +5,10 @@ use futures_util::future::join;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::harness::{Imported, PASSWORD, Program, TestDatabase, TestServer, eventually};
+use crate::harness::original::{Original, email, password};
+use crate::harness::{PASSWORD, Program, TestServer, eventually};
 
 const USERS: u32 = 1_000;
-
-/// The database of the original application, with its table of users.
-struct Original {
-    database: TestDatabase,
-}
-
-impl Original {
-    async fn create() -> Self {
-        let database = TestDatabase::create().await;
-        if !database.is_postgres() {
-            std::fs::write(database.directory().join("signet.db"), "").unwrap();
-        }
-        let [id, time] = if database.is_postgres() {
-            ["UUID", "TIMESTAMP WITHOUT TIME ZONE"]
-        } else {
-            ["CHAR(32)", "DATETIME"]
-        };
-        database
-            .execute(&format!(
-                "CREATE TABLE users (id {id} NOT NULL PRIMARY KEY, \
-                 email VARCHAR(255) NOT NULL UNIQUE, hashed_password VARCHAR(255) NOT NULL, \
-                 created_at {time}, last_login {time})"
-            ))
-            .await;
-        Self { database }
-    }
-
-    /// Adds users from `first` on, each with the password `Password-N`, hashed with bcrypt at the
-    /// lowest cost.
-    async fn add_users(&self, first: u32, number: u32) {
-        let row = |number: u32| {
-            let hash = bcrypt::hash(password(number), 4).unwrap();
-            format!(
-                "('{number:032x}', 'User{number}@Example.test', '{hash}', \
-                 '2026-01-14 10:00:00.123456', NULL)"
-            )
-        };
-        let rows: Vec<String> = (first..first + number).map(row).collect();
-        for rows in rows.chunks(200) {
-            self.database.execute(&format!("INSERT INTO users VALUES {}", rows.join(", "))).await;
-        }
-    }
-
-    async fn import(&self, server: &TestServer, arguments: &[&str]) -> Imported {
-        server.import("fastapi", &[arguments, &[&self.database.url()]].concat()).await
-    }
-}
-
-fn password(number: u32) -> String {
-    format!("Password-{number}")
-}
-
-fn email(number: u32) -> String {
-    format!("user{number}@example.test")
-}
 
 /// The rows that an import may not change, in the order of their ids.
 async fn accounts(server: &TestServer) -> Vec<String> {

@@ -62,6 +62,7 @@ mod growth;
 mod harness;
 mod hosted_pages;
 mod identity;
+mod import_events;
 mod import_faults;
 mod import_formats;
 mod imports;

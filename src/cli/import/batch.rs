@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::Sender;
 
-use crate::domain::import::{Candidate, Refusal, SourceSettings};
+use crate::domain::import::Refusal;
 
 /// Number of records in a batch.
 const SIZE: usize = 1_000;
@@ -26,21 +26,21 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// The checked records.
-    pub(super) fn candidates(
+    /// The records, checked by `read`.
+    pub(super) fn read<T>(
         &self,
-        settings: &SourceSettings,
-    ) -> Vec<(u64, Result<Candidate, Refusal>)> {
+        read: impl Fn(&Map<String, Value>) -> Result<T, Refusal>,
+    ) -> Vec<(u64, Result<T, Refusal>)> {
         let read = |record: &Record| match record {
-            Ok(record) => settings.read(record),
+            Ok(record) => read(record),
             Err(refusal) => Err(refusal.clone()),
         };
         self.records.iter().map(|(number, record)| (*number, read(record))).collect()
     }
 
-    /// Where an operator finds each record.
-    pub(super) fn places(&self, settings: &SourceSettings) -> HashMap<u64, String> {
-        let id_name = settings.names.get("id").map_or("id", |name| name);
+    /// Where an operator finds each record, after `prefix`. Rows of a table are identified by the
+    /// column `id_name`.
+    pub(super) fn places(&self, prefix: &str, id_name: &str) -> HashMap<u64, String> {
         let place = |(number, record): &(u64, Record)| {
             let id = record.as_ref().ok().and_then(|record| record.get(id_name));
             let place = match (self.unit, id) {
@@ -49,7 +49,7 @@ impl Batch {
                 (None, Some(id)) => format!("{id_name} {id}"),
                 (None, None) => format!("row {number}"),
             };
-            (*number, place)
+            (*number, format!("{prefix}{place}"))
         };
         self.records.iter().map(place).collect()
     }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod csv_file;
+mod events;
 mod json_file;
 mod limit;
 mod lines;
@@ -16,14 +17,17 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::import::events::Events;
+use crate::cli::import::names::Map;
 use crate::cli::import::report::Report;
 use crate::cli::import::source::Source;
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_up, status};
 use crate::domain::import::{
-    FirebaseHashConfig, Format, Importer, Options, SourceSettings, Summary,
+    EventSettings, FirebaseHashConfig, Format, Importer, Options, SourceSettings, parse_since,
 };
+use crate::timestamp::Timestamp;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Import {
@@ -32,7 +36,7 @@ pub(super) enum Import {
     /// The server may run meanwhile. The command may be interrupted and repeated: it creates the
     /// accounts that are missing, and changes those that changed in the source, but leaves alone
     /// those that were changed or deleted here. It refuses an address or an id that another account
-    /// has. See docs/moving-in.md.
+    /// has. All other records are imported, and then the exit code is 1. See docs/moving-in.md.
     Accounts(Box<ImportAccounts>),
 }
 
@@ -51,12 +55,21 @@ pub(super) struct ImportAccounts {
     #[arg(long)]
     dry_run: bool,
     /// A TOML file with the names of the source's columns, for `fastapi`, `django`, `supabase` and
-    /// `ndjson`: lines such as `email = "mail"`. For `fastapi`, `table = "people"` names the table.
+    /// `ndjson`: lines such as `email = "mail"`. For `fastapi`, `table = "people"` names the table,
+    /// and the section `[auth_events]` has the names for `--auth-events`.
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
     /// Believe the source which addresses are verified. Otherwise no imported address is.
     #[arg(long)]
     trust_verified: bool,
+    /// Import the audit events of the original's table `auth_events` as well, after the accounts:
+    /// `signup`, `login`, `login_failed` and `logout`, of users who have an account here. Only for
+    /// `fastapi`.
+    #[arg(long)]
+    auth_events: bool,
+    /// Leave out audit events before this date or time, such as `2026-01-31`.
+    #[arg(long, value_name = "TIME", value_parser = parse_since, requires = "auth_events")]
+    auth_events_since: Option<Timestamp>,
     /// A file with the password hash parameters of the project, as the Firebase console shows them;
     /// required for `firebase`.
     #[arg(long, value_name = "FILE", required_if_eq("from", "firebase"))]
@@ -82,9 +95,9 @@ impl Import {
         let Self::Accounts(command) = self;
         let db = Db::open(&command.database, Clock::shared()).await?;
         command.prepare_schema(&db).await?;
-        let summary = Box::pin(command.import(&db)).await?;
+        let refused = Box::pin(command.import(&db)).await?;
         db.close().await;
-        match summary.refused {
+        match refused {
             0 => Ok(()),
             1 => bail!("1 record was refused"),
             count => bail!("{count} records were refused"),
@@ -107,9 +120,17 @@ impl ImportAccounts {
         Ok(())
     }
 
-    async fn import(&self, db: &Db) -> anyhow::Result<Summary> {
-        let (settings, table) = self.settings(db)?;
+    /// Imports the accounts, and then the events, if they are wanted. Returns the number of refused
+    /// records.
+    async fn import(&self, db: &Db) -> anyhow::Result<u64> {
+        let map = self.read_map()?;
+        let events = self.events(&map)?;
+        let table = map.accounts.get("table").cloned();
+        let settings = self.settings(db, map)?;
         let mut source = Source::open(self.from, &self.source, table.as_deref()).await?;
+        if let Some(events) = &events {
+            events.check(&self.source).await?;
+        }
         let mut report = Report::create(self.report.as_deref())?;
         let options = Options {
             source: self.from,
@@ -117,36 +138,31 @@ impl ImportAccounts {
             is_dry_run: self.dry_run,
         };
         let mut importer = Importer::new(db, options);
-        let bar = progress_bar(source.size());
-        let read = async {
-            while let Some(batch) = source.next().await? {
-                let places = batch.places(&settings);
-                let findings = importer.take(batch.candidates(&settings)).await?;
-                bar.suspend(|| report.write(&findings, &places))?;
-                bar.set_position(batch.position);
-            }
-            anyhow::Ok(())
-        };
-        let result = read.await;
-        bar.finish_and_clear();
+        let result = import_all(&mut source, &settings, &mut importer, &mut report).await;
         if let Err(error) = result {
             report::print_summary(importer.summary(), self.dry_run).await?;
             return Err(error.context("the import stopped; it may be repeated"));
         }
+        let new_accounts = self.dry_run.then(|| importer.take_would_be_created());
         let summary = importer.finish().await?;
         report::print_summary(&summary, self.dry_run).await?;
-        Ok(summary)
+        let Some(events) = events else { return Ok(summary.refused) };
+        let taken = events.import(db, &self.source, new_accounts, &mut report, progress_bar);
+        Ok(summary.refused + taken.await?.refused)
     }
 
-    /// The settings, and the name of the table to read.
-    fn settings(&self, db: &Db) -> anyhow::Result<(SourceSettings, Option<String>)> {
-        let (names, table) = match &self.map {
-            None => Default::default(),
+    fn read_map(&self) -> anyhow::Result<Map> {
+        match &self.map {
+            None => Ok(Map::default()),
             Some(_) if !self.from.has_names() => {
                 bail!("--map has no effect on the format {}", self.from.name())
             }
-            Some(path) => names::read(path)?,
-        };
+            Some(path) => names::read(path),
+        }
+    }
+
+    /// How accounts are read.
+    fn settings(&self, db: &Db, map: Map) -> anyhow::Result<SourceSettings> {
         let firebase = match &self.firebase_hash_config {
             None => None,
             Some(path) => {
@@ -155,12 +171,55 @@ impl ImportAccounts {
                 Some(FirebaseHashConfig::parse(&text)?)
             }
         };
+        let mut names = map.accounts;
+        names.remove("table");
         let settings = SourceSettings { format: self.from, names, firebase, now: db.clock().now() };
         if let Some(name) = settings.unknown_names().next() {
             bail!("the file of --map has the unknown member {name}");
         }
-        Ok((settings, table))
+        Ok(settings)
     }
+
+    /// How events are read, if they are wanted.
+    fn events(&self, map: &Map) -> anyhow::Result<Option<Events>> {
+        if !self.auth_events {
+            return Ok(None);
+        }
+        if self.from != Format::FastApi {
+            bail!("--auth-events imports from a database only: use the format fastapi");
+        }
+        let mut names = map.auth_events.clone();
+        let table = names.remove("table").unwrap_or_else(|| events::DEFAULT_TABLE.to_owned());
+        let settings = EventSettings { format: self.from, names, since: self.auth_events_since };
+        if let Some(name) = settings.unknown_name() {
+            bail!("the section [auth_events] of --map has the unknown member {name}");
+        }
+        Ok(Some(Events { settings, table }))
+    }
+}
+
+/// Imports all accounts of a source.
+async fn import_all(
+    source: &mut Source,
+    settings: &SourceSettings,
+    importer: &mut Importer,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let id_name = settings.names.get("id").map_or("id", |name| name);
+    let bar = progress_bar(source.size());
+    let read = async {
+        while let Some(batch) = source.next().await? {
+            let places = batch.places("", id_name);
+            let candidates = batch.read(|record| settings.read(record));
+            let findings = importer.take(candidates).await?;
+            bar.suspend(|| report.write(&findings, &places))?;
+            bar.set_position(batch.position);
+        }
+        anyhow::Ok(())
+    };
+    let result = read.await;
+    bar.finish_and_clear();
+    result
 }
 
 /// A progress bar on standard error; hidden if that is not a terminal.

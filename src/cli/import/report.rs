@@ -12,8 +12,9 @@ use anyhow::Context;
 use tokio::sync::oneshot;
 
 use crate::cli::output::{print, print_to_stderr, printable_line};
-use crate::domain::import::{Finding, Summary};
+use crate::domain::import::{EventSummary, Finding, Summary};
 use crate::domain::password::{Class, measure};
+use crate::timestamp::Timestamp;
 
 /// Where findings are written.
 pub(super) enum Report {
@@ -81,6 +82,30 @@ pub(super) async fn print_summary(summary: &Summary, is_dry_run: bool) -> anyhow
         print(&format!("{count:>9}  need a reset: {reason}"))?;
     }
     print(&format!("{:>9}  have no password", summary.without_password))?;
+    Ok(())
+}
+
+/// Prints the counts of events.
+pub(super) fn print_events(
+    summary: &EventSummary,
+    since: Option<Timestamp>,
+    is_dry_run: bool,
+) -> anyhow::Result<()> {
+    let since_text = since.map_or_else(String::new, Timestamp::to_rfc3339);
+    let older = format!("left out, because they are older than {since_text}");
+    print("audit events:")?;
+    for (count, label) in [
+        (summary.imported, if is_dry_run { "would be imported" } else { "imported" }),
+        (summary.present, "imported before"),
+        (summary.without_user, "left out, because they have no user"),
+        (summary.without_account, "left out, because their user has no account here"),
+        (summary.older, older.as_str()),
+        (summary.refused, "refused"),
+    ] {
+        if since.is_some() || label != older {
+            print(&format!("{count:>9}  {label}"))?;
+        }
+    }
     Ok(())
 }
 

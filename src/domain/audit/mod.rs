@@ -9,12 +9,13 @@ mod reference;
 
 use std::net::IpAddr;
 
+use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Set};
 use uuid::Uuid;
 
 use crate::domain::id;
 use crate::domain::language::Language;
-use crate::entity::auth_event::{ActiveModel, Entity};
+use crate::entity::auth_event::{ActiveModel, Column, Entity};
 use crate::timestamp::Timestamp;
 
 pub use kind::Kind;
@@ -128,6 +129,35 @@ pub async fn record_all(
     }
     let rows = events.into_iter().map(|event| event.row(&Origin::default(), now));
     Entity::insert_many(rows).exec_without_returning(txn).await.map(drop)
+}
+
+/// An event that another system recorded.
+#[derive(Debug, Clone)]
+pub struct PastEvent {
+    /// The id, which must be the same in each import, and a `UUIDv7` of the time.
+    pub id: Uuid,
+    /// When the event happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+    /// Where the request came from.
+    pub origin: Origin,
+}
+
+/// Writes events that another system recorded, in one statement, except those that were written
+/// before. Returns how many were written. The number of events must be limited, as for
+/// [`record_all`].
+///
+/// # Errors
+/// If the database refuses; then the transaction must not be committed.
+pub async fn record_past(txn: &impl ConnectionTrait, events: Vec<PastEvent>) -> Result<u64, DbErr> {
+    let row = |PastEvent { id, at, event, origin }: PastEvent| {
+        let row = event.row(&origin, at);
+        ActiveModel { id: Set(id), ..row }
+    };
+    let skip = OnConflict::column(Column::Id).do_nothing().to_owned();
+    let insert = Entity::insert_many(events.into_iter().map(row)).on_conflict(skip);
+    insert.exec_without_returning(txn).await
 }
 
 /// The stored form of a text that a client sent: truncated, and without control characters.

@@ -87,7 +87,7 @@ impl Candidate {
         if let (Some(name), true) = (unknown, is_strict) {
             return Err(Refusal::UnknownMember(name.chars().take(40).collect()));
         }
-        let id = id(&text(record, "id")?.ok_or(Refusal::NoId)?, namespace)?;
+        let id = account_id(&text(record, "id")?.ok_or(Refusal::NoId)?, namespace)?;
         let typed = text(record, "email")?.ok_or(Refusal::NoEmail)?;
         let email = Email::parse_known(&typed).map_err(Refusal::Email)?;
         let hash = text(record, "password_hash")?.map(|text| ForeignHash::parse(&text));
@@ -149,7 +149,7 @@ fn email_as_stored(record: &Record, email: &Email) -> Result<String, Refusal> {
 
 /// A UUID stays. Any other id becomes a UUID of version 5 (RFC 9562 §5.5) with the namespace of URLs
 /// and the name `namespace:id`, so that it is the same in every import.
-fn id(text: &str, namespace: &str) -> Result<Uuid, Refusal> {
+pub(super) fn account_id(text: &str, namespace: &str) -> Result<Uuid, Refusal> {
     if text.chars().count() > MAX_ID {
         return Err(Refusal::Id);
     }

@@ -16,9 +16,13 @@
 //!   left it (`imported_account`). An account that was changed or deleted here stays as it is.
 //! - **A hash is not believed to be harmless.** A hash that cannot be verified within bounds is not
 //!   stored; the account then needs a password reset.
+//!
+//! [`EventImporter`] takes the audit events of the original application, after its accounts.
 
 mod candidate;
 mod digest;
+mod event;
+mod event_importer;
 mod format;
 mod hash_config;
 mod keycloak;
@@ -31,6 +35,8 @@ mod value;
 mod write;
 
 pub use candidate::Candidate;
+pub use event::{EventSettings, MissingColumn, SourceEvent, parse_since};
+pub use event_importer::{EventImporter, EventSummary};
 pub use format::{Format, SourceSettings};
 pub use hash_config::{FirebaseHashConfig, InvalidHashConfig};
 pub use options::Options;

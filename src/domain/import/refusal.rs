@@ -29,6 +29,12 @@ pub enum Refusal {
     /// A member with a value of the wrong type or format.
     #[error("the member {0} is not valid")]
     Member(String),
+    /// A required member is missing or empty.
+    #[error("the member {0} is missing")]
+    Missing(String),
+    /// The type of an audit event is not one of those that the original has.
+    #[error("the event type {0} is not known")]
+    UnknownEvent(String),
     /// The source marks the account as one that has no login.
     #[error("not a login account: {0}")]
     NoLogin(&'static str),

@@ -39,6 +39,8 @@ pub struct Importer {
     options: Options,
     summary: Summary,
     ids: HashSet<Uuid>,
+    /// In a dry run, the accounts that an import would create.
+    would_be_created: HashSet<Uuid>,
     /// Truncated digests of the addresses so far.
     addresses: HashSet<[u8; 16]>,
 }
@@ -53,6 +55,7 @@ impl Importer {
             options,
             summary: Summary::default(),
             ids: HashSet::new(),
+            would_be_created: HashSet::new(),
             addresses: HashSet::new(),
         }
     }
@@ -104,6 +107,12 @@ impl Importer {
     #[must_use]
     pub fn summary(&self) -> &Summary {
         &self.summary
+    }
+
+    /// The accounts that the records so far would create, after a dry run.
+    #[must_use]
+    pub fn take_would_be_created(&mut self) -> HashSet<Uuid> {
+        std::mem::take(&mut self.would_be_created)
     }
 
     /// Refuses a record whose id or address an earlier record has.
@@ -181,7 +190,12 @@ impl Importer {
     ) {
         let counter = match step {
             Step::Refuse(refusal) => return self.refuse(number, refusal, findings),
-            Step::Create => &mut self.summary.created,
+            Step::Create => {
+                if self.options.is_dry_run {
+                    self.would_be_created.insert(candidate.id);
+                }
+                &mut self.summary.created
+            }
             Step::Change => &mut self.summary.changed,
             Step::Nothing => &mut self.summary.unchanged,
             Step::Keep { is_conflict } => {

@@ -42,7 +42,8 @@ pub(super) fn time(record: &Record, name: &str) -> Result<Option<Timestamp>, Ref
     parse_time(&text).map(Some).ok_or_else(|| Refusal::Member(name.to_owned()))
 }
 
-fn parse_time(text: &str) -> Option<Timestamp> {
+/// A point in time in one of the notations of [`time`].
+pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         let millis: i64 = text.parse().ok()?;
         return millis.checked_mul(1_000).map(Timestamp::from_micros);

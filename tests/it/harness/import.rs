@@ -23,6 +23,23 @@ impl Imported {
         found.unwrap_or_else(|| panic!("no {label:?} in {}{}", self.stdout, self.stderr))
     }
 
+    /// The counts of events: imported, imported before, without a user, without an account, refused.
+    #[track_caller]
+    pub fn event_counts(&self) -> [u64; 5] {
+        let (_, events) = self.stdout.split_once("audit events:\n").expect("no audit events");
+        let events =
+            Self { stdout: events.to_owned(), stderr: self.stderr.clone(), status: self.status };
+        let imported =
+            if self.stdout.starts_with("dry run") { "would be imported" } else { "imported" };
+        [
+            events.count(imported),
+            events.count("imported before"),
+            events.count("left out, because they have no user"),
+            events.count("left out, because their user has no account"),
+            events.count("refused"),
+        ]
+    }
+
     /// The counts of created, changed, unchanged, kept, deleted and refused accounts.
     #[track_caller]
     pub fn counts(&self) -> [u64; 6] {

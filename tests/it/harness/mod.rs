@@ -10,6 +10,7 @@ pub mod forgeries;
 mod import;
 pub mod oauth;
 mod operations;
+pub mod original;
 mod own_account;
 mod process;
 mod raw;
