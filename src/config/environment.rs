@@ -7,8 +7,6 @@ use std::path::Path;
 use clap::builder::Resettable;
 use clap::{Arg, Command};
 
-use crate::config::reference::settings;
-
 /// Removed settings, and what to do instead.
 const REMOVED: [(&str, &str); 2] =
     [("SIGNET_HASH_QUEUE", USE_BACKLOG), ("SIGNET_HASH_WAIT_SECONDS", USE_BACKLOG)];
@@ -112,14 +110,20 @@ pub fn unset_empty(arg: Arg) -> Arg {
 /// # Errors
 /// [`UnknownSettings`], which names every such variable.
 pub fn refuse_unknown(command: &Command) -> Result<(), UnknownSettings> {
-    let known: BTreeSet<String> =
-        settings(command).into_iter().map(|setting| setting.variable).collect();
+    let known: BTreeSet<String> = variables(command).into_iter().collect();
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut unknown: Vec<_> =
         names.filter(|name| name.starts_with("SIGNET_") && !known.contains(name)).collect();
     unknown.sort();
     let faults: Vec<_> = unknown.iter().map(|name| fault(name)).collect();
     if faults.is_empty() { Ok(()) } else { Err(UnknownSettings { faults }) }
+}
+
+/// The variables that `command` or a command below it reads, also those of arguments without a flag.
+fn variables(command: &Command) -> Vec<String> {
+    let variable = |arg: &Arg| Some(arg.get_env()?.to_str()?.to_owned());
+    let own = command.get_arguments().filter_map(variable);
+    own.chain(command.get_subcommands().flat_map(variables)).collect()
 }
 
 /// The error message for a variable that is not a setting.

@@ -8,8 +8,8 @@ use clap::{Arg, Args, Command};
 use crate::config::Config;
 
 /// A setting, as its doc comment and attributes describe it.
-pub(super) struct Setting {
-    pub(super) variable: String,
+struct Setting {
+    variable: String,
     flag: String,
     group: String,
     /// The default value; empty if there is none.
@@ -19,7 +19,7 @@ pub(super) struct Setting {
 }
 
 /// The settings that `command` or a command below it accepts, in the order of their fields.
-pub(super) fn settings(command: &Command) -> Vec<Setting> {
+fn settings(command: &Command) -> Vec<Setting> {
     let own = command.get_arguments().filter_map(Setting::of);
     own.chain(command.get_subcommands().flat_map(settings)).collect()
 }

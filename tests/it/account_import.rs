@@ -217,6 +217,24 @@ async fn logins_succeed_during_an_import() {
     assert!(logins > 0, "the import ended before a login");
 }
 
+/// A source with a password is given as a variable, which other users of the host cannot see.
+#[tokio::test]
+async fn source_may_be_given_as_a_variable() {
+    let server = TestServer::start().await;
+    let original = Original::create().await;
+    original.add_users(1, 1).await;
+    let program = Program::new(&server.database);
+    let program = program.with("SIGNET_IMPORT_SOURCE", &original.database.url());
+
+    let imported = program.run(&["import", "accounts", "--from", "fastapi"]).await;
+    // The variable stays set in the operator's shell.
+    let other = program.run(&["account", "list"]).await;
+
+    assert!(imported.status.success(), "{imported:?}");
+    assert!(other.status.success(), "{other:?}");
+    assert_eq!(server.database.count("account").await, 1);
+}
+
 /// Mistakes in the source are reported, and passwords in it are not.
 #[tokio::test]
 async fn source_that_cannot_be_read_is_reported_without_its_password() {
