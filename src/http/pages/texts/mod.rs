@@ -30,8 +30,9 @@ pub(super) fn of(language: Language) -> &'static Texts {
 mod tests {
     use super::*;
 
-    /// The texts that are the same in both languages: the word, and the empty halves of pairs.
-    const SAME: [&str; 2] = ["Code", ""];
+    /// The texts that are the same in both languages: one word, and the halves of pairs that have no
+    /// words.
+    const SAME: [&str; 3] = ["Code", "", "."];
 
     /// Texts without arguments. `tests/it/page_languages.rs` checks the others.
     #[test]
