@@ -36,7 +36,7 @@ pub(super) fn boolean(record: &Record, name: &str) -> Result<Option<bool>, Refus
 }
 
 /// A point in time: RFC 3339, the same with a space and without an offset (then in UTC), or
-/// milliseconds since the epoch. `None` if it is missing.
+/// milliseconds since the epoch, until the year 9999. `None` if it is missing.
 pub(super) fn time(record: &Record, name: &str) -> Result<Option<Timestamp>, Refusal> {
     let Some(text) = text(record, name)? else { return Ok(None) };
     parse_time(&text).map(Some).ok_or_else(|| Refusal::Member(name.to_owned()))
@@ -45,8 +45,8 @@ pub(super) fn time(record: &Record, name: &str) -> Result<Option<Timestamp>, Ref
 /// A point in time in one of the notations of [`time`].
 pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let millis: i64 = text.parse().ok()?;
-        return millis.checked_mul(1_000).map(Timestamp::from_micros);
+        let nanos = text.parse::<i128>().ok()?.checked_mul(1_000_000)?;
+        return OffsetDateTime::from_unix_timestamp_nanos(nanos).ok().map(Timestamp::from);
     }
     let (date, clock) = text.split_once(['T', 't', ' '])?;
     let (clock, offset) = match clock.find(['+', '-', 'Z', 'z', ' ']) {
@@ -97,9 +97,13 @@ mod tests {
         ] {
             assert_eq!(time(&record(&value), "it"), Ok(Some(expected)), "{value}");
         }
-        for value in
-            [json!("yesterday"), json!("2026-01-14"), json!("2026-13-14T10:00:00Z"), json!({})]
-        {
+        for value in [
+            json!("yesterday"),
+            json!("2026-01-14"),
+            json!("2026-13-14T10:00:00Z"),
+            json!(1_768_384_800_123_456_u64),
+            json!({}),
+        ] {
             assert!(time(&record(&value), "it").is_err(), "{value}");
         }
         for value in [json!(null), json!("")] {
