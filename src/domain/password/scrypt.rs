@@ -94,12 +94,38 @@ impl ScryptHash {
     }
 }
 
-/// Whether a login may cost as much as a hash with these parameters. `log_n` is at least 1 (RFC
-/// 7914 §6).
+/// Whether a login may cost as much as a hash with these parameters, and OpenSSL computes it: N is
+/// greater than 1 and less than 2^(16 r) (RFC 7914 §6). Beside the memory of a lane, each lane needs
+/// a block, and the computation another one.
 fn is_affordable(cost: ScryptCost) -> bool {
     let ScryptCost { log_n, block_size, parallelism } = cost;
+    let (block_size, lanes) = (u64::from(block_size), u64::from(parallelism));
+    let is_valid = log_n > 0 && u64::from(log_n) < block_size.saturating_mul(16) && lanes > 0;
     let n = 1_u64.checked_shl(log_n.into()).unwrap_or(u64::MAX);
-    let bytes = n.checked_mul(128 * u64::from(block_size));
-    let bytes = bytes.and_then(|bytes| bytes.checked_mul(parallelism.into()));
-    log_n > 0 && bytes.is_some_and(|bytes| bytes <= MAX_BYTES)
+    let blocks = n.saturating_mul(lanes).max(n.saturating_add(lanes).saturating_add(2));
+    let bytes = block_size.saturating_mul(128).saturating_mul(blocks);
+    is_valid && bytes <= MAX_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_parameters_that_openssl_computes_are_read() {
+        for (parameters, is_read) in [
+            ("ln=14,r=8,p=1", true),
+            ("ln=15,r=1,p=1", true),
+            ("ln=16,r=1,p=1", false),
+            ("ln=20,r=1,p=1", false),
+            ("ln=1,r=1048576,p=1", false),
+            ("ln=10,r=8,p=0", false),
+        ] {
+            let parsed = ScryptHash::parse(&format!("$scrypt${parameters}$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg"));
+            assert_eq!(parsed.is_ok(), is_read, "{parameters}");
+            let Ok(hash) = parsed else { continue };
+            let computed = hash.matches(b"password", &Workspace::new(0, std::sync::Arc::default()));
+            assert!(matches!(computed, Ok(false)), "{parameters}");
+        }
+    }
 }
