@@ -171,6 +171,43 @@ async fn temporary_refusal_is_retried_for_a_day() {
     eventually("it is given up", async || server.database.count(dead).await == 1).await;
 }
 
+/// A server that replies 421 because of some recipients does not delay mails to others, whichever
+/// were queued first.
+#[tokio::test]
+async fn mails_refused_with_421_delay_no_other() {
+    let smtp = SmtpServer::start().await;
+    smtp.behave("busy", Behaviour::Refuse("421 4.3.2 try again later"));
+    let server = server_with(&smtp).await;
+    for n in 0..4 {
+        cause_notice(&server, &format!("busy{n}@example.test")).await;
+    }
+    let failed = "outbox WHERE kind = 'mail' AND attempts > 0";
+    eventually("they were tried", async || server.database.count(failed).await == 4).await;
+
+    cause_notice(&server, "bob@example.test").await;
+
+    eventually("the mail arrives", async || smtp.mails_to("bob@example.test").len() == 1).await;
+}
+
+/// A reply that cannot be read may quote the address. Only the fact is recorded.
+#[tokio::test]
+async fn unreadable_reply_is_not_recorded() {
+    let smtp = SmtpServer::start().await;
+    smtp.behave("ada@", Behaviour::Refuse("no <ada@example.test> here"));
+    let server = server_with(&smtp).await;
+    cause_notice(&server, "ada@example.test").await;
+    let waiting = "outbox WHERE kind = 'mail' AND due_at > created_at + 4000000";
+    eventually("it was tried", async || server.database.count(waiting).await == 1).await;
+
+    server.advance_seconds(24 * 3600);
+
+    let dead = "outbox WHERE kind = 'dead_mail'";
+    eventually("it is given up", async || server.database.count(dead).await == 1).await;
+    let reasons = "SELECT reason FROM auth_event WHERE type = 'mail_failed'";
+    let expected = "given up after a day: the reply of the server cannot be read";
+    assert_eq!(server.database.column::<String>(reasons).await, [expected]);
+}
+
 /// A recipient whose mail stalls does not delay mails to others.
 #[tokio::test]
 async fn stalled_mail_delays_no_other() {

@@ -252,8 +252,9 @@ impl SendError {
     }
 }
 
-/// Classifies an error. A reply to `AUTH` (53x) and 421 concern all mails. All other replies
-/// concern the mail, and are permanent if they are 5xx (RFC 5321 §4.2.1).
+/// Classifies an error. A reply to `AUTH` (53x) concerns all mails. All other replies concern the
+/// mail, and are permanent if they are 5xx (RFC 5321 §4.2.1). 421 may concern the server, but some
+/// servers send it because of the recipient, and this must not delay other mails.
 fn classified(error: &smtp::Error) -> SendError {
     let mut root: &dyn std::error::Error = error;
     while let Some(cause) = root.source() {
@@ -262,7 +263,7 @@ fn classified(error: &smtp::Error) -> SendError {
     let details = root.to_string();
     if let Some(code) = error.status() {
         let reason = code.to_string();
-        let is_of_mail = !reason.starts_with("53") && reason != "421";
+        let is_of_mail = !reason.starts_with("53");
         let is_permanent = is_of_mail && error.is_permanent();
         return SendError {
             details: format!("{reason} {details}"),
@@ -278,6 +279,10 @@ fn classified(error: &smtp::Error) -> SendError {
             is_permanent: true,
             ..SendError::of_server(reason.to_owned())
         };
+    }
+    if error.is_response() {
+        // The details quote the reply, which may contain the address.
+        return SendError::of_server("the reply of the server cannot be read".to_owned());
     }
     SendError::of_server(details)
 }
