@@ -9,6 +9,7 @@ use sea_orm::DbErr;
 use uuid::Uuid;
 
 use crate::config::DatabaseSettings;
+use crate::database::backup_file::check_magic;
 use crate::database::file::{
     ConnectError, prepare_file, remove_if_present, rename_without_replacing, sync_folder_of,
 };
@@ -27,6 +28,9 @@ pub enum BackupError {
     /// The path names the database itself, or one of its files.
     #[error("{0} belongs to the database itself: name another file. No backup was made")]
     IsDatabase(PathBuf),
+    /// The path names a file of another kind, such as the master key.
+    #[error("{0} is not a backup, so it is not replaced: name another file. No backup was made")]
+    NotABackup(PathBuf),
     /// The file cannot be written.
     #[error("cannot write the backup {file}: {source}. No backup was made")]
     File {
@@ -105,6 +109,9 @@ fn check_target(target: &Path, database: &Path, may_replace: bool) -> Result<(),
     match rest {
         Some("" | "-wal" | "-shm" | "-journal" | "-lock" | "-reserve") => {
             Err(BackupError::IsDatabase(target))
+        }
+        _ if found.len() > 0 && check_magic(&target).is_err() => {
+            Err(BackupError::NotABackup(target))
         }
         _ => Ok(()),
     }

@@ -11,7 +11,7 @@ use sea_orm::{Database, DatabaseConnection, DbErr};
 
 use crate::database::file::path_with_suffix;
 use crate::database::options::{Access, close, sqlite_options};
-use crate::database::schema::{SchemaError, status_of};
+use crate::database::schema::{SchemaError, refuse_copied_file, status_of};
 use crate::database::sql;
 
 /// The first bytes of every SQLite file, and of every file that `pg_dump --format=custom` writes.
@@ -193,6 +193,8 @@ impl BackupFile {
         if !migrations.first().is_some_and(|(is_applied, _)| *is_applied) {
             return Err(BackupFileError::NotSignet(self.file.clone()));
         }
+        // Its data is out of date, or incomplete.
+        refuse_copied_file(&self.connection).await?;
         Ok(migrations)
     }
 

@@ -96,7 +96,17 @@ pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
 /// # Errors
 /// [`SchemaError::Moved`] or [`SchemaError::Incomplete`].
 pub async fn refuse_copied(db: &Db) -> Result<(), SchemaError> {
-    match mark::read(db).await? {
+    let mark = db.read(|db| async move { mark::read(&db).await }).await?;
+    refuse_mark(mark)
+}
+
+/// As [`refuse_copied`], on a connection.
+pub(super) async fn refuse_copied_file(connection: &DatabaseConnection) -> Result<(), SchemaError> {
+    refuse_mark(mark::read(connection).await?)
+}
+
+fn refuse_mark(mark: Option<Mark>) -> Result<(), SchemaError> {
+    match mark {
         Some(Mark::Moved(to)) => Err(SchemaError::Moved { to }),
         Some(Mark::Incomplete(from)) => Err(SchemaError::Incomplete { from }),
         None => Ok(()),

@@ -184,6 +184,10 @@ async fn backup_replaces_a_file_only_if_told_to() {
 
     for (arguments, expected) in [
         (vec!["backup".to_owned(), path("signet.backup")], "--overwrite"),
+        (
+            vec!["backup".to_owned(), "--overwrite".to_owned(), path("signet.backup")],
+            "not a backup",
+        ),
         (vec!["backup".to_owned(), "--overwrite".to_owned(), path("link")], "not a regular file"),
         (vec!["backup".to_owned(), "--overwrite".to_owned(), path("")], "not a regular file"),
         (vec!["backup".to_owned(), "--overwrite".to_owned(), live.clone()], "the database itself"),
@@ -199,13 +203,16 @@ async fn backup_replaces_a_file_only_if_told_to() {
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
 
+    // An incomplete backup of another database is replaced, too.
+    let earlier = b"SQLite format 3\0 and more";
+    fs::write(&file, earlier).unwrap();
     let script = format!(
         "ulimit -f 8; trap '' XFSZ; exec \"$0\" backup --overwrite {}",
         path("signet.backup")
     );
     let full = program.run_script(&script).await;
     assert!(!full.status.success(), "{full:?}");
-    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    assert_eq!(fs::read(&file).unwrap(), earlier);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "no temporary file is left");
 
     let printed = succeeded(&program.run(&["backup", "--overwrite", &path("signet.backup")]).await);

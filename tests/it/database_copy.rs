@@ -173,6 +173,16 @@ async fn moved_source_is_refused_until_undo() {
         let message = failed(&program.run(arguments).await);
         assert!(message.contains("was moved to"), "{arguments:?}: {message}");
     }
+    if !database.is_postgres() {
+        let (file, backup) = (database.directory().join("signet.db"), copy.clone() + ".backup");
+        for arguments in [
+            &["backup", backup.strip_prefix("sqlite:").unwrap()][..],
+            &["restore", "--verify", file.to_str().unwrap()],
+        ] {
+            let message = failed(&program.run(arguments).await);
+            assert!(message.contains("was moved to"), "{arguments:?}: {message}");
+        }
+    }
     succeeded(&program.run(&["database", "copy", "--undo"]).await);
     program.serve().await.stop_with(Signal::TERM).await;
 

@@ -1,9 +1,8 @@
 //! The marks that `signet database copy` leaves: on a source that has moved, and on a target that
 //! is not complete. Signet serves neither.
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
-use crate::database::db::Db;
 use crate::database::moved::TABLE;
 use crate::database::sql;
 use crate::timestamp::Timestamp;
@@ -43,18 +42,15 @@ pub(super) async fn clear(connection: &impl ConnectionTrait) -> Result<(), DbErr
 }
 
 /// The mark of a database of any schema version. Changes nothing.
-pub(in crate::database) async fn read(db: &Db) -> Result<Option<Mark>, DbErr> {
-    db.read(|db| async move {
-        if !migration::has_table(&db, TABLE).await? {
-            return Ok(None);
-        }
-        let sql = "SELECT state, other FROM database_copy";
-        let row: Option<(String, String)> = sql::first(&db, sql, []).await?;
-        Ok(row.map(
-            |(state, other)| {
-                if state == MOVED { Mark::Moved(other) } else { Mark::Incomplete(other) }
-            },
-        ))
-    })
-    .await
+pub(in crate::database) async fn read(db: &DatabaseConnection) -> Result<Option<Mark>, DbErr> {
+    if !migration::has_table(db, TABLE).await? {
+        return Ok(None);
+    }
+    let sql = "SELECT state, other FROM database_copy";
+    let row: Option<(String, String)> = sql::first(db, sql, []).await?;
+    Ok(row.map(
+        |(state, other)| {
+            if state == MOVED { Mark::Moved(other) } else { Mark::Incomplete(other) }
+        },
+    ))
 }

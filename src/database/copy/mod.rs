@@ -138,7 +138,7 @@ pub async fn copy_database(
 /// # Errors
 /// See [`CopyError`].
 pub async fn undo_copy(db: &Db) -> Result<(), CopyError> {
-    match mark::read(db).await.map_err(CopyError::Source)? {
+    match db.read(|db| async move { mark::read(&db).await }).await.map_err(CopyError::Source)? {
         Some(Mark::Moved(_)) => {}
         Some(Mark::Incomplete(_)) | None => return Err(CopyError::NotMoved),
     }
