@@ -27,15 +27,18 @@ pub struct Model {
     pub auth_time: Timestamp,
     /// The number of the newest refresh token.
     pub generation: i64,
-    /// When `generation` was last incremented.
+    /// When `generation` was last incremented, or when a client opened the session. For a browser
+    /// session, whose generation never changes, when it was last used; this may lag five minutes
+    /// behind.
     pub rotated_at: Option<Timestamp>,
     /// The idle expiry. Each refresh postpones it, or each use of a browser session.
     pub idle_expires_at: Timestamp,
     /// The expiry of the session lifetime. No refresh or use postpones it.
     pub absolute_expires_at: Timestamp,
-    /// The address of the last login or refresh.
+    /// The client address of the last use. If the client is confidential, its server uses the
+    /// session, and this is the address of the user at the login.
     pub address: Option<String>,
-    /// The user agent of the last use.
+    /// The user agent of the last use, or of the login, like `address`.
     pub user_agent: Option<String>,
     /// When the session was ended before its expiry.
     pub ended_at: Option<Timestamp>,
@@ -171,6 +174,12 @@ fn has_epoch_of(account: Select<account::Entity>) -> Condition {
 }
 
 impl Model {
+    /// When the session was last used: opened, refreshed, or used in a browser.
+    #[must_use]
+    pub fn last_used_at(&self) -> Timestamp {
+        self.rotated_at.unwrap_or(self.auth_time)
+    }
+
     /// Whether the session belongs to `account` and may be used at `now`. The rule is that of
     /// [`Entity::live`].
     #[must_use]

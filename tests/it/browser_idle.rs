@@ -123,6 +123,47 @@ async fn idle_expiry_is_updated_at_most_every_five_minutes() {
     }
 }
 
+/// The account page and the API show when and where a login was last used. A use is recorded at most
+/// every five minutes, also when the idle timeout has reached the end of the session.
+#[tokio::test]
+async fn last_use_of_a_browser_login_is_recorded() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    browser.log_in_for_code(ADA, &[]).await;
+    let began = server.clock.now();
+    let cookie = browser.cookie.clone().unwrap();
+    let visit = async |address: &str, user_agent: &str| {
+        let request = server.request(reqwest::Method::GET, "/account").header("cookie", &cookie);
+        let request = request.header("x-forwarded-for", address).header("user-agent", user_agent);
+        Answer::of(request).await.expect_status(200);
+    };
+    let last_use = async || {
+        let tokens = server.log_in(ADA, PASSWORD).await.tokens();
+        let sessions = server.sessions(&tokens.access_token).await.json();
+        let sessions = sessions["sessions"].as_array().unwrap().clone();
+        let began = began.to_rfc3339();
+        let session = sessions.into_iter().find(|it| it["authenticated_at"] == began).unwrap();
+        ["last_used_at", "address", "user_agent"].map(|it| session[it].as_str().map(str::to_owned))
+    };
+
+    server.advance_seconds(6 * MINUTE);
+    visit("198.51.100.7", "Engine/1.0").await;
+    let used = server.clock.now();
+    server.advance_seconds(5 * MINUTE);
+    visit("203.0.113.9", "Engine/2.0").await;
+
+    let expected = [used.to_rfc3339(), "198.51.100.7".to_owned(), "Engine/1.0".to_owned()];
+    assert_eq!(last_use().await, expected.map(Some));
+    for _ in 0..4 {
+        server.advance_seconds(52 * MINUTE);
+        visit("203.0.113.9", "Engine/2.0").await;
+    }
+    assert_eq!(idle_expiry(&server).await, i64::try_from(4 * HOUR).unwrap());
+    let used = server.clock.now();
+    let expected = [used.to_rfc3339(), "203.0.113.9".to_owned(), "Engine/2.0".to_owned()];
+    assert_eq!(last_use().await, expected.map(Some));
+}
+
 /// An existing login gets a shorter timeout at its next use.
 #[tokio::test]
 async fn shorter_idle_timeout_applies_from_the_next_use() {

@@ -1,7 +1,8 @@
 //! Logins on the hosted pages: sessions identified by a cookie.
 //!
 //! An unused login ends after an idle timeout (`idle_expires_at`). Client sessions that were opened
-//! through it continue, because the user may be active in these clients.
+//! through it continue, because the user may be active in these clients. A use of the login moves
+//! the timeout, and records its time and origin in the same write, at most every five minutes.
 //!
 //! After the idle timeout, the cookie still identifies the browser. So a logout still ends these
 //! client sessions, and so does the next login of another user in this browser.
@@ -12,14 +13,15 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter};
 
 use crate::database::Db;
-use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::audit::{Event, Kind, Origin, sanitized};
 use crate::domain::secret::digest;
 use crate::domain::session::{self, KillSwitch};
 use crate::entity::account;
 use crate::entity::session::{Column, EndReason, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// How far `idle_expires_at` may lag behind the last use, because it is not written at every use.
+/// How far the stored idle timeout and the stored last use may lag behind the last use, because
+/// they are not written at every use.
 const LAG: Duration = Duration::from_mins(5);
 
 /// The login of a browser.
@@ -31,8 +33,8 @@ pub struct Browser {
     pub account: account::Model,
 }
 
-/// Returns the live login of a cookie, and moves its idle timeout to `idle_life` from now. The end
-/// of the session limits the idle timeout.
+/// Returns the live login of a cookie, moves its idle timeout to `idle_life` from now, and records
+/// the time and the origin of this use. The end of the session limits the idle timeout.
 ///
 /// # Errors
 /// If the database refuses.
@@ -40,10 +42,11 @@ pub async fn visit(
     db: &Db,
     cookie: &str,
     idle_life: Duration,
+    origin: &Origin,
     now: Timestamp,
 ) -> Result<Option<Browser>, DbErr> {
     let Some(browser) = find(db, cookie, Entity::live(now)).await? else { return Ok(None) };
-    extend_idle_life(db, &browser.session, idle_life, now).await?;
+    record_use(db, &browser.session, idle_life, origin, now).await?;
     Ok(Some(browser))
 }
 
@@ -68,24 +71,38 @@ async fn find(db: &Db, cookie: &str, condition: Condition) -> Result<Option<Brow
     }))
 }
 
-/// Moves the idle timeout of a login if it differs from the new one by more than the lag. It may be
-/// later than the new one, if the setting was reduced. Only one of several concurrent requests
-/// writes.
-async fn extend_idle_life(
+/// Records a use of a login, if the stored idle timeout or the stored last use differs by more than
+/// the lag. The stored idle timeout may be later than the new one, if the setting was reduced. It
+/// does not change any more once it has reached the end of the session. Only one of several
+/// concurrent requests writes.
+async fn record_use(
     db: &Db,
     session: &Model,
     idle_life: Duration,
+    origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let until = now.plus(idle_life).min(session.absolute_expires_at);
     let lag = LAG.min(idle_life / 12);
-    if (until.minus(lag)..=until.plus(lag)).contains(&session.idle_expires_at) {
+    let is_current = (until.minus(lag)..=until.plus(lag)).contains(&session.idle_expires_at)
+        && now.since(session.last_used_at()) <= lag;
+    if is_current {
         return Ok(());
     }
+    let is_unchanged = match session.rotated_at {
+        Some(at) => Column::RotatedAt.eq(at),
+        None => Column::RotatedAt.is_null(),
+    };
+    let address = origin.address.map(|address| address.to_string());
+    let user_agent = origin.user_agent.as_deref().map(sanitized);
     let update = Entity::update_many()
         .col_expr(Column::IdleExpiresAt, Expr::value(until))
+        .col_expr(Column::RotatedAt, Expr::value(now))
+        .col_expr(Column::Address, Expr::value(address))
+        .col_expr(Column::UserAgent, Expr::value(user_agent))
         .filter(Column::Id.eq(session.id))
         .filter(Column::IdleExpiresAt.eq(session.idle_expires_at))
+        .filter(is_unchanged)
         .filter(Entity::live(now));
     db.write(update, move |txn, _, update| {
         Box::pin(async move { update.clone().exec(txn).await.map(drop) })

@@ -242,6 +242,8 @@ fn session_of(
         client_id: code.client_id.clone(),
         scope: code.scope.clone(),
         auth_time: code.auth_time,
+        // The login may be days older than this session.
+        rotated_at: Some(now),
         idle_expires_at: idle.min(absolute_expires_at),
         absolute_expires_at,
         address: browser.address,

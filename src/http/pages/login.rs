@@ -179,8 +179,8 @@ impl NewCookie {
         let next = match pending_request {
             None => see_other(page),
             Some(pending_request) => {
-                let visitor =
-                    Visitor::of_cookie(&call.app, &self.value).await.map_err(message::failed)?;
+                let visitor = Visitor::of_cookie(&call.app, &self.value, &call.request).await;
+                let visitor = visitor.map_err(message::failed)?;
                 Box::pin(continue_flow(call, pending_request, &visitor, None)).await
             }
         };

@@ -14,6 +14,7 @@ use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::secret::{Secret, digest};
 use crate::http::app::App;
+use crate::http::origin;
 use crate::http::request_language::{self, Source};
 
 /// The browser that sent a request.
@@ -36,7 +37,7 @@ impl Visitor {
     pub(in crate::http) async fn of(app: &Arc<App>, request: &Request) -> Result<Self, FlowError> {
         let mut first = None;
         for cookie in app.cookie.values(request) {
-            let visitor = Self::of_cookie(app, &cookie).await?;
+            let visitor = Self::of_cookie(app, &cookie, request).await?;
             let is_to_be_set = !app.cookie.has_under_both_names(request, &cookie);
             let visitor = Self { is_to_be_set, ..visitor };
             if visitor.browser.is_some() {
@@ -52,11 +53,15 @@ impl Visitor {
         Ok(Self { cookie, is_new: true, is_to_be_set: true, browser: None, can_reset_password })
     }
 
-    /// The browser with this cookie.
-    pub(super) async fn of_cookie(app: &Arc<App>, cookie: &str) -> Result<Self, FlowError> {
-        let idle_timeout = app.tokens.browser_idle_life();
-        let browser =
-            browser_session::visit(&app.db, cookie, idle_timeout, app.clock.now()).await?;
+    /// The browser with this cookie, which sent `request`.
+    pub(super) async fn of_cookie(
+        app: &Arc<App>,
+        cookie: &str,
+        request: &Request,
+    ) -> Result<Self, FlowError> {
+        let (idle_timeout, now) = (app.tokens.browser_idle_life(), app.clock.now());
+        let origin = origin::of(request);
+        let browser = browser_session::visit(&app.db, cookie, idle_timeout, &origin, now).await?;
         let account = browser.as_ref().map(|browser| &browser.account);
         request_language::choose(Source::Account, account.and_then(Language::of_account));
         Ok(Self {
