@@ -31,7 +31,9 @@ mod request_context;
 mod request_language;
 mod service;
 mod status_lists;
+mod texts;
 mod trace;
+mod user_agent;
 
 use std::future::ready;
 use std::sync::Arc;
@@ -52,9 +54,9 @@ pub use crate::http::app::App;
 pub use crate::http::branding::{Branding, LogoError};
 pub use crate::http::browser_cookie::BrowserCookie;
 pub use crate::http::openapi::document as openapi_document;
-pub use crate::http::pages::user_agent::describe_browser;
 pub use crate::http::rate_limit::{Limits, client as client_of};
 pub use crate::http::readiness::Readiness;
+pub use crate::http::user_agent::describe_browser;
 
 /// All routes of the public listener.
 #[must_use]

@@ -63,6 +63,8 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "redirect",
             "request_context",
             "request_language",
+            "texts",
+            "user_agent",
             "branding",
             "error",
             "app",

@@ -16,9 +16,10 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::logout_request::redirect_after_logout;
 use crate::http::pages::message::{failed, limited, stale};
 use crate::http::pages::page_request::PageRequest;
-use crate::http::pages::texts::{self, Account, Texts};
-use crate::http::pages::user_agent;
 use crate::http::redirect::see_other;
+use crate::http::request_language;
+use crate::http::texts::{self, Account, Texts};
+use crate::http::user_agent;
 
 /// The number of sessions that are shown without expanding the list.
 const FIRST_SESSIONS: usize = 5;
@@ -176,7 +177,10 @@ fn session_line(
     client_name: Option<String>,
     is_current: bool,
 ) -> SessionLine {
-    let device = user_agent::describe(session.user_agent.as_deref().unwrap_or_default());
+    let device = user_agent::describe(
+        session.user_agent.as_deref().unwrap_or_default(),
+        request_language::current(),
+    );
     let (heading, device) = match client_name {
         Some(name) => (name, device),
         None if session.client_id != FIRST_PARTY_CLIENT => (session.client_id.clone(), device),

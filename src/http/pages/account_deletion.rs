@@ -18,9 +18,9 @@ use crate::http::pages::login::redirect_to_login;
 use crate::http::pages::message::{self, MessagePage};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::reauthentication;
-use crate::http::pages::texts::{self, Deletion, Texts};
 use crate::http::redirect::see_other;
 use crate::http::request_language;
+use crate::http::texts::{self, Deletion, Texts};
 
 /// Where a successful deletion redirects.
 const DELETED: &str = "delete-account?done=deletion";

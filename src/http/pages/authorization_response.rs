@@ -9,8 +9,8 @@ use crate::domain::oauth::authorization_request::{Reason, Refusal, ReturnAddress
 use crate::domain::oauth::flow::Step;
 use crate::http::app::App;
 use crate::http::pages::layout::{self, Page};
-use crate::http::pages::texts::{self, FormPost};
 use crate::http::redirect::{see_other, with_query};
+use crate::http::texts::{self, FormPost};
 
 /// An authorization response in `form_post` mode.
 #[derive(Template)]

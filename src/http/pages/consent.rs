@@ -12,7 +12,7 @@ use crate::http::pages::consent_text::Permission;
 use crate::http::pages::layout::{Page, host_for_display};
 use crate::http::pages::message::stale;
 use crate::http::pages::page_request::PageRequest;
-use crate::http::pages::texts::{self, Texts};
+use crate::http::texts::{self, Texts};
 
 /// `/consent`.
 #[derive(Template)]

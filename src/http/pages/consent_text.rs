@@ -9,7 +9,7 @@ use crate::domain::oauth::client::Client;
 use crate::domain::oauth::consent::Consent;
 use crate::http::app::App;
 use crate::http::pages::layout;
-use crate::http::pages::texts::{self, Access};
+use crate::http::texts::{self, Access};
 use crate::scope::{Audiences, Scope};
 
 /// The permissions of a client, in words.

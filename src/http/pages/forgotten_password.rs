@@ -10,9 +10,9 @@ use crate::http::origin;
 use crate::http::pages::layout::Page;
 use crate::http::pages::message::{self, MessagePage, limited_on};
 use crate::http::pages::page_request::PageRequest;
-use crate::http::pages::texts::{self, Texts};
 use crate::http::redirect::see_other;
 use crate::http::request_language;
+use crate::http::texts::{self, Texts};
 
 /// `/forgot-password`.
 #[derive(Template)]

@@ -13,8 +13,8 @@ use url::Url;
 use crate::domain::language::Language;
 use crate::http::app::App;
 use crate::http::branding::Branding;
-use crate::http::pages::texts::{self, Script};
 use crate::http::request_language;
+use crate::http::texts::{self, Script};
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 

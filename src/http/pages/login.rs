@@ -14,11 +14,11 @@ use crate::http::pages::login_form::{Form, NEXT_PAGES};
 use crate::http::pages::message::{self, limited_on, stale, unavailable};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::pending_request::PendingRequest;
-use crate::http::pages::texts;
 use crate::http::pages::visitor::Visitor;
 use crate::http::redirect::see_other;
 use crate::http::request_context::RequestContext;
 use crate::http::request_language;
+use crate::http::texts;
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;

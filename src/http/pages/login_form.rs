@@ -7,9 +7,9 @@ use poem::http::StatusCode;
 use crate::http::app::App;
 use crate::http::pages::layout::Page;
 use crate::http::pages::pending_request::PendingRequest;
-use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::visitor::Visitor;
 use crate::http::request_language;
+use crate::http::texts::{self, Texts};
 
 /// The pages that a login may redirect to. The first is the default.
 pub(super) const NEXT_PAGES: [&str; 3] = ["account", "change-password", "delete-account"];

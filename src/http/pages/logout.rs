@@ -11,9 +11,9 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::logout_request::{forwarded_parameters, redirect_after_logout, validate};
 use crate::http::pages::message::{self, MessagePage};
 use crate::http::pages::page_request::PageRequest;
-use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::visitor::Visitor;
 use crate::http::request_language;
+use crate::http::texts::{self, Texts};
 
 /// The confirmation form for a logout.
 #[derive(Template)]

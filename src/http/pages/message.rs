@@ -8,9 +8,9 @@ use crate::domain::attempt_limit::AttemptError;
 use crate::domain::oauth::pending_authorization::FlowError;
 use crate::http::error::Problem;
 use crate::http::pages::layout::Page;
-use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::visitor::Visitor;
 use crate::http::request_context::RequestContext;
+use crate::http::texts::{self, Texts};
 
 /// An error or a notice.
 #[derive(Template)]

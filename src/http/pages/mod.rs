@@ -27,8 +27,6 @@ mod reauthentication;
 mod signup;
 mod signup_form;
 pub(in crate::http) mod signup_refused;
-mod texts;
-pub(in crate::http) mod user_agent;
 pub(in crate::http) mod visitor;
 
 use std::sync::Arc;

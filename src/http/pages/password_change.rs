@@ -20,9 +20,9 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::login::{NewCookie, log_in_and_continue, redirect_to_login};
 use crate::http::pages::message::{self, error, stale};
 use crate::http::pages::page_request::PageRequest;
-use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::{password_hint, reauthentication};
 use crate::http::redirect::see_other;
+use crate::http::texts::{self, Texts};
 
 /// Where a successful change redirects.
 const CHANGED: &str = "account?done=password";

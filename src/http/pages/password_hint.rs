@@ -1,7 +1,7 @@
 //! The texts for users about the password policy.
 
 use crate::domain::password::{Policy, UnusablePassword, Weakness};
-use crate::http::pages::texts;
+use crate::http::texts;
 
 /// A rule that the page lists and its script checks off.
 pub(super) struct Rule {

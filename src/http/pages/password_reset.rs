@@ -15,9 +15,9 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::message::{MessagePage, limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::password_hint;
-use crate::http::pages::texts::{self, Texts};
 use crate::http::redirect::see_other;
 use crate::http::request_language;
+use crate::http::texts::{self, Texts};
 
 /// Where a successful reset redirects.
 const DONE: &str = "reset-password?done=reset";

@@ -16,9 +16,9 @@ use crate::http::pages::password_hint;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::signup_form::{self, Form, Problems};
 use crate::http::pages::signup_refused::Refused;
-use crate::http::pages::texts;
 use crate::http::redirect::see_other;
 use crate::http::request_language;
+use crate::http::texts;
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;

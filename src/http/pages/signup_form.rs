@@ -9,9 +9,9 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::password_hint::{self, Rule};
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::signup_refused::Refused;
-use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::visitor::Visitor;
 use crate::http::request_language;
+use crate::http::texts::{self, Texts};
 
 /// The page as it is opened without an invite: the form, or the reason why it is refused.
 pub(super) fn open(

@@ -7,9 +7,9 @@ use poem::http::StatusCode;
 use crate::http::app::App;
 use crate::http::pages::layout::Page;
 use crate::http::pages::pending_request::PendingRequest;
-use crate::http::pages::texts::{self, Texts};
 use crate::http::pages::visitor::Visitor;
 use crate::http::request_language;
+use crate::http::texts::{self, Texts};
 
 /// Says why the sign-up is refused, and links to the login, which continues the pending request.
 #[derive(Template)]

@@ -1,8 +1,7 @@
 //! Describes the `User-Agent` header to users.
 
 use crate::domain::language::Language;
-use crate::http::pages::texts;
-use crate::http::request_language;
+use crate::http::texts;
 
 /// Browsers by their product token, the most specific first: most browsers also send tokens that
 /// are further down in this list.
@@ -34,10 +33,10 @@ const SYSTEMS: [(&str, &str); 7] = [
 /// Maximum length of another program's name, in characters.
 const MAX_NAME: usize = 40;
 
-/// The browser and its system, such as `Firefox on Linux`, in the language of the current request.
+/// The browser and its system, such as `Firefox on Linux`, in a language.
 /// For other programs, the first word of the header.
-pub(super) fn describe(user_agent: &str) -> String {
-    describe_browser(user_agent, request_language::current()).unwrap_or_else(|| {
+pub(super) fn describe(user_agent: &str, language: Language) -> String {
+    describe_browser(user_agent, language).unwrap_or_else(|| {
         let word = user_agent.split_whitespace().next().unwrap_or_default();
         word.chars().take(MAX_NAME).collect()
     })

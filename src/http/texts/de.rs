@@ -3,11 +3,11 @@
 use crate::domain::email::EmailError;
 use crate::domain::password::{UnusablePassword, Weakness};
 use crate::domain::sign_up_policy::SignUpRefusal;
-use crate::http::pages::texts::catalogue::{
+use crate::http::texts::catalogue::{
     Access, Account, Common, Consent, Deletion, Device, Forgotten, FormPost, Login, Logout,
     Message, PasswordChange, PasswordRules, Reset, Script, SignUp, Texts,
 };
-use crate::http::pages::texts::list::list;
+use crate::http::texts::list::list;
 use crate::timestamp::Timestamp;
 
 pub(super) static TEXTS: Texts = Texts {
