@@ -33,8 +33,8 @@ const SYSTEMS: [(&str, &str); 7] = [
 /// Maximum length of another program's name, in characters.
 const MAX_NAME: usize = 40;
 
-/// The browser and its system, such as `Firefox on Linux`, in a language.
-/// For other programs, the first word of the header.
+/// The browser and its system, such as `Firefox on Linux`, in a language. For other programs, the
+/// first word of the header. Empty if the header is missing.
 pub(super) fn describe(user_agent: &str, language: Language) -> String {
     describe_browser(user_agent, language).unwrap_or_else(|| {
         let word = user_agent.split_whitespace().next().unwrap_or_default();

@@ -65,6 +65,7 @@ async fn session_list_shows_details_and_marks_the_current_session() {
         "expires_at": in_two_weeks(100),
         "address": "198.51.100.7",
         "user_agent": "Engine/1.0",
+        "device": "Engine/1.0",
     });
     assert_eq!(seen_by_phone[1], expected);
 }

@@ -19,6 +19,7 @@ mod account_deletion;
 mod account_export;
 mod account_import;
 mod account_limit;
+mod account_page;
 mod account_why;
 mod addresses;
 mod architecture;

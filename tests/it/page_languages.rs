@@ -160,7 +160,7 @@ async fn client_pages(browser: &mut Browser<'_>, email: &str, pages: &mut Pages)
 
 /// The pages for a logged-in user, who is deleted at the end.
 async fn account_pages(browser: &mut Browser<'_>, email: &str, pages: &mut Pages) {
-    for done in ["password", "end", "withdraw"] {
+    for done in ["password", "end", "others", "withdraw"] {
         let page = browser.get(&format!("/account?done={done}")).await;
         pages.push((done, page));
     }
@@ -280,7 +280,7 @@ async fn every_page_is_in_english_and_german() {
     assert!(text("login").contains("<title>Anmelden · Signet</title>"));
     assert!(text("login refused").contains("<title>Fehler: Anmelden · Signet</title>"));
     assert!(text("account").contains("<strong>Firefox unter Linux</strong>"));
-    assert!(text("account").contains("<p class=\"hint\">seit dem <time"));
+    assert!(text("account").contains("<p class=\"hint\">Angemeldet am <time"));
     assert!(text("account").contains(" Uhr (UTC)</time>"));
     let rules = "Das Passwort braucht mindestens 8 Zeichen, einen Großbuchstaben und eine Ziffer.";
     assert!(text("sign-up refused").contains(rules), "{}", text("sign-up refused"));

@@ -9,9 +9,11 @@ use crate::database::Db;
 use crate::domain::administration::{self, AccountView, OperatorError};
 use crate::domain::attempt_limit;
 use crate::domain::email::Email;
-use crate::entity::auth_event;
+use crate::domain::language::Language;
 use crate::entity::client::Texts;
 use crate::entity::consent::{self, ScopesByAudience};
+use crate::entity::{auth_event, session};
+use crate::http::describe_browser;
 use crate::timestamp::Timestamp;
 
 /// Maximum number of failures shown.
@@ -75,13 +77,21 @@ fn print_account(shown: AccountView) -> Result<(), OutputError> {
     ] {
         print_field(name, &value)?;
     }
-    for session in sessions {
-        let used = session.rotated_at.unwrap_or(session.auth_time).to_rfc3339();
-        let from = session.address.as_deref().unwrap_or("an unknown address");
-        print(&format!("  {}  {}  last used {used} from {from}", session.id, session.client_id))?;
-    }
+    sessions.iter().try_for_each(print_session)?;
     print_field("consents", &consents.len().to_string())?;
     consents.iter().try_for_each(print_consent)
+}
+
+fn print_session(session: &session::Model) -> Result<(), OutputError> {
+    let (id, client) = (session.id, &session.client_id);
+    let (began, used) = (session.auth_time.to_rfc3339(), session.last_used_at().to_rfc3339());
+    let address = session.address.as_deref().unwrap_or("unknown");
+    let device = session.user_agent.as_deref();
+    let device = device.and_then(|it| describe_browser(it, Language::En));
+    let device = device.unwrap_or_else(|| "another program".to_owned());
+    print(&format!(
+        "  {id}  {client}  logged in {began}  last used {used}  address {address}  {device}"
+    ))
 }
 
 fn print_failure(failure: &auth_event::Model) -> Result<(), OutputError> {

@@ -9,13 +9,16 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::domain::audit::Origin;
-use crate::domain::session::listing;
+use crate::domain::language::Language;
+use crate::domain::oauth::client;
+use crate::domain::session::listing::{self, SelfServiceError};
 use crate::http::api::Tag;
 use crate::http::api::failures::failures;
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::json::Json;
+use crate::http::user_agent;
 
 /// The operations on the account's sessions.
 pub(in crate::http) struct SessionsApi;
@@ -29,15 +32,24 @@ impl SessionsApi {
     async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, Problem> {
         let LoggedIn(login) = login;
         let sessions = listing::list(&app.db, login, app.clock.now()).await?;
-        let sessions = sessions.into_iter().map(|session| Session {
-            id: session.id,
-            current: session.id == login.session_id,
-            client_id: session.client_id,
-            authenticated_at: session.auth_time.to_rfc3339(),
-            last_used_at: session.rotated_at.unwrap_or(session.auth_time).to_rfc3339(),
-            expires_at: session.idle_expires_at.min(session.absolute_expires_at).to_rfc3339(),
-            address: session.address,
-            user_agent: session.user_agent,
+        let ids = sessions.iter().map(|session| session.client_id.clone()).collect();
+        let clients = client::summaries(&app.db, ids).await;
+        let clients = clients.map_err(SelfServiceError::Database)?;
+        let sessions = sessions.into_iter().map(|session| {
+            let device = session.user_agent.as_deref();
+            let device = device.map(|it| user_agent::describe(it, Language::En));
+            Session {
+                id: session.id,
+                current: session.id == login.session_id,
+                client_name: clients.get(&session.client_id).map(|client| client.name.clone()),
+                authenticated_at: session.auth_time.to_rfc3339(),
+                last_used_at: session.last_used_at().to_rfc3339(),
+                expires_at: session.idle_expires_at.min(session.absolute_expires_at).to_rfc3339(),
+                client_id: session.client_id,
+                address: session.address,
+                user_agent: session.user_agent,
+                device: device.filter(|device| !device.is_empty()),
+            }
         });
         Ok(Listed::Ok(Json(SessionList { sessions: sessions.collect() })))
     }
@@ -100,20 +112,29 @@ struct Session {
     id: Uuid,
     /// Whether it is the session of the token in the request.
     current: bool,
-    /// The client that holds its tokens; `signet` for this API.
+    /// The client that holds its tokens; `signet` for this API and the hosted pages.
     client_id: String,
+    /// The registered name of the client; absent for `signet`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_name: Option<String>,
     /// When the password was checked, in UTC (RFC 3339).
     authenticated_at: String,
-    /// The time of the last refresh, or else of the login, in UTC (RFC 3339).
+    /// When it was last refreshed, or else began, in UTC (RFC 3339). For a login on the hosted
+    /// pages, when a page was last used; up to five minutes late.
     last_used_at: String,
     /// When it expires unless it is refreshed, in UTC (RFC 3339).
     expires_at: String,
-    /// The client address of the last login or refresh.
+    /// The client address of the last use. If the client refreshes from a server, the address of
+    /// the user at the login.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
-    /// The `User-Agent` of the last login or refresh.
+    /// The `User-Agent` of the same request as `address`.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
+    /// The browser and its system, such as `Firefox on Linux`; for another program, the first word
+    /// of `user_agent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
 }
 
 #[derive(ApiResponse)]

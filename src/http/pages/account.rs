@@ -6,7 +6,7 @@ use poem::{Request, Response};
 
 use crate::domain::audit::Origin;
 use crate::domain::oauth::browser_session::{self, Browser};
-use crate::domain::oauth::client;
+use crate::domain::oauth::client::{self, ClientSummary};
 use crate::domain::oauth::consent::{self, Consent};
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::domain::session::listing::{self, Login, SelfServiceError};
@@ -50,8 +50,11 @@ struct SessionLine {
     /// The browser or other program; empty if the heading names it.
     device: String,
     /// When the session began.
-    since: String,
+    logged_in: String,
+    last_used: String,
     is_current: bool,
+    /// Whether its address is that of the last use, and not that of the login.
+    has_address_of_last_use: bool,
 }
 
 /// A consent, as its owner sees it.
@@ -96,6 +99,10 @@ async fn end(call: &PageRequest, browser: &Browser, origin: &Origin) -> Result<R
         browser_session::end_everywhere(&app.db, browser, origin).await.map_err(failed)?;
         return Ok(app.cookie.remove(redirect_after_logout("", None)));
     }
+    if which == "others" {
+        let ended = listing::end_others(&app.db, login_of(browser), origin).await;
+        return Ok(response_to_change(call, ended, "account?done=others"));
+    }
     let id = which.parse().map_err(|_| stale(&call.visitor))?;
     let ended = listing::end_one(&app.db, login_of(browser), id, origin).await;
     Ok(response_to_change(call, ended, "account?done=end"))
@@ -105,7 +112,7 @@ fn login_of(browser: &Browser) -> Login {
     Login { account_id: browser.account.id, session_id: browser.session.id }
 }
 
-/// The response to a form that ends a session or withdraws a consent.
+/// The response to a form that ends sessions or withdraws a consent.
 fn response_to_change(
     call: &PageRequest,
     result: Result<(), SelfServiceError>,
@@ -124,6 +131,7 @@ fn notice(call: &PageRequest, texts: &'static Account) -> &'static str {
     let notices = [
         ("password", texts.password_changed),
         ("end", texts.session_ended),
+        ("others", texts.others_ended),
         ("withdraw", texts.withdrawn),
     ];
     let notice = notices.into_iter().find(|(action, _)| call.has_completed(action));
@@ -138,7 +146,7 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
         Err(_) => return Ok(call.redirect_to_page("login")),
     };
     let ids = sessions.iter().map(|session| session.client_id.clone()).collect();
-    let names = client::names(db, ids).await.map_err(failed)?;
+    let clients = client::summaries(db, ids).await.map_err(failed)?;
     let consents =
         consent::list(db, browser.account.id, &call.app.issuer_url).await.map_err(failed)?;
     let consents = consents.into_iter().map(|consent| ConsentLine {
@@ -149,8 +157,8 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
     });
     let lines = sessions.into_iter().map(|session| {
         let is_current = session.id == browser.session.id;
-        let name = names.get(&session.client_id).cloned();
-        session_line(call, session, name, is_current)
+        let client = clients.get(&session.client_id);
+        session_line(call, session, client, is_current)
     });
     let mut first_sessions: Vec<_> = lines.collect();
     let show_all = (texts.account.show_all)(first_sessions.len());
@@ -174,19 +182,26 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
 fn session_line(
     call: &PageRequest,
     session: listing::Row,
-    client_name: Option<String>,
+    client: Option<&ClientSummary>,
     is_current: bool,
 ) -> SessionLine {
-    let device = user_agent::describe(
-        session.user_agent.as_deref().unwrap_or_default(),
-        request_language::current(),
-    );
-    let (heading, device) = match client_name {
-        Some(name) => (name, device),
+    let sent = session.user_agent.as_deref().unwrap_or_default();
+    let device = user_agent::describe(sent, request_language::current());
+    let has_address_of_last_use = !client.is_some_and(|client| client.is_confidential);
+    let (heading, device) = match client {
+        Some(client) => (client.name.clone(), device),
         None if session.client_id != FIRST_PARTY_CLIENT => (session.client_id.clone(), device),
         None if device.is_empty() => (call.app.branding.name.clone(), device),
         None => (device, String::new()),
     };
-    let since = (texts::current().device.time)(session.auth_time);
-    SessionLine { session, heading, device, since, is_current }
+    let times = &texts::current().device;
+    SessionLine {
+        logged_in: (times.time)(session.auth_time),
+        last_used: (times.time)(session.last_used_at()),
+        session,
+        heading,
+        device,
+        is_current,
+        has_address_of_last_use,
+    }
 }

@@ -189,6 +189,8 @@ pub(in crate::http) struct Account {
     pub(in crate::http) password_changed: Text,
     /// The notice after the end of a session.
     pub(in crate::http) session_ended: Text,
+    /// The notice after the end of all other sessions.
+    pub(in crate::http) others_ended: Text,
     /// The notice after the withdrawal of a consent.
     pub(in crate::http) withdrawn: Text,
     pub(in crate::http) your_password: Text,
@@ -196,12 +198,17 @@ pub(in crate::http) struct Account {
     /// The number of sessions.
     pub(in crate::http) show_all: fn(usize) -> String,
     pub(in crate::http) log_out_here: Text,
+    pub(in crate::http) log_out_others: Text,
     pub(in crate::http) log_out_everywhere: Text,
     pub(in crate::http) everywhere_hint: Text,
     pub(in crate::http) this_browser: Text,
-    /// Before the time at which a session began.
-    pub(in crate::http) since: Text,
-    /// Before the address of a session.
+    /// Before the time at which a session began, at the beginning of a line.
+    pub(in crate::http) logged_in_on: Text,
+    /// Before the time at which a session began, after the device and a comma.
+    pub(in crate::http) and_logged_in_on: Text,
+    /// Before the time of the last use of a session.
+    pub(in crate::http) last_used_on: Text,
+    /// Before the client address of a session, after a time.
     pub(in crate::http) from: Text,
     pub(in crate::http) end_session: Text,
     pub(in crate::http) consents: Text,

@@ -121,16 +121,21 @@ pub(super) static TEXTS: Texts = Texts {
     account: Account {
         password_changed: "Ihr Passwort wurde geändert. Alle anderen Sitzungen wurden beendet.",
         session_ended: "Die Sitzung wurde beendet.",
+        others_ended: "Alle anderen Sitzungen wurden beendet.",
         withdrawn: "Sie haben die Erlaubnis widerrufen.",
         your_password: "Ihr Passwort",
         sessions: "Wo Sie angemeldet sind",
         show_all: |count| format!("Alle {count} anzeigen"),
         log_out_here: "In diesem Browser abmelden",
+        log_out_others: "Überall sonst abmelden",
         log_out_everywhere: "Überall abmelden",
-        everywhere_hint: "„Überall abmelden“ beendet Ihre Sitzungen in allen Browsern und Anwendungen, \
-                          auch die in diesem Browser.",
+        everywhere_hint: "„Überall sonst abmelden“ beendet Ihre Sitzungen in allen anderen Browsern \
+                          und in allen Anwendungen. „Überall abmelden“ beendet auch die Sitzung in \
+                          diesem Browser.",
         this_browser: "dieser Browser",
-        since: "seit dem",
+        logged_in_on: "Angemeldet am",
+        and_logged_in_on: "angemeldet am",
+        last_used_on: "Zuletzt benutzt am",
         from: "von",
         end_session: "Beenden",
         consents: "Anwendungen mit Zugriff",

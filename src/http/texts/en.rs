@@ -118,16 +118,21 @@ pub(super) static TEXTS: Texts = Texts {
     account: Account {
         password_changed: "Your password is changed. All your other logins have ended.",
         session_ended: "That login has ended.",
+        others_ended: "All other logins have ended.",
         withdrawn: "You have taken back what you had allowed.",
         your_password: "Your password",
         sessions: "Where you are logged in",
         show_all: |count| format!("Show all {count}"),
         log_out_here: "Log out of this browser",
+        log_out_others: "Log out all others",
         log_out_everywhere: "Log out everywhere",
-        everywhere_hint: "“Log out everywhere” ends the logins in all browsers and the sessions of all \
-                          applications, this one included.",
+        everywhere_hint: "“Log out all others” ends the logins in all other browsers and the sessions \
+                          of all applications. “Log out everywhere” ends the login in this browser, \
+                          too.",
         this_browser: "this browser",
-        since: "since",
+        logged_in_on: "Logged in on",
+        and_logged_in_on: "logged in on",
+        last_used_on: "Last used on",
         from: "from",
         end_session: "End",
         consents: "Applications with access",

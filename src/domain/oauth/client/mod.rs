@@ -23,7 +23,7 @@ use crate::domain::oauth::client::metadata::{
     Registration, RegistrationError, is_client_id, is_resource,
 };
 use crate::domain::secret::Secret;
-use crate::entity::client::{ActiveModel, Column, Entity, Model};
+use crate::entity::client::{ActiveModel, AuthMethod, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
 pub use crate::entity::client::Model as Client;
@@ -86,18 +86,34 @@ pub async fn list(db: &Db) -> Result<Vec<Model>, DbErr> {
     db.read(|db| async move { Entity::find().order_by_asc(Column::Id).all(&db).await }).await
 }
 
-/// The names of the clients with these IDs, by ID. IDs that are not registered are left out.
+/// What the owner of a session is told about its client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientSummary {
+    /// The name shown to users.
+    pub name: String,
+    /// Whether the client is confidential. Its server then uses its sessions, and the address of
+    /// such a session is that of the user at the login.
+    pub is_confidential: bool,
+}
+
+/// The clients with these IDs, by ID. IDs that are not registered are left out.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn names(db: &Db, ids: BTreeSet<String>) -> Result<HashMap<String, String>, DbErr> {
+pub async fn summaries(
+    db: &Db,
+    ids: BTreeSet<String>,
+) -> Result<HashMap<String, ClientSummary>, DbErr> {
     let query = Entity::find()
         .select_only()
-        .columns([Column::Id, Column::Name])
+        .columns([Column::Id, Column::Name, Column::AuthMethod])
         .filter(Column::Id.is_in(ids))
-        .into_tuple();
-    let names = db.read(|db| async move { query.all(&db).await }).await?;
-    Ok(names.into_iter().collect())
+        .into_tuple::<(String, String, AuthMethod)>();
+    let clients = db.read(|db| async move { query.all(&db).await }).await?;
+    let summary = |(id, name, method)| {
+        (id, ClientSummary { name, is_confidential: method != AuthMethod::None })
+    };
+    Ok(clients.into_iter().map(summary).collect())
 }
 
 /// The client with this ID. An invalid ID causes no query.
