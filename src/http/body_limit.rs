@@ -20,6 +20,11 @@ impl BodyLimit {
     /// backslashes), 4,096 for the scope, and 2,000 each for an audience and a redirect URI.
     /// base64url adds a third.
     pub(super) const SEALED_REQUEST: Self = Self(Self::DEFAULT.0 + 40 * 1024);
+
+    /// For the form of a profile: the default plus 160 KiB. A profile has at most 11 texts of 255
+    /// characters, 2 of 1,024, and 3 URLs of 2,048. Each character takes at most 12 bytes in a form
+    /// (four bytes of UTF-8, each as `%XX`; 3 bytes in a URL). The form has each value twice.
+    pub(super) const PROFILE_FORM: Self = Self(Self::DEFAULT.0 + 160 * 1024);
 }
 
 /// An endpoint whose request bodies are limited.

@@ -51,6 +51,50 @@ def test_account_page_ends_sessions(deployment: Deployment) -> None:
     assert first.visitor.console_errors == second.visitor.console_errors == []
 
 
+def test_profile_is_edited_without_scripts_and_by_keyboard(deployment: Deployment) -> None:
+    for scripts in (True, False):
+        email, _ = deployment.sign_up()
+        person = deployment.open_browser(java_script_enabled=scripts)
+        person.submit_credentials(email, PASSWORD)
+        person.page.get_by_role("link", name="Edit your profile").click()
+        person.wait_for_heading("Your profile")
+        person.page.get_by_label("Full name").fill(f"Ada {scripts}")
+        person.page.get_by_label("Date of birth").fill("10.12.1815")
+        person.page.keyboard.press("Enter")
+
+        birthdate = person.page.get_by_label("Date of birth")
+        expect(birthdate).to_have_accessible_description(re.compile("YYYY-MM-DD.*only the year"))
+        assert person.page.title().startswith("Error: ")
+        birthdate.fill("1815-12-10")
+        person.page.get_by_label("Language").select_option("de")
+        person.click("profile-submit")
+
+        # The language applies at once.
+        expect(person.page.get_by_role("status")).to_have_text("Ihr Profil wurde gespeichert.")
+        claims = person.page.locator(".claims")
+        expect(claims).to_contain_text(f"Ada {scripts}")
+        expect(claims).to_contain_text("Deutsch")
+        expect(claims).to_contain_text("1815-12-10")
+        assert person.visitor.console_errors == []
+
+
+def test_other_logins_end_at_once(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    first, second = deployment.open_browser(), deployment.open_browser()
+    for person in (first, second):
+        person.submit_credentials(email, PASSWORD)
+        person.wait_for_heading("Your account")
+    first.open("/account")
+
+    first.click("end-others")
+
+    expect(first.page.get_by_role("status")).to_have_text("All other logins have ended.")
+    expect(first.page.get_by_role("button", name="Log out all others")).to_have_count(0)
+    second.open("/account")
+    second.wait_for_heading("Log in")
+    assert first.visitor.console_errors == []
+
+
 def test_password_change_ends_all_other_logins(deployment: Deployment) -> None:
     email, _ = deployment.sign_up()
     first, second = deployment.open_browser(), deployment.open_browser()

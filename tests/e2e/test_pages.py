@@ -421,25 +421,31 @@ def test_pages_are_usable_with_the_keyboard(deployment: Deployment) -> None:
 
 @dataclass(frozen=True)
 class Words:
-    """The texts by which a test finds elements without an id."""
+    """The texts by which a test finds elements without an id, in one language."""
 
+    language: str
     sign_up: str
     allow_access: str
+    your_account: str
     change_password: str
     delete_account: str
     one_moment: str
 
 
 ENGLISH = Words(
+    language="en",
     sign_up="Sign up",
     allow_access="Allow access?",
+    your_account="Your account",
     change_password="Change your password",
     delete_account="Delete your account",
     one_moment="One moment",
 )
 GERMAN = Words(
+    language="de",
     sign_up="Registrieren",
     allow_access="Zugriff erlauben?",
+    your_account="Ihr Konto",
     change_password="Passwort ändern",
     delete_account="Konto löschen",
     one_moment="Einen Moment",
@@ -464,6 +470,18 @@ def every_page(deployment: Deployment, person: Person, words: Words = ENGLISH) -
     yield "consent"
     person.open("/account?done=password")
     yield "account"
+    person.page.locator("a[href=edit-profile]").click()
+    yield "profile"
+    person.page.locator("#name").fill("Augusta Ada King, Countess of Lovelace")
+    person.page.locator("#website").fill("nowhere")
+    person.click("profile-submit")
+    yield "profile, refused"
+    person.page.locator("#website").fill(f"https://ada.example/{'long' * 20}")
+    person.page.locator("#locale").select_option(words.language)
+    person.page.locator("#address-street_address").fill("12 St James's Square\nLondon")
+    person.click("profile-submit")
+    person.wait_for_heading(words.your_account)
+    yield "account with a profile"
     person.page.get_by_role("link", name=words.change_password).click()
     yield "change of password"
     person.page.locator("#current-password").fill(WRONG)
@@ -502,13 +520,12 @@ def test_every_german_page_is_accessible(deployment: Deployment) -> None:
 
 
 def assert_every_page_is_accessible(deployment: Deployment, person: Person, words: Words) -> None:
-    language = "de" if words is GERMAN else "en"
     seen = 0
     for _ in every_page(deployment, person, words):
         person.assert_accessible()
-        assert person.page.locator("html").get_attribute("lang") == language
+        assert person.page.locator("html").get_attribute("lang") == words.language
         seen += 1
-    assert seen == 15
+    assert seen == 18
     assert person.visitor.console_errors == []
     # Without its script, the page of a `form_post` response is not submitted and stays visible.
     person.page.route("**/submit.js", lambda route: route.abort())

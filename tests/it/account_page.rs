@@ -65,7 +65,7 @@ async fn account_page_shows_when_and_where_each_session_was_last_used() {
 
     let find = |part: &str| shown.iter().find(|it| it.contains(part)).expect(part).clone();
     let own = format!(
-        "Firefox on Linux this browser logged in on {began} Last used on {began} from 198.51.100.8"
+        "Firefox on Linux this browser Logged in on {began} Last used on {began} from 198.51.100.8"
     );
     assert_eq!(find("this browser"), own);
     let shop = format!(

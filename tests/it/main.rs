@@ -101,6 +101,7 @@ mod password_policy;
 mod paths;
 mod private_key_jwt;
 mod profile;
+mod profile_page;
 mod public_client;
 mod public_documents;
 mod races;

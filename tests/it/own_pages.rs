@@ -254,6 +254,7 @@ async fn cross_site_forms_have_no_effect() {
     let forms = [
         ("/change-password", vec![("current_password", PASSWORD), ("new_password", NEW_PASSWORD)]),
         ("/delete-account", vec![("password", PASSWORD)]),
+        ("/edit-profile", vec![("name", "Mallory")]),
     ];
 
     for (path, typed) in forms {
@@ -266,7 +267,9 @@ async fn cross_site_forms_have_no_effect() {
         assert_eq!(anonymous.post(path, &fields).await.location(), login);
         assert_eq!(anonymous.get(path).await.location(), login);
     }
-    server.log_in(ADA, PASSWORD).await.expect_status(200);
+    let tokens = server.log_in(ADA, PASSWORD).await.tokens();
+    let account = server.me(&tokens.access_token).await.expect_status(200).json();
+    assert_eq!(account.get("name"), None);
 }
 
 /// AT-10: a login that was ended in another browser cannot change the account, although its pages

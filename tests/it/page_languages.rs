@@ -25,9 +25,21 @@ scope = "openid profile email address phone offline_access tasks:read"
 audiences = ["https://api.example.test", "https://two.example.test"]
 "#;
 
-/// The texts that are the same in both languages: names, and one word.
-const SAME: [&str; 7] =
-    ["Signet", "S", "Asking", "Code", "rp.example", "api.example.test", "two.example.test"];
+/// The texts that are the same in both languages: names, and a few words.
+const SAME: [&str; 12] = [
+    "Signet",
+    "S",
+    "Asking",
+    "Ada",
+    "English",
+    "Deutsch",
+    "Code",
+    "Name",
+    "Website",
+    "rp.example",
+    "api.example.test",
+    "two.example.test",
+];
 
 /// A server that sends mail, and has a client.
 async fn start() -> (SmtpServer, TestServer) {
@@ -160,7 +172,7 @@ async fn client_pages(browser: &mut Browser<'_>, email: &str, pages: &mut Pages)
 
 /// The pages for a logged-in user, who is deleted at the end.
 async fn account_pages(browser: &mut Browser<'_>, email: &str, pages: &mut Pages) {
-    for done in ["password", "end", "others", "withdraw"] {
+    for done in ["profile", "password", "end", "others", "withdraw"] {
         let page = browser.get(&format!("/account?done={done}")).await;
         pages.push((done, page));
     }
@@ -168,6 +180,22 @@ async fn account_pages(browser: &mut Browser<'_>, email: &str, pages: &mut Pages
     browser.submit("/account", &account, &[("withdraw", "web")]).await.expect_status(303);
     pages.push(("account", account));
     pages.push(("account without consents", browser.get("/account").await));
+    let profile = browser.get("/edit-profile").await;
+    let long = "x".repeat(300);
+    let typed = [
+        ("name", "\u{7}"),
+        ("nickname", long.as_str()),
+        ("gender", "\u{202e}"),
+        ("locale", "e"),
+        ("zoneinfo", "+"),
+        ("birthdate", "x"),
+        ("website", "x"),
+        ("phone_number", "x"),
+    ];
+    pages.push(("profile refused", browser.submit("/edit-profile", &profile, &typed).await));
+    browser.submit("/edit-profile", &profile, &[("name", "Ada")]).await.expect_status(303);
+    pages.push(("profile", profile));
+    pages.push(("account with a profile", browser.get("/account").await));
     let change = browser.get("/change-password").await;
     let typed = [("current_password", WRONG), ("new_password", "short")];
     pages.push(("change refused", browser.submit("/change-password", &change, &typed).await));
@@ -270,7 +298,7 @@ async fn every_page_is_in_english_and_german() {
     let english = Box::pin(all_pages(&server, "en", "ada@example.test")).await;
     let german = Box::pin(all_pages(&server, "de-AT,en;q=0.5", "eve@example.test")).await;
 
-    assert!(german.len() > 40, "{}", german.len());
+    assert!(german.len() > 45, "{}", german.len());
     assert!(german.iter().any(|(name, _)| *name == "limited"));
     assert_translated(&english, &german);
     let text = |name: &str| {
@@ -415,7 +443,9 @@ async fn locale_of_the_account_takes_precedence_over_the_browser() {
 
     set_locale(&server, "ada@example.test", "de-AT").await;
 
-    for path in ["/account", "/change-password", "/delete-account", "/consent?flow=x"] {
+    for path in
+        ["/account", "/edit-profile", "/change-password", "/delete-account", "/consent?flow=x"]
+    {
         assert_eq!(language_of(&browser.get(path).await), "de", "{path}");
     }
     let logout = browser.get("/logout").await;
@@ -427,6 +457,26 @@ async fn locale_of_the_account_takes_precedence_over_the_browser() {
     log_in(&mut browser, "ada@example.test").await;
     set_locale(&server, "ada@example.test", "fr").await;
     assert_eq!(language_of(&browser.get("/account").await), "en");
+}
+
+/// The language that a user chooses in the profile applies from the next page on.
+#[tokio::test]
+async fn language_chosen_in_the_profile_applies_at_once() {
+    let server = TestServer::start().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    let mut browser = browser(&server, "en");
+    log_in(&mut browser, "ada@example.test").await;
+    for (language, notice) in
+        [("de", "Ihr Profil wurde gespeichert."), ("en", "Your profile is saved.")]
+    {
+        let form = browser.get("/edit-profile").await;
+
+        let saved = browser.submit("/edit-profile", &form, &[("locale", language)]).await;
+
+        let account = browser.get(&saved.location()).await;
+        assert_eq!(language_of(&account), language);
+        assert!(account.html().contains(notice), "{}", account.html());
+    }
 }
 
 /// OpenID Connect RP-Initiated Logout 1.0 §2: `ui_locales` of a logout request.

@@ -9,13 +9,15 @@ use serde_json::{Map, Value, json};
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::profile::claim::{ADDRESS, CLAIMS, ClaimError, Rule};
+use crate::domain::profile::claim::{ADDRESS, CLAIMS, Rule};
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::domain::session::listing::{self, Login, SelfServiceError};
 use crate::entity::account::{self, Column, EmailClaims};
 use crate::timestamp::Timestamp;
 
 mod claim;
+
+pub use crate::domain::profile::claim::ClaimError;
 
 /// The claims that the owner of an account has set. Each claim was valid when it was set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -147,6 +149,14 @@ pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
     let is_requested = |name: &str| scope.split_ascii_whitespace().any(|value| value == name);
     claims.retain(|name, _| scope_of(name).is_some_and(is_requested));
     claims
+}
+
+/// The names of the claims that the owner of an account can set. A member of the address has a name
+/// such as `address.locality`.
+#[must_use]
+pub fn names() -> Vec<String> {
+    let members = ADDRESS.iter().map(|(name, _)| format!("address.{name}"));
+    CLAIMS.iter().map(|(name, _)| (*name).to_owned()).chain(members).collect()
 }
 
 /// The scope value that requests a standard claim (OpenID Connect Core 1.0 §5.4). `None` for other

@@ -1,13 +1,15 @@
-//! `/account`: the user's sessions and consents, and how to end them.
+//! `/account`: the user's profile, address, sessions and consents, and how to end or withdraw them.
 
 use askama::Template;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
+use crate::domain::account::EmailClaims;
 use crate::domain::audit::Origin;
 use crate::domain::oauth::browser_session::{self, Browser};
 use crate::domain::oauth::client::{self, ClientSummary};
 use crate::domain::oauth::consent::{self, Consent};
+use crate::domain::profile::Profile;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::domain::session::listing::{self, Login, SelfServiceError};
 use crate::http::origin;
@@ -16,6 +18,7 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::logout_request::redirect_after_logout;
 use crate::http::pages::message::{failed, limited, stale};
 use crate::http::pages::page_request::PageRequest;
+use crate::http::pages::profile_fields::{self, Input};
 use crate::http::redirect::see_other;
 use crate::http::request_language;
 use crate::http::texts::{self, Account, Texts};
@@ -32,7 +35,11 @@ struct AccountPage<'a> {
     csrf: &'a str,
     /// The notice about the last action; empty if there was none.
     notice: &'a str,
-    email: &'a str,
+    email: &'a EmailClaims,
+    /// The claims of the profile that the user has set: labels and values.
+    claims: Vec<(&'static str, String)>,
+    /// Whether this service sends mails.
+    has_mail: bool,
     /// The session of this browser, and up to four other sessions.
     first_sessions: Vec<SessionLine>,
     /// The sessions that are shown after the list is expanded.
@@ -129,6 +136,7 @@ fn response_to_change(
 /// The notice after an action, by the name of the action in the URL; empty if there was none.
 fn notice(call: &PageRequest, texts: &'static Account) -> &'static str {
     let notices = [
+        ("profile", texts.profile_changed),
         ("password", texts.password_changed),
         ("end", texts.session_ended),
         ("others", texts.others_ended),
@@ -167,7 +175,9 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
         texts,
         csrf: &call.visitor.csrf(),
         notice: notice(call, &texts.account),
-        email: &browser.account.email_claims().email,
+        email: &browser.account.email_claims(),
+        claims: claims_of(browser, texts),
+        has_mail: call.app.mail.is_on(),
         first_sessions,
         more_sessions,
         show_all,
@@ -175,6 +185,17 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
     };
     let frame = Page { is_wide: true, ..Page::titled(texts.common.your_account) };
     Ok(call.visitor.set_cookie(&call.app, frame.answer(StatusCode::OK, &page)))
+}
+
+fn claims_of(browser: &Browser, texts: &Texts) -> Vec<(&'static str, String)> {
+    let claims = Profile::of(&browser.account).into_claims();
+    let lines = profile_fields::all().map(|field| {
+        let value = field.value_in(&claims);
+        let is_language = field.input == Input::Language;
+        let value = if is_language { profile_fields::language(&value).to_owned() } else { value };
+        ((texts.profile.label)(field.name), value)
+    });
+    lines.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// Sessions of these pages or the JSON API are labelled with the browser, all others with the

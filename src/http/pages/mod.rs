@@ -23,6 +23,8 @@ mod password_change;
 mod password_hint;
 mod password_reset;
 pub(in crate::http) mod pending_request;
+mod profile;
+mod profile_fields;
 mod reauthentication;
 mod signup;
 mod signup_form;
@@ -51,6 +53,7 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
         page("/consent", "consentPage", DEFAULT, consent::answer),
         page("/logout", "logoutPage", DEFAULT, logout::answer),
         page("/account", "accountPage", DEFAULT, account::answer),
+        page("/edit-profile", "profilePage", BodyLimit::PROFILE_FORM, profile::answer),
         page("/change-password", "passwordPage", DEFAULT, password_change::answer),
         page("/forgot-password", "forgottenPasswordPage", DEFAULT, forgotten_password::answer),
         page("/reset-password", "passwordResetPage", DEFAULT, password_reset::answer),

@@ -4,6 +4,7 @@
 
 use crate::domain::email::EmailError;
 use crate::domain::password::{UnusablePassword, Weakness};
+use crate::domain::profile::ClaimError;
 use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::timestamp::Timestamp;
 
@@ -27,6 +28,7 @@ pub(in crate::http) struct Texts {
     pub(in crate::http) form_post: FormPost,
     pub(in crate::http) logout: Logout,
     pub(in crate::http) account: Account,
+    pub(in crate::http) profile: Profile,
     pub(in crate::http) password: PasswordChange,
     pub(in crate::http) forgotten: Forgotten,
     pub(in crate::http) reset: Reset,
@@ -185,6 +187,8 @@ pub(in crate::http) struct Logout {
 /// `/account`.
 #[derive(Debug)]
 pub(in crate::http) struct Account {
+    /// The notice after a change of the profile.
+    pub(in crate::http) profile_changed: Text,
     /// The notice after a change of the password.
     pub(in crate::http) password_changed: Text,
     /// The notice after the end of a session.
@@ -193,7 +197,14 @@ pub(in crate::http) struct Account {
     pub(in crate::http) others_ended: Text,
     /// The notice after the withdrawal of a consent.
     pub(in crate::http) withdrawn: Text,
+    pub(in crate::http) your_email: Text,
+    /// Beside an email address of which the user has proved control.
+    pub(in crate::http) verified: Text,
+    pub(in crate::http) email_hint: Text,
+    /// After [`Account::email_hint`] if the service sends mails.
+    pub(in crate::http) mail_hint: Text,
     pub(in crate::http) your_password: Text,
+    pub(in crate::http) password_hint: Text,
     pub(in crate::http) sessions: Text,
     /// The number of sessions.
     pub(in crate::http) show_all: fn(usize) -> String,
@@ -223,6 +234,30 @@ pub(in crate::http) struct Account {
     /// Between [`Account::withdraw`] and the name of the client, for screen readers.
     pub(in crate::http) withdraw_of: Text,
     pub(in crate::http) deletion_hint: Text,
+}
+
+/// `/edit-profile`, and the profile on `/account`.
+#[derive(Debug)]
+pub(in crate::http) struct Profile {
+    pub(in crate::http) title: Text,
+    pub(in crate::http) lead: Text,
+    /// For a profile without claims.
+    pub(in crate::http) empty: Text,
+    pub(in crate::http) edit: Text,
+    pub(in crate::http) names: Text,
+    pub(in crate::http) language_and_zone: Text,
+    pub(in crate::http) about_you: Text,
+    pub(in crate::http) phone_and_address: Text,
+    /// The name of a claim, or of a member of the claim `address`, such as `address.locality`.
+    pub(in crate::http) label: fn(&str) -> Text,
+    /// What is expected as a claim; may be empty.
+    pub(in crate::http) hint: fn(&str) -> Text,
+    /// A sentence on a value that is not valid.
+    pub(in crate::http) claim_error: fn(ClaimError) -> String,
+    /// The choice of no language.
+    pub(in crate::http) not_set: Text,
+    pub(in crate::http) submit: Text,
+    pub(in crate::http) back: Text,
 }
 
 /// `/change-password`.

@@ -2,10 +2,11 @@
 
 use crate::domain::email::EmailError;
 use crate::domain::password::{UnusablePassword, Weakness};
+use crate::domain::profile::ClaimError;
 use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::http::texts::catalogue::{
     Access, Account, Common, Consent, Deletion, Device, Forgotten, FormPost, Login, Logout,
-    Message, PasswordChange, PasswordRules, Reset, Script, SignUp, Texts,
+    Message, PasswordChange, PasswordRules, Profile, Reset, Script, SignUp, Texts,
 };
 use crate::http::texts::list::list;
 use crate::timestamp::Timestamp;
@@ -119,11 +120,17 @@ pub(super) static TEXTS: Texts = Texts {
         nobody: "In diesem Browser ist niemand angemeldet.",
     },
     account: Account {
+        profile_changed: "Ihr Profil wurde gespeichert.",
         password_changed: "Ihr Passwort wurde geändert. Alle anderen Sitzungen wurden beendet.",
         session_ended: "Die Sitzung wurde beendet.",
         others_ended: "Alle anderen Sitzungen wurden beendet.",
         withdrawn: "Sie haben die Erlaubnis widerrufen.",
+        your_email: "Ihre E-Mail-Adresse",
+        verified: "bestätigt",
+        email_hint: "Mit dieser Adresse melden Sie sich an.",
+        mail_hint: "E-Mails zu Ihrem Konto gehen an diese Adresse.",
         your_password: "Ihr Passwort",
+        password_hint: "Ein neues Passwort beendet alle anderen Sitzungen, auch die aller Anwendungen.",
         sessions: "Wo Sie angemeldet sind",
         show_all: |count| format!("Alle {count} anzeigen"),
         log_out_here: "In diesem Browser abmelden",
@@ -147,7 +154,24 @@ pub(super) static TEXTS: Texts = Texts {
         withdraw: "Zugriff widerrufen",
         withdraw_of: "von",
         deletion_hint: "Damit werden Ihr Konto, Ihr Profil und alles, was Sie erlaubt haben, endgültig \
-                        gelöscht.",
+                        gelöscht und alle Sitzungen beendet. Sie brauchen dafür Ihr Passwort.",
+    },
+    profile: Profile {
+        title: "Ihr Profil",
+        lead: "Anwendungen sehen Ihr Profil nur, wenn Sie es erlauben. Sie können jedes Feld leer \
+               lassen.",
+        empty: "Ihr Profil ist leer. Anwendungen sehen Ihre Angaben nur, wenn Sie es erlauben.",
+        edit: "Profil bearbeiten",
+        names: "Name",
+        language_and_zone: "Sprache und Zeitzone",
+        about_you: "Über Sie",
+        phone_and_address: "Telefon und Postanschrift",
+        label,
+        hint,
+        claim_error,
+        not_set: "Keine Angabe",
+        submit: "Speichern",
+        back: "Zurück zum Konto",
     },
     password: PasswordChange {
         title: "Passwort ändern",
@@ -254,6 +278,71 @@ fn broken(weaknesses: &[Weakness]) -> String {
     let needs = format!("Das Passwort braucht {}.", list(&missing, " und "));
     let needs = Some(needs.as_str()).filter(|_| !missing.is_empty());
     needs.into_iter().chain(sentences).collect::<Vec<_>>().join(" ")
+}
+
+fn label(claim: &str) -> &'static str {
+    match claim {
+        "name" => "Vollständiger Name",
+        "given_name" => "Vorname",
+        "middle_name" => "Zweiter Vorname",
+        "family_name" => "Nachname",
+        "nickname" => "Spitzname",
+        "preferred_username" => "Benutzername",
+        "locale" => "Sprache",
+        "zoneinfo" => "Zeitzone",
+        "gender" => "Geschlecht",
+        "birthdate" => "Geburtsdatum",
+        "website" => "Website",
+        "profile" => "Profilseite",
+        "picture" => "Bild",
+        "phone_number" => "Telefonnummer",
+        "address.street_address" => "Straße und Hausnummer",
+        "address.postal_code" => "Postleitzahl",
+        "address.locality" => "Ort",
+        "address.region" => "Bundesland oder Region",
+        "address.country" => "Land",
+        "address.formatted" => "Vollständige Anschrift",
+        _ => "",
+    }
+}
+
+fn hint(claim: &str) -> &'static str {
+    match claim {
+        "preferred_username" => "Nur zur Anzeige. Sie können sich damit nicht anmelden.",
+        "locale" => "Die Sprache dieser Seiten und der E-Mails an Sie.",
+        "zoneinfo" => "Zum Beispiel Europe/Berlin",
+        "birthdate" => "In der Form 1990-12-31, oder nur das Jahr",
+        "website" | "profile" | "picture" => "Beginnt mit https://",
+        "phone_number" => "Mit + und Ländervorwahl, ohne Leerzeichen",
+        "address.formatted" => "Die ganze Anschrift wie auf einem Brief",
+        _ => "",
+    }
+}
+
+fn claim_error(error: ClaimError) -> String {
+    let text = match error {
+        ClaimError::TooLong(maximum) => {
+            return format!("Höchstens {maximum} Zeichen sind möglich.");
+        }
+        ClaimError::Empty => "Dieses Feld darf nicht leer sein.",
+        ClaimError::Control => "Steuerzeichen sind nicht erlaubt.",
+        ClaimError::Invisible => {
+            "Unsichtbare Zeichen und solche, die die Schreibrichtung ändern, sind nicht erlaubt."
+        }
+        ClaimError::Url => {
+            "Geben Sie eine Adresse ein, die mit https:// oder http:// beginnt und keinen \
+             Benutzernamen enthält."
+        }
+        ClaimError::Birthdate => {
+            "Geben Sie ein Datum als JJJJ-MM-TT oder 0000-MM-TT ein, oder das Jahr als JJJJ."
+        }
+        ClaimError::TimeZone => {
+            "Geben Sie den Namen einer Zeitzone ein, zum Beispiel Europe/Berlin."
+        }
+        ClaimError::Language => "Geben Sie ein Sprachkürzel ein, zum Beispiel de-AT.",
+        ClaimError::Phone => "Geben Sie ein + und danach 7 bis 15 Ziffern ein.",
+    };
+    text.to_owned()
 }
 
 fn scope(scope: &str) -> Option<&'static str> {

@@ -5,7 +5,7 @@ use crate::domain::password::{UnusablePassword, Weakness};
 use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::http::texts::catalogue::{
     Access, Account, Common, Consent, Deletion, Device, Forgotten, FormPost, Login, Logout,
-    Message, PasswordChange, PasswordRules, Reset, Script, SignUp, Texts,
+    Message, PasswordChange, PasswordRules, Profile, Reset, Script, SignUp, Texts,
 };
 use crate::http::texts::list::list;
 use crate::timestamp::Timestamp;
@@ -116,11 +116,17 @@ pub(super) static TEXTS: Texts = Texts {
         nobody: "Nobody is logged in to this browser.",
     },
     account: Account {
+        profile_changed: "Your profile is saved.",
         password_changed: "Your password is changed. All your other logins have ended.",
         session_ended: "That login has ended.",
         others_ended: "All other logins have ended.",
         withdrawn: "You have taken back what you had allowed.",
+        your_email: "Your email address",
+        verified: "verified",
+        email_hint: "You log in with this address.",
+        mail_hint: "Mails about your account are sent to it.",
         your_password: "Your password",
+        password_hint: "A new password ends all your other logins, and the sessions of all applications.",
         sessions: "Where you are logged in",
         show_all: |count| format!("Show all {count}"),
         log_out_here: "Log out of this browser",
@@ -142,7 +148,24 @@ pub(super) static TEXTS: Texts = Texts {
         it_may_at: ("At ", " it may"),
         withdraw: "Withdraw access",
         withdraw_of: "of",
-        deletion_hint: "This permanently deletes your account, your profile and what you have allowed.",
+        deletion_hint: "This permanently deletes your account, your profile and what you have allowed, \
+                        and ends all your logins. You need your password.",
+    },
+    profile: Profile {
+        title: "Your profile",
+        lead: "Applications see your profile only if you allow it. You can leave any field empty.",
+        empty: "Your profile is empty. Applications see what you enter only if you allow it.",
+        edit: "Edit your profile",
+        names: "Name",
+        language_and_zone: "Language and time zone",
+        about_you: "About you",
+        phone_and_address: "Telephone and postal address",
+        label,
+        hint,
+        claim_error: |error| format!("This {error}."),
+        not_set: "Not set",
+        submit: "Save",
+        back: "Back to your account",
     },
     password: PasswordChange {
         title: "Change your password",
@@ -234,6 +257,45 @@ fn broken(weaknesses: &[Weakness]) -> String {
     let is_common = weaknesses.contains(&Weakness::Common);
     let common = if is_common { "Too common. Choose another." } else { "" };
     [sentence.as_str(), common].join(" ").trim().to_owned()
+}
+
+fn label(claim: &str) -> &'static str {
+    match claim {
+        "name" => "Full name",
+        "given_name" => "Given name",
+        "middle_name" => "Middle name",
+        "family_name" => "Family name",
+        "nickname" => "Nickname",
+        "preferred_username" => "User name",
+        "locale" => "Language",
+        "zoneinfo" => "Time zone",
+        "gender" => "Gender",
+        "birthdate" => "Date of birth",
+        "website" => "Website",
+        "profile" => "Profile page",
+        "picture" => "Picture",
+        "phone_number" => "Telephone number",
+        "address.street_address" => "Street and number",
+        "address.postal_code" => "Postal code",
+        "address.locality" => "City",
+        "address.region" => "State or province",
+        "address.country" => "Country",
+        "address.formatted" => "Full address",
+        _ => "",
+    }
+}
+
+fn hint(claim: &str) -> &'static str {
+    match claim {
+        "preferred_username" => "For display only. You cannot log in with it.",
+        "locale" => "The language of these pages and of mails to you.",
+        "zoneinfo" => "For example Europe/London",
+        "birthdate" => "As 1990-12-31, or only the year",
+        "website" | "profile" | "picture" => "Begins with https://",
+        "phone_number" => "With + and the country code, without spaces",
+        "address.formatted" => "The whole address as on a letter",
+        _ => "",
+    }
 }
 
 fn scope(scope: &str) -> Option<&'static str> {

@@ -11,7 +11,7 @@ mod list;
 use crate::domain::language::Language;
 use crate::http::request_language;
 
-pub(super) use catalogue::{Access, Account, Deletion, FormPost, Script, Texts};
+pub(super) use catalogue::{Access, Account, Deletion, FormPost, Profile, Script, Texts};
 
 /// The texts in the language of the current request.
 pub(super) fn current() -> &'static Texts {
@@ -30,9 +30,9 @@ pub(super) fn of(language: Language) -> &'static Texts {
 mod tests {
     use super::*;
 
-    /// The texts that are the same in both languages: one word, and the halves of pairs that have no
+    /// The texts that are the same in both languages: words, and the halves of pairs that have no
     /// words.
-    const SAME: [&str; 3] = ["Code", "", "."];
+    const SAME: [&str; 4] = ["Code", "Name", "", "."];
 
     /// Texts without arguments. `tests/it/page_languages.rs` checks the others.
     #[test]

@@ -16,12 +16,13 @@ pub const ISSUER: &str = "https://id.example.test";
 pub const CALLBACK: &str = "https://rp.example/cb";
 
 /// All hosted pages.
-pub const PAGES: [&str; 8] = [
+pub const PAGES: [&str; 9] = [
     "/login",
     "/signup",
     "/consent",
     "/logout",
     "/account",
+    "/edit-profile",
     "/change-password",
     "/delete-account",
     "/oauth2/logout",
