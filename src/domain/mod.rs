@@ -20,6 +20,7 @@
 //!     (after a backup was restored).
 
 pub mod account;
+pub mod account_data;
 pub mod administration;
 pub mod attempt_limit;
 pub mod audit;

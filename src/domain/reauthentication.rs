@@ -1,7 +1,8 @@
-//! Actions that require reauthentication: changing the password and deleting the account.
+//! Actions that require reauthentication: changing the password, downloading the data of the account,
+//! and deleting the account.
 //!
-//! Both actions check the password outside any transaction, because hashing is slow. Then one
-//! transaction locks the account and the session of the request. The password must not have changed
+//! They check the password outside any transaction, because hashing is slow. Then one transaction
+//! locks the account and the session of the request. The password must not have changed
 //! since the check, and the session must still be live.
 
 use sea_orm::sea_query::Expr;
@@ -168,6 +169,37 @@ pub async fn delete_account(
     run_with_retry(db, &confirmation, delete).await
 }
 
+/// Records that the user downloads the data of the account, after checking the password. The caller
+/// then reads the data.
+///
+/// # Errors
+/// See [`ReauthenticationError`]. A wrong password is recorded as `login_failed`.
+pub async fn admit_download(
+    db: &Db,
+    hasher: &Hasher,
+    confirmation: Confirmation<'_>,
+    now: Timestamp,
+) -> Result<(), ReauthenticationError> {
+    let record = || async {
+        let purpose = (AfterMatch::Nothing, "data_download");
+        let (account, _) = confirm(db, hasher, &confirmation, purpose, now).await?;
+        let (login, counted) = (confirmation.login, confirmation.admitted.counted());
+        let origin = confirmation.origin.clone();
+        db.write((account, counted, origin), move |txn, now, (account, counted, origin)| {
+            Box::pin(async move {
+                lock_unchanged(txn, account, login, now).await?;
+                Event::new(Kind::DataDownloaded)
+                    .session(account.id, login.session_id, FIRST_PARTY_CLIENT)
+                    .record(txn, origin, now)
+                    .await?;
+                Ok(counted.refund(txn, now).await?)
+            })
+        })
+        .await
+    };
+    run_with_retry(db, &confirmation, record).await
+}
+
 /// Checks the entered password, and changes nothing. This is for a form of the password change that
 /// is submitted again after it succeeded, and for one whose new password is invalid, so that the
 /// page shows all errors at once.
@@ -247,10 +279,22 @@ async fn lock_for_change(
     now: Timestamp,
 ) -> Result<KillSwitch, ReauthenticationError> {
     let switch = KillSwitch::lock(txn, account.id).await?;
+    lock_unchanged(txn, account, login, now).await?;
+    Ok(switch)
+}
+
+/// Locks the account and the session of the request. Fails if the session has ended, or if the
+/// password is not the one that was checked.
+async fn lock_unchanged(
+    txn: &impl ConnectionTrait,
+    account: &account_row::Model,
+    login: Login,
+    now: Timestamp,
+) -> Result<(), ReauthenticationError> {
     let locked = listing::lock_own_session(txn, login, now).await?;
     let locked = locked.ok_or(ReauthenticationError::NotLoggedIn)?;
     if locked.password_hash == account.password_hash {
-        Ok(switch)
+        Ok(())
     } else {
         Err(ReauthenticationError::Changed)
     }

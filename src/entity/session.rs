@@ -94,6 +94,14 @@ pub enum EndReason {
     TokenReuse,
 }
 
+impl EndReason {
+    /// The name under which the reason is stored.
+    #[must_use]
+    pub fn text(self) -> String {
+        self.into_value()
+    }
+}
+
 /// The tables to which a session is related.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {

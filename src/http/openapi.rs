@@ -5,7 +5,8 @@ use poem_openapi::{OpenApi, OpenApiService};
 use serde_json::{Map, Value, json};
 
 use crate::http::api::{
-    AccountApi, ConsentsApi, ForgottenPasswordApi, LoginApi, MeApi, PasswordApi, SessionsApi,
+    AccountApi, ConsentsApi, DataDownloadApi, ForgottenPasswordApi, LoginApi, MeApi, PasswordApi,
+    SessionsApi,
 };
 
 const DESCRIPTION: &str = "\
@@ -39,6 +40,7 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
         ("CodeBody", "additionalProperties", json!(false)),
         ("ChangeBody", "additionalProperties", json!(false)),
         ("DeleteMeBody", "additionalProperties", json!(false)),
+        ("DownloadBody", "additionalProperties", json!(false)),
         ("ProfileBody", "additionalProperties", json!(false)),
         ("ProfileBody", "minProperties", json!(1)),
         ("AddressBody", "additionalProperties", json!(false)),
@@ -64,13 +66,22 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
         ("Session/properties/authenticated_at", "format", json!("date-time")),
         ("Session/properties/last_used_at", "format", json!("date-time")),
         ("Session/properties/expires_at", "format", json!("date-time")),
+        ("AccountData/properties/created_at", "format", json!("date-time")),
+        ("AccountData/properties/email_verified_at", "format", json!("date-time")),
+        ("AccountData/properties/last_login_at", "format", json!("date-time")),
+        ("StoredSession/properties/authenticated_at", "format", json!("date-time")),
+        ("StoredSession/properties/last_used_at", "format", json!("date-time")),
+        ("StoredSession/properties/expires_at", "format", json!("date-time")),
+        ("StoredSession/properties/ended_at", "format", json!("date-time")),
+        ("AccountEvent/properties/at", "format", json!("date-time")),
     ]
 }
 
 /// The endpoints of the JSON API. They get the shared state from the request's data.
 pub(super) fn service() -> OpenApiService<impl OpenApi, ()> {
     let passwords = (PasswordApi, ForgottenPasswordApi);
-    let apis = (AccountApi, MeApi, passwords, LoginApi, SessionsApi, ConsentsApi);
+    let own = (MeApi, DataDownloadApi);
+    let apis = (AccountApi, own, passwords, LoginApi, SessionsApi, ConsentsApi);
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
 

@@ -1,5 +1,6 @@
 """The account pages in a real browser: logins, consents, password change and deletion."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,27 @@ def test_profile_is_edited_without_scripts_and_by_keyboard(deployment: Deploymen
         expect(claims).to_contain_text(f"Ada {scripts}")
         expect(claims).to_contain_text("Deutsch")
         expect(claims).to_contain_text("1815-12-10")
+        assert person.visitor.console_errors == []
+
+
+def test_data_is_downloaded_as_a_file(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    for scripts in (True, False):
+        person = deployment.open_browser(java_script_enabled=scripts)
+        person.submit_credentials(email, PASSWORD)
+        person.page.get_by_role("link", name="Download your data").click()
+        person.wait_for_heading("Download your data")
+        person.page.get_by_label("Your password").fill(PASSWORD)
+
+        with person.page.expect_download() as download:
+            person.click("download-submit")
+
+        assert download.value.suggested_filename == "account-data.json"
+        data = json.loads(Path(download.value.path()).read_text())
+        assert data["account"]["email"] == email
+        assert data["events"][0]["type"] == "signup"
+        assert data["events"][-1]["type"] == "data_downloaded"
+        person.wait_for_heading("Download your data")
         assert person.visitor.console_errors == []
 
 

@@ -40,6 +40,8 @@ endSession 404 NOT_FOUND
 endOtherSessions 204
 listConsents 200
 withdrawConsent 404 NOT_FOUND
+downloadMyData 401 AUTH_FAILED
+downloadMyData 200
 changePassword 401 AUTH_FAILED
 changePassword 204
 logOut 200

@@ -489,6 +489,12 @@ def every_page(deployment: Deployment, person: Person, words: Words = ENGLISH) -
     person.click("password-submit")
     yield "change of password, refused"
     person.open("/account")
+    person.page.locator("a[href=download-data]").click()
+    yield "download"
+    person.page.locator("#password").fill(WRONG)
+    person.click("download-submit")
+    yield "download, refused"
+    person.open("/account")
     person.page.get_by_role("link", name=words.delete_account).click()
     yield "deletion"
     person.page.locator("#password").fill(WRONG)
@@ -525,7 +531,7 @@ def assert_every_page_is_accessible(deployment: Deployment, person: Person, word
         person.assert_accessible()
         assert person.page.locator("html").get_attribute("lang") == words.language
         seen += 1
-    assert seen == 18
+    assert seen == 20
     assert person.visitor.console_errors == []
     # Without its script, the page of a `form_post` response is not submitted and stays visible.
     person.page.route("**/submit.js", lambda route: route.abort())

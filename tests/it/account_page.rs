@@ -38,7 +38,7 @@ fn text(html: &str) -> String {
     parts.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A client that refreshes from its own server has the address of the user at the login, which is
+/// AP-01: a client that refreshes from its own server has the address of the user at the login, which is
 /// not said to be that of the last use.
 #[tokio::test]
 async fn account_page_shows_when_and_where_each_session_was_last_used() {
@@ -95,7 +95,7 @@ async fn account_page_shows_when_and_where_each_session_was_last_used() {
     assert!(line.ends_with(&end), "{line}");
 }
 
-/// SS-12: all sessions end but that of this browser. If the form is submitted twice, the second
+/// AP-02: all sessions end but that of this browser. If the form is submitted twice, the second
 /// response is the same.
 #[tokio::test]
 async fn account_page_logs_out_all_others() {

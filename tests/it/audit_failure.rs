@@ -175,6 +175,18 @@ async fn password_change_fails_without_the_audit_log() {
     change(PASSWORD).await.expect_status(204);
 }
 
+/// AU-03: a download that cannot be recorded does not begin.
+#[tokio::test]
+async fn data_download_fails_without_the_audit_log() {
+    let (server, tokens) = server_with_account().await;
+
+    let downloading = server.download_data(&tokens.access_token, PASSWORD);
+    let answer = without_audit_log(&server, downloading).await;
+
+    assert_unavailable(&answer);
+    server.download_data(&tokens.access_token, PASSWORD).await.expect_status(200);
+}
+
 /// AU-03: if the deletion fails, the whole account is kept.
 #[tokio::test]
 async fn account_deletion_fails_without_the_audit_log() {

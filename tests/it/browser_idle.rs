@@ -123,7 +123,7 @@ async fn idle_expiry_is_updated_at_most_every_five_minutes() {
     }
 }
 
-/// The account page and the API show when and where a login was last used. A use is recorded at most
+/// AP-01: the page and the API show when and where a login was last used. A use is recorded at most
 /// every five minutes, also when the idle timeout has reached the end of the session.
 #[tokio::test]
 async fn last_use_of_a_browser_login_is_recorded() {

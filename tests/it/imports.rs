@@ -38,6 +38,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "account",
             "profile",
             "refresh",
+            "account_data",
             "administration",
             "operator_changes",
             "login_report",

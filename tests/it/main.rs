@@ -15,6 +15,7 @@
 
 mod access_token;
 mod account_commands;
+mod account_data;
 mod account_deletion;
 mod account_export;
 mod account_import;

@@ -254,6 +254,7 @@ async fn cross_site_forms_have_no_effect() {
     let forms = [
         ("/change-password", vec![("current_password", PASSWORD), ("new_password", NEW_PASSWORD)]),
         ("/delete-account", vec![("password", PASSWORD)]),
+        ("/download-data", vec![("password", PASSWORD)]),
         ("/edit-profile", vec![("name", "Mallory")]),
     ];
 

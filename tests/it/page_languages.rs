@@ -200,6 +200,10 @@ async fn account_pages(browser: &mut Browser<'_>, email: &str, pages: &mut Pages
     let typed = [("current_password", WRONG), ("new_password", "short")];
     pages.push(("change refused", browser.submit("/change-password", &change, &typed).await));
     pages.push(("change of password", change));
+    let download = browser.get("/download-data").await;
+    let typed = [("password", WRONG)];
+    pages.push(("download refused", browser.submit("/download-data", &download, &typed).await));
+    pages.push(("download", download));
     let deletion = browser.get("/delete-account").await;
     let typed = [("password", WRONG)];
     pages.push(("deletion refused", browser.submit("/delete-account", &deletion, &typed).await));
@@ -443,9 +447,14 @@ async fn locale_of_the_account_takes_precedence_over_the_browser() {
 
     set_locale(&server, "ada@example.test", "de-AT").await;
 
-    for path in
-        ["/account", "/edit-profile", "/change-password", "/delete-account", "/consent?flow=x"]
-    {
+    for path in [
+        "/account",
+        "/edit-profile",
+        "/download-data",
+        "/change-password",
+        "/delete-account",
+        "/consent?flow=x",
+    ] {
         assert_eq!(language_of(&browser.get(path).await), "de", "{path}");
     }
     let logout = browser.get("/logout").await;

@@ -33,7 +33,8 @@ async fn every_page_has_the_security_headers() {
     }
     pages.push(browser.post("/login", &[("csrf", "x")]).await);
     browser.submit("/login", &login, &typed).await.expect_status(303);
-    let account_pages = ["/edit-profile", "/change-password", "/delete-account", "/account"];
+    let account_pages =
+        ["/edit-profile", "/change-password", "/download-data", "/delete-account", "/account"];
     let logout_pages = ["/logout", "/oauth2/logout", "/oauth2/logout?id_token_hint=x"];
     for path in account_pages.into_iter().chain(logout_pages) {
         pages.push(browser.get(path).await);

@@ -61,6 +61,7 @@ fn problem(page: &Answer, id: &str) -> Option<String> {
     Some(rest.split('<').next().unwrap().to_owned())
 }
 
+/// AP-03
 #[tokio::test]
 async fn every_claim_can_be_set_shown_and_removed_on_the_page() {
     let server = TestServer::start().await;
@@ -89,7 +90,7 @@ async fn every_claim_can_be_set_shown_and_removed_on_the_page() {
     assert_eq!(claims(&server, &tokens).await, json!({}));
 }
 
-/// ID-04: each error is next to its field, the typed values are kept, and nothing is changed.
+/// AP-03: each error is next to its field, the typed values are kept, and nothing is changed.
 #[tokio::test]
 async fn invalid_profile_shows_each_error_at_its_field() {
     let server = TestServer::start().await;
@@ -130,8 +131,8 @@ async fn invalid_profile_shows_each_error_at_its_field() {
     assert_eq!(claims(&server, &tokens).await, json!({ "name": "Ada", "nickname": "Ada" }));
 }
 
-/// Only changed fields are stored. A form that was open for long does not undo later changes, and
-/// claims for which it has no field or an unchanged value that is no longer valid stay as they are.
+/// AP-03: only changed fields are stored, so a form that was open for long does not undo later
+/// changes.
 #[tokio::test]
 async fn form_that_was_open_for_long_undoes_no_other_change() {
     let server = TestServer::start().await;

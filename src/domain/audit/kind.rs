@@ -48,7 +48,8 @@ kinds! {
     LogIn = "login", success;
     /// A password was wrong, at login or reauthentication, or the account does not exist.
     /// `reason`: `wrong_password`, `disabled` or `unknown_account`; at reauthentication
-    /// `wrong_password_for_password_change` or `wrong_password_for_account_deletion`.
+    /// `wrong_password_for_password_change`, `wrong_password_for_data_download` or
+    /// `wrong_password_for_account_deletion`.
     LogInFailed = "login_failed", failure;
     /// A sign-up failed: the email address has an account already, or the invite is not valid for
     /// it. `reason`: `email_exists` or `invalid_invite`.
@@ -89,6 +90,8 @@ kinds! {
     InviteRevoked = "invite_revoked", success;
     /// A user changed their profile. `reason`: the names of the claims.
     ProfileChanged = "profile_changed", success;
+    /// A user downloaded the data of their account.
+    DataDownloaded = "data_downloaded", success;
     /// An account was imported, or changed by a later import. `reason`: the format of the source,
     /// and `changed` if the account had been imported before.
     AccountImported = "account_imported", success;

@@ -1,8 +1,8 @@
 //! Which logins come from a new device, so that the owner of the account is notified.
 //!
 //! A device is known if an earlier session of the account, whose row is still stored, has the same
-//! `User-Agent`, except for its numbers, and a client address in the same network: the same 16 bits
-//! of an IPv4 address, or 32 bits of an IPv6 address. So an update of the browser and a new address
+//! `User-Agent`, except for its numbers, and was last used from a client address in the same
+//! network: the same 16 bits of an IPv4 address, or 32 bits of an IPv6 address. So an update of the browser and a new address
 //! from the same provider do not cause a notice. The first login of an account whose sessions are
 //! all deleted causes none either, because there is nothing to compare it with.
 

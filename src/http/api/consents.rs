@@ -30,14 +30,8 @@ impl ConsentsApi {
     async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, Problem> {
         let now = app.clock.now();
         let consents = consent::list_for(&app.db, login.0, &app.issuer_url, now).await?;
-        let consents = consents.into_iter().map(|consent| Consent {
-            client_id: consent.client.id,
-            client_name: consent.client.name,
-            granted_at: consent.granted_at.to_rfc3339(),
-            access: consent.access.into_iter().map(Access::of).collect(),
-            claims: consent.claims,
-        });
-        Ok(Listed::Ok(Json(ConsentList { consents: consents.collect() })))
+        let consents = consents.into_iter().map(Consent::of).collect();
+        Ok(Listed::Ok(Json(ConsentList { consents })))
     }
 
     /// Revoke the consent given to a client.
@@ -72,7 +66,7 @@ struct ConsentList {
 
 /// The consent given to a client.
 #[derive(Object, Serialize)]
-struct Consent {
+pub(super) struct Consent {
     /// The client id.
     client_id: String,
     /// The registered name of the client.
@@ -93,6 +87,18 @@ struct Access {
     audience: String,
     /// The scopes, space-separated.
     scope: String,
+}
+
+impl Consent {
+    pub(super) fn of(consent: consent::Consent) -> Self {
+        Self {
+            client_id: consent.client.id,
+            client_name: consent.client.name,
+            granted_at: consent.granted_at.to_rfc3339(),
+            access: consent.access.into_iter().map(Access::of).collect(),
+            claims: consent.claims,
+        }
+    }
 }
 
 impl Access {

@@ -93,7 +93,7 @@ struct DeleteMeBody {
 
 /// An account with its profile claims.
 #[derive(Object, Serialize)]
-struct Account {
+pub(super) struct Account {
     /// The account id; also the `sub` and `user_id` claims of its tokens.
     user_id: Uuid,
     /// The email address of the account.
@@ -113,7 +113,7 @@ struct Account {
 }
 
 impl Account {
-    fn of(account: &Row) -> Self {
+    pub(super) fn of(account: &Row) -> Self {
         let profile = Profile::of(account);
         let EmailClaims { email, email_verified } = account.email_claims();
         Self {

@@ -1,7 +1,9 @@
 //! The JSON API for front ends.
 
 mod account;
+mod account_data;
 mod consents;
+mod data_download;
 mod failures;
 mod forgotten_password;
 mod login;
@@ -14,6 +16,7 @@ mod tokens;
 
 pub(super) use account::AccountApi;
 pub(super) use consents::ConsentsApi;
+pub(super) use data_download::{DataDownloadApi, data_file};
 pub(super) use forgotten_password::ForgottenPasswordApi;
 pub(super) use login::LoginApi;
 pub(super) use me::MeApi;

@@ -12,8 +12,8 @@ use crate::http::request_language;
 use crate::http::texts::{self, Texts};
 
 /// The pages that a login may redirect to. The first is the default.
-pub(super) const NEXT_PAGES: [&str; 4] =
-    ["account", "edit-profile", "change-password", "delete-account"];
+pub(super) const NEXT_PAGES: [&str; 5] =
+    ["account", "edit-profile", "change-password", "download-data", "delete-account"];
 
 /// `/login`.
 #[derive(Clone, Copy, Template)]

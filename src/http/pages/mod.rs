@@ -11,6 +11,7 @@ pub(in crate::http) mod authorization_flow;
 pub(in crate::http) mod authorization_response;
 mod consent;
 mod consent_text;
+mod data_download;
 mod forgotten_password;
 pub(in crate::http) mod layout;
 mod login;
@@ -57,6 +58,7 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
         page("/change-password", "passwordPage", DEFAULT, password_change::answer),
         page("/forgot-password", "forgottenPasswordPage", DEFAULT, forgotten_password::answer),
         page("/reset-password", "passwordResetPage", DEFAULT, password_reset::answer),
+        page("/download-data", "dataDownloadPage", DEFAULT, data_download::answer),
         page("/delete-account", "deletionPage", DEFAULT, account_deletion::answer),
     ]
 }

@@ -30,6 +30,7 @@ pub(in crate::http) struct Texts {
     pub(in crate::http) account: Account,
     pub(in crate::http) profile: Profile,
     pub(in crate::http) password: PasswordChange,
+    pub(in crate::http) download: DataDownload,
     pub(in crate::http) forgotten: Forgotten,
     pub(in crate::http) reset: Reset,
     pub(in crate::http) deletion: Deletion,
@@ -44,6 +45,7 @@ pub(in crate::http) struct Common {
     pub(in crate::http) log_in: Text,
     pub(in crate::http) sign_up: Text,
     pub(in crate::http) your_account: Text,
+    pub(in crate::http) back_to_account: Text,
     pub(in crate::http) email_address: Text,
     pub(in crate::http) password: Text,
     pub(in crate::http) new_password: Text,
@@ -257,7 +259,6 @@ pub(in crate::http) struct Profile {
     /// The choice of no language.
     pub(in crate::http) not_set: Text,
     pub(in crate::http) submit: Text,
-    pub(in crate::http) back: Text,
 }
 
 /// `/change-password`.
@@ -269,6 +270,19 @@ pub(in crate::http) struct PasswordChange {
     pub(in crate::http) submit: Text,
     pub(in crate::http) keep: Text,
     pub(in crate::http) before_last_login: Text,
+}
+
+/// `/download-data`.
+#[derive(Debug)]
+pub(in crate::http) struct DataDownload {
+    /// The heading on `/account`.
+    pub(in crate::http) your_data: Text,
+    /// On `/account`, above the link to the page.
+    pub(in crate::http) account_hint: Text,
+    pub(in crate::http) title: Text,
+    pub(in crate::http) lead: Text,
+    pub(in crate::http) submit: Text,
+    pub(in crate::http) hint: Text,
 }
 
 /// `/forgot-password`.

@@ -5,8 +5,8 @@ use crate::domain::password::{UnusablePassword, Weakness};
 use crate::domain::profile::ClaimError;
 use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::http::texts::catalogue::{
-    Access, Account, Common, Consent, Deletion, Device, Forgotten, FormPost, Login, Logout,
-    Message, PasswordChange, PasswordRules, Profile, Reset, Script, SignUp, Texts,
+    Access, Account, Common, Consent, DataDownload, Deletion, Device, Forgotten, FormPost, Login,
+    Logout, Message, PasswordChange, PasswordRules, Profile, Reset, Script, SignUp, Texts,
 };
 use crate::http::texts::list::list;
 use crate::timestamp::Timestamp;
@@ -17,6 +17,7 @@ pub(super) static TEXTS: Texts = Texts {
         log_in: "Anmelden",
         sign_up: "Registrieren",
         your_account: "Ihr Konto",
+        back_to_account: "Zurück zum Konto",
         email_address: "E-Mail-Adresse",
         password: "Passwort",
         new_password: "Neues Passwort",
@@ -171,7 +172,6 @@ pub(super) static TEXTS: Texts = Texts {
         claim_error,
         not_set: "Keine Angabe",
         submit: "Speichern",
-        back: "Zurück zum Konto",
     },
     password: PasswordChange {
         title: "Passwort ändern",
@@ -182,6 +182,17 @@ pub(super) static TEXTS: Texts = Texts {
         keep: "Altes Passwort behalten",
         before_last_login: "Diese Seite war älter als Ihre letzte Anmeldung. Geben Sie beide \
                             Passwörter noch einmal ein.",
+    },
+    download: DataDownload {
+        your_data: "Ihre Daten",
+        account_hint: "Eine Datei mit allem, was dieser Dienst über Sie speichert. Sie brauchen dafür \
+                       Ihr Passwort.",
+        title: "Daten herunterladen",
+        lead: "Eine Datei mit allem, was dieser Dienst über Sie speichert: Konto, Profil, Sitzungen, \
+               was Sie erlaubt haben, und das Protokoll Ihres Kontos. Sie enthält kein Passwort.",
+        submit: "Herunterladen",
+        hint: "Die Datei hat das Format JSON, das für Programme gedacht ist. Bewahren Sie sie sicher \
+               auf: Sie zeigt, von wo Sie sich angemeldet haben.",
     },
     forgotten: Forgotten {
         title: "Passwort vergessen?",

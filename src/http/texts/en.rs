@@ -4,8 +4,8 @@ use crate::domain::email::EmailError;
 use crate::domain::password::{UnusablePassword, Weakness};
 use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::http::texts::catalogue::{
-    Access, Account, Common, Consent, Deletion, Device, Forgotten, FormPost, Login, Logout,
-    Message, PasswordChange, PasswordRules, Profile, Reset, Script, SignUp, Texts,
+    Access, Account, Common, Consent, DataDownload, Deletion, Device, Forgotten, FormPost, Login,
+    Logout, Message, PasswordChange, PasswordRules, Profile, Reset, Script, SignUp, Texts,
 };
 use crate::http::texts::list::list;
 use crate::timestamp::Timestamp;
@@ -16,6 +16,7 @@ pub(super) static TEXTS: Texts = Texts {
         log_in: "Log in",
         sign_up: "Sign up",
         your_account: "Your account",
+        back_to_account: "Back to your account",
         email_address: "Email address",
         password: "Password",
         new_password: "New password",
@@ -165,7 +166,6 @@ pub(super) static TEXTS: Texts = Texts {
         claim_error: |error| format!("This {error}."),
         not_set: "Not set",
         submit: "Save",
-        back: "Back to your account",
     },
     password: PasswordChange {
         title: "Change your password",
@@ -174,6 +174,16 @@ pub(super) static TEXTS: Texts = Texts {
         submit: "Change it",
         keep: "Keep the old one",
         before_last_login: "This page was from before your last login. Type both again.",
+    },
+    download: DataDownload {
+        your_data: "Your data",
+        account_hint: "A file with what this service stores about you. You need your password.",
+        title: "Download your data",
+        lead: "A file with what this service stores about you: account, profile, logins, what you have \
+               allowed, and the log of your account. It contains no password.",
+        submit: "Download",
+        hint: "The file is in JSON, a format for programs. Keep it safe: it shows from where you logged \
+               in.",
     },
     forgotten: Forgotten {
         title: "Forgot your password?",

@@ -63,6 +63,7 @@ func callAllOperations(client *signet.APIClient, email, password string) {
 	updateProfile(caller, accounts)
 	endSessions(caller, sessions)
 	withdrawConsent(caller, client.ConsentsAPI)
+	downloadData(caller, accounts, email, password)
 
 	newPassword := password + "-new"
 	changePassword(caller, accounts, password, newPassword)
@@ -105,6 +106,19 @@ func withdrawConsent(caller context.Context, consents *signet.ConsentsAPIService
 	// Consents are only given on the hosted pages, so there is none to withdraw.
 	check(len(expectSuccess("listConsents", consents.ListConsents(caller).Execute).Consents) == 0)
 	expectEmptyCallError("withdrawConsent", consents.WithdrawConsent(caller, "shop").Execute)
+}
+
+func downloadData(
+	caller context.Context, accounts *signet.AccountsAPIService, email, password string,
+) {
+	wrong := *signet.NewDownloadBody("Wrong-1")
+	expectError("downloadMyData", accounts.DownloadMyData(caller).DownloadBody(wrong).Execute)
+	correct := *signet.NewDownloadBody(password)
+	data := expectSuccess("downloadMyData",
+		accounts.DownloadMyData(caller).DownloadBody(correct).Execute)
+	check(data.Account.Email == email && len(data.Consents) == 0)
+	check(data.Events[0].Type == "signup")
+	check(data.Events[len(data.Events)-1].Type == "data_downloaded")
 }
 
 func changePassword(

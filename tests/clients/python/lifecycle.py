@@ -10,6 +10,7 @@ from signet_client import AuthenticatedClient, Client
 from signet_client.api.accounts import (
     change_password,
     delete_me,
+    download_my_data,
     get_me,
     request_password_reset,
     reset_password,
@@ -30,6 +31,7 @@ from signet_client.models import (
     ChangeBody,
     CodeBody,
     DeleteMeBody,
+    DownloadBody,
     ErrorBody,
     ErrorEnvelope,
     ForgottenBody,
@@ -113,6 +115,16 @@ def call_all_operations(url: str, email: str, password: str) -> None:
         == []
     )
     expect_error("withdrawConsent", withdraw_consent.sync_detailed("shop", client=renewed_client))
+
+    refused = download_my_data.sync_detailed(client=renewed_client, body=DownloadBody("Wrong-1"))
+    expect_error("downloadMyData", refused)
+    data = expect_success(
+        "downloadMyData",
+        download_my_data.sync_detailed(client=renewed_client, body=DownloadBody(password)),
+    )
+    assert data.account.user_id == signed_up.user_id and data.consents == []
+    assert [session.live for session in data.sessions].count(True) == 1
+    assert (data.events[0].type_, data.events[-1].type_) == ("signup", "data_downloaded")
 
     new_password = f"{password}-new"
     wrong = ChangeBody("Wrong-1", new_password)

@@ -96,6 +96,16 @@ assert.deepEqual(consents, []);
 const shop = { ...auth, params: { path: { client_id: "shop" } } };
 await expectError("withdrawConsent", signet.DELETE("/api/auth/consents/{client_id}", shop));
 
+const guess = { ...auth, body: { password: "Wrong-1" } };
+await expectError("downloadMyData", signet.POST("/api/auth/me/data", guess));
+const data = await expectSuccess(
+  "downloadMyData",
+  signet.POST("/api/auth/me/data", { ...auth, body: { password } }),
+);
+assert.equal(data.account.email, email);
+assert.equal(data.sessions.filter((session) => session.live).length, 1);
+assert.deepEqual([data.events[0]?.type, data.events.at(-1)?.type], ["signup", "data_downloaded"]);
+
 const new_password = `${password}-new`;
 const wrong = { current_password: "Wrong-1", new_password };
 await expectError("changePassword", signet.POST("/api/auth/password", { ...auth, body: wrong }));

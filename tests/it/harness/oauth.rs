@@ -16,7 +16,7 @@ pub const ISSUER: &str = "https://id.example.test";
 pub const CALLBACK: &str = "https://rp.example/cb";
 
 /// All hosted pages.
-pub const PAGES: [&str; 9] = [
+pub const PAGES: [&str; 10] = [
     "/login",
     "/signup",
     "/consent",
@@ -24,6 +24,7 @@ pub const PAGES: [&str; 9] = [
     "/account",
     "/edit-profile",
     "/change-password",
+    "/download-data",
     "/delete-account",
     "/oauth2/logout",
 ];

@@ -37,6 +37,11 @@ impl TestServer {
         Answer::of(request.json(&json!({ "password": password }))).await
     }
 
+    pub async fn download_data(&self, access_token: &str, password: &str) -> Answer {
+        let request = self.as_user(Method::POST, "/api/auth/me/data", access_token);
+        Answer::of(request.json(&json!({ "password": password }))).await
+    }
+
     pub async fn patch_me(&self, access_token: &str, patch: &Value) -> Answer {
         let request = self.as_user(Method::PATCH, "/api/auth/me", access_token);
         Answer::of(request.json(patch)).await

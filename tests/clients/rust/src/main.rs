@@ -14,8 +14,8 @@ mod signet {
 
 use signet::Client;
 use signet::types::{
-    ChangeBody, CodeBody, DeleteMeBody, ErrorBody, ErrorEnvelope, ForgottenBody, LogInBody, Others,
-    ProfileBody, RefreshBody, ResetBody, SignUpBody,
+    ChangeBody, CodeBody, DeleteMeBody, DownloadBody, ErrorBody, ErrorEnvelope, ForgottenBody,
+    LogInBody, Others, ProfileBody, RefreshBody, ResetBody, SignUpBody,
 };
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
@@ -88,6 +88,14 @@ async fn call_all_operations(url: &str, email: &str, password: &str) -> Fallible
         expect_success("listConsents", renewed_client.list_consents()).await?.consents.is_empty()
     );
     expect_error("withdrawConsent", renewed_client.withdraw_consent("shop")).await?;
+
+    let wrong = DownloadBody { password: "Wrong-1".parse()? };
+    expect_error("downloadMyData", renewed_client.download_my_data(&wrong)).await?;
+    let correct = DownloadBody { password: password.parse()? };
+    let data = expect_success("downloadMyData", renewed_client.download_my_data(&correct)).await?;
+    assert_eq!(data.account.email, email);
+    assert_eq!(data.sessions.iter().filter(|session| session.live).count(), 1);
+    assert!(data.events.iter().any(|event| event.type_ == "data_downloaded"));
 
     let new_password = format!("{password}-new");
     let wrong =

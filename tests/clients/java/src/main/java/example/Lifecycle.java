@@ -9,6 +9,7 @@ import example.signet.api.SessionsApi;
 import example.signet.model.ChangeBody;
 import example.signet.model.CodeBody;
 import example.signet.model.DeleteMeBody;
+import example.signet.model.DownloadBody;
 import example.signet.model.ErrorBody;
 import example.signet.model.ErrorEnvelope;
 import example.signet.model.FieldProblem;
@@ -20,6 +21,7 @@ import example.signet.model.RefreshBody;
 import example.signet.model.ResetBody;
 import example.signet.model.Session;
 import example.signet.model.SignUpBody;
+import example.signet.model.StoredSession;
 import java.util.List;
 import java.util.Optional;
 
@@ -78,6 +80,8 @@ public final class Lifecycle {
         endSessions(new SessionsApi(renewedClient));
         withdrawConsent(new ConsentsApi(renewedClient));
 
+        downloadData(new AccountsApi(renewedClient), email, password);
+
         var newPassword = password + "-new";
         changePassword(new AccountsApi(renewedClient), password, newPassword);
 
@@ -117,6 +121,16 @@ public final class Lifecycle {
         var list = expectSuccess("listConsents", consents::listConsentsWithHttpInfo);
         check(list.getConsents().isEmpty());
         expectError("withdrawConsent", () -> consents.withdrawConsentWithHttpInfo("shop"));
+    }
+
+    private void downloadData(AccountsApi accounts, String email, String password) throws Exception {
+        var wrong = new DownloadBody().password("Wrong-1");
+        expectError("downloadMyData", () -> accounts.downloadMyDataWithHttpInfo(wrong));
+        var correct = new DownloadBody().password(password);
+        var data = expectSuccess("downloadMyData", () -> accounts.downloadMyDataWithHttpInfo(correct));
+        check(data.getAccount().getEmail().equals(email) && data.getConsents().isEmpty());
+        check(data.getSessions().stream().filter(StoredSession::getLive).count() == 1);
+        check(data.getEvents().get(0).getType().equals("signup"));
     }
 
     private void changePassword(AccountsApi accounts, String password, String newPassword)
