@@ -200,8 +200,10 @@ impl Connection {
         Ok(())
     }
 
+    /// Sets the deadline of a phase that begins. That of `Idle` begins anew with each complete
+    /// write, because a response may be a stream that takes longer, and its client keeps up.
     fn enter_phase(&mut self, phase: Phase) {
-        if self.phase == phase {
+        if self.phase == phase && phase != Phase::Idle {
             return;
         }
         self.phase = phase;
