@@ -159,8 +159,10 @@ async fn last_use_of_a_browser_login_is_recorded() {
         visit("203.0.113.9", "Engine/2.0").await;
     }
     assert_eq!(idle_expiry(&server).await, i64::try_from(4 * HOUR).unwrap());
+    server.advance_seconds(10 * MINUTE);
+    visit("198.51.100.8", "Engine/3.0").await;
     let used = server.clock.now();
-    let expected = [used.to_rfc3339(), "203.0.113.9".to_owned(), "Engine/2.0".to_owned()];
+    let expected = [used.to_rfc3339(), "198.51.100.8".to_owned(), "Engine/3.0".to_owned()];
     assert_eq!(last_use().await, expected.map(Some));
 }
 
