@@ -35,7 +35,7 @@ pub use reference::{env_example, markdown};
 pub use restores::RestoreSettings;
 pub use scopes::ScopeDescriptions;
 pub use service::ServiceSettings;
-pub use signup::{SignUpMode, SignUpSettings};
+pub use signup::{SignUpMode, SignUpSettings, VerifyEmail};
 pub use tokens::{RefreshReuse, StatusSettings, TokenSettings};
 
 /// All settings.

@@ -21,6 +21,13 @@ pub struct SignUpSettings {
           default_value = "", hide_default_value = true)]
     pub signup_domains: List<String>,
 
+    /// Whether new users prove control of their email address, by the link or the code in a mail.
+    /// `off`: no. `ask`: they are logged in at once, and the account page shows that the address is
+    /// not verified. `require`: they get no session before, and logins of accounts with an
+    /// unverified address are refused. `ask` and `require` need `SIGNET_MAIL`.
+    #[arg(long, env = "SIGNET_VERIFY_EMAIL", default_value = "off")]
+    pub verify_email: VerifyEmail,
+
     /// Lifetime of an invite, in seconds.
     #[arg(long, env = "SIGNET_INVITE_SECONDS", default_value = "604800",
           value_parser = value_parser!(u64).range(60..=7_776_000))]
@@ -33,6 +40,32 @@ impl SignUpSettings {
     pub fn invite_life(&self) -> Duration {
         Duration::from_secs(self.invite_seconds)
     }
+
+    /// Whether the settings work. `is_mail_on` says whether mail is sent.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn check(&self, is_mail_on: bool) -> Result<(), String> {
+        if self.verify_email != VerifyEmail::Off && !is_mail_on {
+            return Err(
+                "SIGNET_VERIFY_EMAIL needs mail: set SIGNET_MAIL and SIGNET_MAIL_FROM, or \
+                        set SIGNET_VERIFY_EMAIL to off"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether new users prove control of their address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerifyEmail {
+    /// No.
+    Off,
+    /// They are asked to.
+    Ask,
+    /// They must, before their first session.
+    Require,
 }
 
 /// Who may sign up.

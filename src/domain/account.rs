@@ -12,6 +12,7 @@ use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::email_challenge;
+use crate::domain::email_verification::{self, Verification};
 use crate::domain::granted::Granted;
 use crate::domain::mail;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
@@ -62,6 +63,17 @@ pub struct SignUp<'a> {
     pub admitted: Admitted,
     /// Where the request came from.
     pub origin: &'a Origin,
+    /// The verification of the address that the sign-up begins, if any.
+    pub verification: Option<Verification>,
+}
+
+/// The result of a sign-up.
+#[derive(Debug)]
+pub enum SignedUp {
+    /// A session was started.
+    LoggedIn(Granted),
+    /// A mail was sent, and the account gets no session before its address is verified.
+    Unverified,
 }
 
 /// An account to be created, and its first session.
@@ -69,11 +81,14 @@ pub struct SignUp<'a> {
 pub struct NewAccount {
     row: account::Model,
     invite_digest: Option<Vec<u8>>,
-    /// The session to be started.
-    pub session: NewSession,
+    verification: Option<Verification>,
+    origin: Origin,
+    /// The session to be started. `None` if the address must be verified first.
+    pub session: Option<NewSession>,
 }
 
-/// Creates an account and starts a session of the JSON API.
+/// Creates an account and starts a session of the JSON API, unless its address must be verified
+/// first.
 ///
 /// # Errors
 /// See [`SignUpError`]; then nothing is stored.
@@ -84,7 +99,7 @@ pub async fn sign_up(
     request: SignUp<'_>,
     settings: &TokenSettings,
     now: Timestamp,
-) -> Result<Granted, SignUpError> {
+) -> Result<SignedUp, SignUpError> {
     let result = match prepare(db, hasher, entries, &request, settings, now).await {
         Ok(new) => db.write(new, |txn, now, new| Box::pin(create(txn, new, now))).await,
         Err(error) => Err(error),
@@ -100,8 +115,8 @@ pub async fn sign_up(
 pub async fn record_refusal(
     db: &Db,
     request: &SignUp<'_>,
-    result: Result<Granted, SignUpError>,
-) -> Result<Granted, SignUpError> {
+    result: Result<SignedUp, SignUpError>,
+) -> Result<SignedUp, SignUpError> {
     let cause = match &result {
         Err(SignUpError::EmailExists) => "email_exists",
         Err(SignUpError::InvalidInvite) => "invalid_invite",
@@ -133,21 +148,25 @@ pub async fn prepare(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<NewAccount, SignUpError> {
-    let SignUp { permit, password, origin, .. } = request;
+    let SignUp { permit, password, origin, verification, .. } = request;
     let email = permit.email();
+    let mut is_proven = false;
     if let Some(digest) = permit.invite_digest() {
         // An invalid invite costs no hash. The transaction checks it again.
         let invite = invite::find_by_digest(db, digest.to_vec(), now).await?;
-        if invite.is_none_or(|invite| invite.email_folded != email.key()) {
-            return Err(SignUpError::InvalidInvite);
-        }
+        let invite = invite.filter(|invite| invite.email_folded == email.key());
+        is_proven = invite.ok_or(SignUpError::InvalidInvite)?.mailed_at.is_some();
     }
     let password_hash = hasher.hash(password.clone(), origin.address).await?;
-    let session = NewSession::prepare(db, entries, settings, origin, now).await?;
+    let verification = verification.clone().filter(|_| !is_proven);
+    let session = match &verification {
+        Some(Verification { is_required: true, .. }) => None,
+        _ => Some(NewSession::prepare(db, entries, settings, origin, now).await?),
+    };
     let row = new_row(email, Some(password_hash), now);
-    let row = account::Model { last_login_at: Some(now), ..row };
+    let row = account::Model { last_login_at: session.as_ref().map(|_| now), ..row };
     let invite_digest = permit.invite_digest().map(<[u8]>::to_vec);
-    Ok(NewAccount { row, invite_digest, session })
+    Ok(NewAccount { row, invite_digest, verification, origin: (*origin).clone(), session })
 }
 
 /// The row of a new account that has not logged in.
@@ -167,8 +186,9 @@ pub(super) fn new_row(
     }
 }
 
-/// Creates an account and starts its first session, within the caller's transaction. The invite of
-/// the sign-up, if there is one, is used up. If it was mailed, it proves control of the address.
+/// Creates an account and starts its first session, or queues the mail with which its address is
+/// verified, or both, within the caller's transaction. The invite of the sign-up, if there is one,
+/// is used up. If it was mailed, it proves control of the address.
 ///
 /// # Errors
 /// [`SignUpError::EmailExists`], [`SignUpError::InvalidInvite`], or a database error.
@@ -176,8 +196,8 @@ pub async fn create(
     txn: &impl ConnectionTrait,
     new: &NewAccount,
     now: Timestamp,
-) -> Result<Granted, SignUpError> {
-    let NewAccount { row, invite_digest, session } = new;
+) -> Result<SignedUp, SignUpError> {
+    let NewAccount { row, invite_digest, verification, origin, session } = new;
     let (mut row, mut event) = (row.clone(), Event::new(Kind::SignUp));
     if let Some(digest) = invite_digest {
         let folded = row.email_folded.as_deref().unwrap_or(&row.email_canonical);
@@ -187,12 +207,19 @@ pub async fn create(
         row.email_verified_at = invite.mailed_at.map(|_| now);
     }
     insert(txn, &row).await.map_err(insert_error)?;
-    let granted = session::start(txn, &row, session, event, now).await?;
+    let signed_up = if let Some(session) = session {
+        SignedUp::LoggedIn(session::start(txn, &row, session, event, now).await?)
+    } else {
+        event.account(row.id).record(txn, origin, now).await?;
+        SignedUp::Unverified
+    };
     if row.email_verified_at.is_some() {
         let verified = Event::new(Kind::EmailVerified).account(row.id);
-        verified.record(txn, &session.origin, now).await?;
+        verified.record(txn, origin, now).await?;
+    } else if let Some(verification) = verification {
+        email_verification::begin(txn, verification, &row, origin, now).await?;
     }
-    Ok(granted)
+    Ok(signed_up)
 }
 
 /// Inserts an account.

@@ -12,11 +12,11 @@ use crate::database::Db;
 use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
-use crate::domain::email_challenge::{self, Challenge, LIFE, Purpose};
+use crate::domain::email_challenge::{self, Challenge, LIFE, Purpose, Secrets};
 use crate::domain::id;
-use crate::domain::mail::{Content, MailQueue, Recipient};
+use crate::domain::mail::{ChallengeMail, Content, MailQueue, Recipient};
 use crate::domain::password::Hasher;
-use crate::domain::password_reset::{self, Reset, ResetError, ResetTokens};
+use crate::domain::password_reset::{self, Permit, Reset, ResetError, ResetTokens};
 use crate::domain::session;
 use crate::entity::account::{self, Column};
 use crate::timestamp::Timestamp;
@@ -78,11 +78,21 @@ impl Request {
         let Self { account_id, recipient, email, device_digest, origin, mail, .. } = self;
         let known_id = recipient.as_ref().map(|_| *account_id);
         let expires_at = now.plus(LIFE);
-        let content = match recipient {
-            Some(_) => Content::ResetPassword { expires_at },
-            None => Content::Nothing,
+        let letter = ChallengeMail {
+            challenge: Challenge {
+                account_id: *account_id,
+                purpose: Purpose::ResetPassword,
+                device_digest: device_digest.clone(),
+                expires_at,
+            },
+            email: email.clone(),
+            to: recipient.clone().map(|recipient| (*account_id, recipient)),
+            content: match recipient {
+                Some(_) => Content::ResetPassword { expires_at },
+                None => Content::Nothing,
+            },
         };
-        if !mail.admit(txn, &content, (email, known_id), origin, now).await? {
+        if !mail.send_challenge(txn, letter, origin, now).await? {
             return Ok(());
         }
         account::Entity::update_many()
@@ -91,26 +101,9 @@ impl Request {
             .filter(Column::DisabledAt.is_null())
             .exec(txn)
             .await?;
-        let challenge = Challenge {
-            account_id: *account_id,
-            purpose: Purpose::ResetPassword,
-            device_digest: device_digest.clone(),
-            expires_at,
-        };
-        email_challenge::replace(txn, challenge).await?;
-        let recipient = recipient.clone().unwrap_or_else(Recipient::nobody);
-        mail.enqueue(txn, *account_id, recipient, content, now).await?;
         let event = Event::new(Kind::PasswordResetRequested).account(known_id);
         event.email_digest(self.email_digest.clone()).record(txn, origin, now).await
     }
-}
-
-/// The link's token and the code of a mail.
-pub struct Secrets {
-    /// The token.
-    pub token: String,
-    /// The code.
-    pub code: String,
 }
 
 /// Computes the secrets of a mail. `None` if they are void: a newer mail was requested, the password
@@ -147,8 +140,8 @@ pub async fn redeem_code(
     reset: Reset<'_>,
     now: Timestamp,
 ) -> Result<(), ResetError> {
-    let purpose = Purpose::ResetPassword;
-    let challenge = email_challenge::find_by_device(db, purpose, device_digest, now).await?;
+    let purposes = [Purpose::ResetPassword];
+    let challenge = email_challenge::find_by_device(db, &purposes, device_digest, now).await?;
     let challenge = challenge.ok_or(ResetError::Rejected)?;
     let expires_at = challenge.expires_at;
     let account = password_reset::find_enabled(db, challenge.account_id).await?;
@@ -160,5 +153,6 @@ pub async fn redeem_code(
         return Err(ResetError::Rejected);
     }
     let account = account.ok_or(ResetError::Rejected)?;
-    password_reset::set_password(db, hasher, (account, expires_at), reset).await
+    let permit = Permit::ResetToken(expires_at);
+    password_reset::set_password(db, hasher, (account, permit), reset).await
 }

@@ -41,6 +41,8 @@ pub struct LoginReport {
     /// The time until which attempts on the account are refused, from all client addresses. `None`
     /// if they are admitted.
     pub limited_until: Option<Timestamp>,
+    /// Whether the server requires a verified address.
+    pub requires_verified_email: bool,
     /// The last events of the account and the last failures at the address, newest first.
     pub events: Vec<auth_event::Model>,
 }
@@ -69,12 +71,15 @@ pub enum Outcome {
     Disabled,
     /// It is refused because the account has no password, or a hash that cannot be checked.
     NoPassword,
+    /// It is refused because the address is not verified, which the server requires.
+    EmailNotVerified,
 }
 
 impl LoginReport {
     /// Reads the state of the account of `email`. `attempts` is the number of attempts that are
-    /// admitted per account and minute. If there is no account, this reads the addresses of all
-    /// accounts, to find similar ones.
+    /// admitted per account and minute. `requires_verified_email` says whether the server requires a
+    /// verified address. If there is no account, this reads the addresses of all accounts, to find
+    /// similar ones.
     ///
     /// # Errors
     /// If the database refuses.
@@ -82,7 +87,7 @@ impl LoginReport {
         db: &Db,
         email: &Email,
         key: &AttemptKey,
-        attempts: u32,
+        (attempts, requires_verified_email): (u32, bool),
     ) -> Result<Self, DbErr> {
         let account = session::find_account(db, email).await?;
         let similar = match &account {
@@ -93,6 +98,7 @@ impl LoginReport {
             password: account.as_ref().map(StoredPassword::of),
             similar,
             limited_until: attempt_limit::limited_until(db, key, attempts).await?,
+            requires_verified_email,
             events: last_events(db, account.as_ref().map(|it| it.id), key).await?,
             account,
         })
@@ -108,7 +114,14 @@ impl LoginReport {
         match (&self.account, self.password) {
             (None, _) => Outcome::NoAccount,
             (Some(account), _) if !account.is_enabled() => Outcome::Disabled,
-            (Some(_), Some(StoredPassword::Hash(_))) => Outcome::Succeeds,
+            (Some(account), Some(StoredPassword::Hash(_))) => {
+                let is_verified = account.email_claims().email_verified;
+                if self.requires_verified_email && !is_verified {
+                    Outcome::EmailNotVerified
+                } else {
+                    Outcome::Succeeds
+                }
+            }
             (Some(_), _) => Outcome::NoPassword,
         }
     }
@@ -144,6 +157,7 @@ impl Outcome {
             Self::NoAccount => "no_account",
             Self::Disabled => "disabled",
             Self::NoPassword => "no_password",
+            Self::EmailNotVerified => "email_not_verified",
         }
     }
 }

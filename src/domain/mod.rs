@@ -11,12 +11,14 @@
 //! 5. `token` (access tokens) and `status` (status lists of ended sessions);
 //! 6. `session` (login, listing, ending, logout notices, and the kill switch, which ends all
 //!    sessions of an account);
-//! 7. `invite`, `sign_up_policy` (who may sign up), `account` (sign-up and deletion), `profile` (standard claims), `refresh` (token rotation);
+//! 7. `email_verification` (mails that verify an address), `invite`, `sign_up_policy` (who may sign
+//!    up), `account` (sign-up and deletion), `profile` (standard claims), `refresh` (token rotation);
 //! 8. `administration` and `operator_changes` (account commands of the command line), and
 //!    `login_report` (why a user cannot log in);
 //! 9. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
 //! 10. `import` and `export` of accounts;
-//! 11. `password_reset`, `forgotten_password`, `reauthentication` (password change, account deletion) and `restore`
+//! 11. `password_reset`, `forgotten_password`, `reauthentication` (password change, account
+//!     deletion), `email_confirmation` (links and codes that verify an address) and `restore`
 //!     (after a backup was restored).
 
 pub mod account;
@@ -26,7 +28,9 @@ pub mod attempt_limit;
 pub mod audit;
 pub mod email;
 pub mod email_challenge;
+pub mod email_confirmation;
 pub mod email_folding;
+pub mod email_verification;
 pub mod export;
 pub mod forgotten_password;
 pub mod granted;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::database::Db;
@@ -16,6 +16,7 @@ use crate::domain::account;
 use crate::domain::attempt_limit::{self, Admitted, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
+use crate::domain::email_challenge::{self, Challenge};
 use crate::domain::keys::{ComputedTokens, LimitKey, MacKey};
 use crate::domain::mail::{Content, MailQueue};
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
@@ -193,17 +194,26 @@ pub async fn redeem(
         .filter(|it| tokens.0.verify(presented, &context(it)))
         .filter(|account| account.reset_expires_at.is_none_or(|newest| newest == expires_at))
         .ok_or(ResetError::Rejected)?;
-    set_password(db, hasher, (account, expires_at), reset).await
+    set_password(db, hasher, (account, Permit::ResetToken(expires_at)), reset).await
 }
 
-/// Sets a new password after a token or a code with this expiry was verified.
+/// What permits to set a new password, and is used up by it.
+#[derive(Debug, Clone)]
+pub enum Permit {
+    /// A verified reset token, or its code, with this expiry.
+    ResetToken(Timestamp),
+    /// The verified link of a challenge.
+    Challenge(Challenge),
+}
+
+/// Sets a new password after its permit was verified.
 ///
 /// # Errors
 /// See [`ResetError`]; then nothing has changed.
 pub async fn set_password(
     db: &Db,
     hasher: &Hasher,
-    (account, expires_at): (account_row::Model, Timestamp),
+    (account, permit): (account_row::Model, Permit),
     reset: Reset<'_>,
 ) -> Result<(), ResetError> {
     let Reset { password, policy, limit_key, origin, mail, .. } = reset;
@@ -217,11 +227,11 @@ pub async fn set_password(
     // The attempt window is deleted, because failed guesses of other people must not prevent the
     // owner from logging in with the new password.
     let window = AttemptKey::of_account(limit_key, &email);
-    let input = (account, hash, window, (origin.clone(), mail.clone()));
+    let input = ((account, permit), hash, window, (origin.clone(), mail.clone()));
     db.urgent()
-        .write(input, move |txn, now, (account, hash, window, (origin, mail))| {
+        .write(input, move |txn, now, ((account, permit), hash, window, (origin, mail))| {
             Box::pin(async move {
-                replace(txn, account, (expires_at, hash), origin, now).await?;
+                replace(txn, account, (permit, hash), origin, now).await?;
                 mail.send(txn, account, Content::PasswordChanged, origin, now).await?;
                 Ok(attempt_limit::forget(txn, window).await?)
             })
@@ -232,12 +242,12 @@ pub async fn set_password(
 /// Stores the new hash. Of two concurrent uses of the token, only one finds the old hash. A token
 /// that was requested later invalidates this token.
 ///
-/// If no expiry is stored, any expiry is accepted. During an upgrade, an instance of a previous
+/// If no expiry of reset tokens is stored, any expiry is accepted. During an upgrade, an instance of a previous
 /// version may have issued the token, and previous versions do not store the expiry.
 async fn replace(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,
-    (expires_at, hash): (Timestamp, &str),
+    (permit, hash): (&Permit, &str),
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), ResetError> {
@@ -246,13 +256,20 @@ async fn replace(
         Some(old) => Column::PasswordHash.eq(old),
         None => Column::PasswordHash.is_null(),
     };
-    let is_newest = Column::ResetExpiresAt.is_null().or(Column::ResetExpiresAt.eq(expires_at));
+    let is_newest = match permit {
+        Permit::ResetToken(expires_at) => Condition::any()
+            .add(Column::ResetExpiresAt.is_null())
+            .add(Column::ResetExpiresAt.eq(*expires_at)),
+        // The challenge is used up below.
+        Permit::Challenge(_) => Condition::all(),
+    };
     let mut update = account_row::Entity::update_many()
         .col_expr(Column::PasswordHash, Expr::value(hash))
         .col_expr(Column::ResetExpiresAt, Expr::value(None::<Timestamp>))
         .filter(is_newest)
         .filter(Column::Id.eq(account.id))
         .filter(Column::DisabledAt.is_null())
+        .filter(Column::Email.eq(&account.email))
         .filter(is_old_hash);
     // If the address is ambiguous, the token does not prove which account belongs to the owner.
     let is_verified_now = account.email_verified_at.is_none() && !account.email_ambiguous;
@@ -260,6 +277,11 @@ async fn replace(
         update = update.col_expr(Column::EmailVerifiedAt, Expr::value(now));
     }
     if update.exec(txn).await?.rows_affected != 1 {
+        return Err(ResetError::Rejected);
+    }
+    if let Permit::Challenge(challenge) = permit
+        && !email_challenge::spend(txn, challenge).await?
+    {
         return Err(ResetError::Rejected);
     }
     switch.end_all(txn, None, EndReason::PasswordReset, now).await?;

@@ -2,9 +2,12 @@
 //! JSON API and the hosted pages apply the same rule. Commands of the operator do not sign up: they
 //! create accounts whatever the policy says.
 
-use crate::config::{SignUpMode, SignUpSettings};
+use crate::config::{SignUpMode, SignUpSettings, VerifyEmail};
 use crate::domain::email::Email;
+use crate::domain::email_verification::Verification;
+use crate::domain::mail::MailQueue;
 use crate::domain::secret::digest;
+use crate::domain::session::Unverified;
 
 /// Who may sign up.
 #[derive(Debug, Clone)]
@@ -12,6 +15,7 @@ pub struct SignUpPolicy {
     mode: SignUpMode,
     /// The permitted domains of addresses; empty if all are permitted.
     domains: Vec<String>,
+    verify_email: VerifyEmail,
 }
 
 /// Why a sign-up is refused. The reasons depend only on the settings and the address, never on
@@ -40,7 +44,35 @@ impl SignUpPolicy {
     /// The policy of these settings.
     #[must_use]
     pub fn new(settings: &SignUpSettings) -> Self {
-        Self { mode: settings.signup, domains: settings.signup_domains.clone() }
+        let domains = settings.signup_domains.clone();
+        Self { mode: settings.signup, domains, verify_email: settings.verify_email }
+    }
+
+    /// Whether users are asked to verify their address, although they need not.
+    #[must_use]
+    pub fn asks_to_verify(&self) -> bool {
+        self.verify_email != VerifyEmail::Off
+    }
+
+    /// Whether a new account gets no session before its address is verified.
+    #[must_use]
+    pub fn requires_verified_email(&self) -> bool {
+        self.verify_email == VerifyEmail::Require
+    }
+
+    /// The verification of the address that a sign-up begins, if any. `device_digest` is the digest
+    /// of the secret of the device, which may use the code.
+    #[must_use]
+    pub fn verification(&self, mail: &MailQueue, device_digest: Vec<u8>) -> Option<Verification> {
+        let is_required = self.requires_verified_email();
+        let mail = mail.clone();
+        self.asks_to_verify().then_some(Verification { mail, device_digest, is_required })
+    }
+
+    /// What happens at a login if the address is not verified.
+    #[must_use]
+    pub fn unverified_logins(&self) -> Unverified {
+        if self.requires_verified_email() { Unverified::Refused } else { Unverified::Accepted }
     }
 
     /// Whether people can sign up on their own, without an invite.

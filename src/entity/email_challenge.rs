@@ -26,6 +26,8 @@ pub struct Model {
 pub enum Purpose {
     /// To set a new password.
     ResetPassword,
+    /// To mark the address of the account as verified.
+    VerifyEmail,
 }
 
 /// No relations.

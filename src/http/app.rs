@@ -10,6 +10,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::config::TokenSettings;
 use crate::database::Db;
+use crate::domain::email_challenge::EmailTokens;
 use crate::domain::keys::{KeyRing, RequestSealer};
 use crate::domain::mail::MailQueue;
 use crate::domain::oauth::client::ClientCache;
@@ -60,6 +61,8 @@ pub struct App {
     pub rotation: Rotation,
     /// Reads password reset tokens.
     pub reset_tokens: ResetTokens,
+    /// Computes and reads the links and codes in mails that verify an address.
+    pub email_tokens: EmailTokens,
     /// Encrypts the authorization requests that browsers carry.
     pub request_sealer: RequestSealer,
     /// Verifies access tokens in the same way as a resource server.

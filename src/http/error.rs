@@ -141,6 +141,26 @@ impl Problem {
     pub(super) fn invalid_invite() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_INVITE", "The invite is not valid")
     }
+
+    /// 400: the token or the code of a mail that verifies an address is wrong, expired, already used
+    /// or void. The error does not say which.
+    pub(super) fn invalid_verification_token() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "INVALID_VERIFICATION_TOKEN",
+            "The token or the code is not valid",
+        )
+    }
+
+    /// 403: the password is right, but the address is not verified, which the settings require.
+    pub(super) fn email_not_verified() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "EMAIL_NOT_VERIFIED",
+            "The email address must be verified first",
+        )
+    }
+
     /// 404: the operation needs mail, which is off.
     pub(super) fn mail_is_off() -> Self {
         Self::new(StatusCode::NOT_FOUND, "MAIL_OFF", "This server sends no mail")

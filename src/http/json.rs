@@ -25,6 +25,13 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Maximum length of a member name that errors repeat, in bytes.
 const MAX_QUOTED_BYTES: usize = 40;
 
+/// Deserializes a member that may be omitted, but not null.
+pub(super) fn not_null<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
 /// A JSON object as the body of a request or a response.
 pub(super) struct Json<T>(pub(super) T);
 

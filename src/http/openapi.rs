@@ -5,8 +5,8 @@ use poem_openapi::{OpenApi, OpenApiService};
 use serde_json::{Map, Value, json};
 
 use crate::http::api::{
-    AccountApi, ConsentsApi, DataDownloadApi, ForgottenPasswordApi, LoginApi, MeApi, PasswordApi,
-    SessionsApi,
+    AccountApi, ConsentsApi, DataDownloadApi, EmailApi, ForgottenPasswordApi, LoginApi, MeApi,
+    PasswordApi, SessionsApi,
 };
 
 const DESCRIPTION: &str = "\
@@ -38,6 +38,9 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
         ("ResetBody", "additionalProperties", json!(false)),
         ("ForgottenBody", "additionalProperties", json!(false)),
         ("CodeBody", "additionalProperties", json!(false)),
+        ("RequestVerificationBody", "additionalProperties", json!(false)),
+        ("VerifyBody", "additionalProperties", json!(false)),
+        ("VerifyCodeBody", "additionalProperties", json!(false)),
         ("ChangeBody", "additionalProperties", json!(false)),
         ("DeleteMeBody", "additionalProperties", json!(false)),
         ("DownloadBody", "additionalProperties", json!(false)),
@@ -47,9 +50,11 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
         ("SignUpBody/properties/email", "format", json!("email")),
         ("LogInBody/properties/email", "format", json!("email")),
         ("ForgottenBody/properties/email", "format", json!("email")),
+        ("RequestVerificationBody/properties/email", "format", json!("email")),
         ("SignUpBody/properties/password", "pattern", json!(PASSWORD_PATTERN)),
         ("ResetBody/properties/new_password", "pattern", json!(PASSWORD_PATTERN)),
         ("CodeBody/properties/new_password", "pattern", json!(PASSWORD_PATTERN)),
+        ("VerifyBody/properties/new_password", "pattern", json!(PASSWORD_PATTERN)),
         ("ChangeBody/properties/new_password", "pattern", json!(PASSWORD_PATTERN)),
         ("ErrorBody", "required", json!(["code", "message", "details"])),
         ("ErrorBody/properties/details", "nullable", json!(true)),
@@ -81,7 +86,7 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
 pub(super) fn service() -> OpenApiService<impl OpenApi, ()> {
     let passwords = (PasswordApi, ForgottenPasswordApi);
     let own = (MeApi, DataDownloadApi);
-    let apis = (AccountApi, own, passwords, LoginApi, SessionsApi, ConsentsApi);
+    let apis = (AccountApi, own, passwords, EmailApi, LoginApi, SessionsApi, ConsentsApi);
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
 

@@ -196,6 +196,28 @@ impl Limits {
         Ok(admitted.at_account(AttemptKey::of_account(&self.key, email)))
     }
 
+    /// Admits and counts the use of a link or a code that confirms an address.
+    pub(super) async fn admit_email_confirmation(
+        &self,
+        db: &Db,
+        origin: &Origin,
+    ) -> Result<Admitted, AttemptError> {
+        self.check(&self.resets, origin)?;
+        let quotas = self.address_quotas(LimitedAction::ConfirmEmail, origin);
+        attempt_limit::admit(db, quotas, origin).await
+    }
+
+    /// Admits and counts a request for a mail that verifies an address.
+    pub(super) async fn admit_verification_request(
+        &self,
+        db: &Db,
+        origin: &Origin,
+    ) -> Result<Admitted, AttemptError> {
+        self.check(&self.resets, origin)?;
+        let quotas = self.address_quotas(LimitedAction::RequestVerification, origin);
+        attempt_limit::admit(db, quotas, origin).await
+    }
+
     /// Admits a refresh, an authorization request, or a request of a client without credentials.
     /// The limit is high, and per instance.
     pub(super) fn admit_refresh(&self, origin: &Origin) -> Result<(), AttemptError> {
@@ -288,6 +310,8 @@ impl Limits {
             LimitedAction::LogIn
             | LimitedAction::Reset
             | LimitedAction::RequestReset
+            | LimitedAction::ConfirmEmail
+            | LimitedAction::RequestVerification
             | LimitedAction::Reauthenticate => attempts_per_minute,
         };
         Quota::of_address(&self.key, action, origin.address, ipv6_prefix, attempts)

@@ -26,6 +26,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::{Config, PasswordPolicy, RefreshReuse, ServiceSettings};
 use crate::database::{self, ConnectError, Db, Lineage, SchemaError};
+use crate::domain::email_challenge::EmailTokens;
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
@@ -136,6 +137,9 @@ pub enum StartError {
     /// Mail cannot be sent with these settings.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The settings of sign-up need mail, which is off.
+    #[error("{0}")]
+    SignUp(String),
     /// The hashing threads cannot be started.
     #[error("cannot start the password hashing threads: {0}")]
     Hashing(String),
@@ -198,7 +202,7 @@ impl Server {
         Schedule::new(&config.keys, &config.tokens)?;
         Branding::new(&config.pages)?;
         mail_delivery::check(config)?;
-        Ok(())
+        config.signup.check(config.mail.is_on()).map_err(StartError::SignUp)
     }
 
     /// Opens the storage and binds the address.
@@ -402,6 +406,7 @@ async fn assemble(
         refresh_tokens: RefreshTokens::new(master.refresh_keys(restore)?),
         rotation: Rotation::new(&db, &config.tokens, mail.clone()),
         reset_tokens: ResetTokens::new(master.reset_keys(restore)?),
+        email_tokens: EmailTokens::new(master.email_verification_keys(restore)?),
         request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
         mail,

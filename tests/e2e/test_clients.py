@@ -32,6 +32,9 @@ refresh 200
 resetPassword 400 INVALID_RESET_TOKEN
 requestPasswordReset 404 MAIL_OFF
 resetPasswordByCode 404 MAIL_OFF
+requestEmailVerification 404 MAIL_OFF
+verifyEmail 404 MAIL_OFF
+verifyEmailByCode 404 MAIL_OFF
 updateMe 200
 updateMe 400 VALIDATION_ERROR
 listSessions 200
@@ -89,7 +92,7 @@ def test_generated_python_client(signet: Signet, tmp_path: Path) -> None:
 
 
 def test_generated_rust_client(signet: Signet) -> None:
-    # A macro of progenitor generates the client at compile time.
+    # The build script generates the client.
     manifest = ("--manifest-path", CLIENTS / "rust/Cargo.toml")
     cargo = ("cargo", "run", "--quiet", "--locked", *manifest, "--", *arguments(signet))
     target = os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")

@@ -207,3 +207,50 @@ def test_person_gets_in_after_a_scanner_ran_the_scripts(
             assert Tab(page).accessibility_violations(axe.read_text()) == [], scheme
             assert requests == []
         assert PASSWORD not in text_of(mail)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("where", ["same browser", "other browser"])
+def test_person_verifies_the_address_after_a_scanner_ran_the_scripts(
+    signet: Signet, browser: Browser, where: str
+) -> None:
+    """EV-02, AT-05: the pages are accessible, and the token leaves the address bar."""
+    axe = NodeProject(FRONTEND, copy_again=False).directory / "node_modules/axe-core/axe.min.js"
+    with MailServer() as server:
+        signet.settings |= {
+            "SIGNET_MAIL": f"smtp://127.0.0.1:{server.port}?tls=off",
+            "SIGNET_MAIL_FROM": "id@example.test",
+            "SIGNET_VERIFY_EMAIL": "require",
+        }
+        signet.start()
+        address = random_email()
+        person = browser.new_context().new_page()
+        person.goto(f"{signet.issuer}/signup")
+        person.locator("#username").fill(address)
+        person.locator("#password").fill(PASSWORD)
+        person.locator("#signup-submit").click()
+        expect(person.get_by_label("Code")).to_be_focused()
+        assert Tab(person).accessibility_violations(axe.read_text()) == []
+        server.mail(1)
+        person.locator("#send-again").click()
+        link, _ = link_and_code(server.mail(2))
+        for _ in range(3):
+            scanner = browser.new_context().new_page()
+            scanner.goto(link)
+            scanner.wait_for_load_state("networkidle")
+            scanner.close()
+
+        is_same = where == "same browser"
+        page = person if is_same else browser.new_context().new_page()
+        page.goto(link)
+        assert page.url == f"{signet.issuer}/verify-email"
+        assert Tab(page).accessibility_violations(axe.read_text()) == []
+        if not is_same:
+            page.locator("#password").fill(PASSWORD)
+        page.locator("#verify-submit").click()
+        expect(page.get_by_role("heading")).to_have_text("Your email address is verified")
+        page.get_by_role("link", name="Log in").click()
+        page.locator("#username").fill(address)
+        page.locator("#password").fill(PASSWORD)
+        page.locator("#login-submit").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Your account")

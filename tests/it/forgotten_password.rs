@@ -4,8 +4,9 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::harness::mailed::{mail, secrets, token_of};
 use crate::harness::oauth::{Browser, ISSUER};
-use crate::harness::smtp::{Mail, SmtpServer};
+use crate::harness::smtp::SmtpServer;
 use crate::harness::{Answer, PASSWORD, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
@@ -34,25 +35,6 @@ async fn request(server: &TestServer, email: &str) -> String {
 
 async fn ask(server: &TestServer, email: &str) -> Answer {
     server.post("/api/auth/password/forgotten", &json!({ "email": email })).await
-}
-
-/// Waits for the mail with this number, from 1.
-async fn mail(smtp: &SmtpServer, number: usize) -> Mail {
-    eventually("the mail arrives", async || smtp.mails().len() >= number).await;
-    smtp.mails().remove(number - 1)
-}
-
-/// The address of the link, and the code.
-fn secrets(mail: &Mail) -> (String, String) {
-    let text = mail.text();
-    let mut lines = text.lines();
-    let link = lines.find(|line| line.starts_with("https://")).unwrap();
-    let code = lines.find(|line| line.len() == 9 && line.contains('-')).unwrap();
-    (link.to_owned(), code.to_owned())
-}
-
-fn token_of(link: &str) -> &str {
-    link.split_once("token=").unwrap().1
 }
 
 async fn reset(server: &TestServer, token: &str, password: &str) -> Answer {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::json;
-use signet::config::SignUpMode;
+use signet::config::{SignUpMode, VerifyEmail};
 
+use crate::harness::mailed::{mail, secrets};
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, authorization_query, csrf, hidden_fields};
 use crate::harness::smtp::SmtpServer;
 use crate::harness::{Answer, PASSWORD, TestServer};
@@ -328,6 +329,7 @@ async fn pages_of_closed_sign_up_are_in_english_and_german() {
         (SignUpMode::Invite, "/signup?invite=sgi_x", 403),
         (SignUpMode::Open, "/signup?invite=sgi_x", 403),
         (SignUpMode::Open, "/forgot-password", 404),
+        (SignUpMode::Open, "/verify-email", 404),
     ] {
         let mut config = open.config.clone();
         config.signup.signup = mode;
@@ -348,6 +350,105 @@ async fn pages_of_closed_sign_up_are_in_english_and_german() {
         pages.push(vec![("other domain", browser.submit("/signup", &form, &typed).await)]);
     }
     assert_translated(&pages[0], &pages[1]);
+}
+
+/// A server that requires verified addresses.
+async fn start_with_verification() -> (SmtpServer, TestServer) {
+    let smtp = SmtpServer::start().await;
+    let url = smtp.url();
+    let server = TestServer::with(|config| {
+        config.mail.mail = url.parse().unwrap();
+        config.mail.mail_from = Some("id@example.test".to_owned());
+        config.signup.verify_email = VerifyEmail::Require;
+    })
+    .await;
+    server.register_web_client().await;
+    (smtp, server)
+}
+
+/// The pages on which a user verifies the address.
+async fn verification_pages(languages: &'static str, email: &str) -> Pages {
+    let (smtp, server) = start_with_verification().await;
+    let mut pages = Pages::new();
+    let mut elsewhere = browser(&server, languages);
+    let mut browser = browser(&server, languages);
+    let signup = browser.get("/signup").await;
+    let typed = [("username", email), ("password", PASSWORD)];
+    let code_page = browser.submit("/signup", &signup, &typed).await.location();
+    let code_page = browser.get(&code_page).await;
+    let wrong = [("code", "0000-0000")];
+    pages.push(("wrong code", browser.submit("/verify-email", &code_page, &wrong).await));
+    pages.push(("code", code_page));
+    let login = browser.get("/login").await;
+    let refused = browser.submit("/login", &login, &typed).await;
+    refused.expect_status(403);
+    pages.push(("login refused", refused));
+    let (link, code) = secrets(&mail(&smtp, 1).await);
+    let link = link.strip_prefix(ISSUER).unwrap();
+    pages.push(("link", browser.get(link).await));
+    let foreign = elsewhere.get(link).await;
+    for typed in [("password", WRONG), ("new_password", "short")] {
+        pages.push((typed.0, elsewhere.submit("/verify-email", &foreign, &[typed]).await));
+    }
+    pages.push(("link elsewhere", foreign));
+    let mut config = server.config.clone();
+    config.signup.verify_email = VerifyEmail::Ask;
+    let asking = server.another_instance_with(config).await;
+    let mut logged_in = self::browser(&asking, languages);
+    log_in(&mut logged_in, email).await;
+    pages.push(("account", logged_in.get("/account").await));
+    pages.push(("code, logged in", logged_in.get("/verify-email").await));
+    let code_page = browser.get("/verify-email").await;
+    let typed = [("code", code.as_str())];
+    let done = browser.submit("/verify-email", &code_page, &typed).await.location();
+    pages.push(("verified", browser.get(&done).await));
+    pages.push(("verified, logged in", logged_in.get(&done).await));
+    pages.push(("invalid link", elsewhere.get(link).await));
+    pages
+}
+
+/// The pages on which a user verifies the address, and the notice on the account page.
+#[tokio::test]
+async fn verification_is_in_english_and_german() {
+    let english = Box::pin(verification_pages("en", "ada@example.test")).await;
+    let german = Box::pin(verification_pages("de", "eve@example.test")).await;
+
+    assert_translated(&english, &german);
+}
+
+/// A user who verifies the address keeps the language of the flow.
+#[tokio::test]
+async fn verification_keeps_the_language_of_the_flow() {
+    let (smtp, server) = start_with_verification().await;
+    let mut browser = browser(&server, "en");
+    let signup = browser.get("/signup?ui_locales=de").await;
+    let typed = [("username", "ada@example.test"), ("password", PASSWORD)];
+
+    let sent = browser.submit("/signup", &signup, &typed).await.location();
+
+    assert_eq!(sent, format!("{ISSUER}/verify-email?ui_locales=de"));
+    let code_page = browser.get(&sent).await;
+    assert_eq!(language_of(&code_page), "de");
+    assert!(code_page.html().contains("href=\"login?ui_locales=de\""), "{}", code_page.html());
+    let wrong = browser.submit("/verify-email", &code_page, &[("code", "0000-0000")]).await;
+    assert_eq!(language_of(&wrong), "de");
+    let (_, code) = secrets(&mail(&smtp, 1).await);
+    let done = browser.submit("/verify-email", &code_page, &[("code", &code)]).await.location();
+    assert_eq!(done, format!("{ISSUER}/verify-email?done=verified&ui_locales=de"));
+    let done = browser.get(&done).await;
+    assert!(done.html().contains("href=\"login?ui_locales=de\""), "{}", done.html());
+
+    let login = browser.authorize(&[("ui_locales", "de")]).await;
+    let signup = browser.open("/signup", &login).await;
+    let typed = [("username", "bob@example.test"), ("password", PASSWORD)];
+    let code_page = browser.submit("/signup", &signup, &typed).await;
+    assert_eq!(language_of(&code_page), "de");
+    let (link, code) = secrets(&mail(&smtp, 2).await);
+    let link = format!("{}&ui_locales=de", link.strip_prefix(ISSUER).unwrap());
+    assert_eq!(language_of(&browser.get(&link).await), "de");
+    let login = browser.submit("/verify-email", &code_page, &[("code", &code)]).await;
+    assert_eq!(language_of(&login), "de");
+    assert!(login.html().contains("id=\"login-submit\""), "{}", login.html());
 }
 
 /// RFC 9110 §12.5.4: the browser's languages have weights. The default is English.

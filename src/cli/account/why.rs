@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::cli::account::named::AccountArgument;
 use crate::cli::account::window::WindowSettings;
 use crate::cli::output::{OutputError, print, print_json};
+use crate::config::VerifyEmail;
 use crate::domain::email::Email;
 use crate::domain::login_report::{LoginReport, Outcome, StoredPassword};
 use crate::entity::{account, auth_event};
@@ -17,6 +18,9 @@ pub(in crate::cli) struct Why {
     named: AccountArgument,
     #[command(flatten)]
     window: WindowSettings,
+    /// Whether the address must be verified, as set for the server.
+    #[arg(long, env = "SIGNET_VERIFY_EMAIL", default_value = "off")]
+    verify_email: VerifyEmail,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -27,7 +31,9 @@ impl Why {
         let (db, email) = self.named.open().await?;
         let key = self.window.key(&email)?;
         let attempts = self.window.account_attempts_per_minute;
-        let report = LoginReport::read(&db, &email, &key, attempts).await?;
+        let requires_verified_email = self.verify_email == VerifyEmail::Require;
+        let server = (attempts, requires_verified_email);
+        let report = LoginReport::read(&db, &email, &key, server).await?;
         if self.json {
             print_json(&object(&email, &report).to_string())?;
         } else {
@@ -105,6 +111,11 @@ fn sentence(report: &LoginReport) -> String {
         Outcome::NoPassword => "The next login is refused like one with a wrong password, because \
              the account has no password that can be checked. The user needs a reset token (signet \
              account reset-password)."
+            .to_owned(),
+        Outcome::EmailNotVerified => "The next login with the right password is refused, because \
+             the address is not verified (SIGNET_VERIFY_EMAIL is require). The user gets a mail to \
+             verify it, also after a password reset by mail; or verify it yourself (signet account \
+             verify-email)."
             .to_owned(),
     }
 }

@@ -30,6 +30,10 @@ pub enum LimitedAction {
     Reset,
     /// Asking for a mail with a reset token.
     RequestReset,
+    /// Confirming an address with the link or the code of a mail.
+    ConfirmEmail,
+    /// Asking for a mail that verifies an address.
+    RequestVerification,
     /// Reauthentication: entering the password again while logged in.
     Reauthenticate,
 }
@@ -41,6 +45,8 @@ impl LimitedAction {
             Self::LogIn => "login",
             Self::Reset => "reset",
             Self::RequestReset => "reset_request",
+            Self::ConfirmEmail => "email_confirmation",
+            Self::RequestVerification => "email_verification_request",
             Self::Reauthenticate => "confirm",
         }
     }

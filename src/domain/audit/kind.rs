@@ -47,9 +47,10 @@ kinds! {
     /// A session began: by a login, or in place of the current one at a password change.
     LogIn = "login", success;
     /// A password was wrong, at login or reauthentication, or the account does not exist.
-    /// `reason`: `wrong_password`, `disabled` or `unknown_account`; at reauthentication
-    /// `wrong_password_for_password_change`, `wrong_password_for_data_download` or
-    /// `wrong_password_for_account_deletion`.
+    /// `reason`: `wrong_password`, `disabled` or `unknown_account`; `email_not_verified` if the
+    /// password was right but `SIGNET_VERIFY_EMAIL` is `require`; at reauthentication
+    /// `wrong_password_for_password_change`, `wrong_password_for_data_download`,
+    /// `wrong_password_for_account_deletion` or `wrong_password_for_email_verification`.
     LogInFailed = "login_failed", failure;
     /// A sign-up failed: the email address has an account already, or the invite is not valid for
     /// it. `reason`: `email_exists` or `invalid_invite`.
@@ -81,6 +82,8 @@ kinds! {
     PasswordResetRequired = "password_reset_required", success;
     /// The email address of an account was changed. `reason`: `by the operator`.
     EmailChanged = "email_changed", success;
+    /// Another mail was requested with which a user proves control of the account's address.
+    EmailVerificationRequested = "email_verification_requested", success;
     /// A user proved control of the account's email address. `reason`: `by the operator` if an
     /// operator declared so.
     EmailVerified = "email_verified", success;

@@ -207,6 +207,18 @@ impl MasterKeys {
         self.mac_keys(&purpose_since(restore, "signet password reset v1"))
     }
 
+    /// The keys of links and codes that verify an address, the current one first. A restore of the
+    /// database changes them as well.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which happens only when memory is exhausted.
+    pub fn email_verification_keys(
+        &self,
+        restore: Option<Uuid>,
+    ) -> Result<Vec<MacKey>, ErrorStack> {
+        self.mac_keys(&purpose_since(restore, "signet email verification v1"))
+    }
+
     /// The key that computes the keys of rows in the attempt table.
     ///
     /// # Errors

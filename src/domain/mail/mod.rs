@@ -18,6 +18,7 @@ use crate::config::MailSettings;
 use crate::domain::attempt_limit::{AttemptKey, MailAdmission, MailLimits, admit_mail};
 use crate::domain::audit::{Event, Kind as EventKind, Origin};
 use crate::domain::email::Email;
+use crate::domain::email_challenge::{self, Challenge};
 use crate::domain::id;
 use crate::domain::keys::LimitKey;
 use crate::domain::language::Language;
@@ -65,6 +66,11 @@ pub enum Content {
         /// When they expire. This identifies the challenge from which they are computed.
         expires_at: Timestamp,
     },
+    /// A link and a code, with which the owner proves control of the address.
+    VerifyEmail {
+        /// When they expire. This identifies the challenge from which they are computed.
+        expires_at: Timestamp,
+    },
     /// No mail is sent: someone requested a mail for an address without an account.
     Nothing,
 }
@@ -78,6 +84,7 @@ impl Content {
             Self::NewDevice { .. } => "new_device",
             Self::TokenReuse => "token_reuse",
             Self::ResetPassword { .. } => "reset_password",
+            Self::VerifyEmail { .. } => "verify_email",
             Self::Nothing => "nothing",
         }
     }
@@ -87,7 +94,7 @@ impl Content {
     const fn class(&self) -> &'static str {
         match self {
             Self::PasswordChanged | Self::NewDevice { .. } | Self::TokenReuse => NOTICE,
-            Self::ResetPassword { .. } | Self::Nothing => "requested",
+            Self::ResetPassword { .. } | Self::VerifyEmail { .. } | Self::Nothing => "requested",
         }
     }
 
@@ -95,7 +102,9 @@ impl Content {
     #[must_use]
     pub const fn expires_at(&self) -> Option<Timestamp> {
         match self {
-            Self::ResetPassword { expires_at } => Some(*expires_at),
+            Self::ResetPassword { expires_at } | Self::VerifyEmail { expires_at } => {
+                Some(*expires_at)
+            }
             Self::PasswordChanged | Self::NewDevice { .. } | Self::TokenReuse | Self::Nothing => {
                 None
             }
@@ -187,6 +196,31 @@ impl MailQueue {
         Ok(admission == MailAdmission::Admitted)
     }
 
+    /// Queues a mail with a link and a code, and makes its challenge the newest of the account for
+    /// its purpose. Returns false, and changes nothing, if the address gets too many mails or mail
+    /// is off. So nobody can void the links of another person without end.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn send_challenge(
+        &self,
+        txn: &impl ConnectionTrait,
+        mail: ChallengeMail,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<bool, DbErr> {
+        let ChallengeMail { challenge, email, to, content } = mail;
+        let known_id = to.as_ref().map(|(account_id, _)| *account_id);
+        if !self.admit(txn, &content, (&email, known_id), origin, now).await? {
+            return Ok(false);
+        }
+        let (account_id, recipient) =
+            to.unwrap_or_else(|| (challenge.account_id, Recipient::nobody()));
+        email_challenge::replace(txn, challenge).await?;
+        self.enqueue(txn, account_id, recipient, content, now).await?;
+        Ok(true)
+    }
+
     /// Queues an admitted mail. Does nothing if mail is off.
     ///
     /// # Errors
@@ -207,6 +241,19 @@ impl MailQueue {
         let item = Item::new(id::new(now), Kind::Mail, account_id.to_string(), &mail, now)?;
         outbox::enqueue(txn, vec![item]).await
     }
+}
+
+/// A mail with a link and a code.
+pub struct ChallengeMail {
+    /// The challenge, from which the link and the code are computed.
+    pub challenge: Challenge,
+    /// The address whose mails are limited.
+    pub email: Email,
+    /// The account that the mail is about, and its recipient. `None` if nothing is sent, because the
+    /// address has no account: then the same rows are written.
+    pub to: Option<(Uuid, Recipient)>,
+    /// What the mail is about.
+    pub content: Content,
 }
 
 /// The recipient of a mail.

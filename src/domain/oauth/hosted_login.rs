@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::Db;
-use crate::domain::account::{self, NewAccount, SignUp, SignUpError};
+use crate::domain::account::{self, NewAccount, SignUp, SignUpError, SignedUp};
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::granted::Granted;
@@ -63,7 +63,7 @@ pub async fn log_in(
     session::run_with_retry(db, &attempt, log_in_once).await
 }
 
-/// Creates an account and logs it in on the hosted pages.
+/// Creates an account and logs it in on the hosted pages, unless its address must be verified first.
 ///
 /// # Errors
 /// As [`account::sign_up`].
@@ -74,7 +74,7 @@ pub async fn sign_up(
     (request, context): (SignUp<'_>, LoginContext),
     settings: &TokenSettings,
     now: Timestamp,
-) -> Result<Granted, SignUpError> {
+) -> Result<SignedUp, SignUpError> {
     let result = match account::prepare(db, hasher, entries, &request, settings, now).await {
         Ok(new) => create_in_browser(db, new, context).await,
         Err(error) => Err(error),
@@ -86,14 +86,15 @@ async fn create_in_browser(
     db: &Db,
     mut new: NewAccount,
     context: LoginContext,
-) -> Result<Granted, SignUpError> {
-    new.session = new.session.in_browser(context.cookie.clone());
+) -> Result<SignedUp, SignUpError> {
+    new.session = new.session.map(|session| session.in_browser(context.cookie.clone()));
     db.write((new, context), |txn, now, (new, context)| {
         Box::pin(async move {
-            let granted = account::create(txn, new, now).await?;
-            let origin = &new.session.origin;
-            replace_browser_session(txn, &granted, context, origin, now).await?;
-            Ok(granted)
+            let signed_up = account::create(txn, new, now).await?;
+            if let (SignedUp::LoggedIn(granted), Some(session)) = (&signed_up, &new.session) {
+                replace_browser_session(txn, granted, context, &session.origin, now).await?;
+            }
+            Ok(signed_up)
         })
     })
     .await

@@ -121,7 +121,9 @@ mod tests {
             ("ln=1,r=1048576,p=1", false),
             ("ln=10,r=8,p=0", false),
         ] {
-            let parsed = ScryptHash::parse(&format!("$scrypt${parameters}$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg"));
+            let parsed = ScryptHash::parse(&format!(
+                "$scrypt${parameters}$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg"
+            ));
             assert_eq!(parsed.is_ok(), is_read, "{parameters}");
             let Ok(hash) = parsed else { continue };
             let computed = hash.matches(b"password", &Workspace::new(0, std::sync::Arc::default()));

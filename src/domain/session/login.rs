@@ -27,6 +27,10 @@ pub enum LogInError {
     /// variant, so that callers cannot distinguish them.
     #[error("the credentials are invalid")]
     Refused,
+    /// The password is right, but the address of the account with this id is not verified, which
+    /// the settings require.
+    #[error("the address is not verified")]
+    EmailNotVerified(Uuid),
     /// The stored hash changed during the check. The password may be the same, after a rehash.
     #[error("the account was changed meanwhile")]
     Changed,
@@ -41,6 +45,15 @@ pub enum LogInError {
     Database(#[from] DbErr),
 }
 
+/// What happens at a login with the right password if the address of the account is not verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unverified {
+    /// It succeeds.
+    Accepted,
+    /// It is refused with [`LogInError::EmailNotVerified`].
+    Refused,
+}
+
 /// One attempt to log in.
 pub struct LogIn<'a> {
     /// Identifies the account.
@@ -53,6 +66,8 @@ pub struct LogIn<'a> {
     pub origin: &'a Origin,
     /// Queues the notice about a new device.
     pub mail: &'a MailQueue,
+    /// What happens if the address is not verified.
+    pub unverified: Unverified,
 }
 
 /// A login whose password was correct, and the data that its session needs.
@@ -92,7 +107,8 @@ pub async fn log_in(
 /// settings require is replaced when the session starts.
 ///
 /// # Errors
-/// See [`LogInError`]. Before it returns [`LogInError::Refused`], it records `login_failed`.
+/// See [`LogInError`]. Before it returns [`LogInError::Refused`] or
+/// [`LogInError::EmailNotVerified`], it records `login_failed`.
 pub async fn check(
     db: &Db,
     hasher: &Hasher,
@@ -101,7 +117,7 @@ pub async fn check(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<CheckedLogIn, LogInError> {
-    let LogIn { email, password, admitted, origin, mail } = attempt;
+    let LogIn { email, password, admitted, origin, mail, unverified } = attempt;
     let password = password.clone();
     let account = find_account(db, email).await?;
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
@@ -119,6 +135,10 @@ pub async fn check(
     };
     if !account.is_enabled() {
         return Err(refuse(db, Some(account.id), "disabled", attempt).await?);
+    }
+    if *unverified == Unverified::Refused && !account.email_claims().email_verified {
+        refuse(db, Some(account.id), "email_not_verified", attempt).await?;
+        return Err(LogInError::EmailNotVerified(account.id));
     }
     let session = NewSession::prepare(db, entries, settings, origin, now).await?;
     let is_notified = mail.has_notices() && device::is_new(db, account.id, origin).await?;
@@ -186,7 +206,9 @@ pub async fn run_with_retry<F: Future<Output = Result<Granted, LogInError>> + Se
         Err(LogInError::Changed) => log_in_once().await,
         result => result,
     };
-    if result.as_ref().is_err_and(|error| !matches!(error, LogInError::Refused)) {
+    let has_verdict =
+        |error: &LogInError| matches!(error, LogInError::Refused | LogInError::EmailNotVerified(_));
+    if result.as_ref().is_err_and(|error| !has_verdict(error)) {
         attempt.admitted.counted().refund_without_verdict(db).await;
     }
     result

@@ -29,7 +29,9 @@ pub use ending::{
     limit_client_sessions, lock_account, log_out,
 };
 pub use kill_switch::{KillSwitch, Switched};
-pub use login::{CheckedLogIn, LogIn, LogInError, begin, check, log_in, run_with_retry};
+pub use login::{
+    CheckedLogIn, LogIn, LogInError, Unverified, begin, check, log_in, run_with_retry,
+};
 pub use logout_outbox::{LogoutNotice, adopt_old as adopt_old_notices, notify_clients};
 pub use retention::{purge_ended, purge_expired};
 pub use unfinished::{end_rest, end_some};

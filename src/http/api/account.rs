@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::domain::account::{self, SignUp};
+use crate::domain::account::{self, SignUp, SignedUp};
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::password::Password;
 use crate::http::api::Tag;
 use crate::http::api::failures::{failures, weaknesses_of};
+use crate::http::api::mail_request::{Requested, generate_handle};
 use crate::http::api::tokens::AuthTokens;
 use crate::http::app::App;
 use crate::http::error::{FieldProblem, Problem};
-use crate::http::json::Json;
+use crate::http::json::{Json, not_null};
 
 /// The operation for sign-up.
 pub(in crate::http) struct AccountApi;
@@ -24,14 +25,15 @@ pub(in crate::http) struct AccountApi;
 impl AccountApi {
     /// Sign up with email and password.
     ///
-    /// Creates the account and starts a session.
+    /// Creates the account and starts a session. If the server requires a verified email address,
+    /// it sends a mail with a link and a code instead, and the account gets no session before.
     #[oai(path = "/signup", method = "post", operation_id = "signUp")]
     async fn sign_up(
         &self,
         app: Data<&Arc<App>>,
         origin: Origin,
         body: Json<SignUpBody>,
-    ) -> Result<SignedUp, SignUpFailure> {
+    ) -> Result<SignUpSuccess, SignUpFailure> {
         let now = app.clock.now();
         let invite = body.0.invite.clone();
         app.sign_up_policy.check(invite.as_deref())?;
@@ -40,11 +42,16 @@ impl AccountApi {
         app.issuer.check_fresh()?;
         let admitted = app.limits.admit_sign_up(&app.db, &email, &origin).await?;
 
-        let request = SignUp { permit: &permit, password, admitted, origin: &origin };
-        let granted =
+        let handle = generate_handle()?;
+        let verification = app.sign_up_policy.verification(&app.mail, handle.digest.clone());
+        let request = SignUp { permit: &permit, password, admitted, origin: &origin, verification };
+        let signed_up =
             account::sign_up(&app.db, &app.hasher, &app.status_entries, request, &app.tokens, now)
                 .await?;
-        Ok(SignedUp::Created(AuthTokens::sign(&app, granted)?))
+        Ok(match signed_up {
+            SignedUp::LoggedIn(granted) => SignUpSuccess::Created(AuthTokens::sign(&app, granted)?),
+            SignedUp::Unverified => SignUpSuccess::Accepted(Requested::with(handle)),
+        })
     }
 }
 
@@ -63,11 +70,6 @@ struct SignUpBody {
     #[oai(validator(max_length = 128), write_only)]
     #[serde(default, deserialize_with = "not_null")]
     invite: Option<String>,
-}
-
-/// A member that may be omitted, but not null.
-fn not_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
 }
 
 impl SignUpBody {
@@ -96,10 +98,14 @@ impl SignUpBody {
 }
 
 #[derive(ApiResponse)]
-enum SignedUp {
+enum SignUpSuccess {
     /// The account was created and a session was started.
     #[oai(status = 201)]
     Created(Json<AuthTokens>),
+    /// The email address must be verified first, with the link or the code in the mail that was
+    /// sent to it.
+    #[oai(status = 202)]
+    Accepted(Json<Requested>),
 }
 
 failures! {

@@ -7,6 +7,8 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses};
 
 use crate::domain::account::SignUpError;
 use crate::domain::attempt_limit::AttemptError;
+use crate::domain::email_confirmation::ConfirmError;
+use crate::domain::email_verification::RequestError;
 use crate::domain::password::Weakness;
 use crate::domain::password_reset::ResetError;
 use crate::domain::reauthentication::ReauthenticationError;
@@ -114,6 +116,7 @@ impl From<LogInError> for Problem {
     fn from(error: LogInError) -> Self {
         match error {
             LogInError::Refused | LogInError::Changed => Self::auth_failed(),
+            LogInError::EmailNotVerified(_) => Self::email_not_verified(),
             LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_) => {
                 Self::failed(&error)
             }
@@ -153,6 +156,22 @@ impl From<ResetError> for Problem {
                 Self::failed(&error)
             }
         }
+    }
+}
+
+impl From<ConfirmError> for Problem {
+    fn from(error: ConfirmError) -> Self {
+        match error {
+            ConfirmError::Rejected => Self::invalid_verification_token(),
+            ConfirmError::WrongPassword => Self::auth_failed(),
+            ConfirmError::Hashing(_) | ConfirmError::Database(_) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        Self::failed(&error)
     }
 }
 

@@ -4,23 +4,20 @@ use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
-use crate::domain::email_challenge::LIFE;
 use crate::domain::forgotten_password::{self, Forgotten};
 use crate::domain::password_reset::Reset;
-use crate::domain::secret::{Secret, digest};
+use crate::domain::secret::digest;
 use crate::http::api::Tag;
 use crate::http::api::failures::failures;
+use crate::http::api::mail_request::{MailRequested, check_mail, generate_handle};
 use crate::http::api::reauthentication::parse_password;
 use crate::http::app::App;
 use crate::http::error::Problem;
 use crate::http::json::Json;
-
-/// The prefix of handles, for secret scanners.
-const HANDLE_PREFIX: &str = "sgh_";
 
 /// The operations for a forgotten password.
 pub(in crate::http) struct ForgottenPasswordApi;
@@ -46,13 +43,12 @@ impl ForgottenPasswordApi {
         check_mail(&app)?;
         let admitted = app.limits.admit_reset_request(&app.db, &email, &origin).await?;
 
-        let handle = Secret::generate(HANDLE_PREFIX).map_err(|error| Problem::failed(&error))?;
-        let (email, device_digest, origin) = (&email, handle.digest, &origin);
+        let handle = generate_handle()?;
+        let (email, device_digest, origin) = (&email, handle.digest.clone(), &origin);
         let forgotten = Forgotten { email, device_digest, admitted, origin };
         let requested = forgotten_password::request(&app.db, &app.mail, forgotten, now).await;
         requested.map_err(|error| Problem::failed(&error))?;
-        let expires_in = LIFE.as_secs();
-        Ok(MailRequested::Accepted(Json(Requested { handle: handle.text, expires_in })))
+        Ok(MailRequested::with(handle))
     }
 
     /// Set a new password with the code of a mail.
@@ -82,11 +78,6 @@ impl ForgottenPasswordApi {
     }
 }
 
-/// 404 if mail is off.
-fn check_mail(app: &App) -> Result<(), Problem> {
-    if app.mail.is_on() { Ok(()) } else { Err(Problem::mail_is_off()) }
-}
-
 /// The body of a request for a mail.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,23 +100,6 @@ struct CodeBody {
     /// The new password; the same rules apply as at sign-up.
     #[oai(validator(min_length = 8, max_length = 128), write_only)]
     new_password: String,
-}
-
-/// What the device needs for the code.
-#[derive(Object, Serialize)]
-struct Requested {
-    /// The secret of this device, for the reset with the code.
-    #[oai(validator(max_length = 256))]
-    handle: String,
-    /// The lifetime of the code and the link, in seconds.
-    expires_in: u64,
-}
-
-#[derive(ApiResponse)]
-enum MailRequested {
-    /// The request was accepted; the response does not say whether there is an account.
-    #[oai(status = 202)]
-    Accepted(Json<Requested>),
 }
 
 #[derive(ApiResponse)]

@@ -42,8 +42,9 @@ impl LoginApi {
         app.issuer.check_fresh()?;
         let admitted = app.limits.admit_log_in(&app.db, &email, &origin).await?;
 
-        let mail = &app.mail;
-        let attempt = LogIn { email: &email, password, admitted, origin: &origin, mail };
+        let (mail, unverified) = (&app.mail, app.sign_up_policy.unverified_logins());
+        let attempt =
+            LogIn { email: &email, password, admitted, origin: &origin, mail, unverified };
         let granted =
             session::log_in(&app.db, &app.hasher, &app.status_entries, attempt, &app.tokens, now)
                 .await?;
@@ -158,6 +159,7 @@ failures! {
     LogInFailure {
         BAD_REQUEST "The body cannot be parsed, or a member is not valid (`VALIDATION_ERROR`)."
         UNAUTHORIZED "Unknown or disabled account, or wrong password (`AUTH_FAILED`)."
+        FORBIDDEN "The password is right, but the email address must be verified first (`EMAIL_NOT_VERIFIED`)."
         TOO_MANY_REQUESTS "Too many attempts from this client address or on this account \
             (`RATE_LIMIT_EXCEEDED`)."
     }

@@ -6,6 +6,7 @@ use poem::{Request, Response};
 
 use crate::domain::account::EmailClaims;
 use crate::domain::audit::Origin;
+use crate::domain::email_verification;
 use crate::domain::oauth::browser_session::{self, Browser};
 use crate::domain::oauth::client::{self, ClientSummary};
 use crate::domain::oauth::consent::{self, Consent};
@@ -40,6 +41,8 @@ struct AccountPage<'a> {
     claims: Vec<(&'static str, String)>,
     /// Whether this service sends mails.
     has_mail: bool,
+    /// Whether the user is asked to verify the address.
+    is_to_be_verified: bool,
     /// The session of this browser, and up to four other sessions.
     first_sessions: Vec<SessionLine>,
     /// The sessions that are shown after the list is expanded.
@@ -178,6 +181,8 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
         email: &browser.account.email_claims(),
         claims: claims_of(browser, texts),
         has_mail: call.app.mail.is_on(),
+        is_to_be_verified: call.app.sign_up_policy.asks_to_verify()
+            && email_verification::is_to_be_verified(&browser.account),
         first_sessions,
         more_sessions,
         show_all,

@@ -14,6 +14,7 @@ use crate::http::pages::login_form::{Form, NEXT_PAGES};
 use crate::http::pages::message::{self, limited_on, stale, unavailable};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::pending_request::PendingRequest;
+use crate::http::pages::verify_email;
 use crate::http::pages::visitor::Visitor;
 use crate::http::redirect::see_other;
 use crate::http::request_context::RequestContext;
@@ -121,7 +122,8 @@ async fn log_in(
 }
 
 /// Logs in, and continues the pending request or redirects to `page`. Returns `None` if the
-/// password is wrong. `limited` renders the page when a rate limit is exceeded.
+/// password is wrong. If the address is not verified, but must be, the error is a page that says so.
+/// `limited` renders the page when a rate limit is exceeded.
 pub(super) async fn log_in_and_continue(
     call: &PageRequest,
     pending_request: Option<PendingRequest>,
@@ -134,13 +136,17 @@ pub(super) async fn log_in_and_continue(
     let origin = origin::of(&call.request);
     let admitted = app.limits.admit_log_in(&app.db, email, &origin).await;
     let admitted = admitted.map_err(|it| limited_on(&it, limited))?;
-    let attempt = LogIn { email, password, admitted, origin: &origin, mail: &app.mail };
+    let (mail, unverified) = (&app.mail, app.sign_up_policy.unverified_logins());
+    let attempt = LogIn { email, password, admitted, origin: &origin, mail, unverified };
     let cookie = NewCookie::of(call, pending_request.as_ref()).map_err(message::failed)?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
     let attempt = (attempt, cookie.context.clone());
     match hosted_login::log_in(&app.db, &app.hasher, entries, attempt, settings, now).await {
         Ok(_) => Ok(Some(cookie.set_and_continue(call, pending_request, page).await?)),
         Err(LogInError::Refused | LogInError::Changed) => Ok(None),
+        Err(LogInError::EmailNotVerified(account_id)) => {
+            Err(verify_email::after_refusal(call, pending_request.as_ref(), account_id))
+        }
         Err(cause @ (LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_))) => {
             Err(unavailable(&cause))
         }

@@ -30,6 +30,8 @@ mod reauthentication;
 mod signup;
 mod signup_form;
 pub(in crate::http) mod signup_refused;
+mod verify_email;
+mod verify_email_link;
 pub(in crate::http) mod visitor;
 
 use std::sync::Arc;
@@ -59,6 +61,7 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
         page("/forgot-password", "forgottenPasswordPage", DEFAULT, forgotten_password::answer),
         page("/reset-password", "passwordResetPage", DEFAULT, password_reset::answer),
         page("/download-data", "dataDownloadPage", DEFAULT, data_download::answer),
+        page("/verify-email", "emailVerificationPage", LARGE, verify_email::answer),
         page("/delete-account", "deletionPage", DEFAULT, account_deletion::answer),
     ]
 }

@@ -3,8 +3,9 @@
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
-use crate::domain::account::{self, SignUp, SignUpError};
+use crate::domain::account::{self, SignUp, SignUpError, SignedUp};
 use crate::domain::email::Email;
+use crate::domain::email_verification::{self, Verification};
 use crate::domain::invite;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
@@ -16,6 +17,7 @@ use crate::http::pages::password_hint;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::signup_form::{self, Form, Problems};
 use crate::http::pages::signup_refused::Refused;
+use crate::http::pages::verify_email;
 use crate::http::redirect::see_other;
 use crate::http::request_language;
 use crate::http::texts;
@@ -94,17 +96,30 @@ async fn sign_up(
     };
     let admitted = app.limits.admit_sign_up(&app.db, &email, &origin).await;
     let admitted = admitted.map_err(|it| limited_on(&it, limited))?;
-    let request = SignUp { permit: &permit, password: password.clone(), admitted, origin: &origin };
     let cookie = NewCookie::of(call, pending_request.as_ref()).map_err(message::failed)?;
+    let verification = verification_of(call, &cookie);
+    let request = SignUp {
+        permit: &permit,
+        password: password.clone(),
+        admitted,
+        origin: &origin,
+        verification,
+    };
     let (entries, settings) = (&app.status_entries, &app.tokens);
     let request = (request, cookie.context.clone());
     match hosted_login::sign_up(&app.db, &app.hasher, entries, request, settings, now).await {
-        Ok(_) => cookie.set_and_continue(call, pending_request, "account").await,
+        Ok(SignedUp::LoggedIn(_)) => {
+            cookie.set_and_continue(call, pending_request, "account").await
+        }
+        Ok(SignedUp::Unverified) => verify_email::after_sign_up(call, pending_request).await,
         Err(refusal @ (SignUpError::EmailExists | SignUpError::InvalidInvite)) => {
             let logged_in =
                 resubmit(call, pending_request.clone(), &email, password, limited).await?;
             if let Some(logged_in) = logged_in {
                 return Ok(logged_in);
+            }
+            if has_just_signed_up(call, &email).await? {
+                return verify_email::after_sign_up(call, pending_request).await;
             }
             Err(match refusal {
                 SignUpError::EmailExists => again(Problems::taken(), StatusCode::CONFLICT),
@@ -115,6 +130,17 @@ async fn sign_up(
             cause @ (SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_)),
         ) => Err(unavailable(&cause)),
     }
+}
+
+/// The verification that the sign-up begins. Without a session, the browser keeps its cookie.
+fn verification_of(call: &PageRequest, cookie: &NewCookie) -> Option<Verification> {
+    let policy = &call.app.sign_up_policy;
+    let device_digest = if policy.requires_verified_email() {
+        call.visitor.cookie_digest()
+    } else {
+        cookie.context.cookie.digest.clone()
+    };
+    policy.verification(&call.app.mail, device_digest)
 }
 
 /// Processes a form that has just created the account in this browser, and is submitted again
@@ -134,6 +160,15 @@ async fn resubmit(
     } else {
         Ok(None)
     }
+}
+
+/// Whether the form has created the account in this browser, without a session, and is submitted
+/// again.
+async fn has_just_signed_up(call: &PageRequest, email: &Email) -> Result<bool, Response> {
+    let (app, device) = (&call.app, call.visitor.cookie_digest());
+    let found =
+        email_verification::has_just_signed_up(&app.db, email, device, app.clock.now()).await;
+    found.map_err(message::failed)
 }
 
 /// Validates both fields, so that the form shows all errors at once.

@@ -33,6 +33,8 @@ pub(in crate::http) struct Texts {
     pub(in crate::http) download: DataDownload,
     pub(in crate::http) forgotten: Forgotten,
     pub(in crate::http) reset: Reset,
+    pub(in crate::http) verification: Verification,
+    pub(in crate::http) verification_link: VerificationLink,
     pub(in crate::http) deletion: Deletion,
     pub(in crate::http) device: Device,
 }
@@ -309,6 +311,39 @@ pub(in crate::http) struct Reset {
     pub(in crate::http) invalid_link: Text,
     pub(in crate::http) why_invalid: Text,
     pub(in crate::http) new_link: Text,
+}
+
+/// `/verify-email`, and the notice on `/account` that leads there.
+#[derive(Debug)]
+pub(in crate::http) struct Verification {
+    pub(in crate::http) title: Text,
+    /// After a mail was sent.
+    pub(in crate::http) sent: Text,
+    /// After a login with the right password.
+    pub(in crate::http) refused: Text,
+    pub(in crate::http) submit: Text,
+    /// Before [`Verification::another_mail`], which completes the sentence.
+    pub(in crate::http) no_mail: Text,
+    /// The notice on `/account`, before [`Verification::another_mail`].
+    pub(in crate::http) not_verified: Text,
+    /// A button.
+    pub(in crate::http) another_mail: Text,
+    pub(in crate::http) done: Text,
+    pub(in crate::http) thanks: Text,
+    pub(in crate::http) contact_operator: Text,
+}
+
+/// The link of a mail, at `/verify-email`.
+#[derive(Debug)]
+pub(in crate::http) struct VerificationLink {
+    /// Around an email address, in a browser that proves nothing.
+    pub(in crate::http) signed_up_with: Around,
+    /// Around an email address.
+    pub(in crate::http) belongs_to_account: Around,
+    pub(in crate::http) submit: Text,
+    pub(in crate::http) unknown_password: Text,
+    pub(in crate::http) set_password: Text,
+    pub(in crate::http) why_invalid: Text,
 }
 
 /// `/delete-account`.

@@ -7,6 +7,7 @@ use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::http::texts::catalogue::{
     Access, Account, Common, Consent, DataDownload, Deletion, Device, Forgotten, FormPost, Login,
     Logout, Message, PasswordChange, PasswordRules, Profile, Reset, Script, SignUp, Texts,
+    Verification, VerificationLink,
 };
 use crate::http::texts::list::list;
 use crate::timestamp::Timestamp;
@@ -218,6 +219,36 @@ pub(super) static TEXTS: Texts = Texts {
         why_invalid: "Er wurde schon verwendet oder ist älter als eine halbe Stunde, oder es wurde ein \
                       neuerer gesendet.",
         new_link: "Neuen Link anfordern",
+    },
+    verification: Verification {
+        title: "E-Mail-Adresse bestätigen",
+        sent: "Wir haben eine E-Mail an Ihre Adresse gesendet. Öffnen Sie den Link darin, oder geben \
+               Sie den Code innerhalb einer halben Stunde hier ein.",
+        refused: "Ihre E-Mail-Adresse ist noch nicht bestätigt. Öffnen Sie den Link in der E-Mail, \
+                  die wir Ihnen gesendet haben, oder geben Sie den Code hier ein.",
+        submit: "Bestätigen",
+        no_mail: "Keine E-Mail erhalten? Sehen Sie im Spam-Ordner nach, oder",
+        not_verified: "Ihre E-Mail-Adresse ist noch nicht bestätigt. Öffnen Sie den Link in der \
+                       E-Mail, die wir Ihnen gesendet haben, oder",
+        another_mail: "fordern Sie eine neue E-Mail an",
+        done: "Ihre E-Mail-Adresse ist bestätigt",
+        thanks: "Vielen Dank. Sie können Ihr Konto jetzt verwenden.",
+        contact_operator: "Dieser Dienst sendet keine E-Mails. Bitte wenden Sie sich an den \
+                           Betreiber.",
+    },
+    verification_link: VerificationLink {
+        signed_up_with: (
+            "Jemand hat sich hier mit ",
+            " registriert. Wenn Sie das waren, geben Sie das Passwort des Kontos ein.",
+        ),
+        belongs_to_account: ("Gehört ", " zu Ihrem Konto?"),
+        submit: "Adresse bestätigen",
+        unknown_password: "Wenn Sie das Passwort nicht kennen",
+        set_password: "Wenn Sie es nicht kennen oder sich jemand anderes mit Ihrer Adresse registriert \
+                       hat, legen Sie ein neues Passwort fest. Alle Sitzungen des Kontos werden \
+                       beendet, sodass nur Sie es verwenden können.",
+        why_invalid: "Er wurde schon verwendet oder ist älter als eine halbe Stunde, oder es wurde ein \
+                      neuerer gesendet. Melden Sie sich an, um einen neuen anzufordern.",
     },
     deletion: Deletion {
         title: "Konto löschen",

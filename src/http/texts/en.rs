@@ -6,6 +6,7 @@ use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::http::texts::catalogue::{
     Access, Account, Common, Consent, DataDownload, Deletion, Device, Forgotten, FormPost, Login,
     Logout, Message, PasswordChange, PasswordRules, Profile, Reset, Script, SignUp, Texts,
+    Verification, VerificationLink,
 };
 use crate::http::texts::list::list;
 use crate::timestamp::Timestamp;
@@ -207,6 +208,34 @@ pub(super) static TEXTS: Texts = Texts {
         invalid_link: "This link is no longer valid",
         why_invalid: "It was used, or is older than half an hour, or a newer one was sent.",
         new_link: "Request a new link",
+    },
+    verification: Verification {
+        title: "Verify your email address",
+        sent: "We have sent a mail to your email address. Open its link, or enter its code here \
+               within half an hour.",
+        refused: "Your email address is not verified yet. Open the link in the mail that we have \
+                  sent to it, or enter the code here.",
+        submit: "Verify",
+        no_mail: "No mail? Look in the spam folder, or",
+        not_verified: "Your email address is not verified. Open the link in the mail that we have \
+                       sent to it, or",
+        another_mail: "send another mail",
+        done: "Your email address is verified",
+        thanks: "Thank you. You can use your account now.",
+        contact_operator: "This service sends no mail. Please contact its operator.",
+    },
+    verification_link: VerificationLink {
+        signed_up_with: (
+            "Someone signed up here with ",
+            ". If that was you, enter the password of the account.",
+        ),
+        belongs_to_account: ("Does ", " belong to your account?"),
+        submit: "Verify the address",
+        unknown_password: "If you do not know the password",
+        set_password: "If you do not know it, or someone else signed up with your address, set a \
+                       new password. All logins of the account end, so that only you can use it.",
+        why_invalid: "It was used, or is older than half an hour, or a newer one was sent. Log in to \
+                      have another one sent.",
     },
     deletion: Deletion {
         title: "Delete your account",

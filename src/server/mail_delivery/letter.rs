@@ -1,11 +1,14 @@
 //! The values of a mail, computed when it is sent.
 
-use crate::domain::forgotten_password::{self, Secrets};
+use crate::domain::email_challenge::{Purpose, Secrets};
+use crate::domain::email_confirmation;
+use crate::domain::forgotten_password;
 use crate::domain::language::Language;
 use crate::domain::mail::{Content, QueuedMail};
 use crate::domain::password_reset::ResetError;
 use crate::http::{App, describe_browser};
 use crate::server::mail_delivery::templates::Values;
+use crate::timestamp::Timestamp;
 
 /// The values for the template of a mail. `None` if the mail is no longer of use, or is never sent.
 ///
@@ -31,8 +34,27 @@ pub(super) async fn values(app: &App, mail: &QueuedMail) -> Result<Option<Values
                 Values { link, code, ..values }
             }))
         }
+        Content::VerifyEmail { expires_at } => {
+            let challenge = (Purpose::VerifyEmail, *expires_at);
+            confirmation(app, mail, challenge, values).await
+        }
         Content::Nothing => Ok(None),
     }
+}
+
+/// The values of a mail that proves control of an address.
+async fn confirmation(
+    app: &App,
+    mail: &QueuedMail,
+    challenge: (Purpose, Timestamp),
+    values: Values,
+) -> Result<Option<Values>, ResetError> {
+    let (db, tokens) = (&app.db, &app.email_tokens);
+    let secrets = email_confirmation::secrets(db, tokens, mail.account_id, challenge).await?;
+    Ok(secrets.map(|Secrets { token, code }| {
+        let link = format!("{}/verify-email?token={token}", app.issuer_url);
+        Values { link, code, ..values }
+    }))
 }
 
 /// A program that is not a known browser. Its name is not shown, because everyone can choose it.

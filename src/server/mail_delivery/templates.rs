@@ -21,7 +21,7 @@ const FRAME: &str = "frame.html";
 const SUBJECT: &str = "Subject: ";
 
 /// Signet's own templates.
-const OWN: [(&str, &str); 11] = [
+const OWN: [(&str, &str); 13] = [
     (FRAME, include_str!("../../templates/mail/frame.html")),
     ("new_device.de.txt", include_str!("../../templates/mail/new_device.de.txt")),
     ("new_device.en.txt", include_str!("../../templates/mail/new_device.en.txt")),
@@ -33,6 +33,8 @@ const OWN: [(&str, &str); 11] = [
     ("test.en.txt", include_str!("../../templates/mail/test.en.txt")),
     ("token_reuse.de.txt", include_str!("../../templates/mail/token_reuse.de.txt")),
     ("token_reuse.en.txt", include_str!("../../templates/mail/token_reuse.en.txt")),
+    ("verify_email.de.txt", include_str!("../../templates/mail/verify_email.de.txt")),
+    ("verify_email.en.txt", include_str!("../../templates/mail/verify_email.en.txt")),
 ];
 
 /// Why the templates cannot be used.

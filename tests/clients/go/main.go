@@ -58,6 +58,7 @@ func callAllOperations(client *signet.APIClient, email, password string) {
 	code := *signet.NewCodeBody("made-up", "made-up", password)
 	expectEmptyCallError("resetPasswordByCode",
 		accounts.ResetPasswordByCode(anonymous).CodeBody(code).Execute)
+	verifyEmail(accounts, email, password)
 
 	caller := bearer(renewed.AccessToken)
 	updateProfile(caller, accounts)
@@ -91,6 +92,19 @@ func updateProfile(caller context.Context, accounts *signet.AccountsAPIService) 
 	invalid := signet.ProfileBody{}
 	invalid.SetWebsite("javascript:alert(1)")
 	expectError("updateMe", accounts.UpdateMe(caller).ProfileBody(invalid).Execute)
+}
+
+func verifyEmail(accounts *signet.AccountsAPIService, email, password string) {
+	anonymous := context.Background()
+	request := *signet.NewRequestVerificationBody(email, password)
+	expectError("requestEmailVerification",
+		accounts.RequestEmailVerification(anonymous).RequestVerificationBody(request).Execute)
+	verification := *signet.NewVerifyBody("made-up")
+	verification.SetPassword(password)
+	expectEmptyCallError("verifyEmail", accounts.VerifyEmail(anonymous).VerifyBody(verification).Execute)
+	code := *signet.NewVerifyCodeBody("made-up", "made-up")
+	expectEmptyCallError("verifyEmailByCode",
+		accounts.VerifyEmailByCode(anonymous).VerifyCodeBody(code).Execute)
 }
 
 func endSessions(caller context.Context, sessions *signet.SessionsAPIService) {

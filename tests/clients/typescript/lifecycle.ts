@@ -24,6 +24,8 @@ const signedUp = await expectSuccess(
   "signUp",
   signet.POST("/api/auth/signup", { body: { email, password } }),
 );
+// 202 with a handle if the server requires a verified address.
+assert("email" in signedUp);
 assert.equal(signedUp.email, email);
 await expectError("signUp", signet.POST("/api/auth/signup", { body: { email, password } }));
 const weak = await expectError(
@@ -70,6 +72,19 @@ const code = { handle: "made-up", code: "made-up", new_password: password };
 await expectError(
   "resetPasswordByCode",
   signet.POST("/api/auth/password/reset/code", { body: code }),
+);
+
+await expectError(
+  "requestEmailVerification",
+  signet.POST("/api/auth/email/verify/request", { body: { email, password } }),
+);
+await expectError(
+  "verifyEmail",
+  signet.POST("/api/auth/email/verify", { body: { token: "made-up", password } }),
+);
+await expectError(
+  "verifyEmailByCode",
+  signet.POST("/api/auth/email/verify/code", { body: { handle: "made-up", code: "made-up" } }),
 );
 
 const auth = bearer(renewed.access_token);

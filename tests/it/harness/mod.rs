@@ -8,6 +8,7 @@ mod dump;
 pub mod forge;
 pub mod forgeries;
 mod import;
+pub mod mailed;
 pub mod oauth;
 mod operations;
 pub mod original;

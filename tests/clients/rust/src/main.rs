@@ -4,18 +4,19 @@ use std::env;
 use std::error::Error;
 use std::future::Future;
 
-use progenitor::progenitor_client::{Error as CallError, ResponseValue};
+use progenitor_client::{Error as CallError, ResponseValue};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
-/// The client that progenitor generates from the OpenAPI document.
+/// The client that progenitor generates from the OpenAPI document (`build.rs`).
 mod signet {
-    progenitor::generate_api!(spec = "../../../openapi/openapi.json");
+    include!(concat!(env!("OUT_DIR"), "/signet.rs"));
 }
 
 use signet::Client;
 use signet::types::{
     ChangeBody, CodeBody, DeleteMeBody, DownloadBody, ErrorBody, ErrorEnvelope, ForgottenBody,
-    LogInBody, Others, ProfileBody, RefreshBody, ResetBody, SignUpBody,
+    LogInBody, Others, ProfileBody, RefreshBody, RequestVerificationBody, ResetBody, SignUpBody, VerifyBody,
+    VerifyCodeBody,
 };
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
@@ -68,6 +69,7 @@ async fn call_all_operations(url: &str, email: &str, password: &str) -> Fallible
     let (handle, code) = ("made-up".parse()?, "made-up".parse()?);
     let body = CodeBody { handle, code, new_password: password.parse()? };
     expect_error("resetPasswordByCode", signet.reset_password_by_code(&body)).await?;
+    verify_email(&signet, email, password).await?;
 
     let renewed_client = with_token(&renewed.access_token)?;
     let name = ProfileBody { name: Some("Ada".parse()?), ..ProfileBody::default() };
@@ -115,6 +117,17 @@ async fn call_all_operations(url: &str, email: &str, password: &str) -> Fallible
     let deletion = DeleteMeBody { password: new_password.parse()? };
     expect_success("deleteMe", with_token(&last.access_token)?.delete_me(&deletion)).await?;
     Ok(())
+}
+
+async fn verify_email(signet: &Client, email: &str, password: &str) -> Fallible<()> {
+    let body = RequestVerificationBody { email: email.parse()?, password: password.parse()? };
+    let requested = signet.request_email_verification(&body);
+    expect_error("requestEmailVerification", requested).await?;
+    let (token, new_password) = ("made-up".parse()?, None);
+    let body = VerifyBody { token, password: Some(password.parse()?), new_password };
+    expect_error("verifyEmail", signet.verify_email(&body)).await?;
+    let body = VerifyCodeBody { handle: "made-up".parse()?, code: "made-up".parse()? };
+    expect_error("verifyEmailByCode", signet.verify_email_by_code(&body)).await.map(drop)
 }
 
 /// A client that sends `token` with each request.

@@ -18,10 +18,13 @@ import example.signet.model.LogInBody;
 import example.signet.model.Others;
 import example.signet.model.ProfileBody;
 import example.signet.model.RefreshBody;
+import example.signet.model.RequestVerificationBody;
 import example.signet.model.ResetBody;
 import example.signet.model.Session;
 import example.signet.model.SignUpBody;
 import example.signet.model.StoredSession;
+import example.signet.model.VerifyBody;
+import example.signet.model.VerifyCodeBody;
 import java.util.List;
 import java.util.Optional;
 
@@ -74,6 +77,7 @@ public final class Lifecycle {
         expectError("requestPasswordReset", () -> accounts.requestPasswordResetWithHttpInfo(forgotten));
         var code = new CodeBody().handle("made-up").code("made-up").newPassword(password);
         expectError("resetPasswordByCode", () -> accounts.resetPasswordByCodeWithHttpInfo(code));
+        verifyEmail(accounts, email, password);
 
         var renewedClient = bearer(renewed.getAccessToken());
         updateProfile(new AccountsApi(renewedClient));
@@ -95,6 +99,17 @@ public final class Lifecycle {
         var deletion = new DeleteMeBody().password(newPassword);
         var accountsAfterLogin = new AccountsApi(bearer(last.getAccessToken()));
         expectEmpty("deleteMe", () -> accountsAfterLogin.deleteMeWithHttpInfo(deletion));
+    }
+
+    private void verifyEmail(AccountsApi accounts, String email, String password) throws Exception {
+        var request = new RequestVerificationBody().email(email).password(password);
+        expectError(
+                "requestEmailVerification",
+                () -> accounts.requestEmailVerificationWithHttpInfo(request));
+        var verification = new VerifyBody().token("made-up").password(password);
+        expectError("verifyEmail", () -> accounts.verifyEmailWithHttpInfo(verification));
+        var code = new VerifyCodeBody().handle("made-up").code("made-up");
+        expectError("verifyEmailByCode", () -> accounts.verifyEmailByCodeWithHttpInfo(code));
     }
 
     private void updateProfile(AccountsApi accounts) throws Exception {

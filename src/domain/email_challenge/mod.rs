@@ -8,11 +8,14 @@
 //! Per account and purpose, at most five wrong codes are accepted in 30 minutes. Further codes are
 //! refused, but links still work. So an attacker can neither guess a code nor lock out the owner.
 
+mod tokens;
+
 use std::time::Duration;
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable, QueryFilter,
+    QueryOrder,
 };
 use uuid::Uuid;
 
@@ -23,6 +26,7 @@ use crate::entity::email_challenge::{ActiveModel, Column, Entity};
 use crate::timestamp::Timestamp;
 
 pub use crate::entity::email_challenge::{Model as Challenge, Purpose};
+pub use tokens::{EmailTokens, Secrets};
 
 /// The lifetime of a link and of a code.
 pub const LIFE: Duration = Duration::from_mins(30);
@@ -57,19 +61,19 @@ pub async fn find(
     db.read(|db| async move { found.one(&db).await }).await
 }
 
-/// The newest challenge of a device that has not expired.
+/// The newest challenge of a device for one of these purposes that has not expired.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn find_by_device(
     db: &Db,
-    purpose: Purpose,
+    purposes: &[Purpose],
     device_digest: Vec<u8>,
     now: Timestamp,
 ) -> Result<Option<Challenge>, DbErr> {
     let found = Entity::find()
         .filter(Column::DeviceDigest.eq(device_digest))
-        .filter(Column::Purpose.eq(purpose))
+        .filter(Column::Purpose.is_in(purposes.iter().copied()))
         .filter(Column::ExpiresAt.gt(now))
         .order_by_desc(Column::ExpiresAt);
     db.read(|db| async move { found.one(&db).await }).await
@@ -88,6 +92,7 @@ pub async fn admit_code(
 ) -> Result<bool, DbErr> {
     let name = match challenge.purpose {
         Purpose::ResetPassword => "reset_password",
+        Purpose::VerifyEmail => "verify_email",
     };
     let attempts = CodeAttempts::of(AttemptKey::of_code(key, name, challenge.account_id));
     db.write(attempts, move |txn, now, attempts| {
@@ -96,12 +101,26 @@ pub async fn admit_code(
     .await
 }
 
+/// Uses a challenge up, within the transaction of what it permits. Of concurrent uses, only one
+/// returns true.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn spend(txn: &impl ConnectionTrait, challenge: &Challenge) -> Result<bool, DbErr> {
+    let spent = Entity::delete_by_id((challenge.account_id, challenge.purpose))
+        .filter(Column::ExpiresAt.eq(challenge.expires_at));
+    Ok(spent.exec(txn).await?.rows_affected == 1)
+}
+
 /// Deletes the challenges of a deleted account.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn forget(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
-    Entity::delete_by_id((account_id, Purpose::ResetPassword)).exec(txn).await.map(drop)
+    for purpose in Purpose::iter() {
+        Entity::delete_by_id((account_id, purpose)).exec(txn).await?;
+    }
+    Ok(())
 }
 
 /// Deletes expired challenges.

@@ -1,0 +1,96 @@
+//! The secrets of challenges that prove control of an address: the token in the link, and the code.
+
+use openssl::error::ErrorStack;
+use openssl::sha::sha256;
+
+use crate::domain::keys::{ComputedTokens, MacKey, TokenContent};
+use crate::entity::account;
+use crate::entity::email_challenge::{Model as Challenge, Purpose};
+
+/// The token in the link and the code of a mail.
+pub struct Secrets {
+    /// The token.
+    pub token: String,
+    /// The code.
+    pub code: String,
+}
+
+/// Computes and verifies the secrets, with keys derived from the master key. The secrets become void
+/// when the address or the password of the account changes.
+pub struct EmailTokens {
+    verification: ComputedTokens,
+}
+
+impl EmailTokens {
+    /// Tokens with these keys, the current key first.
+    #[must_use]
+    pub const fn new(verification: Vec<MacKey>) -> Self {
+        Self { verification: ComputedTokens::new("sgv_", verification) }
+    }
+
+    /// The secrets of a challenge. `None` if its purpose is another one.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which happens only when memory is exhausted.
+    pub fn secrets(
+        &self,
+        account: &account::Model,
+        challenge: &Challenge,
+    ) -> Result<Option<Secrets>, ErrorStack> {
+        let Some(tokens) = self.of(challenge.purpose) else { return Ok(None) };
+        let number = challenge.expires_at.as_micros();
+        let token = tokens.encode(account.id, number, &context(account))?;
+        let code = tokens.code(account.id, number, &code_context(account, challenge))?;
+        Ok(Some(Secrets { token, code }))
+    }
+
+    /// Parses a token, which is not verified yet.
+    #[must_use]
+    pub fn decode(&self, token: &str) -> Option<(Purpose, TokenContent)> {
+        Some((Purpose::VerifyEmail, self.verification.decode(token)?))
+    }
+
+    /// Verifies a token.
+    #[must_use]
+    pub fn verify_token(
+        &self,
+        token: TokenContent,
+        account: &account::Model,
+        challenge: &Challenge,
+    ) -> bool {
+        let tokens = self.of(challenge.purpose);
+        tokens.is_some_and(|tokens| tokens.verify(token, &context(account)))
+    }
+
+    /// Verifies a typed code.
+    #[must_use]
+    pub fn verify_code(
+        &self,
+        typed: &str,
+        account: &account::Model,
+        challenge: &Challenge,
+    ) -> bool {
+        let (number, context) =
+            (challenge.expires_at.as_micros(), code_context(account, challenge));
+        let tokens = self.of(challenge.purpose);
+        tokens.is_some_and(|tokens| tokens.verify_code(typed, account.id, number, &context))
+    }
+
+    const fn of(&self, purpose: Purpose) -> Option<&ComputedTokens> {
+        match purpose {
+            Purpose::VerifyEmail => Some(&self.verification),
+            Purpose::ResetPassword => None,
+        }
+    }
+}
+
+/// The part of the HMAC's message that the token does not contain.
+fn context(account: &account::Model) -> [u8; 32] {
+    let hash = account.password_hash.as_deref().unwrap_or_default();
+    // Neither part contains a line break.
+    sha256([account.email.as_str(), hash].join("\n").as_bytes())
+}
+
+fn code_context(account: &account::Model, challenge: &Challenge) -> Vec<u8> {
+    [&context(account), challenge.device_digest.as_slice()].concat()
+}

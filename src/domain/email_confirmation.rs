@@ -1,0 +1,235 @@
+//! The link and the code in a mail to an address, which prove control of the address.
+//!
+//! A link may be opened by someone who did not create the account: an attacker signs up with the
+//! address of another person, who then gets the mail. If the click of this person verified the
+//! address, the attacker would have an account with a verified address of the other. So the link
+//! alone does nothing. It must be used on the device that requested the mail, or by a user who is
+//! logged in to the account or knows its password. Or its user sets a new password, which ends all
+//! sessions (ID-03).
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::attempt_limit::Admitted;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::email::Email;
+use crate::domain::email_challenge::{self, Challenge, EmailTokens, Purpose, Secrets};
+use crate::domain::keys::LimitKey;
+use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
+use crate::domain::password_reset::{self, Permit, Reset, ResetError};
+use crate::entity::account::{self, Column};
+use crate::timestamp::Timestamp;
+
+/// Why an address was not confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfirmError {
+    /// The link or the code is wrong, expired, used, or void. All causes share one variant, so that
+    /// clients cannot distinguish them (EN-07).
+    #[error("the link or the code is not valid")]
+    Rejected,
+    /// The password is wrong.
+    #[error("the password is wrong")]
+    WrongPassword,
+    /// The hashing pool refused or failed.
+    #[error("the password could not be checked")]
+    Hashing(#[from] HashError),
+    /// The database refused or failed.
+    #[error("the confirmation could not be stored")]
+    Database(#[from] DbErr),
+}
+
+/// A link that is valid at present.
+#[derive(Clone)]
+pub struct Link {
+    account: account::Model,
+    challenge: Challenge,
+}
+
+/// A link whose user has proved to be the user of the account.
+pub struct Proven(Link);
+
+impl Link {
+    /// The link with this token. `None` if it is not valid. Changes nothing, because mail scanners
+    /// open links.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn find(
+        db: &Db,
+        tokens: &EmailTokens,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Option<Self>, DbErr> {
+        let Some((purpose, presented)) = tokens.decode(token) else { return Ok(None) };
+        let (id, expires_at) = (presented.id, Timestamp::from_micros(presented.number));
+        if expires_at <= now {
+            return Ok(None);
+        }
+        let challenge = email_challenge::find(db, id, purpose, expires_at).await?;
+        let account = password_reset::find_enabled(db, id).await?;
+        let (Some(challenge), Some(account)) = (challenge, account) else { return Ok(None) };
+        let is_valid = tokens.verify_token(presented, &account, &challenge);
+        Ok(is_valid.then_some(Self { account, challenge }))
+    }
+
+    /// The address of the account.
+    #[must_use]
+    pub fn email(&self) -> Email {
+        Email::of_account(&self.account.email_canonical)
+    }
+
+    /// Whether the device or the login proves that its user is the user of the account.
+    /// `account_id` is the account of the login. If they do not, returns the link.
+    ///
+    /// # Errors
+    /// The link itself.
+    pub fn prove(
+        self,
+        device_digest: &[u8],
+        account_id: Option<Uuid>,
+    ) -> Result<Proven, Box<Self>> {
+        let is_of_device = self.challenge.device_digest == device_digest;
+        if is_of_device || account_id == Some(self.account.id) {
+            Ok(Proven(self))
+        } else {
+            Err(Box::new(self))
+        }
+    }
+
+    /// Checks the password of the account.
+    ///
+    /// # Errors
+    /// See [`ConfirmError`]. A wrong password is recorded as `login_failed`.
+    pub async fn prove_by_password(
+        self,
+        db: &Db,
+        hasher: &Hasher,
+        (password, admitted): (Password, Admitted),
+        origin: &Origin,
+    ) -> Result<Proven, ConfirmError> {
+        let check = Check {
+            password,
+            stored: self.account.password_hash.clone(),
+            account: &self.account.email_canonical,
+            client: origin.address,
+            then: AfterMatch::Nothing,
+        };
+        if hasher.verify(check).await? == Verdict::Mismatch {
+            let event = Event::new(Kind::LogInFailed).account(self.account.id);
+            let event = event.reason("wrong_password_for_email_verification");
+            admitted.counted().fail(db, event, origin).await?;
+            return Err(ConfirmError::WrongPassword);
+        }
+        admitted.counted().refund_without_verdict(db).await;
+        Ok(Proven(self))
+    }
+}
+
+/// Confirms the address with a link, once.
+///
+/// # Errors
+/// See [`ConfirmError`]; then nothing has changed.
+pub async fn confirm(db: &Db, proven: Proven, origin: &Origin) -> Result<(), ConfirmError> {
+    store(db, proven.0, origin).await
+}
+
+/// Confirms the address with a code, once, on the device that requested the mail.
+///
+/// # Errors
+/// See [`ConfirmError`]; then nothing has changed.
+pub async fn confirm_by_code(
+    db: &Db,
+    tokens: &EmailTokens,
+    limit_key: &LimitKey,
+    (device_digest, code): (Vec<u8>, &str),
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), ConfirmError> {
+    let purposes = [Purpose::VerifyEmail];
+    let challenge = email_challenge::find_by_device(db, &purposes, device_digest, now).await?;
+    let challenge = challenge.ok_or(ConfirmError::Rejected)?;
+    let account = password_reset::find_enabled(db, challenge.account_id).await?;
+    let is_right =
+        account.as_ref().is_some_and(|account| tokens.verify_code(code, account, &challenge));
+    if !email_challenge::admit_code(db, limit_key, &challenge, is_right).await? {
+        return Err(ConfirmError::Rejected);
+    }
+    let account = account.ok_or(ConfirmError::Rejected)?;
+    store(db, Link { account, challenge }, origin).await
+}
+
+/// Sets a new password with a link, once, and verifies the address. All sessions end, so an attacker
+/// who signed up with the address of another person loses all access.
+///
+/// # Errors
+/// See [`ResetError`]; then nothing has changed.
+pub async fn set_password(
+    db: &Db,
+    hasher: &Hasher,
+    link: Link,
+    reset: Reset<'_>,
+) -> Result<(), ResetError> {
+    let Link { account, challenge } = link;
+    let permit = Permit::Challenge(challenge);
+    password_reset::set_password(db, hasher, (account, permit), reset).await
+}
+
+/// The secrets of a mail. `None` if they are void.
+///
+/// # Errors
+/// See [`ResetError`].
+pub async fn secrets(
+    db: &Db,
+    tokens: &EmailTokens,
+    account_id: Uuid,
+    (purpose, expires_at): (Purpose, Timestamp),
+) -> Result<Option<Secrets>, ResetError> {
+    let challenge = email_challenge::find(db, account_id, purpose, expires_at).await?;
+    let account = password_reset::find_enabled(db, account_id).await?;
+    let (Some(challenge), Some(account)) = (challenge, account) else { return Ok(None) };
+    Ok(tokens.secrets(&account, &challenge)?)
+}
+
+async fn store(db: &Db, link: Link, origin: &Origin) -> Result<(), ConfirmError> {
+    db.write((link, origin.clone()), |txn, now, (link, origin)| {
+        Box::pin(async move {
+            mark_verified(txn, &link.account, origin, now).await?;
+            // Of concurrent uses, only one finds the challenge. The others are rolled back.
+            let is_first = email_challenge::spend(txn, &link.challenge).await?;
+            if is_first { Ok(()) } else { Err(ConfirmError::Rejected) }
+        })
+    })
+    .await
+}
+
+/// Marks the address as verified, if neither the address nor the password has changed since the
+/// secret was checked.
+async fn mark_verified(
+    txn: &impl ConnectionTrait,
+    account: &account::Model,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), ConfirmError> {
+    let is_same_password = match &account.password_hash {
+        Some(hash) => Column::PasswordHash.eq(hash),
+        None => Column::PasswordHash.is_null(),
+    };
+    let verified_at = account.email_verified_at.unwrap_or(now);
+    let update = account::Entity::update_many()
+        .col_expr(Column::EmailVerifiedAt, Expr::value(verified_at))
+        .filter(Column::Id.eq(account.id))
+        .filter(Column::DisabledAt.is_null())
+        .filter(Column::EmailAmbiguous.eq(false))
+        .filter(Column::Email.eq(&account.email))
+        .filter(is_same_password);
+    if update.exec(txn).await?.rows_affected != 1 {
+        return Err(ConfirmError::Rejected);
+    }
+    if account.email_verified_at.is_none() {
+        let event = Event::new(Kind::EmailVerified).account(account.id);
+        event.record(txn, origin, now).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! The link of a mail, at `/verify-email?token=…`.
+//!
+//! Mail scanners open links, so opening the link changes nothing: the form must be submitted. In the
+//! browser that asked for the mail, or is logged in to the account, the form has only a button.
+//! Elsewhere it asks for the password of the account, or for a new one, because the person who gets
+//! the mail may not be the one who signed up.
+
+use askama::Template;
+use poem::Response;
+use poem::http::StatusCode;
+
+use crate::domain::account;
+use crate::domain::email_confirmation::{self as domain, ConfirmError, Link};
+use crate::domain::password::Password;
+use crate::domain::password_reset::{Reset, ResetError};
+use crate::http::origin;
+use crate::http::pages::layout::Page;
+use crate::http::pages::message::{self, MessagePage, limited_on, unavailable};
+use crate::http::pages::page_request::PageRequest;
+use crate::http::pages::password_hint;
+use crate::http::redirect::see_other;
+use crate::http::request_language;
+use crate::http::texts::{self, Texts};
+
+/// Where a successful verification redirects.
+pub(super) const VERIFIED: &str = "verify-email?done=verified";
+
+/// Where a new password redirects.
+const PASSWORD_SET: &str = "reset-password?done=reset";
+
+/// The errors of the forms, by field.
+#[derive(Default)]
+struct Problems {
+    password: String,
+    new_password: String,
+}
+
+/// The page of a link.
+#[derive(Template)]
+#[template(path = "verify_link.html")]
+struct LinkPage<'a> {
+    texts: &'static Texts,
+    /// The value of `ui_locales` for the next page; may be empty.
+    ui_locales: &'static str,
+    csrf: &'a str,
+    token: &'a str,
+    email: &'a str,
+    /// Whether the password is needed, because this browser proves nothing.
+    needs_password: bool,
+    problems: &'a Problems,
+    /// The rules for the new password.
+    rules: Vec<password_hint::Rule>,
+}
+
+/// The page of a link, or the response to one of its forms.
+pub(super) async fn answer(call: &PageRequest) -> Result<Response, Response> {
+    if !call.is_post() {
+        let link = find(call).await?;
+        let page = show(call, link, &Problems::default(), StatusCode::OK);
+        return Ok(call.visitor.set_cookie(&call.app, page));
+    }
+    if call.params.get("new_password").is_some() {
+        return set_password(call).await;
+    }
+    verify(call).await
+}
+
+/// The link, if it is valid.
+async fn find(call: &PageRequest) -> Result<Link, Response> {
+    let (app, token) = (&call.app, token_of(call));
+    let found = Link::find(&app.db, &app.email_tokens, token, app.clock.now()).await;
+    found.map_err(message::failed)?.ok_or_else(invalid)
+}
+
+fn token_of(call: &PageRequest) -> &str {
+    call.params.get("token").unwrap_or_default()
+}
+
+/// The page for a link that is not valid. It does not say why.
+fn invalid() -> Response {
+    let Texts { reset, verification_link: texts, common, .. } = texts::current();
+    let login = request_language::keep_in("login");
+    let link = Some((login.as_str(), common.log_in));
+    MessagePage::new(reset.invalid_link, texts.why_invalid, link).answer(StatusCode::BAD_REQUEST)
+}
+
+async fn verify(call: &PageRequest) -> Result<Response, Response> {
+    let (app, origin) = (&call.app, origin::of(&call.request));
+    let db = &app.db;
+    let admitted = app.limits.admit_email_confirmation(db, &origin).await;
+    drop(admitted.map_err(|error| message::limited(&error))?);
+    let link = find(call).await?;
+    let account_id = call.visitor.browser.as_ref().map(|browser| browser.account.id);
+    let proven = match link.clone().prove(&call.visitor.cookie_digest(), account_id) {
+        Ok(proven) => proven,
+        Err(unproven) => {
+            let again = |password: &str, status| {
+                let problems = Problems { password: password.to_owned(), ..Problems::default() };
+                show(call, link.clone(), &problems, status)
+            };
+            let typed = Password::parse(call.params.get("password").unwrap_or_default());
+            let refused = || again(texts::current().common.wrong_password, StatusCode::BAD_REQUEST);
+            let typed = typed.map_err(|_| refused())?;
+            let limited = |text: &str| again(text, StatusCode::TOO_MANY_REQUESTS);
+            let admitted = app.limits.admit_reauthentication(db, &link.email(), &origin).await;
+            let admitted = admitted.map_err(|error| limited_on(&error, limited))?;
+            let proof = (typed, admitted);
+            let proven = unproven.prove_by_password(db, &app.hasher, proof, &origin).await;
+            proven.map_err(|error| failure(&error).unwrap_or_else(refused))?
+        }
+    };
+    match domain::confirm(db, proven, &origin).await {
+        Ok(()) => Ok(see_other(&request_language::keep_in(VERIFIED))),
+        Err(error) => Err(failure(&error).unwrap_or_else(invalid)),
+    }
+}
+
+/// The response to a failure. `None` if the password is wrong.
+fn failure(error: &ConfirmError) -> Option<Response> {
+    match error {
+        ConfirmError::WrongPassword => None,
+        ConfirmError::Rejected => Some(invalid()),
+        ConfirmError::Hashing(_) | ConfirmError::Database(_) => Some(unavailable(error)),
+    }
+}
+
+async fn set_password(call: &PageRequest) -> Result<Response, Response> {
+    let (app, origin) = (&call.app, origin::of(&call.request));
+    let admitted = app.limits.admit_email_confirmation(&app.db, &origin).await;
+    let admitted = admitted.map_err(|error| message::limited(&error))?;
+    let link = find(call).await?;
+    let again = |new_password| {
+        let problems = Problems { new_password, ..Problems::default() };
+        show(call, link.clone(), &problems, StatusCode::BAD_REQUEST)
+    };
+    let password = Password::parse(call.params.get("new_password").unwrap_or_default());
+    let password = password.map_err(|error| again(password_hint::unusable(error)))?;
+    let weaknesses = account::weaknesses(app.password_policy, &password, &link.email());
+    if !weaknesses.is_empty() {
+        return Err(again(password_hint::problem(&weaknesses)));
+    }
+    let (policy, limit_key) = (app.password_policy, app.limits.key());
+    let (origin, mail) = (&origin, &app.mail);
+    let reset = Reset { password, policy, limit_key, admitted, origin, mail };
+    let set = domain::set_password(&app.db, &app.hasher, link.clone(), reset);
+    match Box::pin(set).await {
+        Ok(()) => Ok(see_other(&request_language::keep_in(PASSWORD_SET))),
+        Err(ResetError::NoAccount | ResetError::Rejected) => Err(invalid()),
+        Err(ResetError::Weak(weaknesses)) => Err(again(password_hint::problem(&weaknesses))),
+        Err(cause @ (ResetError::Token(_) | ResetError::Hashing(_) | ResetError::Database(_))) => {
+            Err(unavailable(&cause))
+        }
+    }
+}
+
+fn show(call: &PageRequest, link: Link, problems: &Problems, status: StatusCode) -> Response {
+    let account_id = call.visitor.browser.as_ref().map(|browser| browser.account.id);
+    let email = link.email();
+    let texts = texts::current();
+    let page = LinkPage {
+        texts,
+        ui_locales: request_language::ui_locales(),
+        csrf: &call.visitor.csrf(),
+        token: token_of(call),
+        email: email.address(),
+        needs_password: link.prove(&call.visitor.cookie_digest(), account_id).is_err(),
+        problems,
+        rules: password_hint::rules(call.app.password_policy),
+    };
+    let has_problem = !problems.password.is_empty() || !problems.new_password.is_empty();
+    Page::of_form(texts.verification.title, has_problem).answer(status, &page)
+}
