@@ -42,6 +42,7 @@ mod m20261201_000400_mark_copied_databases;
 mod m20261201_000500_create_invite;
 mod m20261201_000600_queue_mails;
 mod m20261201_000601_create_email_challenge;
+mod m20261202_000200_change_addresses;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -86,6 +87,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000500_create_invite::Migration),
             Box::new(m20261201_000600_queue_mails::Migration),
             Box::new(m20261201_000601_create_email_challenge::Migration),
+            Box::new(m20261202_000200_change_addresses::Migration),
         ]
     }
 }

@@ -1,7 +1,9 @@
 //! Accounts: sign-up, which also starts the first session, and deletion.
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Set, SqlErr,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, Set, SqlErr,
 };
 use tracing::field;
 use uuid::Uuid;
@@ -229,6 +231,27 @@ pub async fn create(
 pub(super) async fn insert(txn: &impl ConnectionTrait, row: &account::Model) -> Result<(), DbErr> {
     let row = account::ActiveModel::from(row.clone()).reset_all();
     account::Entity::insert(row).exec_without_returning(txn).await.map(drop)
+}
+
+/// Changes the address of an account to an address that a new account can have. `folded` is its
+/// folded form.
+///
+/// # Errors
+/// See [`is_address_taken`].
+pub(super) async fn set_address(
+    txn: &impl ConnectionTrait,
+    id: Uuid,
+    (email, folded): (&Email, &str),
+    verified_at: Option<Timestamp>,
+) -> Result<(), DbErr> {
+    let update = account::Entity::update_many()
+        .col_expr(account::Column::Email, Expr::value(email.spelling()))
+        .col_expr(account::Column::EmailCanonical, Expr::value(email.address()))
+        .col_expr(account::Column::EmailFolded, Expr::value(folded))
+        .col_expr(account::Column::EmailAmbiguous, Expr::value(false))
+        .col_expr(account::Column::EmailVerifiedAt, Expr::value(verified_at))
+        .filter(account::Column::Id.eq(id));
+    update.exec(txn).await.map(drop)
 }
 
 /// Deletes an account. Must run in the transaction that checked the request.

@@ -5,20 +5,24 @@
 //! address, the attacker would have an account with a verified address of the other. So the link
 //! alone does nothing. It must be used on the device that requested the mail, or by a user who is
 //! logged in to the account or knows its password. Or its user sets a new password, which ends all
-//! sessions (ID-03).
+//! sessions (ID-03). The link of a change of the address does not offer the latter: it goes to an
+//! address that the account does not have yet.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::database::Db;
+use crate::domain::account as account_rules;
 use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::email_challenge::{self, Challenge, EmailTokens, Purpose, Secrets};
 use crate::domain::keys::LimitKey;
+use crate::domain::mail::{Content, MailQueue};
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
 use crate::domain::password_reset::{self, Permit, Reset, ResetError};
+use crate::domain::session;
 use crate::entity::account::{self, Column};
 use crate::timestamp::Timestamp;
 
@@ -80,6 +84,12 @@ impl Link {
         Email::of_account(&self.account.email_canonical)
     }
 
+    /// The new address, if the link confirms a change of the address.
+    #[must_use]
+    pub fn new_email(&self) -> Option<&str> {
+        self.challenge.new_email.as_deref()
+    }
+
     /// Whether the device or the login proves that its user is the user of the account.
     /// `account_id` is the account of the login. If they do not, returns the link.
     ///
@@ -118,7 +128,10 @@ impl Link {
         };
         if hasher.verify(check).await? == Verdict::Mismatch {
             let event = Event::new(Kind::LogInFailed).account(self.account.id);
-            let event = event.reason("wrong_password_for_email_verification");
+            let event = event.reason(match self.new_email() {
+                Some(_) => "wrong_password_for_email_change",
+                None => "wrong_password_for_email_verification",
+            });
             admitted.counted().fail(db, event, origin).await?;
             return Err(ConfirmError::WrongPassword);
         }
@@ -127,12 +140,25 @@ impl Link {
     }
 }
 
-/// Confirms the address with a link, once.
+/// What was confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmed {
+    /// The address of the account is verified.
+    Address,
+    /// The account has a new address, which is verified.
+    NewAddress,
+}
+
+/// Confirms the address with a link, once. `mail` queues the notice to the old address.
 ///
 /// # Errors
 /// See [`ConfirmError`]; then nothing has changed.
-pub async fn confirm(db: &Db, proven: Proven, origin: &Origin) -> Result<(), ConfirmError> {
-    store(db, proven.0, origin).await
+pub async fn confirm(
+    db: &Db,
+    proven: Proven,
+    (mail, origin): (&MailQueue, &Origin),
+) -> Result<Confirmed, ConfirmError> {
+    store(db, proven.0, mail, origin).await
 }
 
 /// Confirms the address with a code, once, on the device that requested the mail.
@@ -144,10 +170,10 @@ pub async fn confirm_by_code(
     tokens: &EmailTokens,
     limit_key: &LimitKey,
     (device_digest, code): (Vec<u8>, &str),
-    origin: &Origin,
+    (mail, origin): (&MailQueue, &Origin),
     now: Timestamp,
-) -> Result<(), ConfirmError> {
-    let purposes = [Purpose::VerifyEmail];
+) -> Result<Confirmed, ConfirmError> {
+    let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail];
     let challenge = email_challenge::find_by_device(db, &purposes, device_digest, now).await?;
     let challenge = challenge.ok_or(ConfirmError::Rejected)?;
     let account = password_reset::find_enabled(db, challenge.account_id).await?;
@@ -157,7 +183,7 @@ pub async fn confirm_by_code(
         return Err(ConfirmError::Rejected);
     }
     let account = account.ok_or(ConfirmError::Rejected)?;
-    store(db, Link { account, challenge }, origin).await
+    store(db, Link { account, challenge }, mail, origin).await
 }
 
 /// Sets a new password with a link, once, and verifies the address. All sessions end, so an attacker
@@ -172,6 +198,10 @@ pub async fn set_password(
     reset: Reset<'_>,
 ) -> Result<(), ResetError> {
     let Link { account, challenge } = link;
+    // The link of a change goes to an address that may belong to another person.
+    if challenge.purpose != Purpose::VerifyEmail {
+        return Err(ResetError::Rejected);
+    }
     let permit = Permit::Challenge(challenge);
     password_reset::set_password(db, hasher, (account, permit), reset).await
 }
@@ -192,16 +222,68 @@ pub async fn secrets(
     Ok(tokens.secrets(&account, &challenge)?)
 }
 
-async fn store(db: &Db, link: Link, origin: &Origin) -> Result<(), ConfirmError> {
-    db.write((link, origin.clone()), |txn, now, (link, origin)| {
+async fn store(
+    db: &Db,
+    link: Link,
+    mail: &MailQueue,
+    origin: &Origin,
+) -> Result<Confirmed, ConfirmError> {
+    db.write((link, mail.clone(), origin.clone()), |txn, now, (link, mail, origin)| {
         Box::pin(async move {
-            mark_verified(txn, &link.account, origin, now).await?;
+            let Link { account, challenge } = link;
+            let confirmed = match challenge.new_email.as_deref() {
+                None => {
+                    mark_verified(txn, account, origin, now).await?;
+                    Confirmed::Address
+                }
+                Some(new_email) => {
+                    change_address(txn, (account, new_email), mail, origin, now).await?;
+                    Confirmed::NewAddress
+                }
+            };
             // Of concurrent uses, only one finds the challenge. The others are rolled back.
-            let is_first = email_challenge::spend(txn, &link.challenge).await?;
-            if is_first { Ok(()) } else { Err(ConfirmError::Rejected) }
+            let is_first = email_challenge::spend(txn, challenge).await?;
+            if is_first { Ok(confirmed) } else { Err(ConfirmError::Rejected) }
         })
     })
     .await
+}
+
+/// Gives the account its new address, if neither the old one nor the password has changed since the
+/// secret was checked. Voids reset tokens that were sent to the old address, and notifies it.
+/// Sessions continue.
+async fn change_address(
+    txn: &DatabaseTransaction,
+    (account, new_email): (&account::Model, &str),
+    mail: &MailQueue,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), ConfirmError> {
+    let email = Email::parse(new_email).map_err(|_| ConfirmError::Rejected)?;
+    let folded = email.folded().ok_or(ConfirmError::Rejected)?;
+    let locked = session::lock_account(txn, account.id).await?;
+    let is_same = |locked: &account::Model| {
+        let state = (&locked.email, &locked.password_hash, locked.is_enabled());
+        state == (&account.email, &account.password_hash, true)
+    };
+    let locked = locked.filter(is_same).ok_or(ConfirmError::Rejected)?;
+    let changed = account_rules::set_address(txn, locked.id, (&email, folded), Some(now)).await;
+    changed.map_err(|error| {
+        // Another account may have got the address meanwhile.
+        let is_taken = account_rules::is_address_taken(&error);
+        if is_taken { ConfirmError::Rejected } else { ConfirmError::Database(error) }
+    })?;
+    account::Entity::update_many()
+        // No reset token has this expiry.
+        .col_expr(Column::ResetExpiresAt, Expr::value(now))
+        .filter(Column::Id.eq(locked.id))
+        .exec(txn)
+        .await?;
+    mail.send(txn, &locked, Content::EmailChanged, origin, now).await?;
+    for kind in [Kind::EmailChanged, Kind::EmailVerified] {
+        Event::new(kind).account(locked.id).record(txn, origin, now).await?;
+    }
+    Ok(())
 }
 
 /// Marks the address as verified, if neither the address nor the password has changed since the

@@ -180,6 +180,7 @@ fn mail_to(
             purpose: Purpose::VerifyEmail,
             device_digest: device_digest.to_vec(),
             expires_at,
+            new_email: None,
         },
         email: match account {
             Some(account) => Email::of_account(&account.email_canonical),

@@ -84,6 +84,7 @@ impl Request {
                 purpose: Purpose::ResetPassword,
                 device_digest: device_digest.clone(),
                 expires_at,
+                new_email: None,
             },
             email: email.clone(),
             to: recipient.clone().map(|recipient| (*account_id, recipient)),

@@ -18,7 +18,7 @@
 //! 9. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
 //! 10. `import` and `export` of accounts;
 //! 11. `password_reset`, `forgotten_password`, `reauthentication` (password change, account
-//!     deletion), `email_confirmation` (links and codes that verify an address) and `restore`
+//!     deletion), `email_change`, `email_confirmation` (links and codes that verify an address) and `restore`
 //!     (after a backup was restored).
 
 pub mod account;
@@ -28,6 +28,7 @@ pub mod attempt_limit;
 pub mod audit;
 pub mod email;
 pub mod email_challenge;
+pub mod email_change;
 pub mod email_confirmation;
 pub mod email_folding;
 pub mod email_verification;

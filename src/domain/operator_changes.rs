@@ -2,17 +2,17 @@
 //! an account. None of them applies the sign-up policy.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::account;
 use crate::domain::administration::{OperatorError, complete_end_of_sessions, lock, record};
-use crate::domain::audit::Kind;
+use crate::domain::audit::{Kind, Origin};
 use crate::domain::email::Email;
+use crate::domain::mail::{Content, MailQueue};
 use crate::entity::account::{Column, Entity};
 use crate::entity::session::EndReason;
-use crate::timestamp::Timestamp;
 
 /// An account that an operator creates.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ pub async fn require_reset(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
 
 /// Changes the address of an account, and ends all its sessions, as a change of the password does.
 /// Reset tokens that were sent to the old address become invalid. Returns the number of sessions
-/// that ended.
+/// that ended. `mail` queues a notice to the old address.
 ///
 /// The new address is not verified, unless the operator knows that the owner of the account
 /// controls it.
@@ -81,18 +81,23 @@ pub async fn set_email(
     id: Uuid,
     email: Email,
     is_verified: bool,
+    mail: &MailQueue,
 ) -> Result<u64, OperatorError> {
     let urgent = db.urgent();
-    let ended_at = urgent.write(email, move |txn, now, email| {
+    let ended_at = urgent.write((email, mail.clone()), move |txn, now, (email, mail)| {
         Box::pin(async move {
             let (switch, account) = lock(txn, id).await?;
             if account.email_canonical == email.address() && !account.email_ambiguous {
                 return Err(OperatorError::SameAddress);
             }
-            store_email(txn, id, email, is_verified.then_some(now)).await?;
+            let folded = email.folded().ok_or(OperatorError::UnusableAddress)?;
+            let verified_at = is_verified.then_some(now);
+            account::set_address(txn, id, (email, folded), verified_at)
+                .await
+                .map_err(address_error)?;
             switch.end_all(txn, None, EndReason::Revoked, now).await?;
             record(txn, Kind::EmailChanged, id, now).await?;
-            // A mail to the old address is to be enqueued here, in this transaction.
+            mail.send(txn, &account, Content::EmailChanged, &Origin::default(), now).await?;
             if is_verified {
                 record(txn, Kind::EmailVerified, id, now).await?;
             }
@@ -100,23 +105,6 @@ pub async fn set_email(
         })
     });
     complete_end_of_sessions(db, id, ended_at.await?).await
-}
-
-async fn store_email(
-    txn: &DatabaseTransaction,
-    id: Uuid,
-    email: &Email,
-    verified_at: Option<Timestamp>,
-) -> Result<(), OperatorError> {
-    let folded = email.folded().ok_or(OperatorError::UnusableAddress)?;
-    let update = Entity::update_many()
-        .col_expr(Column::Email, Expr::value(email.spelling()))
-        .col_expr(Column::EmailCanonical, Expr::value(email.address()))
-        .col_expr(Column::EmailFolded, Expr::value(folded))
-        .col_expr(Column::EmailAmbiguous, Expr::value(false))
-        .col_expr(Column::EmailVerifiedAt, Expr::value(verified_at))
-        .filter(Column::Id.eq(id));
-    update.exec(txn).await.map(drop).map_err(address_error)
 }
 
 /// Marks the address of an account as verified, because the operator knows that the owner of the

@@ -224,7 +224,7 @@ pub async fn check_password(
 
 /// Checks the entered password, and records a failure. Returns the account, and the new hash if
 /// `then` requires one.
-async fn confirm(
+pub(super) async fn confirm(
     db: &Db,
     hasher: &Hasher,
     confirmation: &Confirmation<'_>,
@@ -254,7 +254,7 @@ async fn confirm(
 
 /// Runs `action`, and runs it again if the account changed meanwhile. Refunds an attempt that ended
 /// without a verdict.
-async fn run_with_retry<F: Future<Output = Result<(), ReauthenticationError>> + Send>(
+pub(super) async fn run_with_retry<F: Future<Output = Result<(), ReauthenticationError>> + Send>(
     db: &Db,
     confirmation: &Confirmation<'_>,
     action: impl Fn() -> F,
@@ -272,7 +272,7 @@ async fn run_with_retry<F: Future<Output = Result<(), ReauthenticationError>> + 
 /// Blocks refreshes of the account's sessions, and then locks the account and the session of the
 /// request, so that neither changes before the commit. A concurrent login that has already
 /// checked the old password waits for this lock, and then finds another hash or no account.
-async fn lock_for_change(
+pub(super) async fn lock_for_change(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,
     login: Login,

@@ -18,6 +18,8 @@ pub struct Model {
     pub device_digest: Vec<u8>,
     /// When link and code expire. This identifies the challenge.
     pub expires_at: Timestamp,
+    /// The new address as typed, if the purpose is a change of the address.
+    pub new_email: Option<String>,
 }
 
 /// The purposes of challenges. They are stored under their names, so the names must never change.
@@ -28,6 +30,8 @@ pub enum Purpose {
     ResetPassword,
     /// To mark the address of the account as verified.
     VerifyEmail,
+    /// To give the account a new address.
+    ChangeEmail,
 }
 
 /// No relations.

@@ -406,7 +406,10 @@ async fn assemble(
         refresh_tokens: RefreshTokens::new(master.refresh_keys(restore)?),
         rotation: Rotation::new(&db, &config.tokens, mail.clone()),
         reset_tokens: ResetTokens::new(master.reset_keys(restore)?),
-        email_tokens: EmailTokens::new(master.email_verification_keys(restore)?),
+        email_tokens: EmailTokens::new(
+            master.email_verification_keys(restore)?,
+            master.email_change_keys(restore)?,
+        ),
         request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
         mail,

@@ -32,6 +32,7 @@ refresh 200
 resetPassword 400 INVALID_RESET_TOKEN
 requestPasswordReset 404 MAIL_OFF
 resetPasswordByCode 404 MAIL_OFF
+changeEmail 404 MAIL_OFF
 requestEmailVerification 404 MAIL_OFF
 verifyEmail 404 MAIL_OFF
 verifyEmailByCode 404 MAIL_OFF

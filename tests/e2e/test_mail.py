@@ -254,3 +254,47 @@ def test_person_verifies_the_address_after_a_scanner_ran_the_scripts(
         page.locator("#password").fill(PASSWORD)
         page.locator("#login-submit").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_person_changes_the_address(signet: Signet, browser: Browser, scheme: str) -> None:
+    """ID-05: on a phone, with the code, after a scanner opened the link."""
+    axe = NodeProject(FRONTEND, copy_again=False).directory / "node_modules/axe-core/axe.min.js"
+    with MailServer() as server:
+        signet.settings |= {
+            "SIGNET_MAIL": f"smtp://127.0.0.1:{server.port}?tls=off",
+            "SIGNET_MAIL_FROM": "id@example.test",
+            "SIGNET_MAIL_NOTICES": "false",
+        }
+        signet.start()
+        old, new = random_email(), random_email()
+        sign_up(signet, old)
+        phone = {"width": 360, "height": 740}
+        page = browser.new_context(color_scheme=scheme, viewport=phone).new_page()
+        page.goto(f"{signet.issuer}/login")
+        page.locator("#username").fill(old)
+        page.locator("#password").fill(PASSWORD)
+        page.locator("#login-submit").click()
+        page.get_by_role("link", name="Change the address").click()
+        assert Tab(page).accessibility_violations(axe.read_text()) == []
+        page.locator("#email").fill(new)
+        page.locator("#password").fill(PASSWORD)
+        page.locator("#email-submit").click()
+        expect(page.get_by_label("Code")).to_be_focused()
+        assert Tab(page).accessibility_violations(axe.read_text()) == []
+        mail = server.mail(1)
+        assert str(mail["To"]) == new
+        link, code = link_and_code(mail)
+        stranger = browser.new_context(color_scheme=scheme, viewport=phone).new_page()
+        stranger.goto(link)
+        expect(stranger.get_by_role("heading")).to_have_text("Confirm the new address")
+        assert Tab(stranger).accessibility_violations(axe.read_text()) == []
+        assert old not in stranger.content()
+
+        page.locator("#code").fill(code)
+        page.locator("#verify-submit").click()
+
+        expect(page.get_by_role("heading")).to_have_text("Your email address is changed")
+        page.get_by_role("link", name="Your account").click()
+        expect(page.get_by_text(new)).to_be_visible()

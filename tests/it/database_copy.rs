@@ -75,7 +75,7 @@ async fn fill_all_tables(database: &TestDatabase) {
              VALUES ({instance}, {}, 'bob@example.test', 'bob@example.test', {least}, {most}, NULL)",
             blob("00ff"),
         ),
-        format!("INSERT INTO email_challenge VALUES ({instance}, 'x', {}, 1)", blob("00fd")),
+        format!("INSERT INTO email_challenge VALUES ({instance}, 'x', {}, 1, NULL)", blob("00fd")),
         format!("INSERT INTO imported_account VALUES ({instance}, 'ndjson', {}, 1)", blob("00fe")),
         format!("INSERT INTO used_assertion (digest, expires_at) VALUES ({}, 5)", blob("00")),
         format!(

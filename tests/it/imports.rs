@@ -49,6 +49,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "password_reset",
             "forgotten_password",
             "reauthentication",
+            "email_change",
             "email_confirmation",
             "restore",
         ],

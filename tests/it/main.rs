@@ -53,6 +53,7 @@ mod dead_link;
 mod descriptors;
 mod doctor;
 mod echo;
+mod email_change;
 mod email_verification;
 mod enumeration;
 mod first_start;

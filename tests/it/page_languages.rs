@@ -9,7 +9,7 @@ use signet::config::{SignUpMode, VerifyEmail};
 use crate::harness::mailed::{mail, secrets};
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, authorization_query, csrf, hidden_fields};
 use crate::harness::smtp::SmtpServer;
-use crate::harness::{Answer, PASSWORD, TestServer};
+use crate::harness::{Answer, PASSWORD, TestServer, eventually};
 
 const WRONG: &str = "Wrong-horse-7";
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
@@ -414,6 +414,80 @@ async fn verification_is_in_english_and_german() {
     let german = Box::pin(verification_pages("de", "eve@example.test")).await;
 
     assert_translated(&english, &german);
+}
+
+/// The pages on which the owner of an account changes the address. The last is that of a server
+/// without mail.
+async fn email_change_pages(languages: &'static str, emails: [&'static str; 2]) -> Pages {
+    let (smtp, server) = start().await;
+    let [old, new] = emails;
+    let mut pages = Pages::new();
+    let mut elsewhere = browser(&server, languages);
+    let mut browser = browser(&server, languages);
+    server.sign_up(old).await.expect_status(201);
+    log_in(&mut browser, old).await;
+    let change = browser.get("/change-email").await;
+    for (name, email, password) in [
+        ("invalid address", "x", PASSWORD),
+        ("same address", old, PASSWORD),
+        ("wrong password", new, WRONG),
+    ] {
+        let typed = [("email", email), ("password", password)];
+        let refused = browser.submit("/change-email", &change, &typed).await;
+        refused.expect_status(400);
+        pages.push((name, refused));
+    }
+    let typed = [("email", new), ("password", PASSWORD)];
+    let sent = browser.submit("/change-email", &change, &typed).await.location();
+    pages.push(("change", change));
+    pages.push(("code", browser.get(&sent).await));
+    eventually("the mail arrives", async || !smtp.mails_to(new).is_empty()).await;
+    let (link, _) = secrets(&smtp.mails_to(new).remove(0));
+    let link = link.strip_prefix(ISSUER).unwrap();
+    let page = browser.get(link).await;
+    pages.push(("link elsewhere", elsewhere.get(link).await));
+    let done = browser.submit("/verify-email", &page, &[]).await.location();
+    pages.push(("link", page));
+    pages.push(("changed", browser.get(&done).await));
+    pages.push(("account", browser.get("/account").await));
+    let mut config = server.config.clone();
+    config.mail.mail = "off".parse().unwrap();
+    let silent = server.another_instance_with(config).await;
+    let mut browser = self::browser(&silent, languages);
+    log_in(&mut browser, new).await;
+    let off = browser.get("/change-email").await;
+    off.expect_status(404);
+    pages.push(("without mail", off));
+    pages
+}
+
+/// The pages on which the owner of an account changes the address.
+#[tokio::test]
+async fn change_of_the_address_is_in_english_and_german() {
+    let english = ["ada@example.test", "lovelace@example.test"];
+    let english = Box::pin(email_change_pages("en", english)).await;
+    let german = ["eve@example.test", "eva@example.test"];
+    let german = Box::pin(email_change_pages("de", german)).await;
+
+    assert_translated(&english, &german);
+}
+
+/// The page after the form of a new address keeps the language of the account.
+#[tokio::test]
+async fn change_of_the_address_keeps_the_language_of_the_account() {
+    let (_smtp, server) = start().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    set_locale(&server, "ada@example.test", "de").await;
+    let mut browser = browser(&server, "en");
+    log_in(&mut browser, "ada@example.test").await;
+    let change = browser.get("/change-email").await;
+    assert_eq!(language_of(&change), "de");
+    let typed = [("email", "lovelace@example.test"), ("password", PASSWORD)];
+
+    let sent = browser.submit("/change-email", &change, &typed).await.location();
+
+    assert_eq!(sent, format!("{ISSUER}/verify-email?ui_locales=de"));
+    assert_eq!(language_of(&browser.get(&sent).await), "de");
 }
 
 /// A user who verifies the address keeps the language of the flow.

@@ -3,6 +3,7 @@
 mod create;
 mod invite;
 mod list;
+mod mail_queue;
 mod named;
 mod reset_token;
 mod show;
@@ -14,6 +15,7 @@ use std::io::{self, IsTerminal};
 use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 
+use crate::cli::account::mail_queue::MailQueueSettings;
 use crate::cli::account::named::AccountArgument;
 use crate::cli::account::reset_token::ResetTokenSettings;
 use crate::cli::database::{finish, open};
@@ -76,8 +78,9 @@ pub(super) enum Account {
     /// Change the email address of an account and end all its sessions.
     ///
     /// The new address counts as not verified without --verified. Reset tokens that were sent to
-    /// the old address become invalid. The `sub` stays the same.
-    SetEmail(SetEmail),
+    /// the old address become invalid. The `sub` stays the same. If mail is on, the old address gets
+    /// a notice.
+    SetEmail(Box<SetEmail>),
     /// Mark the present email address of an account as verified.
     ///
     /// Only do so if you know that the owner of the account controls the address: clients rely on
@@ -136,6 +139,8 @@ pub(super) struct SetEmail {
     /// Mark the new address as verified: you know that the owner of the account controls it.
     #[arg(long)]
     verified: bool,
+    #[command(flatten)]
+    mail: MailQueueSettings,
 }
 
 impl Account {
@@ -225,8 +230,9 @@ async fn require_reset(command: &RequireReset) -> anyhow::Result<()> {
 async fn set_email(command: &SetEmail) -> anyhow::Result<()> {
     let new = Email::parse(&command.new_address);
     let new = new.map_err(|error| anyhow!("the new address {error}"))?;
+    let mail = command.mail.queue()?;
     let (db, id) = command.account.open_and_find().await?;
-    let ended = operator_changes::set_email(&db, id, new, command.verified).await?;
+    let ended = operator_changes::set_email(&db, id, new, command.verified, &mail).await?;
     finish(&db, &format!("changed; {}", sessions_ended(ended))).await
 }
 

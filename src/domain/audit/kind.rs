@@ -50,7 +50,8 @@ kinds! {
     /// `reason`: `wrong_password`, `disabled` or `unknown_account`; `email_not_verified` if the
     /// password was right but `SIGNET_VERIFY_EMAIL` is `require`; at reauthentication
     /// `wrong_password_for_password_change`, `wrong_password_for_data_download`,
-    /// `wrong_password_for_account_deletion` or `wrong_password_for_email_verification`.
+    /// `wrong_password_for_account_deletion`, `wrong_password_for_email_verification` or
+    /// `wrong_password_for_email_change`.
     LogInFailed = "login_failed", failure;
     /// A sign-up failed: the email address has an account already, or the invite is not valid for
     /// it. `reason`: `email_exists` or `invalid_invite`.
@@ -80,7 +81,9 @@ kinds! {
     /// An operator invalidated the password of an account, whose owner needs a reset token.
     /// `reason`: `by the operator`.
     PasswordResetRequired = "password_reset_required", success;
-    /// The email address of an account was changed. `reason`: `by the operator`.
+    /// A user entered a new address, to which a mail with a link and a code was sent.
+    EmailChangeRequested = "email_change_requested", success;
+    /// The email address of an account was changed. `reason`: `by the operator` if an operator did it.
     EmailChanged = "email_changed", success;
     /// Another mail was requested with which a user proves control of the account's address.
     EmailVerificationRequested = "email_verification_requested", success;

@@ -38,7 +38,7 @@ pub const LIFE: Duration = Duration::from_mins(30);
 /// If the database refuses.
 pub async fn replace(txn: &impl ConnectionTrait, challenge: Challenge) -> Result<(), DbErr> {
     let replace = OnConflict::columns([Column::AccountId, Column::Purpose])
-        .update_columns([Column::DeviceDigest, Column::ExpiresAt])
+        .update_columns([Column::DeviceDigest, Column::ExpiresAt, Column::NewEmail])
         .to_owned();
     Entity::insert(ActiveModel::from(challenge).reset_all())
         .on_conflict(replace)
@@ -93,6 +93,7 @@ pub async fn admit_code(
     let name = match challenge.purpose {
         Purpose::ResetPassword => "reset_password",
         Purpose::VerifyEmail => "verify_email",
+        Purpose::ChangeEmail => "change_email",
     };
     let attempts = CodeAttempts::of(AttemptKey::of_code(key, name, challenge.account_id));
     db.write(attempts, move |txn, now, attempts| {

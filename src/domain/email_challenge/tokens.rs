@@ -19,13 +19,17 @@ pub struct Secrets {
 /// when the address or the password of the account changes.
 pub struct EmailTokens {
     verification: ComputedTokens,
+    change: ComputedTokens,
 }
 
 impl EmailTokens {
     /// Tokens with these keys, the current key first.
     #[must_use]
-    pub const fn new(verification: Vec<MacKey>) -> Self {
-        Self { verification: ComputedTokens::new("sgv_", verification) }
+    pub const fn new(verification: Vec<MacKey>, change: Vec<MacKey>) -> Self {
+        Self {
+            verification: ComputedTokens::new("sgv_", verification),
+            change: ComputedTokens::new("sge_", change),
+        }
     }
 
     /// The secrets of a challenge. `None` if its purpose is another one.
@@ -39,7 +43,7 @@ impl EmailTokens {
     ) -> Result<Option<Secrets>, ErrorStack> {
         let Some(tokens) = self.of(challenge.purpose) else { return Ok(None) };
         let number = challenge.expires_at.as_micros();
-        let token = tokens.encode(account.id, number, &context(account))?;
+        let token = tokens.encode(account.id, number, &context(account, challenge))?;
         let code = tokens.code(account.id, number, &code_context(account, challenge))?;
         Ok(Some(Secrets { token, code }))
     }
@@ -47,7 +51,10 @@ impl EmailTokens {
     /// Parses a token, which is not verified yet.
     #[must_use]
     pub fn decode(&self, token: &str) -> Option<(Purpose, TokenContent)> {
-        Some((Purpose::VerifyEmail, self.verification.decode(token)?))
+        match self.verification.decode(token) {
+            Some(content) => Some((Purpose::VerifyEmail, content)),
+            None => Some((Purpose::ChangeEmail, self.change.decode(token)?)),
+        }
     }
 
     /// Verifies a token.
@@ -59,7 +66,7 @@ impl EmailTokens {
         challenge: &Challenge,
     ) -> bool {
         let tokens = self.of(challenge.purpose);
-        tokens.is_some_and(|tokens| tokens.verify(token, &context(account)))
+        tokens.is_some_and(|tokens| tokens.verify(token, &context(account, challenge)))
     }
 
     /// Verifies a typed code.
@@ -79,18 +86,21 @@ impl EmailTokens {
     const fn of(&self, purpose: Purpose) -> Option<&ComputedTokens> {
         match purpose {
             Purpose::VerifyEmail => Some(&self.verification),
+            Purpose::ChangeEmail => Some(&self.change),
             Purpose::ResetPassword => None,
         }
     }
 }
 
 /// The part of the HMAC's message that the token does not contain.
-fn context(account: &account::Model) -> [u8; 32] {
+fn context(account: &account::Model, challenge: &Challenge) -> [u8; 32] {
     let hash = account.password_hash.as_deref().unwrap_or_default();
-    // Neither part contains a line break.
-    sha256([account.email.as_str(), hash].join("\n").as_bytes())
+    let mut parts = vec![account.email.as_str(), hash];
+    parts.extend(challenge.new_email.as_deref());
+    // No part contains a line break.
+    sha256(parts.join("\n").as_bytes())
 }
 
 fn code_context(account: &account::Model, challenge: &Challenge) -> Vec<u8> {
-    [&context(account), challenge.device_digest.as_slice()].concat()
+    [&context(account, challenge), challenge.device_digest.as_slice()].concat()
 }

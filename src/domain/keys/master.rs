@@ -219,6 +219,14 @@ impl MasterKeys {
         self.mac_keys(&purpose_since(restore, "signet email verification v1"))
     }
 
+    /// As [`Self::email_verification_keys`], for links and codes that confirm a new address.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which happens only when memory is exhausted.
+    pub fn email_change_keys(&self, restore: Option<Uuid>) -> Result<Vec<MacKey>, ErrorStack> {
+        self.mac_keys(&purpose_since(restore, "signet email change v1"))
+    }
+
     /// The key that computes the keys of rows in the attempt table.
     ///
     /// # Errors

@@ -71,6 +71,15 @@ pub enum Content {
         /// When they expire. This identifies the challenge from which they are computed.
         expires_at: Timestamp,
     },
+    /// A link and a code, with which the owner confirms a new address. It goes to the new address.
+    ChangeEmail {
+        /// When they expire. This identifies the challenge from which they are computed.
+        expires_at: Timestamp,
+    },
+    /// A notice to the old address: the address of the account was changed.
+    EmailChanged,
+    /// Someone tried to use the address of the account for another account.
+    AddressInUse,
     /// No mail is sent: someone requested a mail for an address without an account.
     Nothing,
 }
@@ -85,6 +94,9 @@ impl Content {
             Self::TokenReuse => "token_reuse",
             Self::ResetPassword { .. } => "reset_password",
             Self::VerifyEmail { .. } => "verify_email",
+            Self::ChangeEmail { .. } => "change_email",
+            Self::EmailChanged => "email_changed",
+            Self::AddressInUse => "address_in_use",
             Self::Nothing => "nothing",
         }
     }
@@ -93,8 +105,15 @@ impl Content {
     /// notices.
     const fn class(&self) -> &'static str {
         match self {
-            Self::PasswordChanged | Self::NewDevice { .. } | Self::TokenReuse => NOTICE,
-            Self::ResetPassword { .. } | Self::VerifyEmail { .. } | Self::Nothing => "requested",
+            Self::PasswordChanged
+            | Self::NewDevice { .. }
+            | Self::TokenReuse
+            | Self::EmailChanged => NOTICE,
+            Self::ResetPassword { .. }
+            | Self::VerifyEmail { .. }
+            | Self::ChangeEmail { .. }
+            | Self::AddressInUse
+            | Self::Nothing => "requested",
         }
     }
 
@@ -102,12 +121,15 @@ impl Content {
     #[must_use]
     pub const fn expires_at(&self) -> Option<Timestamp> {
         match self {
-            Self::ResetPassword { expires_at } | Self::VerifyEmail { expires_at } => {
-                Some(*expires_at)
-            }
-            Self::PasswordChanged | Self::NewDevice { .. } | Self::TokenReuse | Self::Nothing => {
-                None
-            }
+            Self::ResetPassword { expires_at }
+            | Self::VerifyEmail { expires_at }
+            | Self::ChangeEmail { expires_at } => Some(*expires_at),
+            Self::PasswordChanged
+            | Self::NewDevice { .. }
+            | Self::TokenReuse
+            | Self::EmailChanged
+            | Self::AddressInUse
+            | Self::Nothing => None,
         }
     }
 }
@@ -270,6 +292,13 @@ impl Recipient {
     pub fn of(account: &account::Model, origin: &Origin) -> Self {
         let language = Language::of_account(account).unwrap_or(origin.language);
         Self { address: account.email.clone(), language }
+    }
+
+    /// The owner of an account, at another address than the stored one. `spelling` is the address as
+    /// typed by this owner.
+    #[must_use]
+    pub fn at(spelling: &str, account: &account::Model, origin: &Origin) -> Self {
+        Self { address: spelling.to_owned(), ..Self::of(account, origin) }
     }
 
     /// The recipient of [`Content::Nothing`].

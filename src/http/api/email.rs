@@ -1,4 +1,4 @@
-//! The email address of an account: its verification.
+//! The email address of an account: its verification and its change.
 
 use std::sync::Arc;
 
@@ -8,15 +8,18 @@ use serde::Deserialize;
 
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
+use crate::domain::email_change::{self, NewAddress};
 use crate::domain::email_confirmation::{self, Link};
 use crate::domain::email_verification::{self, Credentials};
 use crate::domain::password_reset::{Reset, ResetError};
+use crate::domain::reauthentication::Confirmation;
 use crate::domain::secret::digest;
 use crate::http::api::Tag;
 use crate::http::api::failures::failures;
 use crate::http::api::mail_request::{MailRequested, check_mail, generate_handle};
-use crate::http::api::reauthentication::parse_password;
+use crate::http::api::reauthentication::{admit_early, parse_password};
 use crate::http::app::App;
+use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::json::{Json, not_null};
 
@@ -25,6 +28,40 @@ pub(in crate::http) struct EmailApi;
 
 #[OpenApi(prefix_path = "/api/auth/email", tag = "Tag::Accounts")]
 impl EmailApi {
+    /// Change the email address.
+    ///
+    /// Requires the password. The new address gets a mail with a link and a code; the old address
+    /// stays until the new one is confirmed with either (`verifyEmail`, `verifyEmailByCode`), and
+    /// then gets a notice. The response is the same if the new address belongs to another account,
+    /// whose owner gets a notice instead.
+    #[oai(path = "/", method = "post", operation_id = "changeEmail")]
+    async fn change(
+        &self,
+        app: Data<&Arc<App>>,
+        origin: Origin,
+        LoggedIn(login): LoggedIn,
+        body: Json<ChangeEmailBody>,
+    ) -> Result<MailRequested, ChangeEmailFailure> {
+        let now = app.clock.now();
+        let new = Email::parse(&body.0.email);
+        let new = new.map_err(|error| Problem::invalid("email", error.to_string()))?;
+        let password = parse_password("password", &body.0.password)?;
+        check_mail(&app)?;
+        let email = admit_early(&app, login, &origin, now).await?;
+        if new.address() == email.address() {
+            let why = "is already the address of the account";
+            return Err(Problem::invalid("email", why).into());
+        }
+        let admitted = app.limits.admit_reauthentication(&app.db, &email, &origin).await?;
+
+        let handle = generate_handle()?;
+        let (origin, mail) = (&origin, &app.mail);
+        let confirmation = Confirmation { login, password, admitted, origin, mail };
+        let new = NewAddress { email: new, device_digest: handle.digest.clone() };
+        email_change::request(&app.db, &app.hasher, confirmation, new, now).await?;
+        Ok(MailRequested::with(handle))
+    }
+
     /// Request a mail that verifies the email address.
     ///
     /// If the password is right and the address is not verified yet, the address gets a mail with a
@@ -53,11 +90,12 @@ impl EmailApi {
         Ok(MailRequested::with(handle))
     }
 
-    /// Verify the email address with the token of a link.
+    /// Verify the email address, or confirm a new one, with the token of a link.
     ///
     /// The link alone proves nothing about the account: someone else may have signed up with the
     /// address. So the request needs either the password of the account, or a new password. A new
-    /// password ends all sessions of the account.
+    /// password ends all sessions of the account. It cannot be set with the link of a change of the
+    /// address.
     #[oai(path = "/verify", method = "post", operation_id = "verifyEmail")]
     async fn verify(
         &self,
@@ -77,7 +115,7 @@ impl EmailApi {
                 let admitted = app.limits.admit_reauthentication(db, &email, &origin).await?;
                 let proof = (password, admitted);
                 let proven = link.prove_by_password(db, hasher, proof, &origin).await?;
-                email_confirmation::confirm(db, proven, &origin).await?;
+                email_confirmation::confirm(db, proven, (&app.mail, &origin)).await?;
             }
             (None, Some(password)) => {
                 let password = parse_password("new_password", &password)?;
@@ -100,7 +138,7 @@ impl EmailApi {
         Ok(EmailVerified::Done)
     }
 
-    /// Verify the email address with the code of a mail.
+    /// Verify the email address, or confirm a new one, with the code of a mail.
     ///
     /// The code works only together with the handle of the response that announced the mail. After
     /// five wrong codes for one account within 30 minutes, codes are refused; the links in mails
@@ -119,7 +157,8 @@ impl EmailApi {
 
         let (db, tokens, key) = (&app.db, &app.email_tokens, app.limits.key());
         let proof = (digest(&handle), code.as_str());
-        email_confirmation::confirm_by_code(db, tokens, key, proof, &origin, now).await?;
+        let by = (&app.mail, &origin);
+        email_confirmation::confirm_by_code(db, tokens, key, proof, by, now).await?;
         Ok(EmailVerified::Done)
     }
 }
@@ -128,6 +167,18 @@ async fn find_link(app: &App, token: &str) -> Result<Link, Problem> {
     let found = Link::find(&app.db, &app.email_tokens, token, app.clock.now()).await;
     let found = found.map_err(|error| Problem::failed(&error))?;
     found.ok_or_else(Problem::invalid_verification_token)
+}
+
+/// The body of a change of the email address.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeEmailBody {
+    /// The new email address; the same rules apply as at sign-up.
+    #[oai(validator(min_length = 3, max_length = 254))]
+    email: String,
+    /// The account's password.
+    #[oai(validator(max_length = 128), write_only)]
+    password: String,
 }
 
 /// The body of a request for a mail that verifies the address.
@@ -173,12 +224,22 @@ struct VerifyCodeBody {
 
 #[derive(ApiResponse)]
 enum EmailVerified {
-    /// The email address is verified.
+    /// The email address is verified, or changed.
     #[oai(status = 204)]
     Done,
 }
 
 failures! {
+    ChangeEmailFailure {
+        BAD_REQUEST "The email address is not valid, or is that of the account \
+            (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`); or the \
+            password is wrong (`AUTH_FAILED`)."
+        NOT_FOUND "This server sends no mail (`MAIL_OFF`)."
+        TOO_MANY_REQUESTS "Too many attempts from this client address or on this account \
+            (`RATE_LIMIT_EXCEEDED`)."
+    }
+
     RequestVerificationFailure {
         BAD_REQUEST "The email address or the password is not valid (`VALIDATION_ERROR`)."
         NOT_FOUND "This server sends no mail (`MAIL_OFF`)."

@@ -23,7 +23,7 @@ pub(super) async fn admit_early(
     login: Login,
     origin: &Origin,
     now: Timestamp,
-) -> Result<Email, ReauthenticationFailure> {
+) -> Result<Email, Problem> {
     app.limits.admit_reauthentication_early(origin)?;
     let account = session::account_of_live(&app.db, login.session_id, login.account_id, now).await;
     let account = account

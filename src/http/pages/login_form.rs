@@ -12,8 +12,14 @@ use crate::http::request_language;
 use crate::http::texts::{self, Texts};
 
 /// The pages that a login may redirect to. The first is the default.
-pub(super) const NEXT_PAGES: [&str; 5] =
-    ["account", "edit-profile", "change-password", "download-data", "delete-account"];
+pub(super) const NEXT_PAGES: [&str; 6] = [
+    "account",
+    "edit-profile",
+    "change-password",
+    "change-email",
+    "download-data",
+    "delete-account",
+];
 
 /// `/login`.
 #[derive(Clone, Copy, Template)]

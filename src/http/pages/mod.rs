@@ -12,6 +12,7 @@ pub(in crate::http) mod authorization_response;
 mod consent;
 mod consent_text;
 mod data_download;
+mod email_change;
 mod forgotten_password;
 pub(in crate::http) mod layout;
 mod login;
@@ -61,6 +62,7 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
         page("/forgot-password", "forgottenPasswordPage", DEFAULT, forgotten_password::answer),
         page("/reset-password", "passwordResetPage", DEFAULT, password_reset::answer),
         page("/download-data", "dataDownloadPage", DEFAULT, data_download::answer),
+        page("/change-email", "emailPage", DEFAULT, email_change::answer),
         page("/verify-email", "emailVerificationPage", LARGE, verify_email::answer),
         page("/delete-account", "deletionPage", DEFAULT, account_deletion::answer),
     ]
@@ -110,6 +112,7 @@ pub(in crate::http) fn add_assets(routes: Route, app: &Arc<App>) -> Route {
         let target = format!("..{}", page.path);
         routes.at(format!("{}/", page.path), get(make_sync(move |_| see_other(&target))))
     });
+    let pages = pages.at("/account/email", get(make_sync(|_| see_other("../change-email"))));
     // "A Well-Known URL for Changing Passwords" (W3C): where password managers send users.
     let well_known = get(make_sync(|_| see_other("../change-password")));
     let pages = pages.at("/.well-known/change-password", well_known);

@@ -1,5 +1,5 @@
-//! `/verify-email`: verifies the address of an account with the link or the code of a mail, and
-//! sends another mail.
+//! `/verify-email`: verifies the address of an account, or confirms a new one, with the link or the
+//! code of a mail, and sends another mail.
 //!
 //! A code works in the browser that asked for the mail. This browser can also ask for another mail:
 //! a hidden field contains the account, encrypted for the browser. It proves that the password of
@@ -21,7 +21,7 @@ use crate::http::pages::login_form;
 use crate::http::pages::message::{self, MessagePage, limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::pending_request::PendingRequest;
-use crate::http::pages::verify_email_link::{self as link, VERIFIED};
+use crate::http::pages::verify_email_link::{self as link, done_page};
 use crate::http::pages::visitor::Visitor;
 use crate::http::redirect::see_other;
 use crate::http::request_language;
@@ -62,8 +62,11 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
             None => verify(&call, pending_request).await,
         };
     }
-    if call.has_completed("verified") {
-        return Ok(done(&call));
+    let texts = &texts::current().verification;
+    for (action, heading) in [("verified", texts.done), ("changed", texts.changed)] {
+        if call.has_completed(action) {
+            return Ok(done(&call, heading));
+        }
     }
     let page = show(&call, None, "", StatusCode::OK).await?;
     Ok(call.visitor.set_cookie(&call.app, page))
@@ -104,14 +107,14 @@ pub(super) fn mail_is_off() -> Response {
     page.answer(StatusCode::NOT_FOUND)
 }
 
-fn done(call: &PageRequest) -> Response {
+fn done(call: &PageRequest, heading: &str) -> Response {
     let Texts { verification: texts, common, .. } = texts::current();
     let login = request_language::keep_in("login");
     let link = match call.visitor.browser {
         Some(_) => ("account", common.your_account),
         None => (login.as_str(), common.log_in),
     };
-    MessagePage::new(texts.done, texts.thanks, Some(link)).answer(StatusCode::OK)
+    MessagePage::new(heading, texts.thanks, Some(link)).answer(StatusCode::OK)
 }
 
 /// Verifies the address with a code.
@@ -127,13 +130,14 @@ async fn verify(
     let code = call.params.get("code").unwrap_or_default();
     let proof = (call.visitor.cookie_digest(), code);
     let (db, tokens, key) = (&app.db, &app.email_tokens, app.limits.key());
-    match domain::confirm_by_code(db, tokens, key, proof, &origin, now).await {
-        Ok(()) => Ok(match pending_request {
+    let by = (&app.mail, &origin);
+    match domain::confirm_by_code(db, tokens, key, proof, by, now).await {
+        Ok(confirmed) => Ok(match pending_request {
             // The user still has to log in.
             Some(request) if call.visitor.browser.is_none() => {
                 login_form::Form::of(app, &call.visitor, Some(&request)).answer()
             }
-            _ => see_other(&request_language::keep_in(VERIFIED)),
+            _ => see_other(&request_language::keep_in(done_page(confirmed))),
         }),
         Err(ConfirmError::Rejected | ConfirmError::WrongPassword) => {
             let (problem, status) = (texts::current().reset.wrong_code, StatusCode::BAD_REQUEST);
@@ -184,33 +188,35 @@ async fn limited(
     pending_request: Option<&PendingRequest>,
     error: &AttemptError,
 ) -> Response {
-    let account = account_of(call).await;
-    limited_on(error, |text| match &account {
-        Ok(account) => {
-            let lead = texts::current().verification.sent;
+    let state = state_of(call).await;
+    limited_on(error, |text| match &state {
+        Ok((lead, account)) => {
             render(call, pending_request, (lead, text, account), StatusCode::TOO_MANY_REQUESTS)
         }
         Err(_) => message::error(StatusCode::TOO_MANY_REQUESTS),
     })
 }
 
-/// The account to which another mail can be sent, encrypted for the browser: that of the form, of
-/// the last mail that this browser requested, or of the login. Empty if there is none.
-async fn account_of(call: &PageRequest) -> Result<String, Response> {
-    let (app, now) = (&call.app, call.app.clock.now());
-    let mut account_id = opened(call);
-    if account_id.is_none() {
-        let purposes = [Purpose::VerifyEmail];
-        let device = call.visitor.cookie_digest();
-        let found = email_challenge::find_by_device(&app.db, &purposes, device, now).await;
-        account_id = found.map_err(message::failed)?.map(|challenge| challenge.account_id);
+/// The text of the page, and the account to which another mail can be sent, encrypted for the
+/// browser: that of the form, of the last mail that this browser requested, or of the login. Empty
+/// if there is none.
+async fn state_of(call: &PageRequest) -> Result<(&'static str, String), Response> {
+    let (app, now, texts) = (&call.app, call.app.clock.now(), &texts::current().verification);
+    let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail];
+    let device = call.visitor.cookie_digest();
+    let found = email_challenge::find_by_device(&app.db, &purposes, device, now).await;
+    let found = found.map_err(message::failed)?;
+    if found.as_ref().is_some_and(|newest| newest.purpose == Purpose::ChangeEmail) {
+        return Ok((texts.sent_to_new, String::new()));
     }
     let of_login = || {
         let account = call.visitor.browser.as_ref().map(|browser| &browser.account);
         account.filter(|it| email_verification::is_to_be_verified(it)).map(|it| it.id)
     };
-    let Some(account_id) = account_id.or_else(of_login) else { return Ok(String::new()) };
-    seal(call, account_id).map_err(message::failed)
+    let account_id = opened(call).or(found.map(|challenge| challenge.account_id));
+    let account_id = account_id.or_else(of_login);
+    let Some(account_id) = account_id else { return Ok((texts.sent, String::new())) };
+    Ok((texts.sent, seal(call, account_id).map_err(message::failed)?))
 }
 
 async fn show(
@@ -219,8 +225,7 @@ async fn show(
     problem: &str,
     status: StatusCode,
 ) -> Result<Response, Response> {
-    let account = account_of(call).await?;
-    let lead = texts::current().verification.sent;
+    let (lead, account) = state_of(call).await?;
     Ok(render(call, pending_request, (lead, problem, &account), status))
 }
 

@@ -10,7 +10,7 @@ use poem::Response;
 use poem::http::StatusCode;
 
 use crate::domain::account;
-use crate::domain::email_confirmation::{self as domain, ConfirmError, Link};
+use crate::domain::email_confirmation::{self as domain, ConfirmError, Confirmed, Link};
 use crate::domain::password::Password;
 use crate::domain::password_reset::{Reset, ResetError};
 use crate::http::origin;
@@ -22,8 +22,13 @@ use crate::http::redirect::see_other;
 use crate::http::request_language;
 use crate::http::texts::{self, Texts};
 
-/// Where a successful verification redirects.
-pub(super) const VERIFIED: &str = "verify-email?done=verified";
+/// Where a successful confirmation redirects.
+pub(super) const fn done_page(confirmed: Confirmed) -> &'static str {
+    match confirmed {
+        Confirmed::Address => "verify-email?done=verified",
+        Confirmed::NewAddress => "verify-email?done=changed",
+    }
+}
 
 /// Where a new password redirects.
 const PASSWORD_SET: &str = "reset-password?done=reset";
@@ -45,6 +50,8 @@ struct LinkPage<'a> {
     csrf: &'a str,
     token: &'a str,
     email: &'a str,
+    /// Whether the address is a new one for the account.
+    is_new: bool,
     /// Whether the password is needed, because this browser proves nothing.
     needs_password: bool,
     problems: &'a Problems,
@@ -109,8 +116,8 @@ async fn verify(call: &PageRequest) -> Result<Response, Response> {
             proven.map_err(|error| failure(&error).unwrap_or_else(refused))?
         }
     };
-    match domain::confirm(db, proven, &origin).await {
-        Ok(()) => Ok(see_other(&request_language::keep_in(VERIFIED))),
+    match domain::confirm(db, proven, (&app.mail, &origin)).await {
+        Ok(confirmed) => Ok(see_other(&request_language::keep_in(done_page(confirmed)))),
         Err(error) => Err(failure(&error).unwrap_or_else(invalid)),
     }
 }
@@ -157,16 +164,24 @@ fn show(call: &PageRequest, link: Link, problems: &Problems, status: StatusCode)
     let account_id = call.visitor.browser.as_ref().map(|browser| browser.account.id);
     let email = link.email();
     let texts = texts::current();
+    // The recipient of a mail to a new address may not know the account, so its present address is
+    // not shown.
+    let new_email = link.new_email().map(str::to_owned);
+    let title = match new_email {
+        Some(_) => texts.verification_link.confirm_new,
+        None => texts.verification.title,
+    };
     let page = LinkPage {
         texts,
         ui_locales: request_language::ui_locales(),
         csrf: &call.visitor.csrf(),
         token: token_of(call),
-        email: email.address(),
+        email: new_email.as_deref().unwrap_or(email.address()),
+        is_new: new_email.is_some(),
         needs_password: link.prove(&call.visitor.cookie_digest(), account_id).is_err(),
         problems,
         rules: password_hint::rules(call.app.password_policy),
     };
     let has_problem = !problems.password.is_empty() || !problems.new_password.is_empty();
-    Page::of_form(texts.verification.title, has_problem).answer(status, &page)
+    Page::of_form(title, has_problem).answer(status, &page)
 }

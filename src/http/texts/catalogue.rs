@@ -35,6 +35,7 @@ pub(in crate::http) struct Texts {
     pub(in crate::http) reset: Reset,
     pub(in crate::http) verification: Verification,
     pub(in crate::http) verification_link: VerificationLink,
+    pub(in crate::http) email: EmailChange,
     pub(in crate::http) deletion: Deletion,
     pub(in crate::http) device: Device,
 }
@@ -193,6 +194,7 @@ pub(in crate::http) struct Logout {
 pub(in crate::http) struct Account {
     /// The notice after a change of the profile.
     pub(in crate::http) profile_changed: Text,
+    pub(in crate::http) change_address: Text,
     /// The notice after a change of the password.
     pub(in crate::http) password_changed: Text,
     /// The notice after the end of a session.
@@ -319,6 +321,8 @@ pub(in crate::http) struct Verification {
     pub(in crate::http) title: Text,
     /// After a mail was sent.
     pub(in crate::http) sent: Text,
+    /// After a new address was entered.
+    pub(in crate::http) sent_to_new: Text,
     /// After a login with the right password.
     pub(in crate::http) refused: Text,
     pub(in crate::http) submit: Text,
@@ -329,6 +333,7 @@ pub(in crate::http) struct Verification {
     /// A button.
     pub(in crate::http) another_mail: Text,
     pub(in crate::http) done: Text,
+    pub(in crate::http) changed: Text,
     pub(in crate::http) thanks: Text,
     pub(in crate::http) contact_operator: Text,
 }
@@ -341,9 +346,31 @@ pub(in crate::http) struct VerificationLink {
     /// Around an email address.
     pub(in crate::http) belongs_to_account: Around,
     pub(in crate::http) submit: Text,
+    /// The title for a new address of an account.
+    pub(in crate::http) confirm_new: Text,
+    /// Around a new email address, in a browser that proves nothing.
+    pub(in crate::http) wanted_for_account: Around,
+    /// Around a new email address.
+    pub(in crate::http) new_for_account: Around,
+    pub(in crate::http) submit_new: Text,
     pub(in crate::http) unknown_password: Text,
     pub(in crate::http) set_password: Text,
     pub(in crate::http) why_invalid: Text,
+}
+
+/// `/change-email`.
+#[derive(Debug)]
+pub(in crate::http) struct EmailChange {
+    pub(in crate::http) title: Text,
+    /// Around the email address of the account.
+    pub(in crate::http) lead: Around,
+    pub(in crate::http) new_address: Text,
+    pub(in crate::http) your_password: Text,
+    pub(in crate::http) submit: Text,
+    pub(in crate::http) keep: Text,
+    /// The error if the new address is that of the account.
+    pub(in crate::http) unchanged: Text,
+    pub(in crate::http) contact_operator: Text,
 }
 
 /// `/delete-account`.

@@ -5,9 +5,9 @@ use crate::domain::password::{UnusablePassword, Weakness};
 use crate::domain::profile::ClaimError;
 use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::http::texts::catalogue::{
-    Access, Account, Common, Consent, DataDownload, Deletion, Device, Forgotten, FormPost, Login,
-    Logout, Message, PasswordChange, PasswordRules, Profile, Reset, Script, SignUp, Texts,
-    Verification, VerificationLink,
+    Access, Account, Common, Consent, DataDownload, Deletion, Device, EmailChange, Forgotten,
+    FormPost, Login, Logout, Message, PasswordChange, PasswordRules, Profile, Reset, Script,
+    SignUp, Texts, Verification, VerificationLink,
 };
 use crate::http::texts::list::list;
 use crate::timestamp::Timestamp;
@@ -123,6 +123,7 @@ pub(super) static TEXTS: Texts = Texts {
     },
     account: Account {
         profile_changed: "Ihr Profil wurde gespeichert.",
+        change_address: "Adresse ändern",
         password_changed: "Ihr Passwort wurde geändert. Alle anderen Sitzungen wurden beendet.",
         session_ended: "Die Sitzung wurde beendet.",
         others_ended: "Alle anderen Sitzungen wurden beendet.",
@@ -224,6 +225,9 @@ pub(super) static TEXTS: Texts = Texts {
         title: "E-Mail-Adresse bestätigen",
         sent: "Wir haben eine E-Mail an Ihre Adresse gesendet. Öffnen Sie den Link darin, oder geben \
                Sie den Code innerhalb einer halben Stunde hier ein.",
+        sent_to_new: "Wir haben eine E-Mail an die neue Adresse gesendet, sofern sie zu keinem anderen Konto \
+                      gehört. Öffnen Sie den Link darin, oder geben Sie den Code innerhalb einer \
+                      halben Stunde hier ein. Bis dahin behält Ihr Konto die alte Adresse.",
         refused: "Ihre E-Mail-Adresse ist noch nicht bestätigt. Öffnen Sie den Link in der E-Mail, \
                   die wir Ihnen gesendet haben, oder geben Sie den Code hier ein.",
         submit: "Bestätigen",
@@ -232,6 +236,7 @@ pub(super) static TEXTS: Texts = Texts {
                        E-Mail, die wir Ihnen gesendet haben, oder",
         another_mail: "fordern Sie eine neue E-Mail an",
         done: "Ihre E-Mail-Adresse ist bestätigt",
+        changed: "Ihre E-Mail-Adresse wurde geändert",
         thanks: "Vielen Dank. Sie können Ihr Konto jetzt verwenden.",
         contact_operator: "Dieser Dienst sendet keine E-Mails. Bitte wenden Sie sich an den \
                            Betreiber.",
@@ -243,12 +248,34 @@ pub(super) static TEXTS: Texts = Texts {
         ),
         belongs_to_account: ("Gehört ", " zu Ihrem Konto?"),
         submit: "Adresse bestätigen",
+        confirm_new: "Neue Adresse bestätigen",
+        wanted_for_account: (
+            "Jemand möchte ",
+            " hier für ein Konto verwenden. Wenn Sie das waren, geben Sie das Passwort des Kontos \
+             ein.",
+        ),
+        new_for_account: ("Möchten Sie ", " für Ihr Konto verwenden?"),
+        submit_new: "Neue Adresse verwenden",
         unknown_password: "Wenn Sie das Passwort nicht kennen",
         set_password: "Wenn Sie es nicht kennen oder sich jemand anderes mit Ihrer Adresse registriert \
                        hat, legen Sie ein neues Passwort fest. Alle Sitzungen des Kontos werden \
                        beendet, sodass nur Sie es verwenden können.",
         why_invalid: "Er wurde schon verwendet oder ist älter als eine halbe Stunde, oder es wurde ein \
                       neuerer gesendet. Melden Sie sich an, um einen neuen anzufordern.",
+    },
+    email: EmailChange {
+        title: "E-Mail-Adresse ändern",
+        lead: (
+            "Ihre Adresse ist ",
+            ". Wir senden eine E-Mail an die neue Adresse, mit der Sie diese bestätigen.",
+        ),
+        new_address: "Neue E-Mail-Adresse",
+        your_password: "Ihr Passwort",
+        submit: "E-Mail senden",
+        keep: "Alte Adresse behalten",
+        unchanged: "Das ist schon die Adresse Ihres Kontos.",
+        contact_operator: "Dieser Dienst sendet keine E-Mails, deshalb können Sie Ihre E-Mail-Adresse \
+                           hier nicht ändern. Der Betreiber kann sie für Sie ändern.",
     },
     deletion: Deletion {
         title: "Konto löschen",

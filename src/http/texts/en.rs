@@ -4,9 +4,9 @@ use crate::domain::email::EmailError;
 use crate::domain::password::{UnusablePassword, Weakness};
 use crate::domain::sign_up_policy::SignUpRefusal;
 use crate::http::texts::catalogue::{
-    Access, Account, Common, Consent, DataDownload, Deletion, Device, Forgotten, FormPost, Login,
-    Logout, Message, PasswordChange, PasswordRules, Profile, Reset, Script, SignUp, Texts,
-    Verification, VerificationLink,
+    Access, Account, Common, Consent, DataDownload, Deletion, Device, EmailChange, Forgotten,
+    FormPost, Login, Logout, Message, PasswordChange, PasswordRules, Profile, Reset, Script,
+    SignUp, Texts, Verification, VerificationLink,
 };
 use crate::http::texts::list::list;
 use crate::timestamp::Timestamp;
@@ -119,6 +119,7 @@ pub(super) static TEXTS: Texts = Texts {
     },
     account: Account {
         profile_changed: "Your profile is saved.",
+        change_address: "Change the address",
         password_changed: "Your password is changed. All your other logins have ended.",
         session_ended: "That login has ended.",
         others_ended: "All other logins have ended.",
@@ -213,6 +214,9 @@ pub(super) static TEXTS: Texts = Texts {
         title: "Verify your email address",
         sent: "We have sent a mail to your email address. Open its link, or enter its code here \
                within half an hour.",
+        sent_to_new: "We have sent a mail to the new email address, unless it belongs to another account. \
+                      Open its link, or enter its code here within half an hour. Until then your \
+                      account keeps the old address.",
         refused: "Your email address is not verified yet. Open the link in the mail that we have \
                   sent to it, or enter the code here.",
         submit: "Verify",
@@ -221,6 +225,7 @@ pub(super) static TEXTS: Texts = Texts {
                        sent to it, or",
         another_mail: "send another mail",
         done: "Your email address is verified",
+        changed: "Your email address is changed",
         thanks: "Thank you. You can use your account now.",
         contact_operator: "This service sends no mail. Please contact its operator.",
     },
@@ -231,11 +236,32 @@ pub(super) static TEXTS: Texts = Texts {
         ),
         belongs_to_account: ("Does ", " belong to your account?"),
         submit: "Verify the address",
+        confirm_new: "Confirm the new address",
+        wanted_for_account: (
+            "Someone wants to use ",
+            " for an account here. If that was you, enter the password of the account.",
+        ),
+        new_for_account: ("Do you want to use ", " for your account?"),
+        submit_new: "Use the new address",
         unknown_password: "If you do not know the password",
         set_password: "If you do not know it, or someone else signed up with your address, set a \
                        new password. All logins of the account end, so that only you can use it.",
         why_invalid: "It was used, or is older than half an hour, or a newer one was sent. Log in to \
                       have another one sent.",
+    },
+    email: EmailChange {
+        title: "Change your email address",
+        lead: (
+            "Your address is ",
+            ". We send a mail to the new address, with which you confirm it.",
+        ),
+        new_address: "New email address",
+        your_password: "Your password",
+        submit: "Send the mail",
+        keep: "Keep the old address",
+        unchanged: "This is already the address of your account.",
+        contact_operator: "This service sends no mail, so you cannot change your email address here. \
+                           Its operator can change it for you.",
     },
     deletion: Deletion {
         title: "Delete your account",

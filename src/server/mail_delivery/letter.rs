@@ -17,7 +17,10 @@ use crate::timestamp::Timestamp;
 pub(super) async fn values(app: &App, mail: &QueuedMail) -> Result<Option<Values>, ResetError> {
     let values = Values { issuer: app.issuer_url.clone(), ..Values::default() };
     match &mail.content {
-        Content::PasswordChanged | Content::TokenReuse => Ok(Some(values)),
+        Content::PasswordChanged
+        | Content::TokenReuse
+        | Content::EmailChanged
+        | Content::AddressInUse => Ok(Some(values)),
         Content::NewDevice { user_agent, address } => {
             let device = user_agent.as_deref();
             let device = device.and_then(|it| describe_browser(it, mail.language));
@@ -36,6 +39,10 @@ pub(super) async fn values(app: &App, mail: &QueuedMail) -> Result<Option<Values
         }
         Content::VerifyEmail { expires_at } => {
             let challenge = (Purpose::VerifyEmail, *expires_at);
+            confirmation(app, mail, challenge, values).await
+        }
+        Content::ChangeEmail { expires_at } => {
+            let challenge = (Purpose::ChangeEmail, *expires_at);
             confirmation(app, mail, challenge, values).await
         }
         Content::Nothing => Ok(None),

@@ -21,8 +21,14 @@ const FRAME: &str = "frame.html";
 const SUBJECT: &str = "Subject: ";
 
 /// Signet's own templates.
-const OWN: [(&str, &str); 13] = [
+const OWN: [(&str, &str); 19] = [
     (FRAME, include_str!("../../templates/mail/frame.html")),
+    ("address_in_use.de.txt", include_str!("../../templates/mail/address_in_use.de.txt")),
+    ("address_in_use.en.txt", include_str!("../../templates/mail/address_in_use.en.txt")),
+    ("change_email.de.txt", include_str!("../../templates/mail/change_email.de.txt")),
+    ("change_email.en.txt", include_str!("../../templates/mail/change_email.en.txt")),
+    ("email_changed.de.txt", include_str!("../../templates/mail/email_changed.de.txt")),
+    ("email_changed.en.txt", include_str!("../../templates/mail/email_changed.en.txt")),
     ("new_device.de.txt", include_str!("../../templates/mail/new_device.de.txt")),
     ("new_device.en.txt", include_str!("../../templates/mail/new_device.en.txt")),
     ("password_changed.de.txt", include_str!("../../templates/mail/password_changed.de.txt")),

@@ -58,6 +58,9 @@ func callAllOperations(client *signet.APIClient, email, password string) {
 	code := *signet.NewCodeBody("made-up", "made-up", password)
 	expectEmptyCallError("resetPasswordByCode",
 		accounts.ResetPasswordByCode(anonymous).CodeBody(code).Execute)
+	newEmail := *signet.NewChangeEmailBody("new-"+email, password)
+	expectError("changeEmail",
+		accounts.ChangeEmail(bearer(renewed.AccessToken)).ChangeEmailBody(newEmail).Execute)
 	verifyEmail(accounts, email, password)
 
 	caller := bearer(renewed.AccessToken)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from signet_client import AuthenticatedClient, Client
 from signet_client.api.accounts import (
+    change_email,
     change_password,
     delete_me,
     download_my_data,
@@ -33,6 +34,7 @@ from signet_client.api.sessions import (
 from signet_client.models import (
     AuthTokens,
     ChangeBody,
+    ChangeEmailBody,
     CodeBody,
     DeleteMeBody,
     DownloadBody,
@@ -97,6 +99,9 @@ def call_all_operations(url: str, email: str, password: str) -> None:
     code = CodeBody(handle="made-up", code="made-up", new_password=password)
     by_code = reset_password_by_code.sync_detailed(client=signet, body=code)
     expect_error("resetPasswordByCode", by_code)
+    change = ChangeEmailBody(f"new-{email}", password)
+    changed = change_email.sync_detailed(client=bearer(renewed.access_token), body=change)
+    expect_error("changeEmail", changed)
     request = RequestVerificationBody(email, password)
     mail = request_email_verification.sync_detailed(client=signet, body=request)
     expect_error("requestEmailVerification", mail)

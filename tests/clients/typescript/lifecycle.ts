@@ -75,6 +75,13 @@ await expectError(
 );
 
 await expectError(
+  "changeEmail",
+  signet.POST("/api/auth/email", {
+    ...bearer(renewed.access_token),
+    body: { email: `new-${email}`, password },
+  }),
+);
+await expectError(
   "requestEmailVerification",
   signet.POST("/api/auth/email/verify/request", { body: { email, password } }),
 );

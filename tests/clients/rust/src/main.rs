@@ -14,7 +14,7 @@ mod signet {
 
 use signet::Client;
 use signet::types::{
-    ChangeBody, CodeBody, DeleteMeBody, DownloadBody, ErrorBody, ErrorEnvelope, ForgottenBody,
+    ChangeBody, ChangeEmailBody, CodeBody, DeleteMeBody, DownloadBody, ErrorBody, ErrorEnvelope, ForgottenBody,
     LogInBody, Others, ProfileBody, RefreshBody, RequestVerificationBody, ResetBody, SignUpBody, VerifyBody,
     VerifyCodeBody,
 };
@@ -69,6 +69,10 @@ async fn call_all_operations(url: &str, email: &str, password: &str) -> Fallible
     let (handle, code) = ("made-up".parse()?, "made-up".parse()?);
     let body = CodeBody { handle, code, new_password: password.parse()? };
     expect_error("resetPasswordByCode", signet.reset_password_by_code(&body)).await?;
+    let new_email = format!("new-{email}").parse()?;
+    let body = ChangeEmailBody { email: new_email, password: password.parse()? };
+    let renewed_client = with_token(&renewed.access_token)?;
+    expect_error("changeEmail", renewed_client.change_email(&body)).await?;
     verify_email(&signet, email, password).await?;
 
     let renewed_client = with_token(&renewed.access_token)?;

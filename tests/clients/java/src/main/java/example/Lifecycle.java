@@ -7,6 +7,7 @@ import example.signet.api.AccountsApi;
 import example.signet.api.ConsentsApi;
 import example.signet.api.SessionsApi;
 import example.signet.model.ChangeBody;
+import example.signet.model.ChangeEmailBody;
 import example.signet.model.CodeBody;
 import example.signet.model.DeleteMeBody;
 import example.signet.model.DownloadBody;
@@ -77,6 +78,9 @@ public final class Lifecycle {
         expectError("requestPasswordReset", () -> accounts.requestPasswordResetWithHttpInfo(forgotten));
         var code = new CodeBody().handle("made-up").code("made-up").newPassword(password);
         expectError("resetPasswordByCode", () -> accounts.resetPasswordByCodeWithHttpInfo(code));
+        var newEmail = new ChangeEmailBody().email("new-" + email).password(password);
+        var renewedAccounts = new AccountsApi(bearer(renewed.getAccessToken()));
+        expectError("changeEmail", () -> renewedAccounts.changeEmailWithHttpInfo(newEmail));
         verifyEmail(accounts, email, password);
 
         var renewedClient = bearer(renewed.getAccessToken());

@@ -1,0 +1,35 @@
+//! The queue of mails that commands cause.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use clap::Args;
+
+use crate::config::MailSettings;
+use crate::domain::keys::MasterKeys;
+use crate::domain::mail::MailQueue;
+
+/// The settings of the server on which mails depend.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct MailQueueSettings {
+    /// File with the master key, which is needed if mail is on.
+    #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
+    master_key_file: PathBuf,
+    #[command(flatten)]
+    mail: MailSettings,
+}
+
+impl MailQueueSettings {
+    /// The queue. It drops all mails if mail is off.
+    ///
+    /// # Errors
+    /// If a setting is missing, or the master key cannot be read. It is never created here.
+    pub(super) fn queue(&self) -> anyhow::Result<MailQueue> {
+        if !self.mail.is_on() {
+            return Ok(MailQueue::off());
+        }
+        self.mail.check().map_err(|error| anyhow!(error))?;
+        let master = MasterKeys::open(&self.master_key_file, true)?;
+        Ok(MailQueue::new(&self.mail, master.limit_key()?))
+    }
+}
