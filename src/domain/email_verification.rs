@@ -6,7 +6,7 @@
 //! gets a mail because someone else signed up with the address cannot verify the other's account by
 //! requesting a code ([`email_confirmation`](crate::domain::email_confirmation)).
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QuerySelect};
 use uuid::Uuid;
 
 use crate::database::Db;
@@ -82,7 +82,8 @@ pub async fn request(db: &Db, mail: &MailQueue, request: Request<'_>) -> Result<
     let input = (device_digest, digest, origin.clone(), mail.clone());
     db.write(input, move |txn, now, (device_digest, digest, origin, mail)| {
         Box::pin(async move {
-            let account = account::Entity::find_by_id(account_id).one(txn).await?;
+            // Locked, so that the mail is not sent to an address that the account no longer has.
+            let account = account::Entity::find_by_id(account_id).lock_exclusive().one(txn).await?;
             let account = account.filter(is_to_be_verified);
             let letter = mail_to(account.as_ref(), account_id, device_digest, origin, now);
             if !mail.send_challenge(txn, letter, origin, now).await? {

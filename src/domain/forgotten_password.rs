@@ -5,7 +5,7 @@
 //! the same time, because it writes the same rows. Its mail is never sent.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use crate::database::Db;
@@ -49,11 +49,12 @@ pub async fn request(
     let account = session::find_account(db, email).await?;
     let account = account.filter(account::Model::is_enabled);
     let known_email = account.as_ref().map(|it| Email::of_account(&it.email_canonical));
+    let email_digest = admitted.counted().email_digest();
     let request = Request {
-        account_id: account.as_ref().map_or_else(|| id::new(now), |account| account.id),
-        recipient: account.as_ref().map(|account| Recipient::of(account, origin)),
+        account_id: account
+            .map_or_else(|| id_without_account(email_digest.as_deref(), now), |it| it.id),
         email: known_email.unwrap_or_else(|| email.clone()),
-        email_digest: admitted.counted().email_digest(),
+        email_digest,
         device_digest,
         origin: origin.clone(),
         mail: mail.clone(),
@@ -61,11 +62,17 @@ pub async fn request(
     db.write(request, |txn, now, request| Box::pin(request.store(txn, now))).await
 }
 
+/// The id in the rows for an address without an account. It is always the same for an address, so
+/// that a newer request replaces the row of the older one, as it does for an account.
+fn id_without_account(email_digest: Option<&[u8]>, now: Timestamp) -> Uuid {
+    let bytes = email_digest.and_then(|digest| digest.first_chunk());
+    bytes.map_or_else(|| id::new(now), |bytes| Uuid::from_bytes(*bytes))
+}
+
 /// A request, prepared for its transaction. All rows are the same for an address without an account,
-/// with a random account id.
+/// with a made-up account id.
 struct Request {
     account_id: Uuid,
-    recipient: Option<Recipient>,
     email: Email,
     email_digest: Option<Vec<u8>>,
     device_digest: Vec<u8>,
@@ -75,7 +82,13 @@ struct Request {
 
 impl Request {
     async fn store(&self, txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
-        let Self { account_id, recipient, email, device_digest, origin, mail, .. } = self;
+        let Self { account_id, email, device_digest, origin, mail, .. } = self;
+        // Locked, so that the mail is not sent to an address that the account no longer has.
+        let account = account::Entity::find_by_id(*account_id).lock_exclusive().one(txn).await?;
+        let account = account.filter(|account| {
+            account.is_enabled() && account.has_address(email.address(), email.folded())
+        });
+        let recipient = account.map(|account| Recipient::of(&account, origin));
         let known_id = recipient.as_ref().map(|_| *account_id);
         let expires_at = now.plus(LIFE);
         let letter = ChallengeMail {
@@ -87,19 +100,18 @@ impl Request {
                 new_email: None,
             },
             email: email.clone(),
-            to: recipient.clone().map(|recipient| (*account_id, recipient)),
             content: match recipient {
                 Some(_) => Content::ResetPassword { expires_at },
                 None => Content::Nothing,
             },
+            to: recipient.map(|recipient| (*account_id, recipient)),
         };
         if !mail.send_challenge(txn, letter, origin, now).await? {
             return Ok(());
         }
         account::Entity::update_many()
             .col_expr(Column::ResetExpiresAt, Expr::value(expires_at))
-            .filter(Column::Id.eq(*account_id))
-            .filter(Column::DisabledAt.is_null())
+            .filter(Column::Id.is_in(known_id))
             .exec(txn)
             .await?;
         let event = Event::new(Kind::PasswordResetRequested).account(known_id);

@@ -1,7 +1,10 @@
 //! A forgotten password: the request, the mail with a link and a code, and the new password.
 
-use futures_util::future::join_all;
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
 use reqwest::Method;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 
 use crate::harness::mailed::{mail, secrets, token_of};
@@ -70,6 +73,46 @@ async fn link_sets_a_new_password() {
     let again = reset(&server, token_of(&link), OTHER_PASSWORD).await;
     again.expect_error(400, "INVALID_RESET_TOKEN");
     eventually("the owner is notified", async || smtp.mails().len() == 2).await;
+}
+
+/// EN-07: a newer request voids the older one, whether or not the address has an account. Otherwise
+/// the device that asked first could tell which challenge is its newest.
+#[tokio::test]
+async fn newer_request_replaces_the_older_one_of_any_address() {
+    let (_smtp, server) = start().await;
+
+    for (email, rows) in [(ADA, 1), ("bob@example.test", 2), ("BOB@example.test", 2)] {
+        for _ in 0..2 {
+            request(&server, email).await;
+            assert_eq!(server.database.count("email_challenge").await, rows, "{email}");
+            server.advance_seconds(1);
+        }
+    }
+}
+
+/// A request that is stored just after the address of the account has changed sends nothing to the
+/// old address.
+#[tokio::test]
+async fn request_during_a_change_of_the_address_sends_nothing() {
+    let (smtp, server) = start().await;
+    let db = server.database.connect().await;
+    let txn = db.begin().await.unwrap();
+    let change = "UPDATE account SET email = 'new@example.test', \
+                  email_canonical = 'new@example.test', email_folded = NULL";
+    txn.execute_unprepared(change).await.unwrap();
+    let commit = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        txn.commit().await.unwrap();
+    };
+
+    join(request(&server, ADA), commit).await;
+
+    request(&server, "new@example.test").await;
+    eventually("the new address gets a mail", async || {
+        !smtp.mails_to("new@example.test").is_empty()
+    })
+    .await;
+    assert_eq!(smtp.mails().len(), 1);
 }
 
 /// The code works only with the handle of the request, in any case, with and without hyphen.
