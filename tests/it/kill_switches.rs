@@ -350,7 +350,7 @@ async fn schema_downgrade_is_refused_while_sessions_wait_to_be_ended() {
     server.stop();
     let program = Program::new(&server.database);
 
-    let output = program.run(&["migrate", "down", "--steps", "14"]).await;
+    let output = program.run(&["migrate", "down", "--steps", "15"]).await;
 
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let message = String::from_utf8_lossy(&output.stderr);

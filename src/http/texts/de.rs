@@ -225,9 +225,10 @@ pub(super) static TEXTS: Texts = Texts {
         title: "E-Mail-Adresse bestätigen",
         sent: "Wir haben eine E-Mail an Ihre Adresse gesendet. Öffnen Sie den Link darin, oder geben \
                Sie den Code innerhalb einer halben Stunde hier ein.",
-        sent_to_new: "Wir haben eine E-Mail an die neue Adresse gesendet, sofern sie zu keinem anderen Konto \
-                      gehört. Öffnen Sie den Link darin, oder geben Sie den Code innerhalb einer \
-                      halben Stunde hier ein. Bis dahin behält Ihr Konto die alte Adresse.",
+        sent_to_new: "Wir haben eine E-Mail an die neue Adresse gesendet, sofern diese zu keinem \
+                      anderen Konto gehört. Öffnen Sie den Link darin, oder geben Sie den Code \
+                      innerhalb einer halben Stunde hier ein. Bis dahin behält Ihr Konto die alte \
+                      Adresse.",
         refused: "Ihre E-Mail-Adresse ist noch nicht bestätigt. Öffnen Sie den Link in der E-Mail, \
                   die wir Ihnen gesendet haben, oder geben Sie den Code hier ein.",
         submit: "Bestätigen",
@@ -267,7 +268,7 @@ pub(super) static TEXTS: Texts = Texts {
         title: "E-Mail-Adresse ändern",
         lead: (
             "Ihre Adresse ist ",
-            ". Wir senden eine E-Mail an die neue Adresse, mit der Sie diese bestätigen.",
+            ". Wir senden eine E-Mail an die neue Adresse, damit Sie diese bestätigen können.",
         ),
         new_address: "Neue E-Mail-Adresse",
         your_password: "Ihr Passwort",

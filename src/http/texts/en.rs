@@ -214,9 +214,9 @@ pub(super) static TEXTS: Texts = Texts {
         title: "Verify your email address",
         sent: "We have sent a mail to your email address. Open its link, or enter its code here \
                within half an hour.",
-        sent_to_new: "We have sent a mail to the new email address, unless it belongs to another account. \
-                      Open its link, or enter its code here within half an hour. Until then your \
-                      account keeps the old address.",
+        sent_to_new: "We have sent a mail to the new email address, unless it belongs to another \
+                      account. Open its link, or enter its code here within half an hour. Until \
+                      then your account keeps the old address.",
         refused: "Your email address is not verified yet. Open the link in the mail that we have \
                   sent to it, or enter the code here.",
         submit: "Verify",
