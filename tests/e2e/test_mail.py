@@ -297,4 +297,4 @@ def test_person_changes_the_address(signet: Signet, browser: Browser, scheme: st
 
         expect(page.get_by_role("heading")).to_have_text("Your email address is changed")
         page.get_by_role("link", name="Your account").click()
-        expect(page.get_by_text(new)).to_be_visible()
+        expect(page.get_by_text(new, exact=True)).to_be_visible()

@@ -74,7 +74,12 @@ export class Session {
   }
 
   async signUp(email: string, password: string): Promise<void> {
-    this.#startLogin(await dataOf(signet.POST("/api/auth/signup", { body: { email, password } })));
+    const signedUp = await dataOf(signet.POST("/api/auth/signup", { body: { email, password } }));
+    // 202: with `SIGNET_VERIFY_EMAIL=require`, a login is possible once the address is verified.
+    if (!("access_token" in signedUp)) {
+      throw new Problem("EMAIL_NOT_VERIFIED", "Open the link in the mail, then log in.", 202);
+    }
+    this.#startLogin(signedUp);
   }
 
   async logIn(email: string, password: string): Promise<void> {
