@@ -73,18 +73,19 @@ async fn revoke(command: &Revoke) -> anyhow::Result<()> {
     };
     let db = open(&command.database).await?;
     let row = invite::revoke(&db, named).await?;
-    finish(&db, &format!("revoked the invite of {}", row.email)).await
+    finish(&db, &format!("revoked the invite of {}", invite::address_of(&row))).await
 }
 
 fn print_line(row: &Row) -> Result<(), OutputError> {
     let (created, expires) = (row.created_at.to_rfc3339(), row.expires_at.to_rfc3339());
-    output::print(&format!("{}  {}  created {created}  expires {expires}", row.id, row.email))
+    let address = invite::address_of(row);
+    output::print(&format!("{}  {address}  created {created}  expires {expires}", row.id))
 }
 
 fn print_object(row: &Row) -> Result<(), OutputError> {
     let object = json!({
         "id": row.id,
-        "email": row.email,
+        "email": invite::address_of(row),
         "created_at": row.created_at.to_rfc3339(),
         "expires_at": row.expires_at.to_rfc3339(),
         "mailed_at": row.mailed_at.map(Timestamp::to_rfc3339),

@@ -1,10 +1,11 @@
 //! `signet mail`
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use crate::cli::database::{finish, open};
+use crate::cli::language::parse_language;
 use crate::cli::output::print;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, MailSettings};
@@ -25,7 +26,7 @@ pub(super) enum Mail {
     Test(Test),
     /// List the dead letters: the mails that could not be sent.
     ///
-    /// Shows id, time, account, kind of mail and reason, oldest first. `signet account show` shows
+    /// Shows id, time, account or invite, kind of mail and reason, oldest first. `signet account show` shows
     /// the email address of an account. Dead letters are stored for 30 days.
     List(DatabaseSettings),
     /// Send dead letters again.
@@ -114,11 +115,14 @@ async fn list(database: &DatabaseSettings) -> anyhow::Result<()> {
 
 fn line_of(item: &Item) -> String {
     let Item { id, created_at, receiver, .. } = item;
-    let (name, reason) = match item.read::<QueuedMail>() {
-        Some(mail) => (mail.content.name(), mail.failure.unwrap_or_default()),
-        None => ("unknown", "the mail is from another version".to_owned()),
+    let (about, name, reason) = match item.read::<QueuedMail>() {
+        Some(mail) => {
+            let about = if mail.account().is_some() { "account" } else { "invite" };
+            (about, mail.content.name(), mail.failure.unwrap_or_default())
+        }
+        None => ("account", "unknown", "the mail is from another version".to_owned()),
     };
-    format!("{id}  {}  account {receiver}  {name}  {reason}", created_at.to_rfc3339())
+    format!("{id}  {}  {about} {receiver}  {name}  {reason}", created_at.to_rfc3339())
 }
 
 async fn resend(id: Option<Uuid>, database: &DatabaseSettings) -> anyhow::Result<()> {
@@ -129,8 +133,4 @@ async fn resend(id: Option<Uuid>, database: &DatabaseSettings) -> anyhow::Result
     }
     let mails = if number == 1 { "1 mail".to_owned() } else { format!("{number} mails") };
     finish(&db, &format!("{mails} queued; `signet serve` sends them")).await
-}
-
-fn parse_language(text: &str) -> anyhow::Result<Language> {
-    Language::of_tag(text).context("must be en or de")
 }

@@ -12,6 +12,7 @@ mod health;
 mod import;
 mod invite;
 mod keys;
+mod language;
 mod mail;
 mod migrate;
 mod output;

@@ -1,10 +1,12 @@
 //! Invites: an operator lets one address sign up, whatever the sign-up policy says, unless sign-up
 //! is closed.
 //!
-//! An invite is a random token, of which only the digest is stored. It is bound to the folded form
-//! of its address, expires, and permits one sign-up: the transaction that creates the account
-//! deletes the row.
+//! An invite is a token, of which only the digest is stored. It is bound to the folded form of its
+//! address, expires, and permits one sign-up: the transaction that creates the account deletes the
+//! row. The token of a printed invite is random. That of a mailed invite is computed when the mail is
+//! sent, so that the row of the mail does not contain it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
@@ -19,6 +21,9 @@ use crate::database::{Db, Purged, delete_all, delete_expired};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::id;
+use crate::domain::keys::{ComputedTokens, MacKey};
+use crate::domain::language::Language;
+use crate::domain::mail::{Content, MailQueue, Recipient};
 use crate::domain::secret::{self, Secret};
 use crate::entity::account;
 use crate::entity::invite::{ActiveModel, Column, Entity, Model};
@@ -32,10 +37,40 @@ pub type Row = Model;
 
 /// A new invite.
 pub struct Issued {
-    /// The token, which cannot be shown again.
-    pub token: String,
+    /// The token, which cannot be shown again. `None` if it is sent by mail.
+    pub token: Option<String>,
     /// The row.
     pub row: Row,
+}
+
+/// How the invited person gets the link.
+pub enum Delivery {
+    /// The operator passes it on.
+    Printed,
+    /// By mail.
+    Mailed {
+        /// Computes the token.
+        tokens: Arc<InviteTokens>,
+        /// Queues the mail.
+        mail: MailQueue,
+        /// The language of the mail.
+        language: Language,
+    },
+}
+
+/// Computes the tokens of mailed invites, with keys derived from the master key.
+pub struct InviteTokens(ComputedTokens);
+
+impl InviteTokens {
+    /// Tokens with these keys, the current key first.
+    #[must_use]
+    pub const fn new(keys: Vec<MacKey>) -> Self {
+        Self(ComputedTokens::new(PREFIX, keys))
+    }
+
+    fn token(&self, row: &Row) -> Result<String, ErrorStack> {
+        self.0.encode(row.id, row.expires_at.as_micros(), row.email_folded.as_bytes())
+    }
 }
 
 /// How a command names an invite.
@@ -56,6 +91,9 @@ pub enum InviteError {
     /// New accounts cannot have this address.
     #[error("new accounts cannot have this address")]
     Unusable,
+    /// The address gets too many mails.
+    #[error("this address got too many mails in the last hour or day: print the link (--print)")]
+    TooManyMails,
     /// There is no such invite.
     #[error("there is no such invite: it was used, revoked or replaced, or it has expired")]
     NoInvite,
@@ -71,36 +109,62 @@ pub enum InviteError {
 ///
 /// # Errors
 /// See [`InviteError`].
-pub async fn create(db: &Db, email: &Email, life: Duration) -> Result<Issued, InviteError> {
+pub async fn create(
+    db: &Db,
+    email: &Email,
+    life: Duration,
+    delivery: Delivery,
+) -> Result<Issued, InviteError> {
     let secret = Secret::generate(PREFIX)?;
-    let row = db.write((email.clone(), secret.digest), move |txn, now, (email, digest)| {
-        Box::pin(insert(txn, email, digest, life, now))
+    let (token, mailing) = match delivery {
+        Delivery::Printed => (Some(secret.text), None),
+        Delivery::Mailed { tokens, mail, language } => (None, Some((tokens, mail, language))),
+    };
+    let input = (email.clone(), secret.digest, mailing);
+    let row = db.write(input, move |txn, now, (email, digest, mailing)| {
+        Box::pin(async move {
+            let mut row = new_row(email, digest.clone(), life, now)?;
+            if let Some((tokens, _, _)) = mailing {
+                row.digest = secret::digest(&tokens.token(&row)?);
+                row.mailed_at = Some(now);
+            }
+            insert(txn, email, &row, now).await?;
+            if let Some((_, mail, language)) = mailing {
+                queue(txn, mail, (email, *language), &row, now).await?;
+            }
+            Ok::<_, InviteError>(row)
+        })
     });
-    Ok(Issued { token: secret.text, row: row.await? })
+    Ok(Issued { token, row: row.await? })
+}
+
+fn new_row(
+    email: &Email,
+    digest: Vec<u8>,
+    life: Duration,
+    now: Timestamp,
+) -> Result<Row, InviteError> {
+    Ok(Model {
+        id: id::new(now),
+        digest,
+        email: email.spelling().to_owned(),
+        email_folded: email.folded().ok_or(InviteError::Unusable)?.to_owned(),
+        created_at: now,
+        expires_at: now.plus(life),
+        mailed_at: None,
+    })
 }
 
 async fn insert(
     txn: &DatabaseTransaction,
     email: &Email,
-    digest: &[u8],
-    life: Duration,
+    row: &Row,
     now: Timestamp,
-) -> Result<Row, InviteError> {
+) -> Result<(), InviteError> {
     let taken = account::Entity::find_by_address(email.address(), email.folded());
     if taken.one(txn).await?.is_some() {
         return Err(InviteError::EmailExists);
     }
-    let row = Model {
-        id: id::new(now),
-        digest: digest.to_vec(),
-        email: email.address().to_owned(),
-        email_folded: email.folded().ok_or(InviteError::Unusable)?.to_owned(),
-        created_at: now,
-        expires_at: now.plus(life),
-        // The mail with the link is to be enqueued here, in this transaction. Then this is `now`,
-        // and the command does not print the link.
-        mailed_at: None,
-    };
     let replace = OnConflict::column(Column::EmailFolded)
         .update_columns([
             Column::Id,
@@ -115,8 +179,51 @@ async fn insert(
         .on_conflict(replace)
         .exec_without_returning(txn)
         .await?;
-    record(txn, Kind::InviteCreated, row.id, now).await?;
-    Ok(row)
+    Ok(record(txn, Kind::InviteCreated, row.id, now).await?)
+}
+
+/// Queues the mail with the link, to the address as the operator typed it.
+async fn queue(
+    txn: &DatabaseTransaction,
+    mail: &MailQueue,
+    (email, language): (&Email, Language),
+    row: &Row,
+    now: Timestamp,
+) -> Result<(), InviteError> {
+    let content = Content::Invite { expires_at: row.expires_at };
+    if !mail.admit(txn, &content, (email, None), &Origin::default(), now).await? {
+        return Err(InviteError::TooManyMails);
+    }
+    let recipient = Recipient::without_account(&row.email, language);
+    Ok(mail.enqueue(txn, row.id, recipient, content, now).await?)
+}
+
+/// The token of a mailed invite. `None` if the invite was used, revoked or replaced, or has expired.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn token_to_mail(
+    db: &Db,
+    tokens: &InviteTokens,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<Option<String>, DbErr> {
+    let found = Entity::find_by_id(id);
+    let found = db.read(|db| async move { found.one(&db).await }).await?;
+    let Some(row) = found.filter(|row| row.expires_at > now) else { return Ok(None) };
+    let token = tokens.token(&row).map_err(|error| DbErr::Custom(error.to_string()))?;
+    let is_current = secret::digest(&token) == row.digest;
+    if !is_current {
+        tracing::warn!(%id, "invite not mailed: the master key was rotated after it was created");
+    }
+    Ok(is_current.then_some(token))
+}
+
+/// The invited address in lower case, for display.
+#[must_use]
+pub fn address_of(row: &Row) -> String {
+    let parsed = Email::parse_known(&row.email);
+    parsed.map_or_else(|_| row.email.clone(), |email| email.address().to_owned())
 }
 
 /// The first `count` invites after the id `after` that have not expired, in the order of creation.

@@ -13,7 +13,8 @@ pub struct Model {
     pub id: Uuid,
     /// SHA-256 of the token.
     pub digest: Vec<u8>,
-    /// The invited address in lower case, for display and mail.
+    /// The invited address as typed by the operator, to which the link is mailed. In rows of earlier
+    /// versions it is in lower case.
     pub email: String,
     /// The folded form of the address, to which the invite is bound. It is unique.
     pub email_folded: String,

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::email_challenge::EmailTokens;
+use crate::domain::invite::InviteTokens;
 use crate::domain::keys::{KeyRing, RequestSealer};
 use crate::domain::mail::MailQueue;
 use crate::domain::oauth::client::ClientCache;
@@ -61,6 +62,8 @@ pub struct App {
     pub rotation: Rotation,
     /// Reads password reset tokens.
     pub reset_tokens: ResetTokens,
+    /// Computes the tokens of mailed invites.
+    pub invite_tokens: InviteTokens,
     /// Computes and reads the links and codes in mails that verify an address.
     pub email_tokens: EmailTokens,
     /// Encrypts the authorization requests that browsers carry.

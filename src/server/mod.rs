@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::config::{Config, PasswordPolicy, RefreshReuse, ServiceSettings};
 use crate::database::{self, ConnectError, Db, Lineage, SchemaError};
 use crate::domain::email_challenge::EmailTokens;
+use crate::domain::invite::InviteTokens;
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
@@ -406,6 +407,7 @@ async fn assemble(
         refresh_tokens: RefreshTokens::new(master.refresh_keys(restore)?),
         rotation: Rotation::new(&db, &config.tokens, mail.clone()),
         reset_tokens: ResetTokens::new(master.reset_keys(restore)?),
+        invite_tokens: InviteTokens::new(master.invite_keys()?),
         email_tokens: EmailTokens::new(
             master.email_verification_keys(restore)?,
             master.email_change_keys(restore)?,

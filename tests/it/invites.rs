@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use signet::config::SignUpMode;
+use signet::config::{SignUpMode, VerifyEmail};
 
-use crate::harness::oauth::Browser;
+use crate::harness::mailed::mail;
+use crate::harness::oauth::{Browser, ISSUER};
+use crate::harness::smtp::SmtpServer;
 use crate::harness::{Answer, PASSWORD, Program, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
@@ -220,21 +222,6 @@ async fn invite_for_an_address_with_an_account_is_refused() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// SU-03: only an invite that was sent by mail makes the address verified.
-#[tokio::test]
-async fn mailed_invite_verifies_the_address() {
-    let server = server().await;
-    let token = invite(&server, ADA).await;
-    server.database.execute("UPDATE invite SET mailed_at = created_at").await;
-
-    let tokens = sign_up(&server, ADA, &token).await.tokens();
-
-    assert_eq!(server.me(&tokens.access_token).await.json()["email_verified"], true);
-    let claims = TestServer::claims(&tokens.access_token);
-    assert_eq!(claims["email_verified"], true, "{claims}");
-    assert!(events(&server).await.contains(&"email_verified ".to_owned()));
-}
-
 /// SU-03: an invite is valid for any domain. If sign-up is closed, invites are refused, too, and the
 /// command says so.
 #[tokio::test]
@@ -363,4 +350,121 @@ async fn invites_are_invalid_after_signet_restored() {
 
     let server = server.restart().await;
     sign_up(&server, ADA, &token).await.expect_error(400, "INVALID_INVITE");
+}
+
+/// A server on which only people with an invite sign up, and that sends mail.
+async fn server_with_mail() -> (SmtpServer, TestServer) {
+    let smtp = SmtpServer::start().await;
+    let url = smtp.url();
+    let server = TestServer::with(|config| {
+        config.signup.signup = SignUpMode::Invite;
+        config.mail.mail = url.parse().unwrap();
+        config.mail.mail_from = Some("id@example.test".to_owned());
+    })
+    .await;
+    (smtp, server)
+}
+
+fn program_with_mail(smtp: &SmtpServer, server: &TestServer) -> Program {
+    Program::new(&server.database)
+        .with("SIGNET_MAIL", &smtp.url())
+        .with("SIGNET_MAIL_FROM", "id@example.test")
+}
+
+/// SU-03, RS-04: if mail is on, the link goes to the address as the operator typed it, and is not
+/// printed. Only this invite verifies the address. Scanners that open the link do not use it.
+#[tokio::test]
+async fn mailed_invite_verifies_the_address() {
+    let (smtp, server) = server_with_mail().await;
+    let program = program_with_mail(&smtp, &server);
+
+    let sent = program.run(&["account", "invite", "Ada.L@Example.test", "--language", "de"]).await;
+    assert!(sent.status.success(), "{sent:?}");
+    let printed = String::from_utf8([sent.stdout, sent.stderr].concat()).unwrap();
+    assert!(!printed.contains("sgi_"), "{printed}");
+    // The clock of the command is ahead of that of the server.
+    server.advance_seconds(3600);
+    let mail = mail(&smtp, 1).await;
+    assert_eq!(mail.to, "Ada.L@example.test");
+    assert_eq!(mail.header("Content-Language"), "de");
+    let text = mail.text();
+    let link = text.lines().find(|line| line.starts_with("https://")).unwrap();
+    let token = link.strip_prefix(&format!("{ISSUER}/signup?invite=")).unwrap();
+    for _ in 0..3 {
+        Browser::of(&server).get(link).await.expect_status(200);
+    }
+    sign_up(&server, "eve@example.test", token).await.expect_error(400, "INVALID_INVITE");
+
+    let tokens = sign_up(&server, "ada.l@example.test", token).await.expect_status(201).tokens();
+
+    assert_eq!(server.me(&tokens.access_token).await.json()["email_verified"], true);
+    let claims = TestServer::claims(&tokens.access_token);
+    assert_eq!(claims["email_verified"], true, "{claims}");
+    assert!(events(&server).await.contains(&"email_verified ".to_owned()));
+    server.account_command(&["delete", "ada.l@example.test"]).await;
+    sign_up(&server, "ada.l@example.test", token).await.expect_error(400, "INVALID_INVITE");
+}
+
+/// SU-03: `--print` prints the link, which does not verify the address. With
+/// `SIGNET_VERIFY_EMAIL=require`, a mailed invite suffices, and a printed one does not.
+#[tokio::test]
+async fn printed_invite_does_not_verify_the_address() {
+    let (smtp, open) = server_with_mail().await;
+    let mut config = open.config.clone();
+    config.signup.verify_email = VerifyEmail::Require;
+    let server = open.another_instance_with(config).await;
+    let program = program_with_mail(&smtp, &server);
+    let printed = program.run(&["account", "invite", ADA, "--print"]).await;
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let token = printed.trim().strip_prefix(LINK).unwrap();
+
+    sign_up(&server, ADA, token).await.expect_status(202);
+
+    assert!(mail(&smtp, 1).await.text().contains("/verify-email?token="));
+    program.run(&["account", "invite", "bob@example.test"]).await;
+    server.advance_seconds(3600);
+    let text = mail(&smtp, 2).await.text();
+    let token = text.lines().find_map(|line| line.split_once("?invite=")).unwrap().1;
+    sign_up(&server, "bob@example.test", token).await.expect_status(201);
+}
+
+/// A mail that waits for the SMTP server contains no link, and is not sent if the invite is revoked.
+#[tokio::test]
+async fn revoked_invite_is_not_mailed() {
+    let (smtp, server) = server_with_mail().await;
+    let (program, address) = (program_with_mail(&smtp, &server), smtp.address);
+    drop(smtp);
+    for address in [ADA, "bob@example.test"] {
+        assert!(program.run(&["account", "invite", address]).await.status.success());
+    }
+    let stored: Vec<String> =
+        server.database.column("SELECT CAST(payload AS TEXT) FROM outbox").await;
+    assert!(!stored.concat().contains("sgi_"), "{stored:?}");
+    run(&server, &["invite", "revoke", ADA]).await;
+
+    let smtp = SmtpServer::start_at(address, Duration::ZERO).await;
+    eventually("the outbox is empty", async || {
+        server.advance_seconds(60);
+        server.database.count("outbox").await == 0
+    })
+    .await;
+
+    let recipients: Vec<_> = smtp.mails().into_iter().map(|mail| mail.to).collect();
+    assert_eq!(recipients, ["bob@example.test"]);
+}
+
+/// One address gets at most five invites an hour.
+#[tokio::test]
+async fn mailed_invites_are_limited() {
+    let (smtp, server) = server_with_mail().await;
+    let program = program_with_mail(&smtp, &server);
+    for _ in 0..5 {
+        assert!(program.run(&["account", "invite", ADA]).await.status.success());
+    }
+
+    let refused = program.run(&["account", "invite", ADA]).await;
+
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("--print"));
+    assert_eq!(server.database.count("invite").await, 1);
 }

@@ -25,11 +25,19 @@ impl MailQueueSettings {
     /// # Errors
     /// If a setting is missing, or the master key cannot be read. It is never created here.
     pub(super) fn queue(&self) -> anyhow::Result<MailQueue> {
+        Ok(self.open()?.map_or_else(MailQueue::off, |(mail, _)| mail))
+    }
+
+    /// The queue and the master key. `None` if mail is off.
+    ///
+    /// # Errors
+    /// As [`Self::queue`].
+    pub(super) fn open(&self) -> anyhow::Result<Option<(MailQueue, MasterKeys)>> {
         if !self.mail.is_on() {
-            return Ok(MailQueue::off());
+            return Ok(None);
         }
         self.mail.check().map_err(|error| anyhow!(error))?;
         let master = MasterKeys::open(&self.master_key_file, true)?;
-        Ok(MailQueue::new(&self.mail, master.limit_key()?))
+        Ok(Some((MailQueue::new(&self.mail, master.limit_key()?), master)))
     }
 }

@@ -46,12 +46,12 @@ pub(super) enum Account {
     /// The password is read from a file or from standard input. Without a password, the owner needs
     /// a reset token.
     Create(Box<create::Create>),
-    /// Invite an email address to sign up, and print the link.
+    /// Invite an email address to sign up: mail the link, or print it if mail is off.
     ///
-    /// The link is for this address and for one sign-up, and expires. It works if `SIGNET_SIGNUP` is
+    /// A sign-up with a mailed link verifies the address. The link is for this address and for one sign-up, and expires. It works if `SIGNET_SIGNUP` is
     /// `open` or `invite`, for addresses of any domain. A new invite replaces an earlier one for
     /// the same address.
-    Invite(invite::Invite),
+    Invite(Box<invite::Invite>),
     /// Disable an account: all its sessions end immediately, and logins are refused.
     ///
     /// Resource servers that check the status lists refuse its access tokens within seconds, others

@@ -227,6 +227,15 @@ impl MasterKeys {
         self.mac_keys(&purpose_since(restore, "signet email change v1"))
     }
 
+    /// The keys of mailed invites, the current one first. A restore of the database deletes all
+    /// invites.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which happens only when memory is exhausted.
+    pub fn invite_keys(&self) -> Result<Vec<MacKey>, ErrorStack> {
+        self.mac_keys("signet invite v1")
+    }
+
     /// The key that computes the keys of rows in the attempt table.
     ///
     /// # Errors

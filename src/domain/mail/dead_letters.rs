@@ -30,7 +30,7 @@ const LETTERS_PER_TRANSACTION: u64 = 500;
 pub async fn bury(db: &Db, item: &Item, reason: &str) -> Result<(), DbErr> {
     let mut item = item.clone();
     let mail = item.read::<QueuedMail>();
-    let account_id = mail.as_ref().map(|mail| mail.account_id);
+    let account_id = mail.as_ref().and_then(QueuedMail::account);
     if let Some(mail) = mail {
         let mail = QueuedMail { failure: Some(reason.to_owned()), ..mail };
         item.payload = serde_json::to_value(mail).map_err(|it| DbErr::Json(it.to_string()))?;

@@ -33,7 +33,7 @@ const NOTICE: &str = "notice";
 /// A mail as stored in the outbox.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct QueuedMail {
-    /// The account that the mail is about.
+    /// The account that the mail is about. The id of the invite, if it is about an invite.
     pub account_id: Uuid,
     /// The address of the recipient, in the spelling that was stored when the address was set.
     pub to: String,
@@ -44,6 +44,17 @@ pub struct QueuedMail {
     /// Why the mail could not be sent; only in dead letters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+}
+
+impl QueuedMail {
+    /// The account that the mail is about. `None` if it is about an invite.
+    #[must_use]
+    pub const fn account(&self) -> Option<Uuid> {
+        match self.content {
+            Content::Invite { .. } => None,
+            _ => Some(self.account_id),
+        }
+    }
 }
 
 /// What a mail is about. The names are stored, so they never change.
@@ -80,6 +91,11 @@ pub enum Content {
     EmailChanged,
     /// Someone tried to use the address of the account for another account.
     AddressInUse,
+    /// The link with which an invited person signs up.
+    Invite {
+        /// When the invite expires.
+        expires_at: Timestamp,
+    },
     /// No mail is sent: someone requested a mail for an address without an account.
     Nothing,
 }
@@ -97,6 +113,7 @@ impl Content {
             Self::ChangeEmail { .. } => "change_email",
             Self::EmailChanged => "email_changed",
             Self::AddressInUse => "address_in_use",
+            Self::Invite { .. } => "invite",
             Self::Nothing => "nothing",
         }
     }
@@ -109,6 +126,8 @@ impl Content {
             | Self::NewDevice { .. }
             | Self::TokenReuse
             | Self::EmailChanged => NOTICE,
+            // Requests of strangers must not prevent invites either.
+            Self::Invite { .. } => "invite",
             Self::ResetPassword { .. }
             | Self::VerifyEmail { .. }
             | Self::ChangeEmail { .. }
@@ -123,7 +142,8 @@ impl Content {
         match self {
             Self::ResetPassword { expires_at }
             | Self::VerifyEmail { expires_at }
-            | Self::ChangeEmail { expires_at } => Some(*expires_at),
+            | Self::ChangeEmail { expires_at }
+            | Self::Invite { expires_at } => Some(*expires_at),
             Self::PasswordChanged
             | Self::NewDevice { .. }
             | Self::TokenReuse
@@ -299,6 +319,12 @@ impl Recipient {
     #[must_use]
     pub fn at(spelling: &str, account: &account::Model, origin: &Origin) -> Self {
         Self { address: spelling.to_owned(), ..Self::of(account, origin) }
+    }
+
+    /// A person without an account.
+    #[must_use]
+    pub fn without_account(spelling: &str, language: Language) -> Self {
+        Self { address: spelling.to_owned(), language }
     }
 
     /// The recipient of [`Content::Nothing`].

@@ -3,6 +3,7 @@
 use crate::domain::email_challenge::{Purpose, Secrets};
 use crate::domain::email_confirmation;
 use crate::domain::forgotten_password;
+use crate::domain::invite;
 use crate::domain::language::Language;
 use crate::domain::mail::{Content, QueuedMail};
 use crate::domain::password_reset::ResetError;
@@ -44,6 +45,14 @@ pub(super) async fn values(app: &App, mail: &QueuedMail) -> Result<Option<Values
         Content::ChangeEmail { expires_at } => {
             let challenge = (Purpose::ChangeEmail, *expires_at);
             confirmation(app, mail, challenge, values).await
+        }
+        Content::Invite { expires_at } => {
+            let (db, tokens, now) = (&app.db, &app.invite_tokens, app.clock.now());
+            let token = invite::token_to_mail(db, tokens, mail.account_id, now).await?;
+            Ok(token.map(|token| {
+                let link = format!("{}/signup?invite={token}", app.issuer_url);
+                Values { link, until: expires_at.to_minute(), ..values }
+            }))
         }
         Content::Nothing => Ok(None),
     }

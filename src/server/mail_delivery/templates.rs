@@ -21,7 +21,7 @@ const FRAME: &str = "frame.html";
 const SUBJECT: &str = "Subject: ";
 
 /// Signet's own templates.
-const OWN: [(&str, &str); 19] = [
+const OWN: [(&str, &str); 21] = [
     (FRAME, include_str!("../../templates/mail/frame.html")),
     ("address_in_use.de.txt", include_str!("../../templates/mail/address_in_use.de.txt")),
     ("address_in_use.en.txt", include_str!("../../templates/mail/address_in_use.en.txt")),
@@ -29,6 +29,8 @@ const OWN: [(&str, &str); 19] = [
     ("change_email.en.txt", include_str!("../../templates/mail/change_email.en.txt")),
     ("email_changed.de.txt", include_str!("../../templates/mail/email_changed.de.txt")),
     ("email_changed.en.txt", include_str!("../../templates/mail/email_changed.en.txt")),
+    ("invite.de.txt", include_str!("../../templates/mail/invite.de.txt")),
+    ("invite.en.txt", include_str!("../../templates/mail/invite.en.txt")),
     ("new_device.de.txt", include_str!("../../templates/mail/new_device.de.txt")),
     ("new_device.en.txt", include_str!("../../templates/mail/new_device.en.txt")),
     ("password_changed.de.txt", include_str!("../../templates/mail/password_changed.de.txt")),
@@ -85,6 +87,8 @@ pub struct Values {
     pub issuer: String,
     /// When the cause of the mail happened.
     pub time: String,
+    /// When the link expires, if that is not half an hour after `time`.
+    pub until: String,
     /// The browser and its system, in English.
     pub device: String,
     /// The client address of the request.
@@ -224,6 +228,7 @@ impl Values {
             service: "Example".to_owned(),
             issuer: "https://id.example.com".to_owned(),
             time: "2026-01-14 10:00 UTC".to_owned(),
+            until: "2026-01-21 10:00 UTC".to_owned(),
             device: "Firefox on Linux".to_owned(),
             address: "203.0.113.9".to_owned(),
             link: "https://id.example.com/reset-password?token=sgp_example".to_owned(),
