@@ -42,7 +42,7 @@ pub(super) fn time(record: &Record, name: &str) -> Result<Option<Timestamp>, Ref
     parse_time(&text).map(Some).ok_or_else(|| Refusal::Member(name.to_owned()))
 }
 
-/// A point in time in one of the notations of [`time`].
+/// A point in time in one of the notations of [`time()`].
 pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         let nanos = text.parse::<i128>().ok()?.checked_mul(1_000_000)?;
