@@ -111,7 +111,9 @@ impl Request {
         }
         account::Entity::update_many()
             .col_expr(Column::ResetExpiresAt, Expr::value(expires_at))
-            .filter(Column::Id.is_in(known_id))
+            .filter(Column::Id.eq(*account_id))
+            .filter(Column::EmailCanonical.eq(email.address()))
+            .filter(Column::DisabledAt.is_null())
             .exec(txn)
             .await?;
         let event = Event::new(Kind::PasswordResetRequested).account(known_id);
