@@ -121,6 +121,9 @@ pub(super) fn postgres_options(url: &str, connections: u32, wait: Duration) -> C
                 // If the network fails, a transaction must not hold its locks until TCP detects it.
                 ("idle_in_transaction_session_timeout", IDLE_TRANSACTION),
                 ("lock_timeout", &lock_wait),
+                // Row locks and unique constraints decide races. At a stricter level, which a
+                // database may have as its default, most concurrent logins would fail with 40001.
+                ("default_transaction_isolation", "read committed"),
             ])
         })
         // Otherwise sqlx would log a line per request under overload. Overload is already counted,

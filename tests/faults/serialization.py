@@ -1,8 +1,8 @@
 """PostgreSQL aborts a transaction with a serialization failure (40001) or a deadlock (40P01) (F9).
 
 First, triggers raise these errors, in a statement or at commit: three failures and then success, or
-always. Then every transaction is SERIALIZABLE, and many clients use few rows, which causes real
-failures.
+always. Then SERIALIZABLE is the default of the database, and many clients use few rows. Signet does
+not use the default, so no transaction fails.
 """
 
 import time
@@ -30,6 +30,7 @@ AT_COMMIT = (
     " FOR EACH ROW EXECUTE FUNCTION fail_at_first()"
 )
 ALWAYS = 1_000_000
+MOST_TRIES = 4
 
 
 def main(report, workspace):
@@ -68,11 +69,13 @@ def main(report, workspace):
             after = cluster.execute("SELECT id, generation FROM session ORDER BY id")
             tries = cluster.execute("SELECT last_value FROM tries")[0][0]
             cluster.execute(TEARDOWN)
+            # A refresh is tried in a batch first, and then alone.
+            most_tries = MOST_TRIES + (operation == "refresh")
             report.check(
                 answer.status_code == 503
                 and "retry-after" in answer.headers
                 and before == after
-                and tries <= 4
+                and tries <= most_tries
                 and took < 1.0,
                 f"{operation}, {table}, {when}: always failing, {answer.status_code} after"
                 f" {tries} tries in {took * 1e3:.0f} ms, nothing is changed",
@@ -109,10 +112,10 @@ def main(report, workspace):
     with Loop(*work) as loops:
         time.sleep(12)
     statuses = {" ".join(map(str, key)): it for key, it in sorted(answers.items(), key=str)}
-    report.figure("SERIALIZABLE, 10 clients on few rows", statuses)
+    report.figure("SERIALIZABLE by default, 10 clients on few rows", statuses)
     report.figure("time of a refresh", milliseconds(took))
-    report.check(not [it for it in answers if it[1] not in (200, 503)], "200 or 503, never 500")
-    report.check(answers["refresh", 200] > 100, "most requests succeed")
+    report.check(not [it for it in answers if it[1] != 200], "all requests succeed")
+    report.check(answers["refresh", 200] > 100, "there were more than 100 refreshes")
     report.check(is_running(signet), "the process is running")
     report.check(not loops.errors, f"no other errors {loops.errors[:2]}")
 

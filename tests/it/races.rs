@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
-use crate::harness::{Answer, TestServer, Tokens};
+use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
 
 const CONCURRENT_REQUESTS: usize = 64;
 
@@ -196,4 +196,35 @@ async fn wait_for_blocked(server: &TestServer, count: i64) {
     while server.database.count(waiting).await < count {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The database's default isolation level has no effect. At a stricter one, most of these requests
+/// would get 503 for serialization failures.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn logins_and_refreshes_succeed_in_a_database_that_is_serializable_by_default() {
+    let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
+    if !server.database.is_postgres() {
+        return;
+    }
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let sql = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation \
+               = serializable', current_database()); END $$";
+    server.database.execute(sql).await;
+    let server = server.restart().await;
+
+    let logins = join_all((0..40).map(|_| server.log_in("ada@example.test", PASSWORD)));
+    let (answers, refreshed) = join(logins, async {
+        let mut tokens = first;
+        let mut refreshed = Vec::new();
+        for _ in 0..40 {
+            let answer = server.refresh(&tokens.refresh_token).await;
+            refreshed.push(answer.status);
+            tokens = answer.tokens();
+        }
+        refreshed
+    })
+    .await;
+
+    assert_eq!(statuses(&answers), [200; 40]);
+    assert_eq!(refreshed, [200; 40]);
 }
