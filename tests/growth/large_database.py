@@ -203,11 +203,13 @@ def fill(
     client = "CASE WHEN i % 10 < 3 THEN 'web' ELSE 'c' || i % 10 END"
     for client_id in ("web", *(f"c{i}" for i in range(3, 10))):
         if not db.execute(f"SELECT 1 FROM client WHERE id = '{client_id}'"):
+            kinds = {"application_type": "'web'", "auth_method": "'none'", "consent": "'skip'"}
             client_row = {
                 "id": f"'{client_id}'",
                 "backchannel_logout_uri": "'https://rp.example.test/out'",
             }
-            insert("client", 1, client_row)
+            existing = kinds.keys() & db.columns("client").keys()
+            insert("client", 1, client_row | {it: kinds[it] for it in existing})
     sessions("session", number, "signet", {})
     sessions("browser", few, "signet", {"cookie_digest": db.digest("cookie")})
     opened = {"browser_session_id": db.uid("browser"), "audience": "'https://api.example.test'"}
