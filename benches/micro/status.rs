@@ -20,7 +20,7 @@ fn ended_entries() -> impl Iterator<Item = usize> {
         Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
     };
     let indexes = std::iter::successors(Some(1_u64), next).map(|state| (state >> 33) % 1_000_000);
-    // Some of them are equal.
+    // More than ten thousand, because some of them are equal.
     let indexes: BTreeSet<_> = indexes.take(10_050).collect();
     indexes.into_iter().take(10_000).map(|index| usize::try_from(index).unwrap())
 }

@@ -12,7 +12,7 @@ use crate::server::database_url;
 use crate::users::fresh_address;
 
 /// Registers `number` clients with the server that has its files in `directory`. Returns a token
-/// request of each. No client reaches its limit, because every connection is another client.
+/// request of each. No client reaches its limit, because every connection uses a different client.
 pub(crate) fn register(run: &Run, directory: &Path, number: usize) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut registrations = String::new();
     for client in 0..number {

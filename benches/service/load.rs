@@ -98,8 +98,8 @@ impl Work {
         }
     }
 
-    /// Stores the tokens of a successful response. Returns whether the request was one of the load,
-    /// not a login that replaces the lost token of a user.
+    /// Stores the tokens of a successful response. Returns whether the request counts as part of
+    /// the load. A login that replaces the lost token of a user does not count.
     fn handle_success(&mut self, body: &str) -> bool {
         match self {
             Self::Refresh { users, next } => {
@@ -119,8 +119,9 @@ impl Work {
         }
     }
 
-    /// A refresh token that was refused, or whose successor was lost, cannot be used again. Nor can
-    /// a sign-up whose response was lost be repeated.
+    /// Gives up the refresh token or the sign-up of a failed request. A refresh token that was
+    /// refused, or whose successor was lost, cannot be used again. A sign-up whose response was
+    /// lost cannot be repeated.
     fn handle_failure(&mut self) {
         match self {
             Self::Refresh { users, next } => {

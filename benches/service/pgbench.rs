@@ -70,7 +70,8 @@ pub(crate) struct Pgbench {
 }
 
 impl Pgbench {
-    /// Creates the tables. There must be a session. `programs` is the folder of psql and pgbench.
+    /// Creates the tables. The server must have a session, which is the model for the rows.
+    /// `programs` is the folder of psql and pgbench.
     pub(crate) fn prepare(
         programs: &Path,
         database_url: &str,
@@ -87,8 +88,8 @@ impl Pgbench {
         Ok(Self { programs, database_url, script, cpu, runs: 0 })
     }
 
-    /// Refreshes per second by as many clients as there are cores, and the CPU time of each in
-    /// PostgreSQL and in pgbench.
+    /// Refreshes per second by as many clients as there are cores, and the CPU time of a refresh in
+    /// PostgreSQL and pgbench together.
     pub(crate) fn refreshes(&mut self, time: Duration) -> anyhow::Result<Speed> {
         self.runs += 1;
         let before = self.cpu.time() + ended_children_cpu_time("self");

@@ -42,7 +42,8 @@ pub(crate) struct Bench<'a> {
     server: Process,
     /// The reference for the JWKS.
     poem: Process,
-    /// The files of the servers. Declared after them, so that they have ended when it is removed.
+    /// The folder with the files of the servers. It is declared after the servers, so that they
+    /// have ended when it is removed.
     directory: TempDir,
     /// The reference for refreshes on PostgreSQL.
     pgbench: Option<Pgbench>,
@@ -147,7 +148,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Measures the start and the idle memory in a full run.
+    /// Measures starts and idle memory. With `--only`, nothing is measured.
     fn sizes(&mut self, new_database: Series) -> anyhow::Result<Sizes> {
         if self.run.only.is_some() {
             return Ok(Sizes::default());

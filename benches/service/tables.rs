@@ -72,7 +72,7 @@ impl Crowd {
         self.idle + 19.0 * as_float(cores()) + 64.0
     }
 
-    /// The number of each response, if there are any.
+    /// How often each response occurred; `None` if no logins were measured.
     pub(crate) fn responses(&self) -> Option<String> {
         let failed = list(&self.failures);
         let separator = if failed.is_empty() { "" } else { ", " };

@@ -81,7 +81,7 @@ impl User {
     }
 }
 
-/// A well-formed refresh token with an invalid HMAC.
+/// A refresh request with a well-formed token whose HMAC is invalid.
 pub(crate) fn forged_refresh() -> Vec<u8> {
     let body = format!(r#"{{"refresh_token":"sgr_{}"}}"#, "A".repeat(76));
     post("/api/auth/refresh", fresh_address(), &body)

@@ -1,4 +1,4 @@
-//! Accounts. In every table, times are microseconds since the epoch.
+//! Accounts. In every table, points in time are microseconds since the Unix epoch.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, pk_uuid, text, text_null};

@@ -1,4 +1,4 @@
-//! The schedule of the signing keys, and the lease of the instance that follows it.
+//! The schedule of the signing keys, and the lease of the instance that performs its steps.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, text, uuid_null};

@@ -10,8 +10,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // SQLite can add only one column per statement, and no foreign key. The browser's session
-        // needs none, because both rows are deleted with their account.
+        // SQLite can add only one column per statement, and no foreign key. `browser_session_id`
+        // needs no foreign key, because both sessions are deleted with their account.
         let columns = [
             binary_len_null("cookie_digest", 32),
             uuid_null("browser_session_id"),

@@ -10,11 +10,11 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // This table has one row. On SQLite each commit increments `writes`, so that an
-        // acknowledged commit can be looked up. Only servers increment `commits`: on SQLite with
-        // each commit, on PostgreSQL once a second. So a command that is run on an older copy does
-        // not make the copy look newer. `served_at` is the time of the last commit of a server on
-        // SQLite that has not stopped cleanly.
+        // This table has one row. On SQLite each commit increments `writes`, so that the writer can
+        // check whether other connections see the commit before it is acknowledged. Only servers
+        // increment `commits`: on SQLite with each commit, on PostgreSQL once a second. So a
+        // command that is run on an older copy does not make the copy look newer. On SQLite,
+        // `served_at` is the time of the server's last commit, and null after a clean stop.
         let table = Table::create()
             .table("database_state")
             .col(integer("id").primary_key())

@@ -2,8 +2,9 @@
 //!
 //! Three columns of `session` are null in nearly all rows. A full index on such a column contains
 //! the null rows, too. Planners without statistics prefer an index on a unique column, so a login
-//! counted all sessions. Therefore these indexes omit the null rows. Each foreign key has an index,
-//! because the deletion of a referenced row searches for the referring rows.
+//! read all sessions to count those of its account. Therefore these indexes omit the null rows.
+//! Each foreign key has an index, because the deletion of a referenced row searches for the
+//! referring rows.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::ConnectionTrait;
@@ -11,8 +12,9 @@ use sea_orm_migration::sea_orm::ConnectionTrait;
 /// The name of an index, its columns, whether it is unique, and its condition.
 type Definition = (&'static str, &'static [&'static str], bool, fn() -> Expr);
 
-/// The new indexes of `session`. They have new names, because the old indexes are dropped last: on
-/// PostgreSQL this locks the table until the commit, even for readers.
+/// The new indexes of `session`. They have new names, because the old indexes exist until the end
+/// of the migration: on PostgreSQL, dropping them locks the table until the commit, even for
+/// readers.
 const NEW: [Definition; 3] = [
     ("session_cookie_key", &["cookie_digest"], true, || is_set("cookie_digest")),
     ("session_opened_in_idx", &["browser_session_id"], false, || is_set("browser_session_id")),

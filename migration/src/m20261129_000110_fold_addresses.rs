@@ -1,4 +1,4 @@
-//! The folded form of an address must be unique: NFKC and full case folding.
+//! The folded form of an email address (NFKC and full case folding) must be unique.
 //!
 //! The application computes the folded form, because it has Unicode's tables. This migration adds
 //! the column. It is null in existing rows, and in rows written by the previous version. In these
@@ -18,7 +18,7 @@ const UNIQUE: &str =
 
 const AMBIGUOUS: &str = "CREATE INDEX account_ambiguous_idx ON account (id) WHERE email_ambiguous";
 
-/// An index on the rows whose folded form is not computed yet, which are those that are not ASCII.
+/// An index on the rows whose address is not ASCII and whose folded form is not computed yet.
 /// SQLite supports `octet_length` since 3.43, and a program with an older version could no longer
 /// read the schema.
 fn unfolded(backend: DbBackend) -> String {

@@ -1,5 +1,5 @@
 //! All sessions of an account can be ended at once: each session stores the epoch of its account,
-//! and a new epoch makes the sessions of earlier ones invalid. The remaining work is done from an
+//! and a new epoch makes the sessions of earlier epochs invalid. The remaining work is queued in an
 //! outbox, which also replaces the table of logout notices.
 
 use sea_orm_migration::prelude::*;

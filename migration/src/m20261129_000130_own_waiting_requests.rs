@@ -12,8 +12,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Null in rows of the previous version. It has no foreign key, because it only serves to
-        // count, and the row is deleted after 30 minutes.
+        // Null in rows of the previous version. The column has no foreign key, because it is only
+        // used to count the rows of an account, and each row is deleted after 30 minutes.
         let table = Table::alter().table(TABLE).add_column(uuid_null("account_id")).to_owned();
         manager.alter_table(table).await?;
         let index = Index::create().name(INDEX).table(TABLE).col("account_id").to_owned();

@@ -1,4 +1,5 @@
-//! The cookie that a browser had before its login. It identifies forms that were rendered earlier.
+//! The cookie that a browser had before its login. Forms that were rendered before the login are
+//! bound to this cookie.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::binary_len_null;

@@ -1,5 +1,5 @@
-//! Mails are queued in the outbox. This needs no change of the schema, but the previous version
-//! does not know them.
+//! Mails are queued in the outbox. This needs no change of the schema, but the migration back to
+//! the previous version deletes them.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::ConnectionTrait;

@@ -55,11 +55,11 @@ pub struct Draft {
     may_replace: bool,
 }
 
-/// Copies the database to a temporary file with mode 0600 in the folder of `target`, and writes it
-/// to disk. `id` makes the temporary name unique.
+/// Copies the database to a temporary file with mode 0600 in the folder of `target`, and syncs the
+/// file to disk. `id` makes the temporary name unique.
 ///
 /// The copy is the state of one moment. It contains every transaction that was acknowledged before
-/// the call. Transactions continue meanwhile.
+/// the call. Other transactions continue while the copy is made.
 ///
 /// # Errors
 /// See [`BackupError`].
@@ -82,7 +82,7 @@ pub async fn draft_backup(
     check_target(&target, &database, may_replace)?;
     let path = target.with_extension(format!("{}.new", id.simple()));
     let draft = Draft { path, target, may_replace };
-    // SQLite accepts an empty file, which it would otherwise create with another mode.
+    // `VACUUM INTO` accepts an empty file. A file that SQLite creates would have another mode.
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.path);
     drop(created.map_err(|source| draft.failed(source))?);
     draft.fill(settings).await?;
@@ -104,9 +104,9 @@ fn check_target(target: &Path, database: &Path, may_replace: bool) -> Result<(),
     }
     let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let (target, database) = (canonical(target), canonical(database));
-    let rest = target.as_os_str().to_str().zip(database.to_str());
-    let rest = rest.and_then(|(target, database)| target.strip_prefix(database));
-    match rest {
+    let suffix = target.as_os_str().to_str().zip(database.to_str());
+    let suffix = suffix.and_then(|(target, database)| target.strip_prefix(database));
+    match suffix {
         Some("" | "-wal" | "-shm" | "-journal" | "-lock" | "-reserve") => {
             Err(BackupError::IsDatabase(target))
         }
@@ -136,7 +136,7 @@ impl Draft {
         let copied = sql::execute(&connection, "VACUUM INTO $1", [path.into()]).await;
         close(&connection).await;
         copied?;
-        // SQLite does not write the copy to disk itself.
+        // `VACUUM INTO` does not sync the copy to disk.
         let synced = File::open(&self.path).and_then(|file| file.sync_all());
         synced.map_err(|source| self.failed(source))
     }
@@ -144,7 +144,8 @@ impl Draft {
     /// Gives the backup its final name.
     ///
     /// # Errors
-    /// [`BackupError::Exists`] if a file was created there meanwhile and must not be replaced.
+    /// [`BackupError::Exists`] if another process has created a file under this name meanwhile, and
+    /// `may_replace` is false.
     pub fn publish(self) -> Result<PathBuf, BackupError> {
         let renamed = if self.may_replace {
             std::fs::rename(&self.path, &self.target)

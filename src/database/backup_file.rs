@@ -14,8 +14,10 @@ use crate::database::options::{Access, close, sqlite_options};
 use crate::database::schema::{SchemaError, refuse_copied_file, status_of};
 use crate::database::sql;
 
-/// The first bytes of every SQLite file, and of every file that `pg_dump --format=custom` writes.
+/// The first bytes of every SQLite file.
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// The first bytes of every file that `pg_dump --format=custom` writes.
 const PG_DUMP_MAGIC: &[u8] = b"PGDMP";
 
 /// Why a file cannot be used as a backup.
@@ -69,7 +71,7 @@ pub struct BackupFile {
     connection: DatabaseConnection,
 }
 
-/// The size of a database.
+/// How much a database contains, and how many migrations it lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
     /// Accounts that are not deleted.
@@ -101,7 +103,7 @@ pub(super) fn has_log(file: &Path) -> bool {
     path_with_suffix(file, "-wal").metadata().is_ok_and(|log| log.len() > 0)
 }
 
-/// Refuses a file that is no SQLite database by its first bytes.
+/// Refuses a file whose first bytes are not those of a SQLite database.
 pub(super) fn check_magic(path: &Path) -> Result<(), BackupFileError> {
     let mut head = Vec::new();
     open_regular(path)?
@@ -118,8 +120,8 @@ pub(super) fn check_magic(path: &Path) -> Result<(), BackupFileError> {
 }
 
 impl BackupFile {
-    /// Opens a file for reading, without locks and without files beside it, so that it may be on a
-    /// read-only medium. Nobody may write to it meanwhile.
+    /// Opens a file for reading. SQLite takes no locks and creates no files beside it, so the file
+    /// may be on a read-only medium. No process may write to the file while it is open.
     ///
     /// # Errors
     /// See [`BackupFileError`].
@@ -193,7 +195,7 @@ impl BackupFile {
         if !migrations.first().is_some_and(|(is_applied, _)| *is_applied) {
             return Err(BackupFileError::NotSignet(self.file.clone()));
         }
-        // Its data is out of date, or incomplete.
+        // The data of a file that `signet database copy` has marked is out of date, or incomplete.
         refuse_copied_file(&self.connection).await?;
         Ok(migrations)
     }

@@ -1,5 +1,5 @@
-//! Writes of one kind that share their statements and their transaction: the work of such a batch,
-//! and the writes that wait for one.
+//! The parts of a batch on both databases. A batch is a number of writes of one kind that share
+//! their statements and their transaction. The parts are its work, and the writes that wait for it.
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::sync::oneshot;
@@ -36,6 +36,7 @@ impl<I, T, W> BatchWork<I, T> for W where
 /// A write that waits for a batch.
 pub(super) struct Item<I, T> {
     pub(super) input: I,
+    /// When the write began to wait.
     pub(super) since: Instant,
     pub(super) progress: Progress,
     reply: oneshot::Sender<Outcome<T>>,

@@ -91,8 +91,8 @@ impl Db {
         }
     }
 
-    /// Opens an existing database, for commands that inspect or change its contents. If they are
-    /// run in the wrong folder, they must not create an empty database and report on that.
+    /// Opens an existing database, for commands that inspect or change its contents. A command that
+    /// is run in the wrong folder must fail; it must not create an empty database.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -103,9 +103,9 @@ impl Db {
         }
     }
 
-    /// Must be called before clients are served. From then on, outages in which responses may be
-    /// lost are recorded for all instances to read, under the id `instance`. The schema must be of
-    /// this version. The caller must check after this that the database has not been moved.
+    /// Begins to record the outages in which responses may be lost, under the id `instance`. All
+    /// instances read these records. Must be called before requests are served. The schema must be
+    /// of this version. Afterwards, the caller must check that the database has not been moved.
     ///
     /// # Errors
     /// If the database refuses.
@@ -261,7 +261,7 @@ impl Db {
         self.read(|db| async move { sql::first(&db, sql, []).await }).await
     }
 
-    /// Completes the next time that the database becomes available again.
+    /// Completes when the database next becomes available again; never on SQLite.
     #[must_use]
     pub fn recovered(&self) -> BoxFuture<'_, ()> {
         match &self.backend {

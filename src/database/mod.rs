@@ -3,9 +3,9 @@
 //! [`Db::read`] runs a single query outside a transaction. [`Db::write`] runs a transaction to its
 //! end, even if the caller is dropped. On SQLite, transactions that wait at the same time share one
 //! commit, and so one sync to disk (group commit). On PostgreSQL each transaction has its own
-//! commit. The writes of [`Batches`] share their statements and their transaction on both. A write
-//! ends as done, not done, or in doubt ([`is_in_doubt`]). An outage is recorded as a row
-//! ([`may_have_lost_response`]).
+//! commit. On both databases, the writes of [`Batches`] share their statements and their
+//! transaction. A write ends as done, not done, or in doubt ([`is_in_doubt`]). An outage is
+//! recorded as a row ([`may_have_lost_response`]).
 
 pub mod account_lock;
 mod backup;

@@ -1,9 +1,10 @@
 //! Refuses a transaction of a command if `signet database copy` has moved the database since the
 //! command began.
 //!
-//! A command checks the mark when it opens the database. A copy that runs at that time has not set it
-//! yet, and blocks the transaction of the command until it has. Servers need no check in each
-//! transaction: a copy refuses while one runs, and a server checks the mark once it counts as running.
+//! A command checks the mark when it opens the database. A copy that is under way then sets the
+//! mark later. It blocks the transactions of the command until that commit, so each of them checks
+//! the mark again. A server need not: a copy does not start while a server runs, and a server
+//! checks the mark once it counts as running.
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
@@ -36,7 +37,7 @@ async fn refuse_moved(txn: &DatabaseTransaction) -> Result<(), DbErr> {
         return Ok(());
     }
     if txn.get_database_backend() == DbBackend::Postgres {
-        // Waits for a copy, which locks all tables, and lets other commands run.
+        // This lock waits for a copy, which locks all tables, but not for other commands.
         txn.execute_unprepared("LOCK TABLE database_copy IN ROW EXCLUSIVE MODE").await?;
     }
     let other: Option<String> = sql::first(txn, "SELECT other FROM database_copy", []).await?;

@@ -11,7 +11,8 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
 use crate::database::job::sqlite_code;
 
-/// How long opening a SQLite file is retried while another process writes it during a first start.
+/// How long opening a SQLite file is retried while another process writes it, as in its first
+/// start.
 const START_WAIT: Duration = Duration::from_secs(5);
 
 /// Timeout for opening a PostgreSQL connection.
@@ -19,11 +20,11 @@ const CONNECT_WAIT: Duration = Duration::from_secs(2);
 
 /// `idle_in_transaction_session_timeout` in milliseconds. It bounds how long a suspended instance
 /// holds its locks, and leaves a busy instance enough time to send its next statement.
-const IDLE_TRANSACTION: &str = "3000";
+const IDLE_TRANSACTION_MS: &str = "3000";
 
 /// Longest wait for a lock, in milliseconds. A transaction that times out returns its connection
 /// and is retried, so that waiting for a contended row does not exhaust the pool.
-const LOCK_WAIT: u128 = 1000;
+const LOCK_WAIT_MS: u128 = 1000;
 
 /// `SQLITE_BUSY`: another process has locked the file.
 const BUSY: u32 = 5;
@@ -82,8 +83,9 @@ pub(super) fn sqlite_options(
     options
 }
 
-/// Connects, and retries in the case in which SQLite itself does not wait: it immediately refuses
-/// to turn on the write-ahead log of a file that another process writes, as during a first start.
+/// Connects, and retries while another process writes the SQLite file, as in its first start.
+/// SQLite itself does not wait then, but immediately refuses to turn on the write-ahead log of the
+/// file.
 pub(super) async fn connect_with_retry(
     options: ConnectOptions,
 ) -> Result<DatabaseConnection, DbErr> {
@@ -107,7 +109,7 @@ pub(super) async fn close(connections: &DatabaseConnection) {
 
 pub(super) fn postgres_options(url: &str, connections: u32, wait: Duration) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
-    let lock_wait = wait.as_millis().min(LOCK_WAIT).to_string();
+    let lock_wait = wait.as_millis().min(LOCK_WAIT_MS).to_string();
     basic(&mut options)
         .max_connections(connections)
         .min_connections(1)
@@ -119,7 +121,7 @@ pub(super) fn postgres_options(url: &str, connections: u32, wait: Duration) -> C
         .map_sqlx_postgres_opts(move |postgres| {
             postgres.options([
                 // If the network fails, a transaction must not hold its locks until TCP detects it.
-                ("idle_in_transaction_session_timeout", IDLE_TRANSACTION),
+                ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_MS),
                 ("lock_timeout", &lock_wait),
                 // Row locks and unique constraints decide races. At a stricter level, which a
                 // database may have as its default, most concurrent logins would fail with 40001.

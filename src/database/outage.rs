@@ -38,8 +38,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// After this long an instance without a heartbeat is not expected to return.
 const LOST_AFTER: Duration = Duration::from_mins(10);
 
-/// Overload can extend the retry window of a commit to this time after the commit. Anyone can cause
-/// overload, so it must not prevent the detection of token theft indefinitely.
+/// Overload extends the retry window of a commit until this long after the commit at most. Anyone
+/// can cause overload, so it must not prevent the detection of token theft indefinitely.
 const MAX_OVERLOAD: Duration = Duration::from_mins(10);
 
 /// How long outages are stored. This is longer than any retry window.
@@ -56,8 +56,8 @@ pub(super) struct Outage {
 }
 
 /// Whether the response to a commit at `committed_at` may have been lost in an outage, and the
-/// client may still retry: the outage ended less than `window`, the retry window, ago. A retry
-/// window of zero allows no retry. `wait` is the database timeout of a request.
+/// client may still retry, because the outage ended less than the retry window (`window`) ago. A
+/// retry window of zero allows no retry. `wait` is the database timeout of a request.
 ///
 /// # Errors
 /// If the database refuses.
@@ -83,9 +83,9 @@ pub async fn may_have_lost_response(
 /// Whether a request that was sent before the end of an outage may still arrive. Requests whose
 /// clients have timed out remain in the buffers of a suspended process or of a database that hung.
 ///
-/// Such a request may present an older token than the one with which the same client caused the
-/// rotation at `rotated_at`, if this rotation was recent. `window` is the retry window, `wait` the
-/// database timeout of a request.
+/// Such a request may present an old token: the same client may have sent a later request with a
+/// newer token, which caused the rotation at `rotated_at`. This is assumed only if the rotation is
+/// recent. `window` is the retry window, `wait` the database timeout of a request.
 ///
 /// # Errors
 /// If the database refuses.
@@ -103,7 +103,8 @@ pub async fn may_be_delayed_request(
     Ok(outages.iter().any(|outage| outage.began <= now && now < outage.ended.plus(window)))
 }
 
-/// The error that makes the client retry a request that [`may_be_delayed_request`].
+/// The error for a request for which [`may_be_delayed_request`] returns true. It makes the client
+/// retry.
 #[must_use]
 pub fn retry_later() -> DbErr {
     DbErr::Custom("after an outage, a reused token may be a retry of a request".to_owned())

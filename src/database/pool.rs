@@ -1,7 +1,7 @@
 //! A PostgreSQL connection pool that detects when the database is unreachable, and reconnects.
 //!
 //! A request waits for a slow database until the configured timeout, because a stalled disk and
-//! overload are temporary. Waiting does not help if the database is unreachable: if it refuses
+//! overload are temporary. Waiting does not help if the database is unreachable: it refuses
 //! connections, or does not respond because it is suspended or the network failed.
 //!
 //! So while a request waits, a dedicated connection sends a probe that needs no disk. If the probe

@@ -2,8 +2,8 @@
 //! other writes run in between.
 //!
 //! A single statement over all expired rows would block all other writers on SQLite. On PostgreSQL,
-//! `statement_timeout` would cancel it every minute, while the backlog grows. This is the only file
-//! that deletes an unbounded number of rows (`tests/it/architecture.rs`).
+//! `statement_timeout` would cancel it in each run, and the backlog would grow. This is the only
+//! file that deletes an unbounded number of rows (`tests/it/architecture.rs` checks this).
 
 use std::time::{Duration, Instant};
 
@@ -86,9 +86,10 @@ impl Portions {
         Self { db: db.clone(), size, most, long, pause, is_bulk_insert: false, next_at: None }
     }
 
-    /// Portions of at most `most` rows for a bulk insert. They take longer than other portions,
-    /// because each commit has a fixed cost, but about as long as a login takes. The pause is the
-    /// shortest one in which others get to write, and the caller prepares the next portion in it.
+    /// Portions of at most `most` rows for a bulk insert. They are larger than other portions,
+    /// because each commit has a fixed cost. Other writers wait for a portion about as long as a
+    /// login takes. The pause is always the shortest one, and the caller prepares the next portion
+    /// during it.
     #[must_use]
     pub fn of_insert(db: &Db, most: u64) -> Self {
         Self { long: LONG_OF_INSERT, is_bulk_insert: true, ..Self::of(db, most) }
@@ -146,8 +147,8 @@ impl Portions {
         .await
     }
 
-    /// If a portion takes less than this, the next one has twice the size. Bulk inserts do more work
-    /// between two commits.
+    /// If a portion takes less than this, the next one has twice the size. Bulk inserts do more
+    /// work between two commits.
     fn short(&self) -> Duration {
         self.long / if self.is_bulk_insert { 2 } else { 4 }
     }
@@ -213,8 +214,9 @@ pub async fn delete_expired<E: EntityTrait>(
             purged.backlog = Some(before.since(last));
             return Ok(purged);
         }
-        // Continue from the last deleted time. The index still has entries of the deleted rows
-        // before this time, as long as another transaction might see these rows.
+        // Continue from the last deleted time, so that the statement does not read the index
+        // entries of the deleted rows before it. These entries remain as long as another
+        // transaction might see the rows.
         condition = Condition::all().add(column.lt(before)).add(column.gte(last));
     }
 }

@@ -15,12 +15,13 @@ use crate::database::batch::{BatchWork, Item, Waiting};
 use crate::database::job::{aborted, in_doubt, is_connection_error, sql_state, unavailable};
 use crate::database::postgres_writer::PooledWriter;
 
-/// Maximum number of batches that have a slot. While one of them waits for the disk, the other uses
-/// the CPU.
+/// The number of slots. A batch starts only if a slot is free. While the batch in one slot waits
+/// for the disk, the batch in the other uses the CPU.
 const MAX_SLOTS: usize = 2;
 
-/// How long a batch has its slot. If the database is slow, more batches then run at the same time,
-/// up to the number of connections. So two connections that do not respond cannot stop all writes.
+/// How long a batch occupies its slot. A slower batch continues without a slot, so that two
+/// connections that do not respond cannot stop all writes. If the database is slow, more than two
+/// batches run at the same time, up to the number of connections.
 const SLOT_TIME: Duration = Duration::from_millis(250);
 
 /// How often a batch is repeated without the writes whose callers have stopped waiting. After that,

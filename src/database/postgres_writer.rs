@@ -52,7 +52,7 @@ struct Caller<'w, T: Send + 'static> {
     /// `None` after the answer has been received.
     answer: Option<oneshot::Receiver<T>>,
     writer: &'w PooledWriter,
-    /// The caller waited until the timeout, and got the error that the commit is in doubt.
+    /// Whether the caller waited until the timeout, and got the error that the commit is in doubt.
     timed_out_in_doubt: bool,
 }
 
@@ -195,7 +195,8 @@ impl PooledWriter {
                     tracing::debug!(%error, "the heartbeat could not be written");
                 }
                 // Either commits hang, or only this connection has failed. The next heartbeat uses
-                // another connection and shows which is the case. Until then this one is overdue.
+                // another connection and shows which is the case. Until it ends, the abandoned
+                // heartbeat counts as overdue.
                 Err(_) => {
                     abandoned += 1;
                     continue;
@@ -340,6 +341,7 @@ enum Failure {
     InDoubt,
 }
 
+/// Runs a transaction. Retries it until the deadline, if [`may_retry`].
 async fn write_until(writer: PooledWriter, mut job: Job, deadline: Instant) {
     let (mut attempts, mut pause) = (1, PAUSE);
     let committed = loop {

@@ -29,7 +29,8 @@ const BUSY: u32 = 5;
 const CORRUPT: u32 = 11;
 const NOT_A_DATABASE: u32 = 26;
 
-/// The suffixes of the files that SQLite keeps beside a database: changes, and an index of them.
+/// The suffixes of the files that SQLite keeps beside a database: its write-ahead log, the index of
+/// that log, and its rollback journal.
 const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Why the database was not replaced. It is unchanged, unless the message says otherwise.
@@ -82,7 +83,8 @@ pub enum ReplaceError {
     },
 }
 
-/// A copy of a backup that will replace the database. No server can start meanwhile.
+/// A copy of a backup that will replace the database. As long as this value exists, no server can
+/// start.
 #[derive(Debug)]
 pub struct Replacement {
     database: PathBuf,
@@ -140,6 +142,7 @@ impl Replacement {
         if has_log(backup) {
             let log = |path: &Path| path_with_suffix(path, "-wal");
             copy_private(&log(backup), &log(&self.copy)).map_err(|source| self.failed(source))?;
+            // This applies the log to the copy.
             let opened = open_exclusively(&self.copy).await;
             let opened = opened.map_err(|error| BackupFileError::Damaged {
                 file: backup.to_owned(),
@@ -150,8 +153,8 @@ impl Replacement {
         Ok(())
     }
 
-    /// Exchanges the database and the copy, which must be closed. The old database gets the name
-    /// `aside`, which is appended to its own; its path is returned. `None` if there was none.
+    /// Exchanges the database and the copy, which must be closed. Appends `aside` to the name of
+    /// the old database, and returns its new path. Returns `None` if there was no database.
     ///
     /// # Errors
     /// See [`ReplaceError`].
@@ -160,17 +163,20 @@ impl Replacement {
         let synced = File::open(&self.copy).and_then(|copy| copy.sync_all());
         synced.map_err(|source| self.failed(source))?;
         self.link_logs(&aside).map_err(|source| self.failed(source))?;
-        // Held until the exchange is complete. A command that opens the old file meanwhile cannot
-        // write to it afterwards, because SQLite notices that the file has moved.
-        let old = match self.close_old().await {
+        // This connection locks the old file until the exchange is complete. A command that opens
+        // the file meanwhile cannot write to it afterwards, because SQLite notices that the file
+        // has moved.
+        let old = match self.lock_old().await {
             Ok(old) => old,
             Err(error) => {
                 remove_logs(&aside).map_err(|source| self.failed(source))?;
                 return Err(error);
             }
         };
-        // What is in the log of a database that was opened is in its file now. The log of a damaged
-        // one stays beside it under its new name; SQLite would apply it to the new database.
+        // If the old database could be opened, its log is now part of its file, and the second
+        // names of the log are removed. If it is damaged, its log stays beside it under the second
+        // names, and the first names are removed, because SQLite would apply the log to the new
+        // database.
         let unused = if old.is_some() { &aside } else { &self.database };
         let switched = remove_logs(unused).and_then(|()| self.exchange(&aside));
         if let Some(old) = old {
@@ -179,9 +185,9 @@ impl Replacement {
         switched.map_err(|source| self.failed(source))
     }
 
-    /// Writes the old database's log back to it, so that it is one file, and locks it. `None` if it
-    /// is missing, or damaged so that it cannot be opened.
-    async fn close_old(&self) -> Result<Option<DatabaseConnection>, ReplaceError> {
+    /// Writes the log of the old database back to its file, and locks the file. `None` if the file
+    /// is missing, or too damaged to be opened.
+    async fn lock_old(&self) -> Result<Option<DatabaseConnection>, ReplaceError> {
         if !self.database.exists() {
             return Ok(None);
         }
@@ -195,8 +201,8 @@ impl Replacement {
         }
     }
 
-    /// Gives the logs of the database a second name, so that SQLite cannot delete them: it deletes the
-    /// write-ahead log also of a database that it could not read.
+    /// Gives the logs of the database a second name, so that SQLite cannot delete them: it deletes
+    /// the write-ahead log also of a database that it could not read.
     fn link_logs(&self, aside: &Path) -> io::Result<()> {
         for suffix in LOGS {
             let log = path_with_suffix(&self.database, suffix);
@@ -227,9 +233,9 @@ impl Replacement {
         Ok(Some(aside.to_owned()))
     }
 
-    /// Exchanges the files on a file system that cannot exchange two files in one step. At each point
-    /// the database is the old or the new one. In between, the old one has two names, which a server
-    /// refuses until one is removed.
+    /// Exchanges the files on a file system that cannot exchange two files in one step. At each
+    /// point the database is the old or the new one. In between, the old database has two names. A
+    /// server does not start on such a database until one name is removed.
     fn exchange_by_link(&self, aside: &Path) -> io::Result<()> {
         std::fs::rename(aside, &self.copy)?;
         std::fs::hard_link(&self.database, aside)?;
@@ -293,7 +299,7 @@ fn remove_logs(database: &Path) -> io::Result<()> {
     LOGS.iter().try_for_each(|suffix| remove_if_present(&path_with_suffix(database, suffix)))
 }
 
-/// Copies a file, also to disk. The copy has mode 0600.
+/// Copies a file to a new file with mode 0600, and syncs it to disk.
 fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
     let mut source = open_regular(from).map_err(io::Error::other)?;
     let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
@@ -304,8 +310,8 @@ fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
 /// Opens a SQLite file, writes its log back to it, deletes the log, and locks the file for all
 /// other processes. Fails with [`BUSY`] if another process has it open.
 ///
-/// The connection is made without any statement that reads the file. If one of those fails, sqlx
-/// closes the connection on another thread, which may delete a log later than this function returns.
+/// Connecting executes no statement that reads the file. If such a statement failed, sqlx would
+/// close the connection on another thread, which might delete a log after this function returned.
 async fn open_exclusively(file: &Path) -> Result<DatabaseConnection, DbErr> {
     let name = file.to_owned();
     let mut options = ConnectOptions::new("sqlite:database");

@@ -92,7 +92,7 @@ impl ServeLock {
     }
 
     /// As [`ServeLock::take`], for the file at `database`, which need not exist and must not be a
-    /// symbolic link. Does not create it.
+    /// symbolic link. Does not create that file.
     ///
     /// # Errors
     /// See [`ServeLockError`].

@@ -46,7 +46,7 @@ pub struct SourceDatabase {
 }
 
 enum Rows {
-    /// The connection, the columns as an SQL expression, and the last row read.
+    /// The connection, the columns as an SQL expression, and the `rowid` of the last row read.
     Sqlite { connection: DatabaseConnection, columns: String, last: i64 },
     /// A transaction with a cursor, so that all rows are of one point in time.
     Postgres(Box<DatabaseTransaction>),
@@ -98,7 +98,7 @@ impl SourceDatabase {
                     self.table
                 );
                 let rows: Vec<(i64, String)> = sql::all(connection, &sql, [(*last).into()]).await?;
-                *last = rows.last().map_or(*last, |(number, _)| *number);
+                *last = rows.last().map_or(*last, |(rowid, _)| *rowid);
                 rows.into_iter().map(|(_, text)| text).collect()
             }
             Rows::Postgres(txn) => {

@@ -1,7 +1,7 @@
 //! Writes of one kind that share their statements on SQLite.
 //!
 //! A batch is one of the transactions that share a commit (`sqlite_batches`). It takes the waiting
-//! writes only when its turn has come, so that it has all that arrived during the commit before.
+//! writes only when it runs, so that it includes all that arrived during the previous commit.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ struct Queue<I, T> {
 /// The transaction of a batch.
 struct Batch<I, T> {
     shared: Arc<Shared<I, T>>,
-    /// The writes, from the first run on.
+    /// The writes; `None` before the first run.
     items: Option<Vec<Item<I, T>>>,
     outcomes: Result<Vec<Option<T>>, DbErr>,
 }
@@ -74,7 +74,7 @@ where
         return;
     }
     let batch = Batch { shared: Arc::clone(shared), items: None, outcomes: Err(aborted()) };
-    // The progress of the writes decides, not that of the batch.
+    // Each write has its own progress, which decides. The progress of the batch is not used.
     let (transaction, progress) = (Box::new(batch), Progress::default());
     queue.has_batch = shared.writer.submit(Job { transaction, progress, is_urgent: false });
     if !queue.has_batch {

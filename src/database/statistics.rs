@@ -17,8 +17,8 @@ const TABLES_WITHOUT_STATISTICS: &str = "SELECT quote_ident(relname) FROM pg_cla
        AND NOT EXISTS (SELECT 1 FROM pg_stats \
                         WHERE schemaname = current_schema() AND tablename = relname)";
 
-/// On PostgreSQL, runs `ANALYZE` on tables that have grown and were never analysed. Returns the
-/// names of these tables.
+/// On PostgreSQL, runs `ANALYZE` on the tables of more than 1 MiB that were never analysed. Returns
+/// the names of these tables.
 ///
 /// # Errors
 /// If the database refuses.
@@ -35,7 +35,7 @@ pub async fn analyze_unknown(db: &Db) -> Result<Vec<String>, DbErr> {
     Ok(tables)
 }
 
-/// On PostgreSQL, runs `ANALYZE` on tables that have grown.
+/// On PostgreSQL, runs `ANALYZE` on these tables, which the caller has filled.
 ///
 /// # Errors
 /// If the database refuses.

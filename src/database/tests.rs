@@ -76,8 +76,8 @@ fn insert(id: usize) -> String {
     format!("INSERT INTO number VALUES ({id})")
 }
 
-/// Without it, SQLite compiles a statement again whenever a parameter of `LIMIT ?` is bound.
-/// `.cargo/config.toml` sets it for builds in this repository.
+/// Without the option `ENABLE_QPSG`, SQLite compiles a statement again whenever a parameter of
+/// `LIMIT ?` is bound. `.cargo/config.toml` sets the option for builds in this repository.
 #[tokio::test]
 async fn sqlite_chooses_plans_without_regard_to_bound_values() {
     let directory = TempDir::new().unwrap();

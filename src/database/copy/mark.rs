@@ -11,12 +11,12 @@ use crate::timestamp::Timestamp;
 const MOVED: &str = "moved";
 const INCOMPLETE: &str = "incomplete";
 
-/// Why a database must not be used. The texts are database URLs without passwords.
+/// Why a database must not be used. The text is the URL of the other database, without a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::database) enum Mark {
-    /// The database was copied to this one, which is used instead.
+    /// The database was copied to the other one, which is used instead.
     Moved(String),
-    /// The database is a copy of this one, and the copying has not been completed.
+    /// The database is an incomplete copy of the other one.
     Incomplete(String),
 }
 

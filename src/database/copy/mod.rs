@@ -7,8 +7,9 @@
 //! 4. The transaction on the source marks it as moved and is committed. Then the mark of the target
 //!    is removed.
 //!
-//! If the process ends before step 4, the source is unchanged, and the target is not served. If it
-//! ends in between, neither is served until `--undo`.
+//! If the process ends before the commit of step 4, the source is unchanged, and the target is not
+//! served. If it ends after the commit and before the target's mark is removed, neither is served
+//! until `signet database copy --undo`.
 
 pub(in crate::database) mod mark;
 mod rows;
@@ -39,8 +40,10 @@ use crate::timestamp::Timestamp;
 
 pub use rows::Digest;
 
-/// Counts the instances whose heartbeat, which is sent every second, is not older than ten seconds.
-/// After a clean stop there is no row of the instance, and the rest of its lease has no meaning.
+/// Counts the instances that may be running. Each instance with a row in `instance` sends a
+/// heartbeat every second. If a lease has not expired, all rows count. Otherwise, those count whose
+/// last heartbeat is at most ten seconds old. An instance that stops cleanly deletes its row, so
+/// the rest of its lease does not count.
 const COUNT_INSTANCES: &str = "SELECT count(*) FROM instance, \
      (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) clock \
      WHERE beat_at > now - 10000000 OR EXISTS (SELECT 1 FROM lease WHERE expires_at > now)";
@@ -116,7 +119,7 @@ pub async fn copy_database(
     let _locks = (lock(from).await?, lock(to).await?);
     let source = open(from).await?;
     let txn = begin(&source).await.map_err(CopyError::Source)?;
-    if is_served(&txn).await.map_err(CopyError::Source)? {
+    if lock_and_check_served(&txn).await.map_err(CopyError::Source)? {
         return Err(CopyError::Served(from.database_url.without_password()));
     }
     let target = prepare_target(from, to, clock.now()).await?;
@@ -169,12 +172,12 @@ async fn open(settings: &DatabaseSettings) -> Result<DatabaseConnection, CopyErr
         return Database::connect(postgres_options(url, 1, wait)).await.map_err(failed);
     }
     let mut options = sqlite_options(url, 1, Access::Write, wait);
-    // Rows are written table by table, and checked afterwards by their digests.
+    // The digests check the copied rows, so foreign keys need not.
     options.map_sqlx_sqlite_opts(|sqlite| sqlite.foreign_keys(false));
     connect_with_retry(options).await.map_err(failed)
 }
 
-/// Begins a transaction that other writers wait for on SQLite, and that has no timeouts.
+/// Begins a transaction without timeouts. On SQLite, it blocks all other writers.
 async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -189,11 +192,11 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, D
 }
 
 /// Blocks writes to all tables until the transaction ends, and returns whether an instance runs.
-async fn is_served(txn: &DatabaseTransaction) -> Result<bool, DbErr> {
+async fn lock_and_check_served(txn: &DatabaseTransaction) -> Result<bool, DbErr> {
     if txn.get_database_backend() != DbBackend::Postgres {
         return Ok(false);
     }
-    // An instance that does not stop must not be waited for.
+    // Without a timeout, the copy would wait for an instance that does not stop.
     txn.execute_unprepared("SET LOCAL lock_timeout = '5s'").await?;
     let names = tables::all(txn).await?;
     let names = names.iter().map(|table| table.name.as_str());
@@ -202,10 +205,11 @@ async fn is_served(txn: &DatabaseTransaction) -> Result<bool, DbErr> {
     let list = names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     txn.execute_unprepared(&format!("LOCK TABLE {list} IN SHARE ROW EXCLUSIVE MODE")).await?;
     let found = sql::first::<(i64,)>(txn, COUNT_INSTANCES, []).await?;
-    Ok(found.is_some_and(|(number,)| number > 0))
+    Ok(found.is_some_and(|(count,)| count > 0))
 }
 
-/// Opens the target, whose schema is then of this version and which is marked as incomplete.
+/// Opens the target, migrates it to the schema of this version, marks it as incomplete and deletes
+/// its rows.
 async fn prepare_target(
     from: &DatabaseSettings,
     to: &DatabaseSettings,
@@ -233,7 +237,7 @@ async fn is_incomplete(target: &DatabaseConnection) -> Result<bool, DbErr> {
         return Ok(false);
     }
     let sql = "SELECT count(*) FROM database_copy WHERE state = 'incomplete'";
-    Ok(sql::first::<(i64,)>(target, sql, []).await?.is_some_and(|(number,)| number > 0))
+    Ok(sql::first::<(i64,)>(target, sql, []).await?.is_some_and(|(count,)| count > 0))
 }
 
 /// The source must have the tables of this version, with the same columns.

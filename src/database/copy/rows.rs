@@ -86,7 +86,7 @@ impl<'t> Reader<'t> {
             _ => format!("\"{name}\""),
         });
         let columns = columns.collect::<Vec<_>>().join(", ");
-        let (name, size) = (&table.name, portion_of(table));
+        let (name, size) = (&table.name, portion_size(table));
         let sql = if is_postgres {
             let declare = format!(
                 "DECLARE \"copy_{name}\" NO SCROLL CURSOR FOR SELECT {columns} FROM \"{name}\""
@@ -145,7 +145,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn portion_of(table: &Table) -> usize {
+fn portion_size(table: &Table) -> usize {
     (MAX_VALUES / table.columns.len().max(1)).clamp(1, MAX_ROWS)
 }
 

@@ -20,14 +20,14 @@ const POSTGRES_REFERENCES: &str = "SELECT one.relname::text, other.relname::text
      JOIN pg_class other ON other.oid = confrelid \
     WHERE contype = 'f' AND one.relnamespace = current_schema()::regnamespace";
 
-const SQLITE_COLUMNS: &str = "SELECT one.name, it.name, it.type FROM sqlite_master one \
-     JOIN pragma_table_info(one.name) it WHERE one.type = 'table' AND one.name NOT LIKE 'sqlite^_%' \
+const SQLITE_COLUMNS: &str = "SELECT one.name, info.name, info.type FROM sqlite_master one \
+     JOIN pragma_table_info(one.name) info WHERE one.type = 'table' AND one.name NOT LIKE 'sqlite^_%' \
      ESCAPE '^'";
 
 const SQLITE_REFERENCES: &str = "SELECT one.name, other.\"table\" FROM sqlite_master one \
      JOIN pragma_foreign_key_list(one.name) other WHERE one.type = 'table'";
 
-/// The type of a column, as it is the same in both databases.
+/// The type of a column. Each database has its own names for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {
     Integer,
@@ -62,7 +62,7 @@ pub(super) struct Table {
     pub(super) columns: Vec<(String, Type)>,
 }
 
-/// All tables, of which each follows those that it references.
+/// All tables. Each follows the tables that it references.
 pub(super) async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Table>, DbErr> {
     let (columns, references) = match connection.get_database_backend() {
         DbBackend::Postgres => (POSTGRES_COLUMNS, POSTGRES_REFERENCES),
@@ -97,7 +97,7 @@ pub(super) async fn is_empty(connection: &impl ConnectionTrait) -> Result<bool, 
     Ok(columns.is_empty())
 }
 
-/// The tables in an order in which each follows those that it references.
+/// The tables, ordered so that each follows the tables that it references.
 fn in_order(mut rest: Vec<Table>, references: &[(String, String)]) -> Vec<Table> {
     let mut ordered: Vec<Table> = Vec::new();
     let mut placed = BTreeSet::new();

@@ -1,5 +1,5 @@
 //! The statements of refreshes that share a transaction. They are hand-written, because the query
-//! builder cannot update several rows with values of their own.
+//! builder cannot update several rows with different values in one statement.
 
 mod postgres;
 mod rows;

@@ -9,13 +9,13 @@ use crate::database::session_rotation::rows::{SessionRotation, SessionRotations}
 use crate::database::sql;
 
 /// Locks the sessions that no other transaction has locked. Also takes the lock of
-/// [`account_lock`](crate::database::account_lock) for each session, shared. Skips a session if an operation
-/// that ends all sessions of its account has this lock or waits for it.
+/// [`account_lock`](crate::database::account_lock) for each session, shared. Skips a session if an
+/// operation that ends all sessions of its account has this lock or waits for it.
 ///
 /// The subquery is planned for a single row, so that it uses the primary key for any size of the
 /// table. CASE prevents a plan without the index from locking the accounts of other rows. The
-/// settings make the statement of [`rotate`] use the primary key as well: the connection may use
-/// its plan again after the table has grown.
+/// settings make the statement of [`rotate`] use the primary key as well, because the connection
+/// may reuse the plan of that statement after the table has grown.
 const LOCK: &str = "\
     WITH settings AS MATERIALIZED ( \
       SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), \

@@ -14,7 +14,7 @@ pub struct SessionRotations {
     pub columns: Vec<&'static str>,
     /// The kind and the outcome of the audit events.
     pub event: (&'static str, &'static str),
-    /// The rotations, each of another session.
+    /// The rotations, one for each session.
     pub rows: Vec<SessionRotation>,
 }
 
