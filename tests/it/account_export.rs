@@ -82,12 +82,12 @@ async fn export_and_import_give_the_same_accounts() {
     assert_eq!(me["address"]["locality"], "London");
     other.log_in("STRASSE@example.test", PASSWORD).await.expect_status(200);
 
-    // The same accounts, where they already are.
+    // The first database already has these accounts, so the import changes nothing.
     let own = server.import("ndjson", &["--trust-verified", path]).await;
     assert_eq!(own.counts(), [0, 0, 5, 0, 0, 0], "{}", own.stderr);
 }
 
-/// More accounts than are read at a time, each once.
+/// The export reads accounts in portions. With several portions, it contains each account once.
 #[tokio::test]
 async fn export_contains_every_account_once() {
     let server = TestServer::start().await;

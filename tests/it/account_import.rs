@@ -17,8 +17,8 @@ async fn accounts(server: &TestServer) -> Vec<String> {
     server.database.column(&format!("SELECT {columns} FROM account ORDER BY id")).await
 }
 
-/// IM-01, IM-03, IM-04: users of the original log in with their old password. A repeated import changes
-/// nothing.
+/// IM-01, IM-03, IM-04: users of the original log in with their old password. A repeated import
+/// changes nothing.
 #[tokio::test]
 async fn users_of_the_original_log_in_after_the_import() {
     let server = TestServer::with(|config| config.limits.attempts_per_minute = 100_000).await;
@@ -56,8 +56,8 @@ async fn users_of_the_original_log_in_after_the_import() {
     assert_eq!(accounts(&server).await, rows, "logins have changed these accounts");
 }
 
-/// IM-04: both systems run side by side: what changed only in the original is changed here as well. What
-/// was changed or deleted here stays.
+/// IM-04: while both systems run, an account that changed only in the original is changed here as
+/// well. An account that was changed or deleted here stays as it is.
 #[tokio::test]
 async fn repeated_import_leaves_accounts_alone_that_changed_here() {
     let server = TestServer::start().await;
@@ -76,7 +76,8 @@ async fn repeated_import_leaves_accounts_alone_that_changed_here() {
 
     let repeated = original.import(&server, &[]).await;
 
-    // 1 and 5 are changed, 2 and 4 were changed here, 3 was deleted, 6 logged in, and 7 is new.
+    // User 7 is created. Users 1 and 5 are updated. Users 2, 4 and 6 are kept, because they were
+    // changed here, by the login of 6 as well. User 3 was deleted here.
     assert_eq!(repeated.counts(), [1, 2, 0, 3, 1, 0], "{}{}", repeated.stdout, repeated.stderr);
     assert_eq!(repeated.status, 0);
     for number in [2, 4] {
@@ -97,7 +98,8 @@ async fn repeated_import_leaves_accounts_alone_that_changed_here() {
     server.log_in(&email(7), &password(7)).await.expect_status(200);
 }
 
-/// IM-10: a password that was changed in the original ends the sessions here, and so does a block.
+/// IM-10: a repeated import ends the sessions of an account if its password was changed, or if it
+/// was disabled, in the original.
 #[tokio::test]
 async fn change_by_a_repeated_import_ends_sessions() {
     let server = TestServer::start().await;
@@ -136,7 +138,8 @@ async fn server_hash(server: &TestServer) -> String {
     server.database.column("SELECT password_hash FROM account").await.remove(0)
 }
 
-/// IM-06: the source is believed only on request, and never takes a verification away.
+/// IM-06: an address that is verified in the source counts as verified only on request. An import
+/// never takes a verification away.
 #[tokio::test]
 async fn addresses_are_verified_only_on_request() {
     let server = TestServer::start().await;

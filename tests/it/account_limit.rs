@@ -50,7 +50,8 @@ async fn correct_password_counts_against_the_account_limit() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// RL-08: a correct password gives its client address no additional attempts.
+/// RL-08: a successful login is not counted against its client address, and does not clear the
+/// failed attempts of this address.
 #[tokio::test]
 async fn correct_password_does_not_count_against_the_address_limit() {
     let server = TestServer::start().await;

@@ -38,8 +38,8 @@ fn text(html: &str) -> String {
     parts.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// AP-01: a client that refreshes from its own server has the address of the user at the login, which is
-/// not said to be that of the last use.
+/// AP-01: if a client refreshes from its own server, its session shows the user's address at the
+/// login. The page does not present this address as that of the last use.
 #[tokio::test]
 async fn account_page_shows_when_and_where_each_session_was_last_used() {
     let server = TestServer::start().await;
@@ -95,7 +95,7 @@ async fn account_page_shows_when_and_where_each_session_was_last_used() {
     assert!(line.ends_with(&end), "{line}");
 }
 
-/// AP-02: all sessions end but that of this browser. If the form is submitted twice, the second
+/// AP-02: all sessions except that of this browser end. If the form is submitted twice, the second
 /// response is the same.
 #[tokio::test]
 async fn account_page_logs_out_all_others() {

@@ -145,7 +145,7 @@ async fn email_is_always_accompanied_by_email_verified() {
     let state = server.introspect(&web, &granted.text("access_token")).await;
     assert!(state.get("email").is_none() && state.get("email_verified").is_none(), "{state}");
 
-    // A reset proves control of the address.
+    // Once the address is verified, later responses say so.
     server.database.execute("UPDATE account SET email_verified_at = 1").await;
     let refreshed = server.refresh(&refreshed.tokens().refresh_token).await;
     assert_eq!(refreshed.json()["email_verified"], true);

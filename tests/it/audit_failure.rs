@@ -275,13 +275,13 @@ async fn attempt_limits_apply_without_the_audit_log() {
 async fn read_requests_succeed_without_the_audit_log() {
     let (server, tokens) = server_with_account().await;
 
-    let (me, keys, ready) = without_audit_log(&server, async {
+    let (me, keys, live) = without_audit_log(&server, async {
         let me = server.me(&tokens.access_token).await;
         (me, server.get("/.well-known/jwks.json").await, server.get("/livez").await)
     })
     .await;
 
-    for answer in [me, keys, ready] {
+    for answer in [me, keys, live] {
         answer.expect_status(200);
     }
 }

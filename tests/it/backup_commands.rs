@@ -105,8 +105,8 @@ async fn load(server: &TestServer, stop: &AtomicBool, name: &str) -> Vec<(String
     acknowledged
 }
 
-/// F27: every account that was acknowledged before the backup is in it. After the restore no session is
-/// live, neither one of the backup nor a later one, and the status lists say so.
+/// F27: every account that was acknowledged before the backup is in it. After the restore no
+/// session is live, neither one of the backup nor a later one, and the status lists say so.
 #[tokio::test]
 async fn backup_under_load_has_every_account_and_revives_no_session() {
     let mut server = TestServer::start().await;
@@ -203,7 +203,8 @@ async fn backup_replaces_a_file_only_if_told_to() {
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
 
-    // An incomplete backup of another database is replaced, too.
+    // A file that begins like a SQLite database may be replaced, even if it is not complete. It
+    // stays unchanged if the new backup fails.
     let earlier = b"SQLite format 3\0 and more";
     fs::write(&file, earlier).unwrap();
     let script = format!(
@@ -435,8 +436,8 @@ async fn damaged_database_is_replaced() {
     }
 }
 
-/// F29: the volume of the database was lost, and the state file is elsewhere: a start must not create a
-/// new, empty service.
+/// F29: if the database is lost and the state file is not, a start does not create a new, empty
+/// database.
 #[tokio::test]
 async fn lost_database_is_not_replaced_by_an_empty_one() {
     let (server, ada, file) = stopped_with_backup().await;
@@ -550,8 +551,8 @@ async fn copied_file_with_its_log_is_restored() {
     server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
 }
 
-/// F28: a restore that is killed, at whatever moment, leaves the old or the new database, and can be run
-/// again.
+/// F28: a restore that is killed, at whatever moment, leaves the old or the new database, and can
+/// be run again.
 #[tokio::test]
 async fn killed_restore_leaves_the_old_or_the_new_database() {
     let (server, _, file) = stopped_with_backup().await;

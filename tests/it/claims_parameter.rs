@@ -165,7 +165,8 @@ async fn requested_claims_need_openid() {
     }
 }
 
-/// MUST-051, §5.5.1.1: a malformed parameter, and an essential `acr` that no login provides.
+/// MUST-051, §5.5.1.1: a malformed parameter is an error, and so is a request for an essential
+/// `acr` that no login provides.
 #[tokio::test]
 async fn claims_parameter_errors_are_sent_to_the_client() {
     let (server, ..) = server().await;
@@ -303,7 +304,7 @@ async fn requested_claim_needs_consent() {
     assert_eq!(userinfo_claims(&server, &tokens).await, json!({ "birthdate": "1815-12-10" }));
     assert_eq!(ada.authorize_silently(&parameters(scope, BIRTHDATE), &[]).await, "code");
     assert_eq!(ada.authorize_silently(&parameters(scope, NAME), &[]).await, "consent_required");
-    // Consent was given for the claim, not for the scope at another audience.
+    // Consent to a claim does not cover a scope at another audience.
     assert_eq!(
         ada.authorize_silently(&parameters(scope, BIRTHDATE), &[FILES]).await,
         "consent_required"

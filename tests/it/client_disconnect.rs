@@ -90,7 +90,8 @@ async fn queued_login_of_a_disconnected_client_is_not_hashed() {
     for index in 0..DISCONNECTED {
         let email = format!("nobody{index}@example.test");
         let body = json!({ "email": email, "password": PASSWORD });
-        // `abruptly` is false, because a reset would end the connection in any case.
+        // The connection is not reset: a reset would end the request even if the server did not
+        // watch for disconnects.
         send_and_disconnect(server.address, "/api/auth/login", &body, false).await;
     }
     // From the same client, so that it is queued after the others.

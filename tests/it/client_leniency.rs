@@ -121,8 +121,8 @@ async fn client_secret_is_accepted_in_header_or_body() {
     }
 }
 
-/// C3: for libraries that read the ID token and do not call userinfo. The claims are also in the ID
-/// token of a refresh.
+/// C3: a client may be registered to get the claims of its scope in the ID token, also in that of a
+/// refresh. Some libraries read the ID token and do not call userinfo.
 #[tokio::test]
 async fn id_token_contains_scope_claims_if_the_client_is_registered_for_them() {
     for (setting, has_claims) in [("", false), ("id_token_claims = true", true)] {

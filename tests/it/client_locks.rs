@@ -20,8 +20,8 @@ async fn client_with_backchannel_logout(server: &TestServer) -> Rp {
     web
 }
 
-/// A logout locks its session and writes a notice for the client. A removal locks the client and
-/// then its sessions. Here the removal locks the client while the logout is in progress.
+/// A removal locks the client and then its sessions. So a logout, which ends a session and writes a
+/// notice for the client, must lock the client before the session. Here both run concurrently.
 #[tokio::test]
 async fn logout_and_client_removal_lock_the_client_first() {
     let server = TestServer::start().await;

@@ -48,7 +48,7 @@ async fn server() -> (TestServer, Program) {
     (server, program)
 }
 
-/// A1: `signet account list | head -3`.
+/// A1: a reader may exit early, as in `signet account list | head -3`.
 #[tokio::test]
 async fn command_exits_silently_when_its_reader_closes_the_pipe() {
     let (server, program) = server().await;

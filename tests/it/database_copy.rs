@@ -1,5 +1,5 @@
-//! `signet database copy`. On SQLite the tests copy from file to file, on PostgreSQL to a SQLite file
-//! and back.
+//! `signet database copy`. On SQLite the tests copy from file to file, on PostgreSQL to a SQLite
+//! file and back.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
@@ -261,7 +261,8 @@ async fn interrupted_copy_is_not_served() {
     if target.tables().await.is_empty() {
         succeeded(&program.run(&["database", "copy", "--to", &url]).await);
     }
-    // The kill may have come too late.
+    // The copy may have been complete before the kill. From here on, the target is in the state
+    // that an interrupted copy leaves.
     program.run(&["database", "copy", "--undo"]).await;
     target.execute("DELETE FROM database_copy").await;
     target.execute("INSERT INTO database_copy VALUES ('incomplete', 'sqlite:/there', 1)").await;

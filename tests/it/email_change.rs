@@ -92,8 +92,8 @@ async fn new_address_counts_after_its_confirmation() {
     assert_eq!(events, ["email_change_requested", "email_changed", "email_verified"]);
 }
 
-/// EV-02: the person who gets the mail may not know the account. An attacker who enters her address
-/// gets an account with her verified address only if she enters his password.
+/// EV-02: the recipient of the mail may not be the owner of the account. If an attacker enters her
+/// address as his new one, his account gets it only if she enters his password.
 #[tokio::test]
 async fn link_does_not_give_the_address_of_someone_else_to_an_account() {
     let (smtp, server, tokens) = start().await;

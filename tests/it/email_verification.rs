@@ -13,7 +13,7 @@ use crate::harness::{Answer, PASSWORD, Program, TestDatabase, TestServer, eventu
 const ADA: &str = "ada@example.test";
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
 
-fn with(config: &mut Config, url: &str, verify_email: VerifyEmail) {
+fn configure_mail(config: &mut Config, url: &str, verify_email: VerifyEmail) {
     config.mail.mail = url.parse().unwrap();
     config.mail.mail_from = Some("id@example.test".to_owned());
     config.signup.verify_email = verify_email;
@@ -22,7 +22,7 @@ fn with(config: &mut Config, url: &str, verify_email: VerifyEmail) {
 async fn start(verify_email: VerifyEmail) -> (SmtpServer, TestServer) {
     let smtp = SmtpServer::start().await;
     let url = smtp.url();
-    let server = TestServer::with(|config| with(config, &url, verify_email)).await;
+    let server = TestServer::with(|config| configure_mail(config, &url, verify_email)).await;
     (smtp, server)
 }
 
@@ -85,8 +85,8 @@ async fn verification_requires_mail() {
     Browser::of(&server).get("/verify-email").await.expect_status(404);
 }
 
-/// EV-01: with `ask`, the account is logged in at once, and a mail is sent. The claim becomes true with the
-/// link, by scope as before.
+/// EV-01: with `ask`, a sign-up begins a session at once, and a mail is sent. The claim
+/// `email_verified` becomes true when the link is used.
 #[tokio::test]
 async fn ask_logs_in_at_once_and_sends_a_mail() {
     let (smtp, server) = start(VerifyEmail::Ask).await;
@@ -108,8 +108,8 @@ async fn ask_logs_in_at_once_and_sends_a_mail() {
     assert_eq!(server.database.count(events).await, 1);
 }
 
-/// EV-01: with `require`, the sign-up begins no session, and a login is refused with a code of its own, but only
-/// with the right password.
+/// EV-01: with `require`, a sign-up begins no session. A login with the right password is refused
+/// with its own error code, and one with a wrong password is refused as always.
 #[tokio::test]
 async fn require_refuses_logins_before_the_verification() {
     let (smtp, server) = start(VerifyEmail::Require).await;
@@ -145,8 +145,9 @@ async fn operator_verifies_an_address() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// ID-03, EV-02: an attacker signs up with the address of another person and his own password. The owner
-/// opens the link and clicks: nothing is verified. She sets a new password, and he loses all access.
+/// ID-03, EV-02: an attacker signs up with the address of another person and his own password. The
+/// owner opens the link and clicks: nothing is verified. She sets a new password, and he loses all
+/// access.
 #[tokio::test]
 async fn link_does_not_verify_an_account_of_someone_else() {
     for mode in [VerifyEmail::Ask, VerifyEmail::Require] {
@@ -164,7 +165,8 @@ async fn link_does_not_verify_an_account_of_someone_else() {
         let code_page = owner.get("/verify-email").await;
         let typed = [("code", code.as_str())];
         owner.submit("/verify-email", &code_page, &typed).await.expect_status(400);
-        // A mail that she requests does not help the attacker either: she does not know his password.
+        // A mail that she requests does not help the attacker either: she does not know his
+        // password.
         let asked = request(&server, ADA, "Her-Own-Password-1815").await;
         asked.expect_status(202);
         let by_code = verify_by_code(&server, &asked.text("handle"), &code).await;
@@ -226,8 +228,8 @@ async fn wrong_codes_stop_codes_but_not_the_link() {
     verify(&server, token_of(&link), "password", PASSWORD).await.expect_status(204);
 }
 
-/// EN-07, RS-01: a newer mail, a change of the password or of the address, the expiry, and disabling
-/// the account void link and code. All responses are the same.
+/// EN-07, RS-01: a newer mail, a change of the password or of the address, the expiry, and
+/// disabling the account void link and code. All responses are the same.
 #[tokio::test]
 async fn link_and_code_become_void() {
     let (smtp, server) = start(VerifyEmail::Ask).await;
@@ -340,7 +342,7 @@ async fn request_for_another_mail_reveals_nothing() {
 }
 
 /// On the pages, `ask`: the account page says that the address is not verified and sends another
-/// mail. In this browser the code, and the link without the password, verify it.
+/// mail. In this browser the code verifies the address, and the link does without the password.
 #[tokio::test]
 async fn account_page_asks_to_verify_the_address() {
     let (smtp, server) = start(VerifyEmail::Ask).await;
@@ -405,7 +407,8 @@ async fn sign_up_in_a_flow_continues_after_the_verification() {
     assert!(answer.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// EV-02: where it signed up, the link needs no password. Elsewhere it does.
+/// EV-02: the link needs no password in the browser that signed up. It needs one in any other
+/// browser.
 #[tokio::test]
 async fn link_needs_the_password_in_another_browser() {
     let (smtp, server) = start(VerifyEmail::Require).await;
@@ -433,7 +436,7 @@ async fn link_needs_the_password_in_another_browser() {
     }
 }
 
-/// Passwords are limited on the link as at a login.
+/// Password guesses with a link are limited like those at a login.
 #[tokio::test]
 async fn password_guesses_with_a_link_are_limited() {
     let (smtp, server) = start(VerifyEmail::Require).await;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::forge::encode;
-use crate::harness::forgeries::{Forgery, ValidToken, in_other_encodings, with};
+use crate::harness::forgeries::{Forgery, ValidToken, in_other_encodings, with_member};
 use crate::harness::{TestServer, Tokens};
 
 /// A server, the tokens of a login, and the private key for forging tokens.
@@ -105,7 +105,7 @@ async fn huge_token_is_rejected_quickly() {
     let ValidToken { forge, header, claims } = valid_token;
     let token = &setup.tokens.access_token;
     let nested = format!("{{\"a\":{}1{}}}", "[".repeat(2500), "]".repeat(2500));
-    let padded = with(claims, "pad", "x".repeat(9000).into());
+    let padded = with_member(claims, "pad", "x".repeat(9000).into());
     let long = [
         format!("{token}{}", ".".repeat(10_000)),
         ".".repeat(15_000),

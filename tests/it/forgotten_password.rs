@@ -31,12 +31,12 @@ async fn start() -> (SmtpServer, TestServer) {
 
 /// Requests a mail, and returns the handle.
 async fn request(server: &TestServer, email: &str) -> String {
-    let requested = ask(server, email).await;
+    let requested = send_request(server, email).await;
     requested.expect_status(202);
     requested.json()["handle"].as_str().unwrap().to_owned()
 }
 
-async fn ask(server: &TestServer, email: &str) -> Answer {
+async fn send_request(server: &TestServer, email: &str) -> Answer {
     server.post("/api/auth/password/forgotten", &json!({ "email": email })).await
 }
 
@@ -76,7 +76,7 @@ async fn link_sets_a_new_password() {
 }
 
 /// EN-07: a newer request voids the older one, whether or not the address has an account. Otherwise
-/// the device that asked first could tell which challenge is its newest.
+/// the device could find out from its second request whether there is an account.
 #[tokio::test]
 async fn newer_request_replaces_the_older_one_of_any_address() {
     let (_smtp, server) = start().await;
@@ -133,8 +133,8 @@ async fn code_works_only_on_the_device_that_asked() {
     again.expect_error(400, "INVALID_RESET_TOKEN");
 }
 
-/// Five wrong codes stop all codes of the account for half an hour, even those of newer mails. Links
-/// still work.
+/// Five wrong codes stop all codes of the account for half an hour, even those of newer mails.
+/// Links still work.
 #[tokio::test]
 async fn wrong_codes_stop_codes_but_not_the_link() {
     let (smtp, server) = start().await;
@@ -235,8 +235,8 @@ async fn response_does_not_depend_on_the_account() {
         (handle, body["expires_in"].clone(), headers)
     };
 
-    let known = ask(&server, "ADA@example.test").await;
-    let unknown = ask(&server, "bob@example.test").await;
+    let known = send_request(&server, "ADA@example.test").await;
+    let unknown = send_request(&server, "bob@example.test").await;
 
     assert_eq!(shape(&known), shape(&unknown));
     eventually("both are done", async || server.database.count("outbox").await == 0).await;
@@ -248,7 +248,7 @@ async fn response_does_not_depend_on_the_account() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// RS-03: a spelling that folds to the address of another person gets no mail: it goes to the
+/// RS-03: a typed address may fold to the address of another person. The mail goes only to the
 /// address as it was stored.
 #[tokio::test]
 async fn mail_goes_to_the_stored_address_only() {
@@ -282,7 +282,7 @@ async fn flood_of_requests_voids_no_link() {
         request(&server, ADA).await;
     }
     eventually("the outbox is empty", async || server.database.count("outbox").await == 0).await;
-    // Each mail is void once the next one is requested, and then it is not sent any more.
+    // A newer request voids the mail of the older one, which is then no longer sent.
     let mails = smtp.mails();
     assert!((1..=5).contains(&mails.len()), "{}", mails.len());
     let (link, _) = secrets(mails.last().unwrap());
@@ -355,7 +355,7 @@ async fn without_mail_nothing_is_offered() {
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
 
-    ask(&server, ADA).await.expect_error(404, "MAIL_OFF");
+    send_request(&server, ADA).await.expect_error(404, "MAIL_OFF");
     let by_code = reset_by_code(&server, "x", "y", NEW_PASSWORD).await;
     by_code.expect_error(404, "MAIL_OFF");
     for page in ["/forgot-password", "/reset-password"] {

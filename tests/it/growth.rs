@@ -9,7 +9,8 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use crate::harness::oauth::{Browser, WEB_CLIENT};
 use crate::harness::{Program, TestServer, eventually};
 
-/// Queries for `table(column,…,` of each foreign key, and of each index that is not partial.
+/// Two queries: for the columns of each foreign key, and for those of each index that is not
+/// partial. Both return texts such as `table(column,other_column,`.
 const SQLITE_KEYS: [&str; 2] = [
     "SELECT t.name || '(' || group_concat(f.\"from\") || ',' \
        FROM sqlite_master t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table' \
@@ -18,6 +19,7 @@ const SQLITE_KEYS: [&str; 2] = [
        FROM sqlite_master t, pragma_index_list(t.name) i, pragma_index_info(i.name) c \
       WHERE t.type = 'table' AND NOT i.partial GROUP BY t.name, i.name",
 ];
+/// As [`SQLITE_KEYS`], for PostgreSQL.
 const POSTGRES_KEYS: [&str; 2] = [
     "SELECT conrelid::regclass || '(' || (SELECT string_agg(attname, ',' ORDER BY place) \
        FROM unnest(conkey) WITH ORDINALITY k(number, place) \

@@ -12,6 +12,7 @@ pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
+    /// The time from sending the request to the end of the response.
     pub took: Duration,
 }
 

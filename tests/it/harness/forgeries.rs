@@ -25,13 +25,13 @@ fn forgery(fault: impl Into<String>, token: String) -> Forgery {
     Forgery { fault: fault.into(), token }
 }
 
-pub fn with(json: &Value, name: &str, value: Value) -> Value {
+pub fn with_member(json: &Value, name: &str, value: Value) -> Value {
     let mut json = json.clone();
     json[name] = value;
     json
 }
 
-pub fn without(json: &Value, name: &str) -> Value {
+pub fn without_member(json: &Value, name: &str) -> Value {
     let mut json = json.clone();
     json.as_object_mut().unwrap().remove(name);
     json
@@ -51,7 +51,7 @@ impl ValidToken {
     }
 
     fn header_with(&self, name: &str, value: Value) -> Value {
-        with(&self.header, name, value)
+        with_member(&self.header, name, value)
     }
 
     fn with_header(&self, header: &Value) -> Forgery {
@@ -95,7 +95,7 @@ impl ValidToken {
         for alg in [json!(["RS256"]), json!(null), json!(256), json!({ "RS256": 1 })] {
             all.push(self.with_header(&self.header_with("alg", alg)));
         }
-        all.push(self.with_header(&without(header, "alg")));
+        all.push(self.with_header(&without_member(header, "alg")));
         all
     }
 
@@ -105,10 +105,10 @@ impl ValidToken {
         let Self { header, claims, .. } = self;
         let jwk = &jwks["keys"][0];
         let foreign = Forge::foreign();
-        let embedded = with(&foreign.public_jwk(), "kid", header["kid"].clone());
+        let embedded = with_member(&foreign.public_jwk(), "kid", header["kid"].clone());
         let mut all = vec![
             forgery("a foreign key", foreign.sign(header, claims)),
-            forgery("its own key", foreign.sign(&with(header, "jwk", embedded), claims)),
+            forgery("its own key", foreign.sign(&with_member(header, "jwk", embedded), claims)),
         ];
         let long = "k".repeat(4_000);
         for kid in [
@@ -123,7 +123,7 @@ impl ValidToken {
         ] {
             all.push(self.with_header(&self.header_with("kid", kid)));
         }
-        all.push(self.with_header(&without(header, "kid")));
+        all.push(self.with_header(&without_member(header, "kid")));
         all
     }
 
@@ -149,9 +149,9 @@ impl ValidToken {
         let others = types.into_iter().map(Value::from).chain([Value::Null, json!(["at+jwt"])]);
         let others = others.filter(|typ| *typ != self.header["typ"]);
         let mut headers: Vec<_> = others.map(|typ| self.header_with("typ", typ)).collect();
-        headers.push(without(&self.header, "typ"));
+        headers.push(without_member(&self.header, "typ"));
         headers.push(self.header_with("crit", json!(["exp"])));
-        headers.push(with(&self.header_with("crit", json!(["x"])), "x", 1.into()));
+        headers.push(with_member(&self.header_with("crit", json!(["x"])), "x", 1.into()));
         headers.iter().map(|header| self.with_header(header)).collect()
     }
 
@@ -165,7 +165,7 @@ impl ValidToken {
             json!(["https://id.example.test"]),
             json!(null),
         ];
-        others.map(|iss| self.with_claims(&with(&self.claims, "iss", iss))).into()
+        others.map(|iss| self.with_claims(&with_member(&self.claims, "iss", iss))).into()
     }
 
     /// MUST-201: wrong audiences.
@@ -177,7 +177,7 @@ impl ValidToken {
             json!(["https://api.example.test", 7]),
             json!({ "https://api.example.test": true }),
         ];
-        others.map(|aud| self.with_claims(&with(&self.claims, "aud", aud))).into()
+        others.map(|aud| self.with_claims(&with_member(&self.claims, "aud", aud))).into()
     }
 
     /// Unknown subjects and sessions.
@@ -190,7 +190,7 @@ impl ValidToken {
             ("sid", json!("' OR 1=1 --")),
             ("jti", json!(7)),
         ];
-        wrong.map(|(name, value)| self.with_claims(&with(&self.claims, name, value))).into()
+        wrong.map(|(name, value)| self.with_claims(&with_member(&self.claims, name, value))).into()
     }
 
     /// MUST-202, JW-02: malformed times.
@@ -213,7 +213,7 @@ impl ValidToken {
                 json!([valid]),
             ];
             for time in others.into_iter().chain(fractions) {
-                all.push(self.with_claims(&with(&self.claims, name, time)));
+                all.push(self.with_claims(&with_member(&self.claims, name, time)));
             }
         }
         for exp in ["1e400", "01", "+1", "0x7fffffff", "NaN"] {
@@ -229,7 +229,7 @@ impl ValidToken {
     /// Each lacks one required claim.
     pub fn without_a_required_claim(&self) -> Vec<Forgery> {
         let required = ["exp", "iat", "iss", "aud", "sub", "jti", "client_id", "sid", "user_id"];
-        required.map(|name| self.with_claims(&without(&self.claims, name))).into()
+        required.map(|name| self.with_claims(&without_member(&self.claims, name))).into()
     }
 
     /// MUST-199: duplicate names, which two parsers could read differently.

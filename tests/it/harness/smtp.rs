@@ -17,7 +17,7 @@ pub struct Mail {
     pub raw: String,
 }
 
-/// What the server does with a mail to an address that contains the key.
+/// What the server does with the mails to some addresses; see [`SmtpServer::behave`].
 #[derive(Clone, Debug)]
 pub enum Behaviour {
     /// Replies to `RCPT TO` with this line.
