@@ -477,8 +477,8 @@ async fn prompt_create_opens_the_sign_up_form() {
     }
 }
 
-/// C16, SU-01: where nobody can sign up, `create` is a value of `prompt` that is not supported. With
-/// invites it is, and the page leads to the login.
+/// C16, SU-01: `prompt=create` is not supported if sign-up is closed. It is supported if sign-up
+/// needs an invite; the page then leads to the login.
 #[tokio::test]
 async fn prompt_create_is_not_supported_if_sign_up_is_closed() {
     let (open, _) = server().await;
@@ -512,8 +512,8 @@ async fn prompt_create_is_not_supported_if_sign_up_is_closed() {
     assert!(supported(&by_invite).await && supported(&open).await);
 }
 
-/// B2: the form accepts the same addresses as the API: `type="email"` would apply the browser's own
-/// grammar.
+/// B2: the form accepts the same addresses as the API. So its field does not have `type="email"`,
+/// with which the browser would apply its own grammar.
 #[tokio::test]
 async fn address_fields_do_not_use_browser_email_validation() {
     let (server, _) = server().await;

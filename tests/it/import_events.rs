@@ -102,7 +102,7 @@ async fn events_are_imported_with_their_accounts_in_portions() {
     assert_eq!(imported_events(&server).await.len(), 1_667);
 }
 
-/// IM-12: before anything is imported, it is checked that the table of events can be read.
+/// IM-12: the import checks that it can read the table of events, before it imports anything.
 #[tokio::test]
 async fn table_of_events_is_checked_first() {
     let server = TestServer::start().await;

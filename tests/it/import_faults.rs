@@ -65,8 +65,8 @@ async fn damaged_lines_are_refused_and_the_others_are_imported() {
     assert!(again.stderr.contains("cannot create the report"), "{}", again.stderr);
 }
 
-/// IM-09: where a JSON document is damaged, the import stops. What it imported stays, and a repeated import
-/// of the corrected file continues.
+/// IM-09: the import stops at the damage in a JSON document. It keeps the accounts before the
+/// damage, and an import of the corrected file adds the others.
 #[tokio::test]
 async fn damaged_document_stops_the_import_and_can_be_repeated() {
     let server = TestServer::start().await;

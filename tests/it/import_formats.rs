@@ -118,7 +118,8 @@ async fn login_verifies_and_replaces_the_hashes_of_other_libraries() {
     }
 }
 
-/// IM-01: where bcrypt hashes a digest, the whole password counts.
+/// IM-01: bcrypt itself reads 72 bytes of a password. `bcrypt-sha256` passes it a digest of the
+/// whole password, so all bytes of a longer password count.
 #[tokio::test]
 async fn bcrypt_sha256_compares_more_than_72_bytes() {
     let server = server().await;
@@ -210,7 +211,8 @@ async fn django_objects_are_imported() {
     assert_eq!(me["family_name"], "Lovelace");
 }
 
-/// The samples of Auth0's documentation: the export of hashes from the support, and user profiles.
+/// The samples of Auth0's documentation: the export of hashes by Auth0's support, and user
+/// profiles.
 #[tokio::test]
 async fn auth0_exports_are_imported() {
     let server = server().await;

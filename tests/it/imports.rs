@@ -296,16 +296,17 @@ fn is_for_tests(attribute: &syn::Attribute) -> bool {
 fn imports_have_no_cycles() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in CRATES {
-        let it = Crate::read(&repository.join(name));
-        let cycle =
-            it.find_cycle().map(|path| path.iter().map(|it| it.join("::")).collect::<Vec<_>>());
+        let read = Crate::read(&repository.join(name));
+        let cycle = read
+            .find_cycle()
+            .map(|path| path.iter().map(|module| module.join("::")).collect::<Vec<_>>());
         assert_eq!(cycle, None, "{name}");
     }
 }
 
 #[test]
 fn folders_import_only_earlier_folders() {
-    let it = Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let read = Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     let mut found = Vec::new();
     for (folder, order) in ORDERS {
         let place = |module: &Module| match &module[..] {
@@ -314,10 +315,10 @@ fn folders_import_only_earlier_folders() {
             }
             _ => None,
         };
-        for module in it.files.keys() {
+        for module in read.files.keys() {
             let Some(at) = place(module) else { continue };
-            let later = it.imports_of(module).into_iter();
-            let later = later.filter(|imported| place(imported).is_some_and(|it| it > at));
+            let imports = read.imports_of(module).into_iter();
+            let later = imports.filter(|imported| place(imported).is_some_and(|it| it > at));
             found.extend(later.map(|imported| (module.join("::"), imported.join("::"))));
         }
     }

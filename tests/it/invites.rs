@@ -47,8 +47,8 @@ async fn run_rejected(server: &TestServer, arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// Type and reason of the events about sign-ups and invites, sorted: the clock of the commands is
-/// not that of the server.
+/// Type and reason of the events about sign-ups and invites. They are sorted, because their order
+/// varies: commands and the server use different clocks.
 async fn events(server: &TestServer) -> Vec<String> {
     let sql = "SELECT type || ' ' || coalesce(reason, '') FROM auth_event \
                WHERE type LIKE 'signup%' OR type LIKE 'invite%' OR type = 'email_verified'";
@@ -204,8 +204,8 @@ async fn invites_are_audited() {
     assert_eq!(events(&server).await, expected);
 }
 
-/// SU-03: an address with an account cannot be invited. If it gets one after the invite, the invite
-/// is refused like any sign-up with this address.
+/// SU-03: an address with an account cannot be invited. If the address gets an account after the
+/// invite, the invite is refused like any sign-up with this address.
 #[tokio::test]
 async fn invite_for_an_address_with_an_account_is_refused() {
     let server = TestServer::start().await;
@@ -222,8 +222,8 @@ async fn invite_for_an_address_with_an_account_is_refused() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// SU-03: an invite is valid for any domain. If sign-up is closed, invites are refused, too, and the
-/// command says so.
+/// SU-03: an invite is valid for any domain. If sign-up is closed, invites are refused, too, and
+/// the command says so.
 #[tokio::test]
 async fn invite_overrides_the_domains_but_not_a_closed_sign_up() {
     let server = TestServer::with(|config| {
@@ -251,7 +251,7 @@ async fn invite_overrides_the_domains_but_not_a_closed_sign_up() {
     assert!(message.contains("Sign-up is closed (SIGNET_SIGNUP)"), "{message}");
 }
 
-/// SU-03, CO-05: the database contains no token, and no output but that of the command.
+/// SU-03, CO-05: the database contains a digest of the token, and not the token itself.
 #[tokio::test]
 async fn invite_is_stored_as_a_digest() {
     let server = server().await;
@@ -268,8 +268,8 @@ async fn invite_is_stored_as_a_digest() {
     assert_eq!(digests, &[digest]);
 }
 
-/// SU-03: the link fills in the address, and opening it, as mail scanners do, does not use the
-/// invite. The form does, also if it is submitted twice.
+/// SU-03: the link fills in the address. Opening the link does not use up the invite, because mail
+/// scanners do that. Submitting the form does. Submitting it twice gives the same response.
 #[tokio::test]
 async fn invite_link_opens_the_sign_up_page() {
     let server = server().await;
@@ -406,7 +406,8 @@ async fn mailed_invite_verifies_the_address() {
 }
 
 /// SU-03: `--print` prints the link, which does not verify the address. With
-/// `SIGNET_VERIFY_EMAIL=require`, a mailed invite suffices, and a printed one does not.
+/// `SIGNET_VERIFY_EMAIL=require`, a sign-up with a printed invite needs a verification, and one
+/// with a mailed invite does not.
 #[tokio::test]
 async fn printed_invite_does_not_verify_the_address() {
     let (smtp, open) = server_with_mail().await;
@@ -428,7 +429,8 @@ async fn printed_invite_does_not_verify_the_address() {
     sign_up(&server, "bob@example.test", token).await.expect_status(201);
 }
 
-/// A mail that waits for the SMTP server contains no link, and is not sent if the invite is revoked.
+/// A mail that waits for the SMTP server contains no link, and is not sent if the invite is
+/// revoked.
 #[tokio::test]
 async fn revoked_invite_is_not_mailed() {
     let (smtp, server) = server_with_mail().await;

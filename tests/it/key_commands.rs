@@ -120,7 +120,7 @@ async fn pending_key_revocation_keeps_the_signing_key() {
     eventually("another key can be created", async || kids(&server).await.len() == 2).await;
 }
 
-/// Writes the private key into `directory`; returns the file name.
+/// Writes the private key to a file in `directory`; returns its path.
 fn write_pem(directory: &Path, rsa: &Rsa<openssl::pkey::Private>) -> String {
     let file = directory.join("brought.pem");
     let pkey = PKey::from_rsa(rsa.clone()).unwrap();
@@ -173,8 +173,8 @@ async fn weak_key_is_rejected_at_import() {
     assert!(garbage.contains("not an unencrypted RSA private key"), "{garbage}");
 }
 
-/// Before the first start there are no verifiers, so an imported key is the first key and signs at
-/// once.
+/// Before the first start there are no verifiers. So a key that is imported or generated then is
+/// the first key, and signs at once.
 #[tokio::test]
 async fn key_imported_before_the_first_start_signs_at_once() {
     for by_rotation in [false, true] {

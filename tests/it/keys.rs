@@ -20,7 +20,7 @@ fn text<'j>(key: &'j Value, name: &str) -> &'j str {
     key[name].as_str().unwrap()
 }
 
-/// RFC 7638 §3.
+/// The JWK thumbprint (RFC 7638 §3).
 fn thumbprint(key: &Value) -> String {
     let canonical =
         format!(r#"{{"e":"{}","kty":"{}","n":"{}"}}"#, text(key, "e"), "RSA", text(key, "n"));

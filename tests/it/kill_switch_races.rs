@@ -40,7 +40,7 @@ async fn logins(server: &TestServer, number: usize) -> Vec<Tokens> {
     logins
 }
 
-/// No earlier refresh commits after the response of the kill switch.
+/// A refresh that started before the kill switch does not commit after its response.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn kill_switch_waits_for_refreshes_in_flight() {
     let (one, other) = two_instances().await;

@@ -41,6 +41,7 @@ impl<'s> Fixture<'s> {
         Self { server, web, own, other, browser, client_tokens, code, reset }
     }
 
+    /// Triggers the kill switch.
     async fn end_all(&mut self, switch: &str) {
         let (server, token) = (self.server, &self.own.access_token);
         let status = match switch {
@@ -127,6 +128,7 @@ impl TestServer {
         self.database.execute(&format!("DROP TRIGGER block_update{table}")).await;
     }
 
+    /// Waits until all batches are done. Then `live` session rows must not be marked as ended.
     async fn expect_rows_updated(&self, live: i64) {
         // A failed batch is retried after a back-off.
         self.advance_seconds(6);

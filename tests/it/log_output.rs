@@ -94,7 +94,7 @@ impl LoggingServer {
     }
 }
 
-/// A1: `signet serve 2>&1 | head`.
+/// A1: the reader of the log may exit, as in `signet serve 2>&1 | head`.
 #[tokio::test]
 async fn closed_log_pipe_loses_only_log_lines() {
     let (server, reader) = LoggingServer::to_pipe("info").await;

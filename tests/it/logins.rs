@@ -154,7 +154,7 @@ async fn ended_or_foreign_session_is_not_found() {
     assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 1);
 }
 
-/// This is a logout by session id.
+/// A session may name its own id, which logs it out.
 #[tokio::test]
 async fn session_can_end_itself() {
     let server = TestServer::start().await;
