@@ -235,8 +235,8 @@ async fn userinfo_and_introspection_follow_the_current_registration() {
     assert_eq!(TestServer::claims(&own)["iss"], ISSUER);
 }
 
-/// Each instance has read the client just before the change, and uses a client for a second without
-/// reading it again.
+/// An instance uses a client for a second without reading it again. Here, both instances have read
+/// it just before the change. When the command exits, both still apply the change.
 #[tokio::test]
 async fn change_is_in_force_on_every_instance_when_the_command_exits() {
     const JOB: &str = "[[client]]\nclient_id = \"job\"\ngrant_types = [\"client_credentials\"]\n";

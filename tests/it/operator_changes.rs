@@ -55,7 +55,8 @@ async fn account_create_without_a_password_requires_a_reset() {
     assert_eq!(operator_events(&server).await, ["signup"]);
 }
 
-/// SU-04, MUST-212: the password comes from a file or from standard input, and must meet the policy.
+/// SU-04, MUST-212: the password comes from a file or from standard input, and must meet the
+/// policy.
 #[tokio::test]
 async fn account_create_reads_the_password_from_a_file_or_standard_input() {
     let server = TestServer::start().await;
@@ -90,7 +91,7 @@ async fn account_create_reads_the_password_from_a_file_or_standard_input() {
     assert_eq!(server.database.count("account").await, 2);
 }
 
-/// ID-01: an address in another spelling cannot get a second account, also not concurrently with a
+/// ID-01: an address in another spelling cannot get a second account, not even concurrently with a
 /// sign-up.
 #[tokio::test]
 async fn account_create_refuses_an_existing_address() {
@@ -113,8 +114,8 @@ async fn account_create_refuses_an_existing_address() {
     assert_eq!(server.database.count("account").await, 2);
 }
 
-/// SU-05: the old password and all sessions are invalid at once, earlier reset tokens as well; a new
-/// reset token leads in again.
+/// SU-05: the command invalidates the password, all sessions and earlier reset tokens at once. The
+/// owner can set a new password with the printed reset token.
 #[tokio::test]
 async fn require_reset_invalidates_password_and_sessions() {
     let server = TestServer::start().await;
@@ -166,8 +167,8 @@ async fn require_reset_invalidates_logins_in_progress() {
     assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 0);
 }
 
-/// SU-05: the account keeps its id and password, and gets the new address, which is not verified. All
-/// sessions and reset tokens end.
+/// SU-05: the account keeps its id and password, and gets the new address, which is not verified.
+/// All sessions and reset tokens end.
 #[tokio::test]
 async fn set_email_changes_the_address_and_ends_sessions() {
     let server = TestServer::start().await;
@@ -222,7 +223,7 @@ async fn set_email_refuses_an_address_of_another_account() {
     assert_eq!(operator_events(&server).await, ["email_changed"]);
 }
 
-/// ID-01, AT-01: of two accounts that get the same address at the same time, one gets it.
+/// ID-01, AT-01: if several accounts are given the same address concurrently, one of them gets it.
 #[tokio::test]
 async fn set_email_gives_an_address_to_one_account() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! F: behaviour of the original application that tests of its clients expect. It needs the settings
+//! Behaviour of the original application that tests of its clients expect. It needs the settings
 //! listed in docs/decisions.md.
 
 use serde_json::json;

@@ -103,8 +103,8 @@ async fn requests_of_unknown_clients_are_rate_limited() {
     assert_eq!(from("203.0.113.8").await.status, 400);
 }
 
-/// MUST-135: no resource server accepts the tokens of a client without an audience. This includes
-/// one whose audience is the issuer, which is the default without `SIGNET_AUDIENCE`.
+/// MUST-135: no resource server accepts the tokens of a client without an audience. This includes a
+/// resource server whose audience is the issuer, which is the default without `SIGNET_AUDIENCE`.
 #[tokio::test]
 async fn token_of_a_client_without_audiences_works_at_userinfo_only() {
     let server = TestServer::with(|config| config.service.audience = None).await;

@@ -87,7 +87,7 @@ async fn reused_token_does_not_affect_the_rest_of_its_batch() {
     assert_eq!(server.database.count("session WHERE end_reason = 'token_reuse'").await, 1);
 }
 
-/// The same token several times at once: one rotation, and its successor for all of them.
+/// Concurrent uses of one token cause one rotation, and all get its successor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_uses_of_one_token_get_one_successor() {
     let (server, sessions) = server_with_sessions(1).await;
@@ -103,7 +103,7 @@ async fn concurrent_uses_of_one_token_get_one_successor() {
     assert_eq!(server.database.count("session WHERE generation = 1").await, 1);
 }
 
-/// A session that another transaction has locked waits alone.
+/// A refresh whose session is locked by another transaction waits. The others of its batch do not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn locked_session_does_not_delay_the_rest_of_its_batch() {
     let (server, sessions) = server_with_sessions(10).await;
@@ -143,7 +143,8 @@ async fn batches_of_two_instances_rotate_each_token_once() {
     assert_eq!(one.database.count("session WHERE generation = 1").await, 40);
 }
 
-/// Decision 18: what a client no longer waits for is not done later. The rest of its batch is.
+/// Decision 18: a batch leaves out the refreshes of clients that have disconnected, and they are
+/// not performed later. The other refreshes of the batch are performed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn refreshes_of_disconnected_clients_are_left_out_of_their_batch() {
     let (server, sessions) = server_with_sessions(20).await;
@@ -203,7 +204,7 @@ impl TestServer {
     }
 }
 
-/// More slow batches than run at the same time: later refreshes do not wait for them.
+/// Slow batches may occupy all slots. Later refreshes do not wait for them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_batches_do_not_delay_later_ones() {
     let (server, sessions) = server_with_sessions(12).await;
@@ -225,7 +226,7 @@ async fn slow_batches_do_not_delay_later_ones() {
     assert!(others_at < slow_at, "the later refreshes waited for the slow ones");
 }
 
-/// If one refresh makes a batch fail, each of the others is done in a transaction of its own.
+/// If one refresh makes a batch fail, each of the others runs in a separate transaction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn refreshes_of_a_failed_batch_are_tried_alone() {
     let (server, sessions) = server_with_sessions(20).await;

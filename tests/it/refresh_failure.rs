@@ -55,7 +55,7 @@ async fn reuse_that_cannot_be_audited_ends_no_session() {
     assert_eq!(server.database.count("auth_event WHERE type = 'token_reuse'").await, 1);
 }
 
-/// RF-05: concurrent refreshes share a commit.
+/// RF-05: concurrent refreshes share a commit. A rejected refresh does not affect the others.
 #[tokio::test]
 async fn rejected_refresh_does_not_affect_others_in_its_commit() {
     let server = TestServer::start().await;

@@ -42,7 +42,7 @@ async fn state_with_control_characters_is_rejected_and_not_returned() {
     assert!(fields.contains(&("state".to_owned(), longest)));
 }
 
-/// The page contains the sealed request in a form field.
+/// The page contains the sealed request in a form field, so the size of the request is limited.
 #[tokio::test]
 async fn pending_request_size_is_limited() {
     let server = server().await;

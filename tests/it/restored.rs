@@ -237,9 +237,9 @@ async fn restore_rehearsal_on_a_copy_is_reported_and_can_be_undone() {
         .await;
     assert!(rehearsal.status.success(), "{rehearsal:?}");
 
-    let name = read_to_string(&shared).unwrap();
+    let text = read_to_string(&shared).unwrap();
     let is_replaced = |text: &str| text.contains(&i64::MAX.to_string());
-    assert!(is_replaced(&name), "{name}");
+    assert!(is_replaced(&text), "{text}");
     eventually("the server restores its line", async || {
         !is_replaced(&read_to_string(&shared).unwrap())
     })
@@ -272,8 +272,8 @@ async fn restore_waits_for_the_server_to_stop_on_sqlite() {
     program.serve().await.stop_with(Signal::TERM).await;
 }
 
-/// New pods have no state file. After a clean and after an unclean stop, the next start accepts the
-/// state file.
+/// A start without a state file logs a warning, because a new pod has none. A start with the state
+/// file of the previous run logs none, whether that run stopped cleanly or was killed.
 #[tokio::test]
 async fn database_unknown_to_the_state_file_is_accepted_with_a_warning() {
     let database = TestDatabase::create().await;

@@ -71,7 +71,8 @@ async fn migrations_run_down_and_up_with_data() {
         assert_eq!(server.database.count("account").await, accounts, "{steps} steps");
     }
     assert_eq!(migrate(&program, &["up"]).await.len(), MIGRATIONS);
-    // The state file knows of the keys that the last step has deleted.
+    // The last step has deleted the keys. The state file still names the database, so the server
+    // would refuse to start: an operator must declare the database new.
     assert!(program.run(&["database", "create"]).await.status.success());
     let server = server.restart().await;
     server.sign_up("ada@example.test").await.expect_status(201);

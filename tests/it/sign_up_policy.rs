@@ -41,7 +41,8 @@ async fn closed_sign_up_is_refused_at_the_api() {
     }
 }
 
-/// SU-01: the pages say so, have no link to the sign-up, and refuse a form that was loaded before.
+/// SU-01: the sign-up page says who can sign up, the login page does not link to it, and a form
+/// that was loaded before is refused.
 #[tokio::test]
 async fn closed_sign_up_is_refused_on_the_pages() {
     let open = TestServer::start().await;
@@ -71,7 +72,7 @@ async fn closed_sign_up_is_refused_on_the_pages() {
             assert!(!refused.html().contains("signup-submit"));
         }
         assert!(!login.html().contains("signup"), "{}", login.html());
-        // The browser may have omitted the cookie from a cross-site form: it is not replaced.
+        // Browsers omit the cookie from a cross-site form. The response must not replace it.
         let foreign = Browser::of(&server).post("/signup", &fields).await;
         assert!(foreign.location().ends_with("/signup"), "{foreign:?}");
         assert!(!foreign.headers.contains_key("set-cookie"), "{foreign:?}");
@@ -88,8 +89,8 @@ async fn closed_sign_up_is_refused_on_the_pages() {
     }
 }
 
-/// SU-02: only addresses of the listed domains sign up, compared as addresses are. The refusal does
-/// not depend on whether the address has an account.
+/// SU-02: only e-mail addresses of the listed domains can sign up. The domains are compared in
+/// their normalised form. The refusal does not depend on whether the address has an account.
 #[tokio::test]
 async fn sign_up_is_limited_to_the_listed_domains() {
     let server = server_for_domains().await;

@@ -42,7 +42,7 @@ async fn second_server_on_one_sqlite_file_refuses_to_start() {
     assert_eq!(database.count("outage").await, 0, "the first server did not crash");
 }
 
-/// W17: so a new server can replace a running one.
+/// W17: a new server can replace a running one. It waits and starts when the running one exits.
 #[tokio::test]
 async fn second_server_takes_over_when_the_first_exits() {
     let database = TestDatabase::create().await;

@@ -107,7 +107,8 @@ async fn refreshed_token_has_the_entry_of_its_session() {
     assert_eq!(entry, StatusReference::of(&retried.access_token));
 }
 
-/// MUST-193: not only logouts are published.
+/// MUST-193: the end of a session is published as well when token reuse or a password reset ends
+/// it.
 #[tokio::test]
 async fn reuse_and_password_reset_set_the_entry() {
     let server = TestServer::start().await;
@@ -162,7 +163,8 @@ async fn rolled_back_logout_sets_no_entry() {
     server.me(&ada.access_token).await.expect_status(200);
 }
 
-/// Ending the session could not revoke a token that is valid for longer.
+/// An access token that is valid for longer than its session could not be revoked at the end of the
+/// session.
 #[tokio::test]
 async fn access_token_does_not_outlive_its_session() {
     let server = TestServer::with(|config| config.tokens.session_seconds = 100).await;
@@ -331,8 +333,8 @@ async fn past_time_gets_a_501_and_unknown_list_a_404() {
     assert_eq!(posted.header("allow"), "GET, HEAD");
 }
 
-/// Early re-signing leaves verifiers a valid list in an outage of almost its whole lifetime,
-/// whenever the outage begins.
+/// The list is signed again early. So verifiers keep a valid list during an outage of almost the
+/// whole lifetime of a list, whenever the outage begins.
 #[tokio::test]
 async fn status_list_is_re_signed_long_before_it_expires() {
     let server = TestServer::start().await;

@@ -87,7 +87,7 @@ async fn token_type_depends_on_the_audience() {
     assert_eq!(server.introspect(&spring, &own).await["active"], true);
 }
 
-/// Both have the type JWT.
+/// Here, ID tokens and access tokens have the same type (JWT).
 #[tokio::test]
 async fn id_tokens_and_access_tokens_are_not_interchangeable() {
     let (server, web, _) = server().await;

@@ -53,7 +53,7 @@ async fn database_size(server: &TestServer) -> i64 {
     pages * 4096 + log.map_or(0, |log| i64::try_from(log.len()).unwrap())
 }
 
-/// W4: this holds for any size and number of requests.
+/// W4: the size and the number of the requests make no difference.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn unauthenticated_requests_store_nothing() {
     let server = server().await;
