@@ -21,7 +21,8 @@ const POSTGRES_REFERENCES: &str = "SELECT one.relname::text, other.relname::text
     WHERE contype = 'f' AND one.relnamespace = current_schema()::regnamespace";
 
 const SQLITE_COLUMNS: &str = "SELECT one.name, info.name, info.type FROM sqlite_master one \
-     JOIN pragma_table_info(one.name) info WHERE one.type = 'table' AND one.name NOT LIKE 'sqlite^_%' \
+     JOIN pragma_table_info(one.name) info \
+     WHERE one.type = 'table' AND one.name NOT LIKE 'sqlite^_%' \
      ESCAPE '^'";
 
 const SQLITE_REFERENCES: &str = "SELECT one.name, other.\"table\" FROM sqlite_master one \
