@@ -2,11 +2,12 @@
 //!
 //! | form | contents | purpose |
 //! |---|---|---|
-//! | spelling | as typed, NFC, the domain as A-labels | the recipient of mails |
-//! | canonical | also in lower case | responses and claims |
-//! | folded | the local part also in NFKC and full case folding | uniqueness and lookup |
+//! | spelling | the address as typed, in NFC, the domain as A-labels | the recipient of mails |
+//! | canonical | the spelling in lower case | responses and claims |
+//! | folded | the canonical form, its local part in NFKC and case-folded | uniqueness and lookup |
 //!
-//! Early versions had no folded form and looked up the canonical one, so rows are found by either.
+//! Early versions had no folded form and looked up the canonical form, so an account is found by
+//! either of the two.
 
 use std::fmt;
 
@@ -74,7 +75,7 @@ impl Email {
     pub fn parse(typed: &str) -> Result<Self, EmailError> {
         let (local, domain) = split(typed)?;
         check_local_part(&local)?;
-        let address = lower_case(&local, &domain)?;
+        let address = canonical(&local, &domain)?;
         let folded = folded(&address).ok_or(EmailError::LocalPart)?;
         if folded.len() > MAX_BYTES {
             return Err(EmailError::TooLong);
@@ -83,7 +84,7 @@ impl Email {
     }
 
     /// Parses an address for lookup. Also accepts an address that only earlier versions accepted;
-    /// such an address is found only in its own spelling.
+    /// such an address has no folded form, and is found by its canonical form.
     ///
     /// # Errors
     /// As [`Email::parse`], if no version ever accepted the address.
@@ -93,26 +94,26 @@ impl Email {
             if !was_valid_local_part(&local) {
                 return Err(error);
             }
-            let address = lower_case(&local, &domain)?;
+            let address = canonical(&local, &domain)?;
             Ok(Self { spelling: format!("{local}@{domain}"), address, folded: None })
         })
     }
 
-    /// The address of an account, from the column `email_canonical`.
+    /// The address of an account. `canonical` is the value of its column `email_canonical`.
     #[must_use]
     pub fn of_account(canonical: &str) -> Self {
         let folded = folded(canonical).filter(|folded| folded.len() <= MAX_BYTES);
         Self { spelling: canonical.to_owned(), address: canonical.to_owned(), folded }
     }
 
-    /// The address as typed, in NFC and with the domain as A-labels. This is the address to which
-    /// mail is sent once it is stored with an account: a mail server may distinguish cases.
+    /// The address as typed, in NFC and with the domain as A-labels. Accounts store this form as
+    /// the recipient of mails, because a mail server may distinguish upper and lower case.
     #[must_use]
     pub fn spelling(&self) -> &str {
         &self.spelling
     }
 
-    /// The address in lower case, for display.
+    /// The canonical form, for display.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
@@ -125,7 +126,7 @@ impl Email {
         self.folded.as_deref()
     }
 
-    /// The folded form, or the address itself if there is none.
+    /// The folded form, or the canonical form if there is no folded form.
     #[must_use]
     pub fn key(&self) -> &str {
         self.folded().unwrap_or(&self.address)
@@ -167,9 +168,9 @@ fn split(typed: &str) -> Result<(String, String), EmailError> {
     Ok((local.to_owned(), ascii_domain(domain).ok_or(EmailError::Domain)?))
 }
 
-/// The canonical form, which the column `email_canonical` has had since the first version. It must
-/// not change, because accounts would no longer be found.
-fn lower_case(local: &str, domain: &str) -> Result<String, EmailError> {
+/// The canonical form. The column `email_canonical` has contained this form since the first
+/// version. If its computation changed, stored accounts would no longer be found.
+fn canonical(local: &str, domain: &str) -> Result<String, EmailError> {
     let address = format!("{}@{domain}", local.to_lowercase().nfc().collect::<String>());
     if address.len() > MAX_BYTES { Err(EmailError::TooLong) } else { Ok(address) }
 }
@@ -184,15 +185,16 @@ fn check_local_part(local: &str) -> Result<(), EmailError> {
 
 fn is_atom(atom: &str) -> bool {
     let is_valid = |c: char| {
-        let is_ascii = c.is_ascii_alphanumeric() || ATOM_SYMBOLS.contains(c);
-        is_ascii || is_joiner(c) || (is_letter_mark_or_number(c) && !becomes_letter(c))
+        let is_ascii_valid = c.is_ascii_alphanumeric() || ATOM_SYMBOLS.contains(c);
+        is_ascii_valid || is_joiner(c) || (is_letter_mark_or_number(c) && !becomes_letter(c))
     };
     // A mark at the start would be rendered over the character before the address.
     atom.chars().next().is_some_and(|first| !is_mark(first)) && atom.chars().all(is_valid)
 }
 
-/// Whether case folding turns a combining mark into a letter. It does so with COMBINING GREEK
-/// YPOGEGRAMMENI after a letter with which this mark cannot be composed.
+/// Whether `c` is a combining mark that case folding turns into a letter. Folding does this with
+/// COMBINING GREEK YPOGEGRAMMENI, which remains after NFC if the letter before it has no composed
+/// form with this mark.
 fn becomes_letter(c: char) -> bool {
     is_mark(c) && !CaseMapper::new().fold_string(c.encode_utf8(&mut [0; 4])).chars().all(is_mark)
 }
@@ -335,9 +337,9 @@ mod tests {
         }
     }
 
-    /// An address that only earlier versions accepted is found, only in its own spelling.
+    /// The canonical form, by which the account is found, is the only form of such an address.
     #[test]
-    fn address_from_before_the_current_rules_is_still_found() {
+    fn address_that_only_earlier_versions_accepted_is_parsed_for_lookup() {
         let typed = "Alice\u{3164}@example.com";
 
         let email = Email::parse_known(typed).unwrap();
@@ -349,7 +351,7 @@ mod tests {
         assert_eq!(Email::parse_known("νίκος@example.com"), Email::parse("νίκος@example.com"));
     }
 
-    /// Folding must not change a folded form, because rows are found by it.
+    /// Folding must not change a folded form, because accounts are found by the folded form.
     #[test]
     fn folding_is_idempotent() {
         let is_changed = |c: &char| {

@@ -1,9 +1,9 @@
-//! Computes the folded form of email addresses in rows that lack it: rows that are older than the
-//! folded form, and rows that an instance of the previous version has written.
+//! Computes the folded form of email addresses in rows that lack it: rows from before the folded
+//! form was introduced, and rows that an instance of the previous version has written.
 //!
-//! If several rows have the same folded form, all of them stay, are marked as ambiguous, and are
-//! found in their own spelling. One of them stores the folded form, so that its unique index
-//! prevents new accounts with this form.
+//! If several rows have the same folded form, all of them stay. They are marked as ambiguous, and
+//! each is found only by its canonical form. One of them stores the folded form, so that the unique
+//! index prevents new accounts with this form.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,8 @@ use crate::entity::account::{Column, Entity, Model};
 /// Number of rows that one transaction changes.
 const PORTION: u64 = 500;
 
-/// Computes the folded form of all rows that lack it, in portions. Returns their number.
+/// Computes the folded form of all rows that lack it, in portions. Returns the number of these
+/// rows.
 ///
 /// # Errors
 /// If the database refuses; portions that were committed before the error stay.
@@ -41,8 +42,8 @@ pub async fn fold(db: &Db) -> Result<usize, DbErr> {
     }
 }
 
-/// Calls [`fold`], and then checks ambiguous rows again. Runs at startup. Returns the number of
-/// rows whose folded form was computed.
+/// Calls [`fold`], and then checks all ambiguous rows again. Runs at start-up. Returns what
+/// [`fold`] returned.
 ///
 /// # Errors
 /// If the database refuses.
@@ -56,10 +57,11 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbE
     let is_folded = |row: &&Model| {
         Email::of_account(&row.email_canonical).folded() == Some(&row.email_canonical)
     };
-    // The unique index already contains addresses that are equal to their folded form. So only the
-    // other rows can violate it.
+    // The unique index contains the canonical form of rows without a folded form. For a row whose
+    // two forms are equal, the entry in the index stays the same, so only other rows can violate
+    // it.
     let (folded, others): (Vec<_>, Vec<_>) = rows.iter().partition(is_folded);
-    // With an empty list the condition would make the database scan every row.
+    // With an empty list, the database would scan every row for the condition.
     if !folded.is_empty() {
         Entity::update_many()
             .col_expr(Column::EmailFolded, Expr::col(Column::EmailCanonical))
@@ -82,8 +84,8 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbE
     Ok(())
 }
 
-/// Checks ambiguous rows again. If only one of several rows with the same folded form remains, it
-/// is no longer ambiguous.
+/// Checks ambiguous rows again. If only one ambiguous row still has a folded form, because the
+/// others were deleted or changed, this row is no longer ambiguous.
 async fn settle(db: &Db) -> Result<(), DbErr> {
     let mut by_folded: HashMap<String, Vec<Uuid>> = HashMap::new();
     for row in ambiguous(db).await? {
@@ -99,7 +101,7 @@ async fn settle(db: &Db) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Makes a row unambiguous, unless another account has the folded form.
+/// Marks a row as unambiguous, unless another account has its folded form.
 async fn settle_one(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<(), DbErr> {
     if owner(txn, folded).await?.is_some_and(|owner| owner != id) {
         return Ok(());
@@ -116,7 +118,7 @@ pub async fn ambiguous(db: &Db) -> Result<Vec<Model>, DbErr> {
     db.read(|db| async move { Entity::find_ambiguous().all(&db).await }).await
 }
 
-/// The account that has this folded form.
+/// The id of the account for which the unique index contains this folded form.
 async fn owner(txn: &impl ConnectionTrait, folded: &str) -> Result<Option<Uuid>, DbErr> {
     let owner = Entity::find().select_only().column(Column::Id);
     let owner = owner.filter(ExprTrait::eq(Entity::address_key(), folded));

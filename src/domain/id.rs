@@ -7,10 +7,11 @@ use uuid::{ContextV7, Timestamp as UuidTimestamp, Uuid};
 
 use crate::timestamp::Timestamp;
 
-/// A counter within each millisecond, so that consecutive ids sort in order.
+/// Counts the ids of each millisecond, so that ids of this process sort in the order of creation.
 static SEQUENCE: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
-/// A new `UUIDv7` (RFC 9562 §5.7) for `now`. It is unique, and sorts after earlier ids.
+/// A new `UUIDv7` (RFC 9562 §5.7) for `now`. It is unique, and sorts after the earlier ids of this
+/// process.
 #[must_use]
 pub fn new(now: Timestamp) -> Uuid {
     let micros = now.as_micros().unsigned_abs();

@@ -35,22 +35,22 @@ impl Language {
         Self::ALL.into_iter().find(|language| primary.eq_ignore_ascii_case(language.tag()))
     }
 
-    /// The language of the claim `locale` of an account. `None` if the account has no such claim, or
-    /// one in another language.
+    /// The language of the claim `locale` of an account. `None` if the account has no such claim,
+    /// or one in another language.
     #[must_use]
     pub fn of_account(account: &account::Model) -> Option<Self> {
         Self::of_tag(account.profile.as_ref()?.get("locale")?.as_str()?)
     }
 
-    /// The first language in `ui_locales`, a list of language tags separated by spaces (OpenID
-    /// Connect Core 1.0 §3.1.2.1).
+    /// The first supported language in `ui_locales`, a list of language tags separated by spaces
+    /// (OpenID Connect Core 1.0 §3.1.2.1).
     #[must_use]
     pub fn of_ui_locales(tags: &str) -> Option<Self> {
         tags.split(' ').find_map(Self::of_tag)
     }
 
-    /// The language with the highest weight in `Accept-Language` (RFC 9110 §12.5.4). English if
-    /// there is none.
+    /// The supported language with the highest weight in `Accept-Language` (RFC 9110 §12.5.4).
+    /// English if the field names no supported language.
     #[must_use]
     pub fn of_accept_language(field: &str) -> Self {
         let mut best = (Self::default(), 0.0);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn language_with_the_highest_weight_is_chosen() {
+    fn supported_language_with_the_highest_weight_is_chosen() {
         for (field, expected) in [
             ("", Language::En),
             ("de", Language::De),

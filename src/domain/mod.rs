@@ -12,14 +12,15 @@
 //! 6. `session` (login, listing, ending, logout notices, and the kill switch, which ends all
 //!    sessions of an account);
 //! 7. `email_verification` (mails that verify an address), `invite`, `sign_up_policy` (who may sign
-//!    up), `account` (sign-up and deletion), `profile` (standard claims), `refresh` (token rotation);
-//! 8. `administration` and `operator_changes` (account commands of the command line), and
-//!    `login_report` (why a user cannot log in);
-//! 9. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
-//! 10. `import` and `export` of accounts;
-//! 11. `password_reset`, `forgotten_password`, `reauthentication` (password change, account
-//!     deletion), `email_change`, `email_confirmation` (links and codes that verify an address) and `restore`
-//!     (after a backup was restored).
+//!    up), `account` (sign-up and deletion), `profile` (standard claims), `refresh` (token
+//!    rotation);
+//! 8. `account_data` (download of an account's data), `administration` and `operator_changes`
+//!    (account commands of the command line), and `login_report` (why a user cannot log in);
+//! 9. `import` and `export` of accounts;
+//! 10. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
+//! 11. `password_reset`, `forgotten_password`, `reauthentication` (password change, data download,
+//!     account deletion), `email_change`, `email_confirmation` (links and codes that verify or
+//!     change an address) and `restore` (after a backup was restored).
 
 pub mod account;
 pub mod account_data;

@@ -1,8 +1,10 @@
-//! Which addresses count as one client, for attempt limits, connection limits and password hashing.
+//! Which IP addresses count as one client, for attempt limits, connection limits and password
+//! hashing.
 
 use std::net::IpAddr;
 
-/// The client of an address: an IPv4 address, or an IPv6 block with `prefix` bits. 0 if there is no
+/// Identifies the client of an IP address by the address that all its addresses share: an IPv4
+/// address, mapped to IPv6, or the first `prefix` bits of an IPv6 address. 0 if there is no
 /// address.
 #[must_use]
 pub fn client(address: Option<IpAddr>, prefix: u8) -> u128 {

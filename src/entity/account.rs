@@ -63,19 +63,19 @@ impl std::fmt::Debug for Model {
 }
 
 impl Entity {
-    /// The account of an address: the account with this lower-case spelling, or else the account
-    /// with this folded form.
+    /// The account of an address: the account with this canonical form, or else the account with
+    /// this folded form.
     #[must_use]
-    pub fn find_by_address(lower_case: &str, folded: Option<&str>) -> Select<Self> {
-        let by_spelling = ColumnTrait::eq(&Column::EmailCanonical, lower_case);
+    pub fn find_by_address(canonical: &str, folded: Option<&str>) -> Select<Self> {
+        let by_canonical = ColumnTrait::eq(&Column::EmailCanonical, canonical);
         let by_folded = folded.map(|folded| {
             Condition::all()
                 .add(ExprTrait::eq(Self::address_key(), folded))
                 .add(ColumnTrait::eq(&Column::EmailAmbiguous, false))
         });
         Self::find()
-            .filter(Condition::any().add(by_spelling.clone()).add_option(by_folded))
-            .order_by_desc(by_spelling)
+            .filter(Condition::any().add(by_canonical.clone()).add_option(by_folded))
+            .order_by_desc(by_canonical)
             .limit(1)
     }
 
@@ -145,9 +145,9 @@ impl Model {
 
     /// Whether this is the account that [`Entity::find_by_address`] would find by this address.
     #[must_use]
-    pub fn has_address(&self, lower_case: &str, folded: Option<&str>) -> bool {
+    pub fn has_address(&self, canonical: &str, folded: Option<&str>) -> bool {
         let has_folded = folded.is_some() && self.email_folded.as_deref() == folded;
-        self.email_canonical == lower_case || (has_folded && !self.email_ambiguous)
+        self.email_canonical == canonical || (has_folded && !self.email_ambiguous)
     }
 
     /// Whether the user may log in, and refresh sessions.

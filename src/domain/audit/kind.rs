@@ -46,9 +46,9 @@ kinds! {
     SignUp = "signup", success;
     /// A session began: by a login, or in place of the current one at a password change.
     LogIn = "login", success;
-    /// A password was wrong, at login or reauthentication, or the account does not exist.
-    /// `reason`: `wrong_password`, `disabled` or `unknown_account`; `email_not_verified` if the
-    /// password was right but `SIGNET_VERIFY_EMAIL` is `require`; at reauthentication
+    /// A login or a reauthentication was refused. `reason` at login: `wrong_password`, `disabled`,
+    /// `unknown_account`, or `email_not_verified` if the password was right but
+    /// `SIGNET_VERIFY_EMAIL` is `require`. `reason` at reauthentication:
     /// `wrong_password_for_password_change`, `wrong_password_for_data_download`,
     /// `wrong_password_for_account_deletion`, `wrong_password_for_email_verification` or
     /// `wrong_password_for_email_change`.
@@ -69,7 +69,7 @@ kinds! {
     /// generation of the token presented, the current one, and the last client address of the
     /// session.
     TokenReuse = "token_reuse", failure;
-    /// A session was ended from another one, by an operator, or by its client (RFC 7009).
+    /// A session was ended from another session, by an operator, or by its client (RFC 7009).
     /// `reason`: the session from which it was ended, or `password_change`.
     SessionRevoked = "session_revoked", success;
     /// A user changed their password, knowing the old one.
@@ -83,12 +83,13 @@ kinds! {
     PasswordResetRequired = "password_reset_required", success;
     /// A user entered a new address, to which a mail with a link and a code was sent.
     EmailChangeRequested = "email_change_requested", success;
-    /// The email address of an account was changed. `reason`: `by the operator` if an operator did it.
+    /// The email address of an account was changed. `reason`: `by the operator` if an operator did
+    /// it.
     EmailChanged = "email_changed", success;
-    /// Another mail was requested with which a user proves control of the account's address.
+    /// A user requested another mail that verifies the account's address.
     EmailVerificationRequested = "email_verification_requested", success;
     /// A user proved control of the account's email address. `reason`: `by the operator` if an
-    /// operator declared so.
+    /// operator declared the address verified.
     EmailVerified = "email_verified", success;
     /// An email address was invited by an operator. `reason`: the id of the invite.
     InviteCreated = "invite_created", success;
@@ -129,12 +130,12 @@ kinds! {
     CodeRedeemed = "code_redeemed", success;
     /// An authorization code was presented again.
     CodeReuse = "code_reuse", failure;
-    /// A user granted a client consent. `reason`: the scope, the audience and the single
-    /// claims.
+    /// A user granted a client consent. `reason`: the scope, the audience and the individually
+    /// requested claims.
     ConsentGranted = "consent_granted", success;
     /// A user denied a client consent.
     ConsentDenied = "consent_denied", success;
-    /// A user withdrew a consent. `reason`: the scope and the single claims.
+    /// A user withdrew a consent. `reason`: the scope and the individually requested claims.
     ConsentWithdrawn = "consent_withdrawn", success;
     /// A signing key was generated or imported. `reason`: the `kid`.
     KeyCreated = "key_created", success;

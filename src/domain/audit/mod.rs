@@ -114,8 +114,8 @@ impl Event {
 }
 
 /// Writes events that no request caused, in one statement. Must run in the transaction of the
-/// actions that they record. The number of events must be limited, because each needs some
-/// parameters of the statement.
+/// actions that they record. The caller must limit the number of events, because each event takes
+/// several parameters of the statement, and databases limit their number.
 ///
 /// # Errors
 /// If the database refuses; then the transaction must not be committed.
@@ -134,7 +134,7 @@ pub async fn record_all(
 /// An event that another system recorded.
 #[derive(Debug, Clone)]
 pub struct PastEvent {
-    /// The id, which must be the same in each import, and a `UUIDv7` of the time.
+    /// A `UUIDv7` of the time `at`, which must be the same in each import.
     pub id: Uuid,
     /// When the event happened.
     pub at: Timestamp,

@@ -9,10 +9,11 @@ use crate::domain::audit::kind::Kind;
 pub fn markdown() -> String {
     let mut text = String::from(
         "# Audit events\n\n\
-         The table `auth_event` has a row for each of these, written in the transaction of what it \
-         records ([its columns](data-model.md)). Events never contain a secret. Events that \
-         `signet import accounts --auth-events` took over have the reason `imported from fastapi`. \
-         This page is made by `signet config audit-events` from `src/domain/audit/kind.rs`.\n\n\
+         The table `auth_event` ([its columns](data-model.md)) has a row for each event, which is \
+         written in the transaction of the action that it records. Events never contain a secret. \
+         Events that `signet import accounts --auth-events` imported have the reason \
+         `imported from fastapi`. `signet config audit-events` generates this page from \
+         `src/domain/audit/kind.rs`.\n\n\
          | type | outcome | meaning |\n|---|---|---|\n",
     );
     for kind in Kind::ALL {

@@ -1,11 +1,12 @@
 //! Challenges that are mailed: a link, which works on any device, and a code, which works only on
 //! the device that asked for it.
 //!
-//! Neither is stored. Both are computed from the account, the expiry and the state of the account,
-//! with keys derived from the master key ([`ComputedTokens`](crate::domain::keys::ComputedTokens)).
-//! A row stores which challenge is the newest, and the digest of the device's secret.
+//! Neither is stored. Both are computed from the id and the state of the account and from the
+//! expiry, with keys derived from the master key
+//! ([`ComputedTokens`](crate::domain::keys::ComputedTokens)). A row stores the expiry of the newest
+//! challenge, and the digest of the device's secret.
 //!
-//! Per account and purpose, at most five wrong codes are accepted in 30 minutes. Further codes are
+//! Per account and purpose, at most five wrong codes may be tried in 30 minutes. Further codes are
 //! refused, but links still work. So an attacker can neither guess a code nor lock out the owner.
 
 mod tokens;
@@ -31,8 +32,8 @@ pub use tokens::{EmailTokens, Secrets};
 /// The lifetime of a link and of a code.
 pub const LIFE: Duration = Duration::from_mins(30);
 
-/// Makes a challenge the newest of its account and purpose, which voids the older one. Must run in
-/// the transaction that queues its mail.
+/// Makes a challenge the newest of its account and purpose. The older challenge becomes void. Must
+/// run in the transaction that queues the mail.
 ///
 /// # Errors
 /// If the database refuses.
@@ -47,7 +48,7 @@ pub async fn replace(txn: &impl ConnectionTrait, challenge: Challenge) -> Result
         .map(drop)
 }
 
-/// The challenge with this expiry, if it is the newest of the account.
+/// The challenge with this expiry, if it is the newest of the account for this purpose.
 ///
 /// # Errors
 /// If the database refuses.
@@ -61,7 +62,7 @@ pub async fn find(
     db.read(|db| async move { found.one(&db).await }).await
 }
 
-/// The newest challenge of a device for one of these purposes that has not expired.
+/// Of the unexpired challenges of a device for these purposes, the newest.
 ///
 /// # Errors
 /// If the database refuses.
@@ -79,8 +80,8 @@ pub async fn find_by_device(
     db.read(|db| async move { found.one(&db).await }).await
 }
 
-/// Decides whether a code may be used. `is_right` is the result of its comparison. A wrong code is
-/// counted. After too many wrong codes, a right code is refused, too.
+/// Decides whether a code may be used. `is_right` says whether it is the code of the challenge. A
+/// wrong code is counted and refused. After too many wrong codes, a right code is refused, too.
 ///
 /// # Errors
 /// If the database refuses.
@@ -102,8 +103,8 @@ pub async fn admit_code(
     .await
 }
 
-/// Uses a challenge up, within the transaction of what it permits. Of concurrent uses, only one
-/// returns true.
+/// Uses up a challenge. Must run in the transaction of the action that the challenge permits. Of
+/// concurrent calls, only one returns true.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,4 +1,5 @@
-//! The secrets of challenges that prove control of an address: the token in the link, and the code.
+//! The secrets of challenges with which a user proves control of an address: the token in the link,
+//! and the code.
 
 use openssl::error::ErrorStack;
 use openssl::sha::sha256;
@@ -7,23 +8,23 @@ use crate::domain::keys::{ComputedTokens, MacKey, TokenContent};
 use crate::entity::account;
 use crate::entity::email_challenge::{Model as Challenge, Purpose};
 
-/// The token in the link and the code of a mail.
+/// The secrets in a mail.
 pub struct Secrets {
-    /// The token.
+    /// The token in the link.
     pub token: String,
     /// The code.
     pub code: String,
 }
 
-/// Computes and verifies the secrets, with keys derived from the master key. The secrets become void
-/// when the address or the password of the account changes.
+/// Computes and verifies the secrets, with keys derived from the master key. The secrets become
+/// void when the address or the password of the account changes.
 pub struct EmailTokens {
     verification: ComputedTokens,
     change: ComputedTokens,
 }
 
 impl EmailTokens {
-    /// Tokens with these keys, the current key first.
+    /// Takes the keys for each purpose, the current key first.
     #[must_use]
     pub const fn new(verification: Vec<MacKey>, change: Vec<MacKey>) -> Self {
         Self {
@@ -32,7 +33,8 @@ impl EmailTokens {
         }
     }
 
-    /// The secrets of a challenge. `None` if its purpose is another one.
+    /// The secrets of a challenge. `None` for a password reset, whose secrets another module
+    /// computes (`password_reset`).
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.
@@ -41,14 +43,14 @@ impl EmailTokens {
         account: &account::Model,
         challenge: &Challenge,
     ) -> Result<Option<Secrets>, ErrorStack> {
-        let Some(tokens) = self.of(challenge.purpose) else { return Ok(None) };
+        let Some(tokens) = self.tokens_of(challenge.purpose) else { return Ok(None) };
         let number = challenge.expires_at.as_micros();
         let token = tokens.encode(account.id, number, &context(account, challenge))?;
         let code = tokens.code(account.id, number, &code_context(account, challenge))?;
         Ok(Some(Secrets { token, code }))
     }
 
-    /// Parses a token, which is not verified yet.
+    /// Parses a token, without verifying it.
     #[must_use]
     pub fn decode(&self, token: &str) -> Option<(Purpose, TokenContent)> {
         match self.verification.decode(token) {
@@ -65,7 +67,7 @@ impl EmailTokens {
         account: &account::Model,
         challenge: &Challenge,
     ) -> bool {
-        let tokens = self.of(challenge.purpose);
+        let tokens = self.tokens_of(challenge.purpose);
         tokens.is_some_and(|tokens| tokens.verify(token, &context(account, challenge)))
     }
 
@@ -79,11 +81,11 @@ impl EmailTokens {
     ) -> bool {
         let (number, context) =
             (challenge.expires_at.as_micros(), code_context(account, challenge));
-        let tokens = self.of(challenge.purpose);
+        let tokens = self.tokens_of(challenge.purpose);
         tokens.is_some_and(|tokens| tokens.verify_code(typed, account.id, number, &context))
     }
 
-    const fn of(&self, purpose: Purpose) -> Option<&ComputedTokens> {
+    const fn tokens_of(&self, purpose: Purpose) -> Option<&ComputedTokens> {
         match purpose {
             Purpose::VerifyEmail => Some(&self.verification),
             Purpose::ChangeEmail => Some(&self.change),
@@ -92,7 +94,7 @@ impl EmailTokens {
     }
 }
 
-/// The part of the HMAC's message that the token does not contain.
+/// What the HMAC of a token covers in addition to the content of the token.
 fn context(account: &account::Model, challenge: &Challenge) -> [u8; 32] {
     let hash = account.password_hash.as_deref().unwrap_or_default();
     let mut parts = vec![account.email.as_str(), hash];
@@ -101,6 +103,7 @@ fn context(account: &account::Model, challenge: &Challenge) -> [u8; 32] {
     sha256(parts.join("\n").as_bytes())
 }
 
+/// As [`context`], for a code, which is bound to a device.
 fn code_context(account: &account::Model, challenge: &Challenge) -> Vec<u8> {
     [&context(account, challenge), challenge.device_digest.as_slice()].concat()
 }

@@ -14,19 +14,20 @@ use crate::domain::keys::derived::MacKey;
 /// The version of the byte layout after the prefix.
 const VERSION: u8 = 1;
 
-/// Bytes of version, id and number.
-const CONTENT: usize = 1 + 16 + 8;
+/// Length of version, id and number together, in bytes.
+const CONTENT_BYTES: usize = 1 + 16 + 8;
 
-/// Bytes of the HMAC.
-const MAC: usize = 32;
+/// Length of the HMAC, in bytes.
+const MAC_BYTES: usize = 32;
 
-/// The first byte of the message of a code's HMAC, which differs from that of tokens.
+/// The first byte of the message that the HMAC of a code covers. It differs from [`VERSION`], so
+/// that a token and a code never have the same message.
 const CODE_VERSION: u8 = 2;
 
 /// The characters of codes: Crockford's Base32, which has no I, L, O and U.
 const CODE_CHARACTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// Characters of a code: 40 bits.
+/// Length of a code, in characters of 5 bits each.
 const CODE_LENGTH: usize = 8;
 
 /// Creates and verifies the tokens of one kind.
@@ -42,10 +43,10 @@ pub struct ComputedTokens {
 pub struct TokenContent {
     /// The id of a session or an account.
     pub id: Uuid,
-    /// A generation or a time.
+    /// The generation of a session, or an expiry in microseconds since the Unix epoch.
     pub number: i64,
     bytes: Vec<u8>,
-    mac: [u8; MAC],
+    mac: [u8; MAC_BYTES],
 }
 
 impl ComputedTokens {
@@ -55,25 +56,25 @@ impl ComputedTokens {
         Self { prefix, keys }
     }
 
-    /// The token of an id and a number, which is always the same. Its HMAC covers `context` as
-    /// well, which the token does not contain.
+    /// The token of an id and a number. Equal arguments give equal tokens. The HMAC also covers
+    /// `context`, which the token does not contain.
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn encode(&self, id: Uuid, number: i64, context: &[u8]) -> Result<String, ErrorStack> {
-        let mut bytes = Vec::with_capacity(CONTENT + MAC);
+        let mut bytes = Vec::with_capacity(CONTENT_BYTES + MAC_BYTES);
         bytes.push(VERSION);
         bytes.extend_from_slice(id.as_bytes());
         bytes.extend_from_slice(&number.to_be_bytes());
         bytes.extend_from_slice(context);
         let mac = self.keys.first().ok_or_else(ErrorStack::get)?.mac(&bytes)?;
-        bytes.truncate(CONTENT);
+        bytes.truncate(CONTENT_BYTES);
         bytes.extend_from_slice(&mac);
         Ok(format!("{}{}", self.prefix, URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// The short code of an id and a number, for people to type: `XXXX-XXXX`. It is always the same.
-    /// Its 40 bits suffice only if the number of guesses is limited.
+    /// The short code of an id and a number, for people to type: `XXXX-XXXX`. Equal arguments give
+    /// equal codes. The 40 bits suffice only if the number of guesses is limited.
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.
@@ -110,13 +111,13 @@ impl ComputedTokens {
     #[must_use]
     pub fn decode(&self, token: &str) -> Option<TokenContent> {
         let encoded = token.strip_prefix(self.prefix)?;
-        if encoded.len() != (CONTENT + MAC).div_ceil(3) * 4 {
+        if encoded.len() != (CONTENT_BYTES + MAC_BYTES).div_ceil(3) * 4 {
             return None;
         }
         // 57 bytes fill 76 characters exactly, so no unused bits permit a second encoding.
         let mut bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
         let mac = *bytes.last_chunk()?;
-        bytes.truncate(CONTENT);
+        bytes.truncate(CONTENT_BYTES);
         let (version, rest) = bytes.split_first()?;
         let (id, number) = rest.split_at_checked(16)?;
         let (id, number) = (Uuid::from_slice(id).ok()?, number.try_into().ok()?);
@@ -139,7 +140,7 @@ fn code(key: &MacKey, id: Uuid, number: i64, context: &[u8]) -> Result<String, E
     message.extend_from_slice(&number.to_be_bytes());
     message.extend_from_slice(context);
     let mac = key.mac(&message)?;
-    // The remainder of a byte by 32 is uniform.
+    // 256 is a multiple of 32, so the remainder of a uniform byte is uniform.
     let characters = mac.iter().take(CODE_LENGTH);
     let characters = characters.filter_map(|byte| CODE_CHARACTERS.get(usize::from(byte % 32)));
     Ok(characters.map(|byte| char::from(*byte)).collect())

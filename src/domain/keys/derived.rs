@@ -50,7 +50,8 @@ impl MacKey {
     }
 }
 
-/// Computes the keys of rows in the attempt table, so that the table contains no plain address.
+/// Computes the primary keys of the attempt table as HMACs, so that the table contains no plain IP
+/// or email address.
 pub struct LimitKey(MacKey);
 
 impl LimitKey {
@@ -67,7 +68,7 @@ impl LimitKey {
             message.extend_from_slice(&part.len().to_be_bytes());
             message.extend_from_slice(part.as_bytes());
         }
-        // If the HMAC fails, all attempts share the empty key, so the limits fail closed.
+        // If the HMAC fails, all attempts share the empty primary key, so the limits fail closed.
         self.0.mac(&message).map(Vec::from).unwrap_or_default()
     }
 }

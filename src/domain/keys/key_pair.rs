@@ -61,8 +61,8 @@ pub(super) fn import(
     sealer: &Sealer,
     now: Timestamp,
 ) -> Result<signing_key::Model, ImportError> {
-    // Without a callback, OpenSSL would prompt for a pass phrase on the terminal. An empty pass
-    // phrase would decrypt a key that was encrypted with it.
+    // Without a callback, OpenSSL would prompt for a pass phrase on the terminal. When the callback
+    // fails, OpenSSL tries an empty pass phrase, so it would decrypt a key that has an empty one.
     if pem.windows(9).any(|word| word == b"ENCRYPTED") {
         return Err(ImportError::Unreadable);
     }
@@ -111,7 +111,7 @@ pub(super) fn thumbprint(jwk: &Jwk) -> String {
     URL_SAFE_NO_PAD.encode(openssl::sha::sha256(canonical.as_bytes()))
 }
 
-/// KY-10: refuses keys whose private key is known to others or can be computed.
+/// KY-10: refuses keys that verifiers do not accept, and keys whose private half can be computed.
 fn examine(rsa: &Rsa<openssl::pkey::Private>) -> Result<(), ImportError> {
     let bits = rsa.n().num_bits().unsigned_abs();
     if !(2048..=8192).contains(&bits) {

@@ -1,7 +1,8 @@
 //! Private keys that are public because documents contain them (KY-10).
 //!
-//! The list has only keys that pass all other checks: RSA of 2048 bits and more, exponent 65537. It
-//! cannot have the snake-oil keys of operating systems, which are generated on each host.
+//! The list has only keys that pass all other checks: RSA of 2048 bits and more, exponent 65537.
+//! The example keys of operating systems (`ssl-cert-snakeoil.key`) are not in the list, because
+//! each host generates its own.
 
 /// The thumbprint (RFC 7638) of each key, and the document that contains the key.
 const PUBLISHED: [(&str, &str); 11] = [

@@ -30,9 +30,9 @@ pub struct MasterKeys {
     secrets: Vec<Zeroizing<[u8; 32]>>,
 }
 
-/// Whether users other than Signet's can read or write a file of this mode. A secret that
-/// Kubernetes mounts for an `fsGroup` is accepted: it belongs to root and is readable by its group,
-/// whose only member is Signet.
+/// Whether users other than `user`, as which Signet runs, can read or write a file of this mode. A
+/// secret that Kubernetes mounts for an `fsGroup` is accepted: it belongs to root and is readable
+/// by its group, whose only member is Signet.
 fn is_exposed(mode: u32, owner: u32, user: u32) -> bool {
     let is_mounted = owner == 0 && user != 0;
     let allowed = if is_mounted { 0o040 } else { 0 };
@@ -97,7 +97,8 @@ pub enum MasterKeyError {
 }
 
 impl MasterKeys {
-    /// Reads the file. Creates it if it does not exist and nothing has been encrypted yet.
+    /// Reads the file. Creates it if it does not exist and no data has been encrypted with a master
+    /// key yet (`something_is_sealed`).
     ///
     /// # Errors
     /// See [`MasterKeyError`].
@@ -161,8 +162,8 @@ impl MasterKeys {
         }
         let temporary = temporary_path(path)?;
         let written = write_synced(&temporary, &line).and_then(|()| {
-            // If two first starts run at the same time, one links its temporary file, and both read
-            // this file.
+            // If two instances start for the first time at the same time, only one can link its
+            // temporary file. Both then read this file.
             match std::fs::hard_link(&temporary, path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
                 _ => File::open(directory.unwrap_or(Path::new(".")))?.sync_all(),
@@ -188,9 +189,9 @@ impl MasterKeys {
         Ok(RequestSealer::new(self.derived("signet authorization request v1")?))
     }
 
-    /// The keys of refresh tokens, the current one first. A restore of the database changes them,
-    /// so that tokens issued before it become invalid, including tokens of sessions that the backup
-    /// does not contain.
+    /// The keys of refresh tokens, the current key first. `restore` is the id of the last restore
+    /// of the database. A restore changes the keys, so that all tokens issued before it become
+    /// invalid, including tokens of sessions that the backup does not contain.
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.
@@ -198,8 +199,8 @@ impl MasterKeys {
         self.mac_keys(&purpose_since(restore, "signet refresh token v1"))
     }
 
-    /// The keys of password reset tokens, the current one first. A restore of the database changes
-    /// them as well.
+    /// The keys of password reset tokens, the current key first. A restore of the database changes
+    /// these keys as well.
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.
@@ -207,8 +208,8 @@ impl MasterKeys {
         self.mac_keys(&purpose_since(restore, "signet password reset v1"))
     }
 
-    /// The keys of links and codes that verify an address, the current one first. A restore of the
-    /// database changes them as well.
+    /// The keys of links and codes that verify an address, the current key first. A restore of the
+    /// database changes these keys as well.
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.
@@ -227,8 +228,8 @@ impl MasterKeys {
         self.mac_keys(&purpose_since(restore, "signet email change v1"))
     }
 
-    /// The keys of mailed invites, the current one first. A restore of the database deletes all
-    /// invites.
+    /// The keys of mailed invites, the current key first. They do not depend on the last restore,
+    /// because a restore deletes all invites.
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.
@@ -236,7 +237,7 @@ impl MasterKeys {
         self.mac_keys("signet invite v1")
     }
 
-    /// The key that computes the keys of rows in the attempt table.
+    /// The key that computes the primary keys of the attempt table.
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.

@@ -4,9 +4,9 @@
 //! their keys.
 //!
 //! `key_pair` generates and imports a signing key, with the checks of `weakness` and
-//! `known_leaked`. `pem` exports the public half of a key. `schedule` has the times of a key's
-//! lifecycle, and `rotation` carries out the lifecycle in the database (`rows`). `replacement`
-//! replaces all keys immediately. `ring` is an instance's view of the keys.
+//! `known_leaked`. `pem` exports the public half of a key. `schedule` has the durations of a key's
+//! lifecycle, and `rotation` performs the steps of the lifecycle in the database (`rows`).
+//! `replacement` replaces all keys immediately. `ring` is an instance's view of the keys.
 
 mod computed_token;
 mod derived;

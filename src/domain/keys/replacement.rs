@@ -10,8 +10,8 @@ use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{Column, Entity, KeyState, Model};
 use crate::timestamp::Timestamp;
 
-/// Generates a key that is immediately active. This takes a tenth of a second or more, so it must
-/// not be done in a transaction.
+/// Generates the row of a key that is immediately active. This takes a tenth of a second or more,
+/// so it must not be done in a transaction.
 ///
 /// # Errors
 /// See [`KeyRingError`].

@@ -12,11 +12,11 @@ use crate::domain::keys::derived::derive;
 /// page begins with it.
 const PREFIX: &str = "v1.";
 
-/// Bytes of the random initialization vector.
-const IV: usize = 12;
+/// Length of the random initialization vector, in bytes.
+const IV_BYTES: usize = 12;
 
-/// Bytes of the authentication tag.
-const TAG: usize = 16;
+/// Length of the authentication tag, in bytes.
+const TAG_BYTES: usize = 16;
 
 /// Encrypts with the current key, and decrypts with any key.
 pub struct RequestSealer {
@@ -35,7 +35,7 @@ impl RequestSealer {
     pub fn seal(&self, content: &[u8], browser_digest: &[u8]) -> Result<String, ErrorStack> {
         let key = self.keys.first().ok_or_else(ErrorStack::get)?;
         let key = key_of_browser(key, browser_digest)?;
-        let (mut iv, mut tag) = ([0; IV], [0; TAG]);
+        let (mut iv, mut tag) = ([0; IV_BYTES], [0; TAG_BYTES]);
         openssl::rand::rand_bytes(&mut iv)?;
         let cipher = Cipher::aes_256_gcm();
         let sealed = encrypt_aead(cipher, &key, Some(&iv), browser_digest, content, &mut tag)?;
@@ -48,8 +48,8 @@ impl RequestSealer {
     #[must_use]
     pub fn open(&self, text: &str, browser_digest: &[u8]) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
-        let (iv, rest) = bytes.split_first_chunk::<IV>()?;
-        let (sealed, tag) = rest.split_last_chunk::<TAG>()?;
+        let (iv, rest) = bytes.split_first_chunk::<IV_BYTES>()?;
+        let (sealed, tag) = rest.split_last_chunk::<TAG_BYTES>()?;
         self.keys.iter().find_map(|key| {
             let key = key_of_browser(key, browser_digest).ok()?;
             decrypt_aead(Cipher::aes_256_gcm(), &key, Some(iv), browser_digest, sealed, tag).ok()

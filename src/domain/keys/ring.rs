@@ -80,7 +80,7 @@ impl KeyRing {
     /// # Errors
     /// See [`KeyRingError`]; then the ring is unchanged, and the lease is not extended.
     pub async fn reload(&self, db: &Db) -> Result<(), KeyRingError> {
-        // The lease starts before the query, because the rows may have changed since then.
+        // The lease starts before the query, because the result does not show later changes.
         let queried_at = Instant::now();
         let rows = read_rows(db).await?;
         if !self.current.load().has_rows(&rows) {

@@ -1,9 +1,9 @@
 //! The lifecycle of a signing key: pending → active → retiring → removed.
 //!
 //! 1. A key is generated or imported, and published. It does not sign yet.
-//! 2. When every cached key set must contain the key, it becomes active, and its predecessor stops
-//!    signing.
-//! 3. When every token of the predecessor has expired, the predecessor is removed.
+//! 2. When the key has been published so long that every cached key set contains it, it becomes
+//!    active, and its predecessor stops signing.
+//! 3. When every token of the predecessor has expired, the predecessor is removed from the key set.
 //!
 //! Only the instance that has the lease performs these steps. Other instances see the results at
 //! their next reload. Each step is one transaction, and depends only on the time and the rows. So
@@ -48,7 +48,7 @@ pub(super) async fn create_first(
 ) -> Result<(), KeyRingError> {
     match insert(db, key_pair::generate(sealer, bits, now)?, None).await {
         // Another instance was first; its key is the first key.
-        Err(error) if is_taken(&error) => Ok(()),
+        Err(error) if is_unique_violation(&error) => Ok(()),
         result => Ok(result.map(drop)?),
     }
 }
@@ -207,10 +207,10 @@ fn first(row: &Model, now: Timestamp) -> Model {
 
 async fn introduce(db: &Db, row: Model, schedule: &Schedule) -> Result<Model, KeyRingError> {
     let kid = row.kid.clone();
-    // Before the first start, the imported key is the first signing key.
+    // Before the first start there is no key, so the imported key becomes active immediately.
     let schedule = any_sealed(db).await?.then_some(*schedule);
     match insert(db, row, schedule).await {
-        Err(error) if is_taken(&error) => {
+        Err(error) if is_unique_violation(&error) => {
             let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
             let pending = rows.into_iter().find(|row| row.state == KeyState::Pending);
             Err(KeyRingError::Pending(pending.map_or(kid, |row| row.kid)))
@@ -335,6 +335,6 @@ async fn move_to(
     Ok(())
 }
 
-fn is_taken(error: &DbErr) -> bool {
+fn is_unique_violation(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }

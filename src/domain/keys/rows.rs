@@ -33,7 +33,7 @@ pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> 
     db.read(|db| async move { Ok(sealed_kids(&db, sealer).await) }).await?.map(drop)
 }
 
-/// The key ids of all keys on a connection, oldest first, after a check as by [`check_sealed`].
+/// Checks as [`check_sealed`] does, on a connection, and returns the ids of all keys, oldest first.
 ///
 /// # Errors
 /// As [`check_sealed`].

@@ -58,8 +58,8 @@ fn integer_root(n: &BigNumRef, context: &mut BigNumContext) -> Result<BigNum, Er
     }
 }
 
-/// Whether a modulus is a power of 65537 modulo each of these primes. Moduli of the ROCA flaw are
-/// (Nemec et al., "The Return of Coppersmith's Attack", 2017, §4).
+/// Whether a modulus is a power of 65537 modulo each of these primes. This is true of every modulus
+/// with the ROCA flaw (Nemec et al., "The Return of Coppersmith's Attack", 2017, §4).
 fn has_roca_form(n: &BigNumRef) -> Result<bool, ErrorStack> {
     const PRIMES: [u32; 38] = [
         3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
@@ -123,8 +123,8 @@ pub(super) mod tests {
         product
     }
 
-    /// A 1024-bit prime of the form in which the flawed library created primes: k·M + (65537^a mod
-    /// M).
+    /// A 1024-bit prime of the form in which the flawed library created primes:
+    /// k·M + (65537^a mod M), where M is [`roca_product`].
     fn roca_prime() -> BigNum {
         let (mut context, product) = (context(), roca_product());
         loop {

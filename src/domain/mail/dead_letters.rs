@@ -23,7 +23,7 @@ const RETENTION: Duration = Duration::from_hours(30 * 24);
 /// Number of dead letters that one transaction sends again.
 const LETTERS_PER_TRANSACTION: u64 = 500;
 
-/// Makes a mail a dead letter, and records the reason, which must not contain an address.
+/// Makes a mail a dead letter, and records the reason, which must not contain an email address.
 ///
 /// # Errors
 /// If the database refuses; then the mail is sent again.
@@ -68,12 +68,12 @@ pub async fn list(db: &Db, after: Option<Uuid>, count: u64) -> Result<Vec<Item>,
     db.read(|db| async move { page.all(&db).await }).await
 }
 
-/// Queues dead letters again: the one with this id, or all. Returns their number.
+/// Queues dead letters again: the letter with this id, or all. Returns how many were queued.
 ///
 /// # Errors
-/// If the database refuses. Some may have been queued.
+/// If the database refuses. Some letters may have been queued before the error.
 pub async fn resend(db: &Db, id: Option<Uuid>) -> Result<u64, DbErr> {
-    // Those that fail again meanwhile are not queued a second time.
+    // A letter that fails again before the loop ends is not queued a second time.
     let started = db.clock().now();
     let mut total = 0;
     loop {
@@ -87,7 +87,8 @@ pub async fn resend(db: &Db, id: Option<Uuid>) -> Result<u64, DbErr> {
     }
 }
 
-/// Their time of creation becomes `now`, so that sending is retried for a day again.
+/// Queues a portion of the dead letters from before `started`. Sets their time of creation to
+/// `now`, so that sending is retried for a day again.
 async fn resend_portion(
     txn: &DatabaseTransaction,
     id: Option<Uuid>,
@@ -112,7 +113,7 @@ async fn resend_portion(
     Ok(queued.rows_affected)
 }
 
-/// Deletes dead letters whose time has passed.
+/// Deletes the dead letters that have been stored for [`RETENTION`].
 ///
 /// # Errors
 /// If the database refuses.

@@ -10,36 +10,36 @@ use crate::domain::outbox::{self, Item, Kind};
 use crate::entity::outbox::{Column, Entity};
 use crate::timestamp::Timestamp;
 
-/// How long sending a mail is retried.
+/// For how long after its creation a mail is sent again if an attempt fails.
 const MAX_DELIVERY_TIME: Duration = Duration::from_hours(24);
 
-/// The wait before a mail is sent again after a failure that did not concern the mail itself. The
-/// sender pauses meanwhile, if the failure continues.
+/// The wait before the next attempt after a failure that concerns all mails. It is short, because
+/// the sender (`server/mail_delivery`) pauses for longer while such failures continue.
 const SHORT_WAIT: Duration = Duration::from_secs(5);
 
-/// The result of an attempt. A reason must not contain an address.
+/// The result of an attempt. A reason must not contain an email address.
 #[derive(Debug)]
 pub enum Verdict {
     /// The mail was sent, or there is nothing to send.
     Done,
-    /// The mail cannot be sent.
+    /// The mail cannot be sent, and becomes a dead letter.
     Failed(String),
-    /// The mail was not sent, and will be sent again after a back-off.
+    /// The mail was not sent. The next attempt follows after a back-off.
     Postponed(String),
     /// No mail can be sent at present.
     NoServer(String),
 }
 
 impl Verdict {
-    /// [`Verdict::Postponed`].
+    /// [`Verdict::Postponed`] for this reason.
     #[must_use]
     pub fn postponed(reason: &str) -> Self {
         Self::Postponed(reason.to_owned())
     }
 }
 
-/// Stores the result of an attempt: deletes the row, schedules the next attempt, or makes the mail a
-/// dead letter.
+/// Stores the result of an attempt: deletes the row, schedules the next attempt, or makes the mail
+/// a dead letter.
 ///
 /// # Errors
 /// If the database refuses; then the mail is sent again.
@@ -59,7 +59,7 @@ pub async fn settle(db: &Db, item: &Item, verdict: Verdict) -> Result<(), DbErr>
     }
 }
 
-/// Whether a mail has been due since before `before`.
+/// Whether any queued mail became due earlier than `before`.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,9 +1,9 @@
-//! Mails in the outbox. A mail is a row that is written in the transaction of what it is about, so
-//! it is sent if, and only if, the transaction is committed. `server` sends it.
+//! Mails in the outbox. A mail is a row that is written in the transaction that causes the mail, so
+//! the mail is sent if, and only if, the transaction is committed. `server/mail_delivery` sends it.
 //!
-//! A row contains the address of the recipient as it was stored with the account, and no text, link
-//! or code. Links and codes are computed when the mail is sent. The row is deleted when the mail has
-//! been sent. A mail that cannot be sent becomes a dead letter ([`dead_letters`]).
+//! A row contains the address of the recipient in its stored spelling, but no text, link or code.
+//! Links and codes are computed when the mail is sent. The row is deleted when the mail has been
+//! sent. A mail that cannot be sent becomes a dead letter ([`dead_letters`]).
 
 pub mod dead_letters;
 pub mod delivery;
@@ -74,17 +74,20 @@ pub enum Content {
     TokenReuse,
     /// A link and a code, with which the owner sets a new password.
     ResetPassword {
-        /// When they expire. This identifies the challenge from which they are computed.
+        /// When the link and the code expire. This identifies the challenge from which they are
+        /// computed.
         expires_at: Timestamp,
     },
     /// A link and a code, with which the owner proves control of the address.
     VerifyEmail {
-        /// When they expire. This identifies the challenge from which they are computed.
+        /// When the link and the code expire. This identifies the challenge from which they are
+        /// computed.
         expires_at: Timestamp,
     },
     /// A link and a code, with which the owner confirms a new address. It goes to the new address.
     ChangeEmail {
-        /// When they expire. This identifies the challenge from which they are computed.
+        /// When the link and the code expire. This identifies the challenge from which they are
+        /// computed.
         expires_at: Timestamp,
     },
     /// A notice to the old address: the address of the account was changed.
@@ -96,7 +99,8 @@ pub enum Content {
         /// When the invite expires.
         expires_at: Timestamp,
     },
-    /// No mail is sent: someone requested a mail for an address without an account.
+    /// No mail is sent: someone requested a mail for an address without an account. The row exists
+    /// so that this request takes as long as others.
     Nothing,
 }
 
@@ -118,15 +122,14 @@ impl Content {
         }
     }
 
-    /// The class of mails with a common limit per recipient. Requests of strangers must not prevent
-    /// notices.
+    /// The class. Mails of one class share a limit per recipient. Notices and invites have classes
+    /// of their own, because requests of strangers must not use up their limits.
     const fn class(&self) -> &'static str {
         match self {
             Self::PasswordChanged
             | Self::NewDevice { .. }
             | Self::TokenReuse
             | Self::EmailChanged => NOTICE,
-            // Requests of strangers must not prevent invites either.
             Self::Invite { .. } => "invite",
             Self::ResetPassword { .. }
             | Self::VerifyEmail { .. }
@@ -192,8 +195,8 @@ impl MailQueue {
         self.0.as_ref().is_some_and(|settings| settings.has_notices)
     }
 
-    /// Queues a mail to the address of the account, within the caller's transaction. Does nothing
-    /// if mail is off. Drops and records the mail if its recipient gets too many.
+    /// Queues a mail to the address of the account, within the caller's transaction. Queues nothing
+    /// if [`Self::admit`] returns false.
     ///
     /// # Errors
     /// If the database refuses.
@@ -212,8 +215,9 @@ impl MailQueue {
         self.enqueue(txn, account.id, Recipient::of(account, origin), content, now).await
     }
 
-    /// Admits and counts a mail to this address, which belongs to this account. Records that it is
-    /// dropped if the address gets too many. `false` if mail, or mails of this class, are off.
+    /// Counts a mail to this address, which belongs to this account. Returns false if the mail must
+    /// not be queued: mail is off, notices are off and the mail is a notice, or the address gets
+    /// too many mails. The last reason is recorded as an event, once an hour.
     ///
     /// # Errors
     /// If the database refuses.
@@ -240,7 +244,7 @@ impl MailQueue {
 
     /// Queues a mail with a link and a code, and makes its challenge the newest of the account for
     /// its purpose. Returns false, and changes nothing, if the address gets too many mails or mail
-    /// is off. So nobody can void the links of another person without end.
+    /// is off. Without this limit, a stranger could void the owner's links as often as they like.
     ///
     /// # Errors
     /// If the database refuses.
@@ -289,10 +293,10 @@ impl MailQueue {
 pub struct ChallengeMail {
     /// The challenge, from which the link and the code are computed.
     pub challenge: Challenge,
-    /// The address whose mails are limited.
+    /// The address against whose limit the mail is counted.
     pub email: Email,
-    /// The account that the mail is about, and its recipient. `None` if nothing is sent, because the
-    /// address has no account: then the same rows are written.
+    /// The account that the mail is about, and its recipient. `None` if the address has no account.
+    /// Then the same rows are written as otherwise, and nothing is sent.
     pub to: Option<(Uuid, Recipient)>,
     /// What the mail is about.
     pub content: Content,
@@ -314,8 +318,8 @@ impl Recipient {
         Self { address: account.email.clone(), language }
     }
 
-    /// The owner of an account, at another address than the stored one. `spelling` is the address as
-    /// typed by this owner.
+    /// The owner of an account, at another address than the stored address. `spelling` is the
+    /// address as the owner typed it.
     #[must_use]
     pub fn at(spelling: &str, account: &account::Model, origin: &Origin) -> Self {
         Self { address: spelling.to_owned(), ..Self::of(account, origin) }
@@ -334,8 +338,8 @@ impl Recipient {
     }
 }
 
-/// Deletes the mails of an account, whose rows contain its address. Must run in the transaction that
-/// deletes the account.
+/// Deletes the mails of an account, whose rows contain its address. Must run in the transaction
+/// that deletes the account.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,9 +1,10 @@
-//! The transactional outbox. A transaction writes its follow-up work as a row. Any instance then
-//! takes the row and does the work, until it succeeds. So a crash loses no work.
+//! The transactional outbox. A transaction writes its follow-up work as a row. After the commit,
+//! any instance takes the row and attempts the work, until an attempt succeeds. So a crash loses no
+//! work.
 //!
 //! Deliveries to clients are taken with [`take_due`], which prevents receivers from delaying each
-//! other ([`Shares`]). Mails, which all go to one server, are taken with [`take_oldest`]. Work
-//! inside the database takes its row within its own transactions (`session::unfinished`).
+//! other ([`Shares`]). Mails, which all go to one server, are taken with [`take_oldest`]. The work
+//! of `session::unfinished` changes only the database, so its own transactions take its rows.
 
 mod backoff;
 mod shares;
@@ -26,7 +27,7 @@ use crate::timestamp::Timestamp;
 pub use crate::entity::outbox::{Kind, Model as Item};
 pub use shares::{Answer, Shares};
 
-/// How long an instance has for one attempt before another instance may retry. This is longer than
+/// How long an instance has for one delivery before another instance may retry. This is longer than
 /// the timeout of a delivery.
 const CLAIM: Duration = Duration::from_secs(15);
 
@@ -47,7 +48,8 @@ pub async fn enqueue(txn: &impl ConnectionTrait, items: Vec<Item>) -> Result<(),
         .map(drop)
 }
 
-/// Takes due deliveries within the receivers' shares. Each row is taken by one instance.
+/// Takes due deliveries, for each receiver as many as `shares` allots. Only one instance takes each
+/// row.
 ///
 /// # Errors
 /// If the database refuses.
@@ -97,8 +99,9 @@ async fn take_in_transaction(
     Ok(taken)
 }
 
-/// Takes up to `number` rows of a kind, those that have been due longest. Each row is taken by one
-/// instance. If the work is neither done nor postponed within `claim`, another instance may retry.
+/// Takes up to `number` rows of a kind, those that have been due longest. Only one instance takes
+/// each row. If the work is neither done nor postponed within `claim_for`, another instance may
+/// retry.
 ///
 /// # Errors
 /// If the database refuses.
@@ -144,7 +147,7 @@ async fn claim(txn: &DatabaseTransaction, rows: &[Item], until: Timestamp) -> Re
         .map(drop)
 }
 
-/// Deletes an item whose work is done, or is given up.
+/// Deletes an item whose work is done, or will not be attempted again.
 ///
 /// # Errors
 /// If the database refuses; then the work is done again.

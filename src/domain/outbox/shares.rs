@@ -2,8 +2,8 @@
 //! and is not contacted more than necessary.
 //!
 //! Each receiver with due deliveries gets one slot before any receiver gets a second slot. A
-//! quarter of the slots is reserved for receivers whose last response was prompt. A receiver that
-//! was never contacted may use one reserved slot.
+//! quarter of the slots is reserved for receivers that responded promptly to the last delivery. A
+//! receiver that was never contacted may use one reserved slot.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 /// Maximum number of concurrent deliveries in total.
 const SLOTS: usize = 64;
 
-/// Number of slots that are reserved for receivers whose last response was prompt.
+/// Number of slots that are reserved for receivers that responded promptly to the last delivery.
 const RESERVED: usize = SLOTS / 4;
 
 /// Maximum number of concurrent deliveries to one responsive receiver.
@@ -23,16 +23,17 @@ pub(super) const SHARE: usize = 4;
 /// A response that takes less time than this is prompt.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// Longest pause for a receiver that does not respond, regardless of the due deliveries.
+/// Longest pause for a receiver that does not respond. Each of its deliveries may be postponed for
+/// longer ([`wait_after`]).
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// How long the state of a receiver is stored after a delivery to it was last due.
+/// How long a receiver stays in memory after a delivery to it was last due.
 const RECEIVER_RETENTION: Duration = Duration::from_hours(1);
 
 /// The outcome of one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// The receiver sent a response of any kind after this time.
+    /// The receiver sent a response of any kind, after this duration.
     After(Duration),
     /// There was no response: a timeout, a failed connection, or an address that must not be
     /// contacted.
@@ -52,13 +53,14 @@ pub struct Shares {
 #[derive(Debug, Default)]
 struct Receiver {
     under_way: usize,
-    /// Whether its last response was prompt. `None` if it was never contacted.
+    /// Whether it responded promptly to the last delivery. `None` if it was never contacted.
     was_prompt: Option<bool>,
-    /// How often it has failed to respond since its last response.
+    /// The number of failures since its last response. Deliveries that fail at about the same time
+    /// count once.
     failures: u32,
     /// The receiver gets no deliveries before this time.
     paused_until: Option<Timestamp>,
-    /// The value of `turns` when it last got a slot.
+    /// The value of [`Shares::turns`] when it last got a slot.
     turn: u64,
     /// When a delivery to it was last due.
     used_at: Timestamp,
@@ -145,7 +147,7 @@ impl Shares {
         receiver.was_prompt = Some(matches!(answer, Answer::After(time) if time < PROMPT));
         match answer {
             Answer::After(_) => (receiver.failures, receiver.paused_until) = (0, None),
-            // Several unanswered deliveries that end at about the same time count once.
+            // A delivery that fails during the pause began before it, so it does not count again.
             Answer::None if receiver.paused_until.is_none_or(|until| now >= until) => {
                 receiver.failures = receiver.failures.saturating_add(1);
                 let pause = wait_after(receiver.failures).min(LONGEST_PAUSE);
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn unresponsive_receiver_backs_off_and_is_probed_once() {
+    fn unresponsive_receiver_is_paused_and_then_gets_a_single_delivery_as_a_test() {
         let mut shares = Shares::default();
         assert_eq!(allot_one(&mut shares, 1, 10, 0), SHARE);
         for _ in 0..SHARE {
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn back_off_is_a_minute_at_most() {
+    fn pause_of_an_unresponsive_receiver_is_at_most_a_minute() {
         let mut shares = Shares::default();
         for round in 0..20 {
             assert_eq!(allot_one(&mut shares, 1, 1, round * 60), 1);
@@ -259,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_receivers_are_removed() {
+    fn receivers_without_due_deliveries_for_an_hour_are_removed_from_memory() {
         let mut shares = Shares::default();
         let taken = shares.allot(&due(0..10, 1), second(0));
         for (name, _) in taken {
