@@ -23,11 +23,11 @@ use crate::scope::{AudienceClaim, Audiences, Scope};
 use crate::timestamp::Timestamp;
 
 /// Maximum length of an access token that is parsed, in bytes.
-const MAX_TOKEN: usize = 8 * 1024;
+const MAX_ACCESS_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Maximum length of other tokens of this issuer that are parsed, in bytes. An ID token may contain
 /// a profile, and a nonce of 4 KiB, which JSON escaping can double.
-const MAX_OWN: usize = 24 * 1024;
+const MAX_OWN_TOKEN_BYTES: usize = 24 * 1024;
 
 /// Signs access tokens for one issuer, with a default audience.
 pub struct Issuer {
@@ -64,7 +64,8 @@ pub enum SigningError {
     Random(#[from] ErrorStack),
 }
 
-/// The claims of a user's token. Times are whole seconds, because some parsers refuse fractions.
+/// The claims of an access token of a user. Times are whole seconds, because some parsers refuse
+/// fractions.
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
@@ -117,7 +118,8 @@ struct ClientClaims<'a> {
 }
 
 impl Issuer {
-    /// Creates an issuer. `life` is the lifetime of its tokens.
+    /// Creates an issuer. `life` is the lifetime of access tokens of the JSON API. Access tokens of
+    /// clients have this lifetime at most.
     #[must_use]
     pub fn new(iss: String, aud: &str, life: Duration, ring: Arc<KeyRing>) -> Self {
         let (header, plain_header) = (header_of(ACCESS_TOKEN), header_of(PLAIN));
@@ -151,22 +153,22 @@ impl Issuer {
         if self.has_typ_jwt(audiences) { &self.plain_header } else { &self.header }
     }
 
-    /// The lifetime of this issuer's tokens.
+    /// The lifetime of access tokens of the JSON API.
     #[must_use]
     pub fn life(&self) -> Duration {
         self.life
     }
 
-    /// The lifetime of a token that is granted now. `life` is the client's lifetime. It is limited
-    /// to the issuer's lifetime and to the session's expiry, because tokens of an expired session
-    /// have no mark in a status list.
+    /// The lifetime of a token that is granted now. `life` is the lifetime that the client may
+    /// have. The result is at most the issuer's lifetime. It does not exceed the session's expiry,
+    /// because tokens of an expired session have no mark in a status list.
     #[must_use]
     pub fn life_of(&self, granted: &Granted, life: Duration, now: Timestamp) -> Duration {
         life.min(self.life).min(granted.refresh_expires_at.since(now))
     }
 
-    /// Checks that a token could be signed. Must be called before a change that ends with signing a
-    /// token.
+    /// Checks that a token could be signed. Must be called before a transaction after which a token
+    /// is signed.
     ///
     /// # Errors
     /// [`SigningError::Stale`].
@@ -249,7 +251,7 @@ impl Issuer {
         )
     }
 
-    /// Signs claims as a token with another `typ` than access tokens.
+    /// Signs claims as a token that is not an access token. `token_type` is its `typ`.
     ///
     /// # Errors
     /// As [`access_token`](Self::access_token).
@@ -271,7 +273,7 @@ impl Issuer {
     /// claims, or `None` if the token is invalid.
     #[must_use]
     pub fn read_access_token(&self, token: &str, now: Timestamp) -> Option<(AccessToken, Value)> {
-        if token.len() > MAX_TOKEN {
+        if token.len() > MAX_ACCESS_TOKEN_BYTES {
             return None;
         }
         let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
@@ -292,11 +294,12 @@ impl Issuer {
         Some((token, claims))
     }
 
-    /// The claims of a token that this issuer signed as `token_type`, even if the token has expired
-    /// or its key has been retired. `None` if the key was revoked, and for any other text.
+    /// The claims of a token that this issuer signed with the `typ` `token_type`, even if the token
+    /// has expired or its key has been retired. `None` if the key was revoked, and for any other
+    /// text.
     #[must_use]
     pub fn read_own(&self, token_type: &str, token: &str) -> Option<Value> {
-        if token.len() > MAX_OWN {
+        if token.len() > MAX_OWN_TOKEN_BYTES {
             return None;
         }
         let payload = self.ring.current().verified(token_type, token)?;

@@ -22,14 +22,15 @@ pub struct CodeAttempts {
 }
 
 impl CodeAttempts {
-    /// The attempts with this key.
+    /// The attempts whose row has this key.
     #[must_use]
     pub const fn of(key: AttemptKey) -> Self {
         Self { key }
     }
 
-    /// Whether a code may be used, within the caller's transaction. Counts a wrong code. Concurrent
-    /// attempts wait for each other.
+    /// Decides within the caller's transaction whether a code may be used. `is_right` says whether
+    /// it is the code of the challenge. Counts a wrong code. Concurrent attempts wait for each
+    /// other.
     ///
     /// # Errors
     /// If the database refuses.

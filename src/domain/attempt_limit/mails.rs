@@ -1,5 +1,5 @@
-//! The limits of mails to one address, exact for all instances: a maximum number in any hour and in
-//! any 24 hours. They use rows of the attempt table, with longer windows.
+//! The limits of mails to one email address, exact for all instances: a maximum number in any hour
+//! and in any 24 hours. They use rows of the attempt table, with longer windows.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::timestamp::Timestamp;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// The maximum number of mails to one address.
+/// The maximum number of mails to one email address.
 #[derive(Debug, Clone, Copy)]
 pub struct MailLimits {
     /// In any hour.
@@ -27,14 +27,15 @@ pub struct MailLimits {
 pub enum MailAdmission {
     /// It may be sent, and was counted.
     Admitted,
-    /// The limit is reached. `is_first` is true once an hour.
+    /// The limit is reached.
     Refused {
-        /// Whether this refusal should be recorded.
+        /// Whether this is the first refusal in an hour, which should be recorded.
         is_first: bool,
     },
 }
 
-/// Admits and counts a mail to the address of `key`, within the caller's transaction.
+/// Admits a mail to the email address of `key` and counts it, or refuses it, within the caller's
+/// transaction.
 ///
 /// # Errors
 /// If the database refuses.

@@ -2,14 +2,15 @@
 //!
 //! The window slides: for each key, a row stores the times of recent attempts. An attempt is
 //! admitted if the row has fewer attempts within the last minute than the quota allows. It is
-//! counted when it starts. Refused attempts are not counted, so a client cannot prolong a refusal,
-//! neither for itself nor for other clients behind the same address. Keys are HMACs, so the table
-//! contains no address.
+//! counted when it starts. Refused attempts are not counted: otherwise a client that is refused
+//! could prolong the refusal, for itself and for other clients behind the same IP address. Keys are
+//! HMACs, so the table contains no IP or email address.
 //!
-//! Many people may share an address. So a successful login is refunded to the window of its
-//! address, but not to the window of the account. An attempt without a verdict is refunded in the
-//! same way. If the window of an address is full, but some of its attempts are still under way, a
-//! new attempt waits for their verdicts. Failures are counted exactly across all instances.
+//! Many people may share an IP address. So a successful login is refunded to the window of its
+//! address, but not to the window of the account. An attempt that ends without a verdict is
+//! refunded in the same way. If the window of an address is full, but some of its attempts are
+//! still under way, a new attempt waits for their verdicts. Failures are counted exactly across all
+//! instances.
 
 mod codes;
 mod mails;
@@ -143,13 +144,13 @@ async fn try_to_admit(
 
 /// Waits until a full window has room, or contains only failures, or the deadline has passed.
 async fn wait_for_room(db: &Db, quotas: &[Quota], deadline: Instant) -> Result<(), DbErr> {
-    let keys: Vec<_> = quotas.iter().filter(|it| it.is_refundable).collect();
+    let refundable: Vec<_> = quotas.iter().filter(|it| it.is_refundable).collect();
     let (mut interval, longest) = POLL_INTERVALS;
     while Instant::now() < deadline {
         tokio::time::sleep(interval).await;
         interval = longest.min(interval * 2);
         let mut must_wait = false;
-        for quota in &keys {
+        for quota in &refundable {
             let window = attempt::Entity::find_by_id(quota.key.0.clone());
             let Some(row) = db.read(|db| async move { window.one(&db).await }).await? else {
                 continue;

@@ -85,8 +85,8 @@ impl Quota {
         ipv6_prefix: u8,
         attempts: u32,
     ) -> Vec<Self> {
-        let quota = |scope: &str, attempts| Self {
-            key: AttemptKey(key.mac(&[action.name(), scope])),
+        let quota = |client: &str, attempts| Self {
+            key: AttemptKey(key.mac(&[action.name(), client])),
             attempts,
             name: "address",
             is_refundable: action.is_refundable(),
@@ -131,7 +131,7 @@ impl AttemptKey {
         Self(key.mac(&["account", email.key()]))
     }
 
-    /// The key of mails to one address. Each class of mails has its own limit.
+    /// The key of mails of one class to one email address. Each class has its own limit.
     #[must_use]
     pub fn of_recipient(key: &LimitKey, class: &str, email: &Email) -> Self {
         Self(key.mac(&["mail", class, email.key()]))

@@ -9,8 +9,8 @@ use crate::domain::audit::{Event, Origin};
 use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;
 
-/// An attempt that was admitted and counted. Functions that check or set a password take it by
-/// value, so they cannot be called without an admitted attempt.
+/// An attempt that was admitted and counted. Functions that check or set a password have a
+/// parameter of this type, so they cannot be called without an admitted attempt.
 #[derive(Debug)]
 #[must_use]
 pub struct Admitted(Counted);
@@ -40,6 +40,7 @@ pub struct Counted {
     pub(super) windows: Vec<AttemptKey>,
     /// The account that was tried, whether or not it exists.
     pub(super) account: Option<AttemptKey>,
+    /// When the attempt was counted, which identifies it in the windows.
     pub(super) at: Timestamp,
 }
 

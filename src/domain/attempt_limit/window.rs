@@ -11,11 +11,12 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;
 
-/// The length of every window.
+/// The length of the windows of attempts. The windows of codes and mails are longer.
 pub const WINDOW: Duration = Duration::from_mins(1);
 
-/// How long other attempts may wait for the verdict of an attempt. After that, its instance has
-/// probably crashed, or its client has disconnected. The attempt is still refunded if it succeeds.
+/// How long other attempts may wait for the verdict of an attempt. After this time, the instance of
+/// the attempt has probably crashed, or the client has disconnected. An attempt that succeeds later
+/// is still refunded.
 const MAX_UNDER_WAY: Duration = Duration::from_secs(10);
 
 /// Reads the window of a key, and locks it until the transaction ends. Creates a missing window.
@@ -78,7 +79,7 @@ pub(super) fn recent_in(hits: &Hits, window: Duration, now: Timestamp) -> Vec<Ti
     hits.0.iter().copied().filter(is_recent).collect()
 }
 
-/// Adds an attempt to all of its windows, which [`lock`] has locked, in a single statement.
+/// Adds an attempt to all of its windows, which [`lock_all`] has locked, in a single statement.
 pub(super) async fn count_attempt(
     txn: &impl ConnectionTrait,
     windows: Vec<(&Quota, attempt::Model)>,
@@ -134,8 +135,8 @@ pub(super) fn remove_one(hits: &mut Vec<Timestamp>, at: Timestamp) {
     }
 }
 
-/// The attempts of a window that may still get a verdict. Attempts of a crashed instance count as
-/// failures after [`MAX_UNDER_WAY`].
+/// The times of the attempts of a window that may still get a verdict. Attempts of a crashed
+/// instance count as failures after [`MAX_UNDER_WAY`].
 pub(super) fn under_way(row: &attempt::Model, now: Timestamp) -> Vec<Timestamp> {
     let hits = row.under_way.iter().flat_map(|hits| &hits.0);
     hits.copied().filter(|hit| hit.plus(MAX_UNDER_WAY) > now).collect()

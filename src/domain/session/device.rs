@@ -1,10 +1,10 @@
 //! Which logins come from a new device, so that the owner of the account is notified.
 //!
-//! A device is known if an earlier session of the account, whose row is still stored, has the same
-//! `User-Agent`, except for its numbers, and was last used from a client address in the same
-//! network: the same 16 bits of an IPv4 address, or 32 bits of an IPv6 address. So an update of the browser and a new address
-//! from the same provider do not cause a notice. The first login of an account whose sessions are
-//! all deleted causes none either, because there is nothing to compare it with.
+//! A login is compared with the earlier sessions of the account whose rows are still stored. Its
+//! device is known if one of these sessions has the same `User-Agent`, except for digits and dots,
+//! and was last used from the same network: the same first 16 bits of an IPv4 address, or 32 bits
+//! of an IPv6 address. So neither an update of the browser nor a new IP address from the same
+//! provider causes a notice. A login without such sessions does not cause a notice either.
 
 use std::net::IpAddr;
 
@@ -16,10 +16,11 @@ use crate::domain::audit::{Origin, sanitized};
 use crate::domain::network;
 use crate::entity::session::{Column, Entity};
 
-/// How many sessions of the account are compared, the newest first.
-const SESSIONS: u64 = 100;
+/// Maximum number of sessions with which a login is compared: the newest.
+const MAX_COMPARED: u64 = 100;
 
-/// Bits of an address that identify the network.
+/// Number of leading bits of an IP address that identify the network. An IPv4 address is mapped to
+/// IPv6, which prepends 96 bits.
 const V4_PREFIX: u8 = 96 + 16;
 const V6_PREFIX: u8 = 32;
 
@@ -33,11 +34,12 @@ pub(super) async fn is_new(db: &Db, account_id: Uuid, origin: &Origin) -> Result
         .column(Column::UserAgent)
         .column(Column::Address)
         .filter(Column::AccountId.eq(account_id))
-        // Always true. Without it, PostgreSQL may read the primary key backwards to find the rows
-        // of one account, through the sessions of all others.
+        // This does not change the order, because the expression is true for each row. Without it,
+        // PostgreSQL might find the rows of the account by reading the primary key backwards,
+        // through the sessions of all other accounts.
         .order_by_desc(Column::AccountId.eq(account_id))
         .order_by_desc(Column::Id)
-        .limit(SESSIONS)
+        .limit(MAX_COMPARED)
         .into_tuple::<(Option<String>, Option<String>)>();
     let earlier = db.read(|db| async move { earlier.all(&db).await }).await?;
     let device = device(origin.user_agent.as_deref(), origin.address);
@@ -48,11 +50,10 @@ pub(super) async fn is_new(db: &Db, account_id: Uuid, origin: &Origin) -> Result
     Ok(!earlier.is_empty() && !is_known)
 }
 
-/// The program and the network.
+/// What identifies a device: the program and the network.
 fn device(user_agent: Option<&str>, address: Option<IpAddr>) -> (String, u128) {
     let program = sanitized(user_agent.unwrap_or_default());
     let program = program.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect();
-    // An IPv4 address is compared as an IPv4-mapped IPv6 address.
     let address = address.map(|address| address.to_canonical());
     let network = match address {
         Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().to_bits() >> (128 - u32::from(V4_PREFIX)),

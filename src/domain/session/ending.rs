@@ -1,5 +1,5 @@
-//! Ends sessions before they expire. Only this file does so. It also updates the status lists and
-//! notifies clients.
+//! Ends sessions before they expire. Only this file and the kill switch do so. Also marks the
+//! entries of the sessions in the status lists, and notifies clients.
 
 use sea_orm::sea_query::{Expr, IntoCondition, LockBehavior, LockType};
 use sea_orm::{
@@ -18,14 +18,14 @@ use crate::entity::account;
 use crate::entity::session::{self, EndReason};
 use crate::timestamp::Timestamp;
 
-/// Maximum number of live sessions per account, excluding logins on the hosted pages.
-const MOST: u64 = 500;
+/// Maximum number of live sessions per account, excluding browser sessions.
+const MAX_CLIENT_SESSIONS: u64 = 500;
 
-/// Maximum number of live logins on the hosted pages per account.
-const MOST_BROWSERS: u64 = 100;
+/// Maximum number of live browser sessions per account.
+const MAX_BROWSER_SESSIONS: u64 = 100;
 
 /// Number of sessions that one statement ends. It is within the parameter limits of both databases,
-/// and such a statement is fast enough.
+/// and small enough for a fast statement.
 pub(super) const SESSIONS_PER_STATEMENT: usize = 500;
 
 /// Ends a session at the request of its owner. Returns false if the session was not live.
@@ -69,7 +69,7 @@ pub async fn end(
 }
 
 /// Ends all live sessions of an account with one client, within the caller's transaction. Returns
-/// their number.
+/// the number of ended sessions.
 ///
 /// # Errors
 /// If the database refuses.
@@ -139,11 +139,11 @@ pub async fn end_each(
     Ok(ended)
 }
 
-/// Makes room for one more client session of an account, which must be locked. If the account has
-/// five hundred client sessions, ends the oldest sessions of the same client first, then those of
-/// other clients. Ending thousands of sessions could exceed the timeout of a request, so one call
-/// ends at most one portion. Logins on the hosted pages have a separate limit
-/// ([`limit_browser_sessions`]).
+/// Makes room for one more session of an account with a client, the first-party client included.
+/// The account must be locked. If it has five hundred such sessions, ends the oldest sessions of
+/// the same client first, then those of other clients. Ending thousands of sessions could exceed
+/// the timeout of a request, so one call ends at most one portion. Browser sessions have a separate
+/// limit ([`limit_browser_sessions`]).
 ///
 /// # Errors
 /// If the database refuses.
@@ -159,7 +159,7 @@ pub async fn limit_client_sessions(
         .filter(CookieDigest.is_null())
         .filter(session::Entity::live_of(account_id, now));
     let number = live.clone().count(txn).await?;
-    if number < MOST {
+    if number < MAX_CLIENT_SESSIONS {
         return Ok(());
     }
     let surplus = live
@@ -167,14 +167,14 @@ pub async fn limit_client_sessions(
         .column(Id)
         .order_by_desc(ClientId.eq(client_id))
         .order_by_asc(Id)
-        .limit((number - MOST + 1).min(SESSIONS_PER_STATEMENT as u64));
+        .limit((number - MAX_CLIENT_SESSIONS + 1).min(SESSIONS_PER_STATEMENT as u64));
     let surplus: Vec<Uuid> = surplus.into_tuple().all(txn).await?;
     end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
 }
 
-/// Makes room for one more login of an account on the hosted pages. The account must be locked. If
-/// it has one hundred such logins, ends the oldest of them. Client sessions that were opened
-/// through these logins continue.
+/// Makes room for one more browser session of an account. The account must be locked. If it has one
+/// hundred browser sessions, ends the oldest of them. Client sessions that were opened through the
+/// ended sessions continue.
 ///
 /// # Errors
 /// If the database refuses.
@@ -191,15 +191,15 @@ pub async fn limit_browser_sessions(
         .filter(CookieDigest.is_not_null())
         .filter(session::Entity::live_of(account_id, now))
         .order_by_desc(Id)
-        .offset(MOST_BROWSERS - 1)
+        .offset(MAX_BROWSER_SESSIONS - 1)
         .limit(SESSIONS_PER_STATEMENT as u64);
     let surplus: Vec<Uuid> = surplus.into_tuple().all(txn).await?;
     end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
 }
 
-/// Ends the client sessions that were opened through a login on the hosted pages. Must run in the
-/// transaction that ends the login. Sessions with `offline_access` continue, but their clients are
-/// notified nevertheless.
+/// Ends the client sessions that were opened through a browser session. Must run in the transaction
+/// that ends the browser session. Client sessions with `offline_access` continue, but their clients
+/// are notified nevertheless.
 ///
 /// # Errors
 /// If the database refuses.
@@ -223,8 +223,8 @@ pub async fn end_opened(
 }
 
 /// Locks the account until the commit. A transaction that ends more than one session, or starts a
-/// session for a client, locks the account before any session, and after the client. This prevents
-/// deadlocks, and sessions that start unnoticed.
+/// session for a client, locks the account before any session, and after the client. This order
+/// prevents deadlocks. The lock also prevents that a session starts while the others are ended.
 ///
 /// A shared lock would suffice for starting sessions. But new shared requests overtake a waiting
 /// exclusive request, and would starve it.
@@ -249,9 +249,9 @@ async fn end_where(
     end_rows(txn, which, reason, now, now).await
 }
 
-/// Marks session rows as ended. No other function does so. Also marks their status list entries as
-/// invalid, and queues back-channel logout notices. `ended_at` is the time at which the end was
-/// decided.
+/// Marks session rows as ended. No other function does so. Also marks the status list entries of
+/// the sessions as invalid, and queues logout notices. `ended_at` is when the sessions ended, which
+/// is earlier than `now` after a kill switch.
 pub(super) async fn end_rows(
     txn: &impl ConnectionTrait,
     which: Condition,

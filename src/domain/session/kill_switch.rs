@@ -34,8 +34,9 @@ pub struct Switched {
 }
 
 impl KillSwitch {
-    /// Waits for running refreshes of the account's sessions. Must be called before any row is
-    /// locked, including the account's row, because a refresh that it waits for may need this row.
+    /// Waits for running refreshes of the account's sessions, and delays new ones until the commit.
+    /// Must be called before any row is locked, including the account's row, because a running
+    /// refresh may need this row.
     ///
     /// # Errors
     /// If the database refuses.
@@ -102,8 +103,9 @@ async fn is_any_live(
     Ok(live.into_tuple::<Uuid>().one(txn).await?.is_some())
 }
 
-/// Ends sessions without an epoch. Instances of the previous version start such sessions, and do
-/// not check the epoch. Sessions beyond the first portion are ended later, with all other sessions.
+/// Ends sessions without an epoch by marking their rows. Instances of the previous version start
+/// such sessions, and do not check the epoch. Sessions beyond the first portion are marked later,
+/// with all other sessions.
 async fn end_without_epoch(
     txn: &impl ConnectionTrait,
     account_id: Uuid,

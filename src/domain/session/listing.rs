@@ -14,7 +14,7 @@ use crate::entity::account;
 use crate::entity::session::{self as session_row, Column, EndReason};
 use crate::timestamp::Timestamp;
 
-/// The row of a session. The layers above use this name, because they may not import entities.
+/// The row of a session. `http` uses this name, because it may not import entities.
 pub type Row = session_row::Model;
 
 /// Maximum number of sessions in a list. An account to which a program logs in has hundreds.
@@ -99,8 +99,8 @@ pub async fn end_one(
                     .reason(format!("by session {}", login.session_id))
                     .record(txn, origin, now)
                     .await?;
-                // If the session is a login on the hosted pages, this ends the client sessions that
-                // were opened through it.
+                // If the session is a browser session, this ends the client sessions that were
+                // opened through it.
                 Ok(session::end_opened(txn, session_id, now).await?)
             })
         })

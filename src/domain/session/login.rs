@@ -31,7 +31,8 @@ pub enum LogInError {
     /// the settings require.
     #[error("the address is not verified")]
     EmailNotVerified(Uuid),
-    /// The stored hash changed during the check. The password may be the same, after a rehash.
+    /// During the check, the account was disabled, or its stored hash was replaced. The new hash
+    /// may be of the same password.
     #[error("the account was changed meanwhile")]
     Changed,
     /// The hashing pool refused or failed.

@@ -1,5 +1,5 @@
 //! Logout notices in the outbox (OpenID Connect Back-Channel Logout 1.0). They are written in the
-//! transaction that ends the session. `server` delivers them, with tokens from
+//! transaction that ends the session. `server/backchannel_delivery` delivers them, with tokens from
 //! `oauth::backchannel`.
 
 use std::collections::BTreeSet;
@@ -59,9 +59,9 @@ fn notice(sid: Uuid, sub: Uuid, client: String, now: Timestamp) -> Result<Item, 
     Item::new(sid, Kind::LogoutNotice, client, &LogoutNotice { sid, sub }, now)
 }
 
-/// Moves due notices to the outbox that instances of the previous version queued in a separate
-/// table. Notices that are being delivered are not due, so they are not moved. This function can be
-/// removed in the next version, together with that table.
+/// Moves due notices from the table `logout_notice`, in which instances of the previous version
+/// queue them, to the outbox. Notices that are being delivered are not due, so they are not moved.
+/// The next version can remove this function, together with the table.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,6 +1,5 @@
 //! Sessions: a session is a row. It starts with a login (`login`). It ends with a logout
-//! (`ending`), or by the kill switch of its account, an operation that ends all sessions of the
-//! account (`kill_switch`, `unfinished`).
+//! (`ending`), or by the kill switch of its account (`kill_switch`, `unfinished`).
 
 mod device;
 mod ending;
@@ -49,7 +48,7 @@ pub struct NewSession {
     settings: TokenSettings,
     /// Where the request came from.
     pub origin: Origin,
-    /// The cookie, if the session is a login on the hosted pages.
+    /// The cookie, if the session is a browser session.
     pub cookie: Option<BrowserCookie>,
 }
 
@@ -69,28 +68,28 @@ impl NewSession {
         Ok(Self { status, settings: settings.clone(), origin: origin.clone(), cookie: None })
     }
 
-    /// Makes the session a login on the hosted pages.
+    /// Makes the session a browser session.
     #[must_use]
     pub fn in_browser(self, cookie: BrowserCookie) -> Self {
         Self { cookie: Some(cookie), ..self }
     }
 }
 
-/// The cookie of a login on the hosted pages.
+/// The cookie of a browser session.
 #[derive(Debug, Clone)]
 pub struct BrowserCookie {
     /// SHA-256 of the cookie.
     pub digest: Vec<u8>,
     /// SHA-256 of the browser's previous cookie.
     pub previous_digest: Vec<u8>,
-    /// When the form was received. A form may be sent repeatedly, and its logins are ordered by
-    /// this time.
+    /// When the login form was received. A browser may send a form repeatedly. This time orders the
+    /// logins of such repetitions.
     pub received_at: Timestamp,
 }
 
-/// Stores a new session of the JSON API or the hosted pages, and records its first event. Must run
-/// in the transaction that grants the session. `account` must have been read while it was locked,
-/// because the session gets its epoch.
+/// Stores a new session of the JSON API or the hosted pages, and records `event` for it. Must run
+/// in the transaction that grants the session. The row `account` must have been read while it was
+/// locked, because the session gets its epoch.
 ///
 /// # Errors
 /// If the database refuses.

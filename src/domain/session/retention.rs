@@ -1,7 +1,7 @@
 //! How long ended sessions are stored.
 //!
 //! The row of a session contains an IP address and the name of a browser. Once the session has
-//! ended, its row is not needed any more. Marks in the status lists have separate rows. The tokens
+//! ended, its row is not needed any more: marks for status lists have separate rows, and the tokens
 //! and codes of a missing session are refused like those of an ended session.
 
 use std::time::Duration;
@@ -18,8 +18,8 @@ pub async fn purge_ended(db: &Db, retention: Duration) -> Result<Purged, PurgeEr
 }
 
 /// Deletes sessions whose absolute lifetime ended longer than `retention` ago. Sessions that have
-/// only reached their idle timeout are not deleted, because a login on the hosted pages is looked
-/// up as long as client sessions that were opened through it are live.
+/// only reached their idle timeout are not deleted, because a browser session is looked up as long
+/// as client sessions that were opened through it are live.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,7 +1,6 @@
-//! Completes the work of a [`KillSwitch`](crate::domain::session::KillSwitch), an operation that
-//! ends all sessions of an account: marks the rows of the ended sessions, updates status lists,
-//! notifies clients, and deletes all data of a deleted account. The work is done in portions, by
-//! any instance, and continues after a crash.
+//! Completes the work of a [`KillSwitch`](crate::domain::session::KillSwitch): marks the rows of
+//! the ended sessions, marks their status list entries, notifies clients, and deletes all data of a
+//! deleted account. The work is done in portions, by any instance, and continues after a crash.
 
 use std::time::Duration;
 
@@ -22,8 +21,8 @@ use crate::entity::session::{self, Column, EndReason};
 use crate::entity::{account, authorization_code, consent};
 use crate::timestamp::Timestamp;
 
-/// Maximum back-off before a failed portion is retried. It is short, because until then verifiers
-/// still accept access tokens of the ended sessions.
+/// Maximum back-off before a failed portion is retried. It is short, because verifiers accept
+/// access tokens of the ended sessions until the portion succeeds.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Number of consecutive failures after which a command stops retrying.
@@ -99,7 +98,7 @@ pub async fn end_some(db: &Db) -> Result<bool, DbErr> {
     }
 }
 
-/// Completes all remaining work of an account, for a command that waits for it.
+/// Completes all remaining work of an account, for a command that waits until the work is complete.
 ///
 /// # Errors
 /// If the database refuses repeatedly. A server then completes the work.
@@ -228,7 +227,8 @@ async fn delete_portion(txn: &DatabaseTransaction, account_id: Uuid) -> Result<b
     Ok([&sessions, &codes, &consents].iter().all(|it| it.rows_affected < full))
 }
 
-/// A condition for one portion of the rows that match `condition`. `key` identifies a row.
+/// A condition for one portion of the rows that match `condition`. `key` identifies a row among
+/// these rows.
 fn portion_of<E: EntityTrait>(key: E::Column, condition: Expr) -> Expr {
     let rows = E::find().select_only().column(key).filter(condition);
     key.in_subquery(rows.limit(SESSIONS_PER_STATEMENT as u64).into_query())

@@ -1,6 +1,6 @@
 //! Closes all lists after an older backup was restored. It is not known which of their sessions
-//! ended since the backup, or which entries were allocated since. So all these sessions count as
-//! ended, and new sessions get entries of new lists.
+//! ended after the backup was made, nor which entries were allocated after that. So all sessions of
+//! these lists count as ended, and new sessions get entries of new lists.
 
 use openssl::error::ErrorStack;
 use sea_orm::sea_query::Expr;
@@ -11,12 +11,12 @@ use crate::domain::status::entries::{AllocationError, create, insert, random_bel
 use crate::entity::status_list::{Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// Maximum number of lists that may have been created since the backup. Each list serves at least
-/// half a million logins.
+/// Maximum number of lists that may have been created after the backup was made. Each list serves
+/// at least half a million logins.
 const MAX_CREATED: i32 = 2;
 
-/// Possible numbers for the first list of a new sequence. The numbers within a sequence are
-/// consecutive. The range is so large that sequences do not overlap.
+/// Possible numbers for the first list after a restore. The numbers of later lists follow this
+/// number without gaps. The range is so large that the numbers after two restores do not overlap.
 const FIRST_IDS: std::ops::Range<i32> = 1 << 24..1 << 30;
 
 /// Closes all lists. From now on, all sessions of these lists count as ended, and entries are

@@ -39,8 +39,8 @@ pub enum AllocationError {
     Database(#[from] DbErr),
 }
 
-/// How long an instance may allocate entries of a block. Without a limit, an instance with no
-/// logins could later allocate entries of a list that has been deleted.
+/// How long an instance may allocate entries of a block. Without a limit, an instance that has no
+/// logins for long could allocate entries of a list that has been deleted meanwhile.
 const BLOCK_LIFE: Duration = Duration::from_hours(24);
 
 /// The entries that this instance may allocate.
@@ -82,7 +82,7 @@ pub async fn ensure_first_list(db: &Db) -> Result<(), DbErr> {
     db.write((), move |txn, now, ()| Box::pin(create(txn, FIRST, now))).await
 }
 
-/// Creates an empty list, unless one with this number exists.
+/// Creates a list without claimed blocks, unless a list with this number exists.
 pub(super) async fn create(
     txn: &impl ConnectionTrait,
     id: i32,
@@ -101,7 +101,7 @@ pub(super) async fn insert(txn: &impl ConnectionTrait, list: Model) -> Result<()
     Ok(())
 }
 
-/// Claims a free block of the oldest list that has one.
+/// Claims a random free block of the oldest list with free blocks.
 async fn claim_block(db: &Db) -> Result<Vec<StatusEntry>, AllocationError> {
     db.write((), move |txn, now, ()| {
         Box::pin(async move {
@@ -160,7 +160,7 @@ fn entries_of(list: i32, block: usize) -> Vec<StatusEntry> {
         .collect()
 }
 
-/// Fisher-Yates shuffle.
+/// The entries in random order (Fisher-Yates shuffle).
 fn shuffled(mut entries: Vec<StatusEntry>) -> Result<Vec<StatusEntry>, ErrorStack> {
     for last in (1..entries.len()).rev() {
         entries.swap(last, random_below(last + 1)?);

@@ -1,9 +1,9 @@
 //! Status lists as this instance publishes them: bits from the database, signed periodically.
 //!
-//! Each second, an instance reads the marks of the last two minutes. If there are many, it reads
-//! the two minutes only once a minute, and otherwise the marks since its last read, with a short
-//! overlap. It reads all marks at the start and after a failure. It also reads all marks again in
-//! the background, page by page, so that no query is slow.
+//! Each second, an instance reads the marks of the last two minutes. While these are many
+//! ([`MANY`]), it does so only once a minute. In the other seconds, it then reads the marks since
+//! its last read, with a short overlap. It reads all marks at the start and after a failure. It
+//! also reads all marks again in the background, page by page, so that no query is slow.
 //!
 //! It signs a list again when the list has changed, and when the signature is old. Verifiers may
 //! use a list until its `exp`, so they can work through an outage nearly as long as the lifetime of
@@ -210,7 +210,7 @@ impl StatusLists {
         Ok(())
     }
 
-    /// Whether an unchanged list does not have to be signed again yet.
+    /// Whether the signature of an unchanged list is recent enough and made with the current key.
     fn is_recent(&self, signed: &SignedList, issuer: &Issuer, now: Timestamp) -> bool {
         let old = self.settings.status_list_life() / RENEWAL_DIVISOR;
         now.since(signed.signed_at) < old
@@ -242,11 +242,11 @@ impl State {
     /// marks are read first, so that they are not delayed. Reads all marks if the time of the last
     /// read is not known, or a list is new.
     async fn read_marks(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
-        // If this read fails, `last_read` stays empty, so that the next read reads all marks,
-        // because the duration of commits during an outage is not known.
+        // If this read fails, `last_read` stays empty, so the next call reads all marks: during an
+        // outage, a commit may take longer than any overlap.
         let before = self.last_read.take().filter(|before| now.plus(CLOCK_TOLERANCE) >= before.at);
         let mut read = LastRead { at: now, long_overlap_at: now, has_many: false };
-        let mut is_known = false;
+        let mut knows_all_lists = false;
         if let Some(before) = before {
             let has_short_overlap =
                 before.has_many && now.since(before.long_overlap_at) < ROUND_INTERVAL;
@@ -256,13 +256,13 @@ impl State {
                 before.long_overlap_at.min(now).minus(LONG_OVERLAP)
             };
             let found = self.add_latest(db, since).await?;
-            is_known = found.is_some();
+            knows_all_lists = found.is_some();
             read.has_many = found.is_some_and(|number| number > MANY);
             if has_short_overlap {
                 read = LastRead { at: now, ..before };
             }
         }
-        if is_known {
+        if knows_all_lists {
             self.read_background_page(db, now).await?;
         } else {
             self.read_all(db).await?;
@@ -271,8 +271,8 @@ impl State {
         Ok(())
     }
 
-    /// Reads the marks since `since`, and adds them to the lists. Returns the number of marks, or
-    /// `None` if a mark belongs to an unknown list.
+    /// Reads the marks since `since`, and adds them to the lists. Returns the number of these
+    /// marks, or `None` if a mark belongs to an unknown list.
     async fn add_latest(&mut self, db: &Db, since: Timestamp) -> Result<Option<usize>, DbErr> {
         let mut after = Mark { since, list_id: i32::MIN, idx: i32::MIN };
         let mut number = 0;
@@ -280,7 +280,7 @@ impl State {
             let page = latest(db, &after).await?;
             number += page.len();
             after = page.last().cloned().unwrap_or(after);
-            let is_all = is_last(page.len());
+            let is_all = is_last_page(page.len());
             if !page.iter().all(|mark| self.add(mark)) {
                 return Ok(None);
             }
@@ -383,7 +383,7 @@ impl ListRead {
         let page = marks.order_by_asc(Idx).limit(PAGE).into_tuple::<i32>();
         let page = db.read(|db| async move { page.all(&db).await }).await?;
         self.after = page.last().copied().unwrap_or(self.after);
-        let is_all = is_last(page.len());
+        let is_all = is_last_page(page.len());
         for index in page {
             set(&mut self.bits, index);
         }
@@ -395,8 +395,8 @@ fn set(bits: &mut Bits, index: i32) -> bool {
     usize::try_from(index).is_ok_and(|index| bits.set(index))
 }
 
-fn is_last(page: usize) -> bool {
-    u64::try_from(page).is_ok_and(|marks| marks < PAGE)
+fn is_last_page(marks: usize) -> bool {
+    u64::try_from(marks).is_ok_and(|marks| marks < PAGE)
 }
 
 /// All lists, before the first page of their marks is read.

@@ -54,7 +54,7 @@ pub async fn purge_marks(db: &Db) -> Result<Purged, DbErr> {
     delete_expired::<Entity>(db, Column::Since, db.retention_now().minus(LONGEST_TOKEN_LIFE)).await
 }
 
-/// Deletes full lists to which no unexpired token refers. Returns their number.
+/// Deletes full lists to which no unexpired token refers. Returns the number of deleted lists.
 ///
 /// # Errors
 /// If the database refuses.
