@@ -1,5 +1,5 @@
-//! bcrypt of a SHA-256 digest of the password, so that bcrypt's limit of 72 bytes does not matter, in
-//! the notations of the systems that use it:
+//! bcrypt of a SHA-256 digest of the password. The digest is shorter than bcrypt's limit of 72
+//! bytes, so the whole password counts. These systems use it, in different notations:
 //!
 //! - Django: `bcrypt_sha256$$2b$12$…`, bcrypt of the digest in hexadecimal;
 //! - passlib: `$bcrypt-sha256$v=2,t=2b,r=12$salt$tag`, bcrypt of an HMAC in Base64 whose key is the

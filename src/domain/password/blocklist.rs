@@ -1,16 +1,17 @@
 //! The blocklist of common passwords.
 //!
 //! The list is a sorted text that is embedded in the binary and searched in place. A lookup takes
-//! about sixteen comparisons, and no work at startup and no heap memory are needed.
+//! about sixteen comparisons and no heap memory, and nothing is computed at start-up.
 //! `blocklist/README.md` names the sources of the list.
 
 /// One lower-case entry of at least [`SHORTEST_STEM`] characters per line, sorted by bytes.
 const COMMON: &str = include_str!("blocklist/common.txt");
 
-/// Shorter stems are not looked up, because `Amy-8831-Quartz7` must not count as `amy`.
+/// Length of the shortest stem that is looked up, in characters. Shorter stems are not looked up,
+/// because `Amy-8831` must not count as `amy`.
 const SHORTEST_STEM: usize = 4;
 
-/// Maximum number of trailing digits that are stripped, and of punctuation marks.
+/// Maximum number of trailing digits that are stripped, and of trailing punctuation marks.
 const MAX_STRIPPED: usize = 4;
 
 /// Whether a folded password is a common password, with or without a suffix of digits and

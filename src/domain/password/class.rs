@@ -1,4 +1,4 @@
-//! Cost classes of password hashes: the parameters that determine their computation time.
+//! Hash classes: the parameters of password hashes that determine their computation time.
 
 use std::fmt;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl Class {
         Self::Argon2 { algorithm: Algorithm::Argon2id, version: Version::V0x13, cost }
     }
 
-    /// Estimated time on one core before anything has been measured.
+    /// The nominal time of a hash: the estimate for one core before anything has been measured.
     pub(super) fn nominal(self) -> Duration {
         match self {
             Self::Argon2 { cost, .. } => {

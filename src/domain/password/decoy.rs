@@ -4,9 +4,9 @@
 //! as new hashes. If unknown accounts were always checked at the current cost, a slow response
 //! would reveal that the account exists.
 //!
-//! So an HMAC under a secret key assigns a cost class to each address. It selects among the classes
-//! that accounts have, in proportion to their frequency. The response time for an address is always
-//! the same, so it reveals nothing.
+//! So an HMAC under a secret key assigns a hash class to each email address. It selects among the
+//! classes that accounts have, in proportion to their frequency. The response time for an address
+//! does not change between attempts, so it reveals nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -33,12 +33,12 @@ struct Decoy {
 }
 
 impl Decoys {
-    /// Only a decoy of the class of new hashes.
+    /// Creates the decoy of the class of new hashes, and no other decoys.
     pub(super) fn new(key: MacKey, current: Class) -> Result<Self, Failure> {
         Ok(Self::of(key, Stored::decoy(current)?))
     }
 
-    /// Only this decoy.
+    /// Uses this decoy until other classes are known.
     pub(super) fn of(key: MacKey, current: Stored) -> Self {
         Self { key, current: Arc::new(current), known: RwLock::default() }
     }
@@ -70,26 +70,26 @@ impl Decoys {
         known.entry(class).or_insert(Decoy { accounts: 1, stored });
     }
 
-    /// The decoy for this address.
+    /// The decoy for this email address.
     ///
     /// This is weighted rendezvous hashing. For each class, the address and the key determine a
     /// number, which is exponentially distributed with the frequency of the class as rate. The
     /// class with the lowest number is selected. If the frequency of one class changes, no address
     /// moves between two other classes.
-    pub(super) fn draw(&self, account: &str) -> Arc<Stored> {
+    pub(super) fn draw(&self, address: &str) -> Arc<Stored> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let drawn = known.iter().map(|(class, decoy)| {
             let weight = f64::from(u32::try_from(decoy.accounts).unwrap_or(u32::MAX));
-            (self.number(*class, account) / weight, &decoy.stored)
+            (self.number(*class, address) / weight, &decoy.stored)
         });
         let drawn = drawn.min_by(|(a, _), (b, _)| a.total_cmp(b));
         Arc::clone(drawn.map_or(&self.current, |(_, stored)| stored))
     }
 
     /// The number of a class and an address, exponentially distributed with rate one.
-    fn number(&self, class: Class, account: &str) -> f64 {
+    fn number(&self, class: Class, address: &str) -> f64 {
         // If the HMAC fails, all addresses get the same number.
-        let code = self.key.mac(format!("{class}\n{account}").as_bytes()).unwrap_or_default();
+        let code = self.key.mac(format!("{class}\n{address}").as_bytes()).unwrap_or_default();
         let (head, _) = code.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
         let fraction = (f64::from(u32::from_be_bytes(*head)) + 0.5) / (f64::from(u32::MAX) + 1.0);
         -fraction.ln()

@@ -35,7 +35,7 @@ impl Digest {
         }
     }
 
-    /// The length of its output.
+    /// The length of its output, in bytes.
     pub(super) const fn bytes(self) -> usize {
         match self {
             Self::Sha1 => 20,

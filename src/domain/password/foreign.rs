@@ -23,14 +23,14 @@ pub struct ForeignHash {
 impl ForeignHash {
     /// Reads a hash in one of these notations:
     ///
-    /// - what [`check_stored`](crate::domain::password::check_stored) accepts, which includes
-    ///   `bcrypt_sha256` of Django and passlib;
+    /// - the notations that [`check_stored`](crate::domain::password::check_stored) accepts, which
+    ///   include `bcrypt_sha256` of Django and passlib;
     /// - Django: `pbkdf2_sha256$rounds$salt$hash`, `pbkdf2_sha1$…`, `scrypt$N$salt$r$p$hash`,
     ///   `argon2$…` and `bcrypt$…`;
     /// - passlib: `$pbkdf2-sha256$rounds$salt$hash`, `$pbkdf2-sha512$…` and `$pbkdf2$…` (SHA-1).
     ///
     /// # Errors
-    /// Why the hash cannot be verified here.
+    /// The reason why no password can be checked against the hash here.
     pub fn parse(text: &str) -> Result<Self, Unreadable> {
         if text.len() > MAX_BYTES {
             return Err(Unreadable::Malformed);
@@ -46,7 +46,7 @@ impl ForeignHash {
         &self.text
     }
 
-    /// The cost class of the hash.
+    /// The class of the hash.
     #[must_use]
     pub fn class(&self) -> Class {
         self.class
@@ -60,6 +60,8 @@ impl fmt::Debug for ForeignHash {
     }
 }
 
+/// Converts the notations of Django and passlib to the notation in which hashes are stored. Returns
+/// any other text unchanged.
 fn stored_notation(text: &str) -> Result<String, Unreadable> {
     let parts: Vec<&str> = text.split('$').collect();
     match parts[..] {
@@ -86,7 +88,7 @@ fn stored_notation(text: &str) -> Result<String, Unreadable> {
     }
 }
 
-/// Django uses the salt as text.
+/// Django uses the bytes of the salt's text, without decoding it.
 fn django_pbkdf2(
     digest: Digest,
     rounds: &str,

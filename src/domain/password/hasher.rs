@@ -42,16 +42,16 @@ pub struct Check<'a> {
     pub password: Password,
     /// The stored hash. `None` for an unknown account, and for an account without a password.
     pub stored: Option<String>,
-    /// The canonical address of the account, whether or not it exists.
+    /// The folded email address of the account, whether or not the account exists.
     pub account: &'a str,
-    /// The client's address.
+    /// The client address.
     pub client: Option<IpAddr>,
-    /// What is hashed in addition if the password is right. It is hashed in the same job, so that
-    /// the caller waits in the queue only once.
+    /// What is hashed in addition if the password is right. This hash is computed in the same job,
+    /// so that the caller waits in the queue only once.
     pub then: AfterMatch,
 }
 
-/// What follows a successful check.
+/// What is hashed after a successful check.
 pub enum AfterMatch {
     /// Nothing.
     Nothing,
@@ -142,10 +142,11 @@ impl Hasher {
 
     /// Checks a password against a stored hash, or against a decoy.
     ///
-    /// For an unknown account, the work is the same as for the hash of an existing account: the
-    /// address determines the cost class of its decoy, in proportion to how many accounts have each
-    /// class. A stored hash that [`check_stored`](crate::domain::password::check_stored) refuses is
-    /// also replaced by a decoy. The result for a decoy is always [`Verdict::Mismatch`].
+    /// An unknown account takes as much work as an existing account: its email address determines
+    /// the hash class of its decoy, and each class gets addresses in proportion to its number of
+    /// accounts. A decoy also replaces a stored hash that
+    /// [`check_stored`](crate::domain::password::check_stored) refuses. The result for a decoy is
+    /// always [`Verdict::Mismatch`].
     ///
     /// # Errors
     /// [`HashError::Busy`] if the queue is full.
@@ -195,7 +196,7 @@ impl Hasher {
         self.0.decoys.set(accounts);
     }
 
-    /// Password hashes whose computation was started so far, decoys included.
+    /// The number of password hashes whose computation was started so far, decoys included.
     #[must_use]
     pub fn hashes_started(&self) -> u64 {
         self.0.pool.hashes_started()
@@ -206,9 +207,9 @@ impl Hasher {
     }
 }
 
-/// Tries each spelling of a password. Only the first spelling can match a hash that Signet
-/// computed, and no spelling matches a decoy. All are tried nevertheless, because the time must not
-/// reveal the kind of hash.
+/// Tries the spellings of a password until one matches. Only the first spelling can match a hash
+/// that Signet computed, and no spelling matches a decoy. If the first spelling does not match, the
+/// second is tried nevertheless, because the time must not reveal the kind of hash.
 fn matches(
     compared: &Stored,
     password: &Password,

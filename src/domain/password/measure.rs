@@ -1,4 +1,4 @@
-//! Measures how long hashes of a cost class take on this machine.
+//! Measures how long hashes of a class take on this machine.
 
 use std::time::{Duration, Instant};
 

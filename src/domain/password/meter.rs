@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::domain::password::class::Class;
 
-/// A measurement above the estimate is averaged over measurements of this nominal time, which is a
-/// quarter of the default backlog. Hashes are slow while a burst of requests arrives, because the
-/// same cores parse the requests. These first hashes must not determine the estimate for all hashes
-/// of the burst.
+/// A measurement above the estimate is averaged over as many measurements as have this nominal time
+/// together: a quarter of the default backlog. Hashes are slow while a burst of requests arrives,
+/// because the same cores parse the requests. These first hashes must not determine the estimate
+/// for all hashes of the burst.
 const SLOWDOWN_TIME: Duration = Duration::from_secs(5);
 
 /// A measurement below the estimate is averaged over this number of measurements. The number is
@@ -19,9 +19,10 @@ const SLOWDOWN_TIME: Duration = Duration::from_secs(5);
 /// ended.
 const SPEEDUP_SAMPLES: f64 = 4.0;
 
-/// Largest ratio of a measurement to the estimate that counts. A process that was suspended for a
-/// minute has not become a thousand times slower.
-const OUTLIER: f64 = 8.0;
+/// A measurement counts as at most this multiple of the estimate, and as at least this fraction of
+/// it. For example, a process that was suspended for a minute has not become a thousand times
+/// slower.
+const MAX_RATIO: f64 = 8.0;
 
 /// One value for each kind of hash that is measured separately: Argon2 at the current settings,
 /// Argon2 at other settings, bcrypt, PBKDF2 and scrypt.
@@ -64,7 +65,7 @@ impl Rate {
         if self.samples == 0 {
             self.factor = factor;
         } else {
-            let clamped = factor.clamp(self.factor / OUTLIER, self.factor * OUTLIER);
+            let clamped = factor.clamp(self.factor / MAX_RATIO, self.factor * MAX_RATIO);
             let samples = if clamped < self.factor {
                 SPEEDUP_SAMPLES
             } else {
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn each_class_is_measured_separately() {
+    fn each_kind_of_hash_is_measured_separately() {
         let mut meter = Meter::new(current());
         let double = Class::Argon2 {
             algorithm: argon2::Algorithm::Argon2id,
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn estimate_follows_the_average_and_ignores_outliers() {
+    fn estimate_follows_the_average_and_limits_the_effect_of_outliers() {
         let mut meter = Meter::new(current());
         for _ in 0..100 {
             meter.record(current(), Duration::from_millis(20));

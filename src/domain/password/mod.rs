@@ -15,10 +15,10 @@
 //!
 //! - **The time of a check does not reveal whether an account exists.** An unknown account, an
 //!   account without a password and an unreadable hash are all checked against a decoy, and never
-//!   match. Foreign hashes (bcrypt, PBKDF2, scrypt, other Argon2 settings) take a different time until the next
-//!   login replaces them, so the same proportion of decoys has their cost.
+//!   match. Foreign hashes (bcrypt, PBKDF2, scrypt, other Argon2 settings) take a different time
+//!   until the next login replaces them, so the same proportion of decoys has their classes.
 //! - **Nothing is truncated**, except for imported bcrypt hashes: bcrypt reads only the first 72
-//!   bytes. (Where it hashes a digest of the password, the whole password counts.)
+//!   bytes. (If an imported hash is bcrypt of a digest of the password, the whole password counts.)
 //! - **A stored hash is untrusted input.** Its parameters are checked against bounds before memory
 //!   is reserved for it (see [`check_stored`]), so an import cannot cause a denial of service.
 

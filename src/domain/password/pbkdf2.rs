@@ -36,7 +36,7 @@ impl Pbkdf2Hash {
         Ok(hash)
     }
 
-    /// A PHC string.
+    /// The PHC string with these parts.
     pub(super) fn phc(digest: Digest, rounds: &str, salt: &[u8], tag: &[u8]) -> String {
         format!("$pbkdf2-{}$i={rounds}${}${}", digest.name(), encode(salt), encode(tag))
     }

@@ -10,14 +10,14 @@ use base64::engine::{DecodePaddingMode, general_purpose};
 
 use crate::domain::password::unreadable::Unreadable;
 
-/// Lengths of a tag, in bytes. A shorter tag would be matched by chance: every password matches an
-/// empty one.
+/// Permitted lengths of a tag, in bytes. A wrong password would match a shorter tag by chance.
+/// Every password would match an empty tag.
 const TAG_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 
 /// Maximum length of a salt, in bytes.
 const MAX_SALT_BYTES: usize = 128;
 
-/// Accepts padding, which PHC strings do not have, but other notations do.
+/// Accepts padding, which PHC strings do not have but other notations do.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -52,7 +52,7 @@ impl<'a> Phc<'a> {
         }
     }
 
-    /// The text of a parameter; `None` if there is none with this name.
+    /// The text of the parameter with this name. `None` if there is no such parameter.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         let mut named = self.parameters.split(',').filter_map(|it| it.split_once('='));
         named.find(|(other, _)| *other == name).map(|(_, value)| value)

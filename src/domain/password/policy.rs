@@ -10,12 +10,13 @@ use crate::domain::password::blocklist;
 use crate::domain::password::typed::Password;
 
 /// Longest password that any policy accepts, in code points.
-const MAXIMUM: usize = 128;
+const MAX_LENGTH: usize = 128;
 
-/// Shorter words of the account are ignored, because too many good passwords contain them.
+/// Length of the shortest word of the account that is considered, in letters and digits. Shorter
+/// words are ignored, because too many good passwords contain them.
 const SHORTEST_OWN_WORD: usize = 4;
 
-/// How many letters and digits must remain of a password without the account's own words.
+/// How many letters and digits a password must have besides the account's own words.
 const MIN_REMAINDER: usize = 7;
 
 /// A rule that a password breaks. Its text completes a sentence that begins with "password".
@@ -76,7 +77,7 @@ impl Policy {
 
         [
             (length < minimum, Weakness::TooShort { minimum }),
-            (length > MAXIMUM, Weakness::TooLong),
+            (length > MAX_LENGTH, Weakness::TooLong),
             (has_composition && !text.chars().any(char::is_uppercase), Weakness::NoUpperCase),
             (has_composition && !text.chars().any(char::is_lowercase), Weakness::NoLowerCase),
             (has_composition && !text.chars().any(char::is_numeric), Weakness::NoDigit),

@@ -7,8 +7,8 @@
 //!    [`HashError::Busy`].
 //! 2. *Waiting*. Clients take turns. A job is removed from the queue if its caller is dropped. It
 //!    is also removed shortly before its request would time out, and its caller then gets
-//!    [`HashError::Busy`]. This happens if other programs use the cores, contrary to the estimate at
-//!    admission.
+//!    [`HashError::Busy`]. This happens if other programs use the cores, contrary to the estimate
+//!    at admission.
 //! 3. *Work* (`threads`). A job that has begun counts as work until it ends, even if its caller no
 //!    longer waits. A panic is reported as an error. The thread and the pool continue.
 //!
@@ -33,9 +33,9 @@ use crate::domain::password::workspace::Workspace;
 /// Limits of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Number of threads, which is that of cores. Each thread has its own memory.
+    /// Number of threads, by default the number of cores. Each thread has its own memory.
     pub threads: u32,
-    /// Work is admitted up to this estimated time.
+    /// Work is admitted while the admitted work takes at most this estimated time.
     pub backlog: Duration,
     /// Timeout of a waiting caller. It is slightly shorter than the timeout of the request.
     pub patience: Duration,
@@ -83,7 +83,8 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Runs `work` for `client` on a hashing thread. `classes` are the hashes that it computes.
+    /// Runs `work` for `client` on a hashing thread. `classes` has the class of each hash that the
+    /// work computes.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         client: u128,
@@ -96,7 +97,7 @@ impl Pool {
         answer.unwrap_or(Err(HashError::Busy { retry_after: backlog }))
     }
 
-    /// Queues `work`. Dropping the returned value removes it from the queue.
+    /// Queues `work`. Dropping the returned value removes the work from the queue.
     fn submit<T: Send + 'static>(
         &self,
         client: u128,
@@ -105,7 +106,7 @@ impl Pool {
     ) -> Result<Pending<T>, HashError> {
         let (sender, answer) = oneshot::channel();
         let job: Job = Box::new(move |workspace| {
-            // No job relies on the contents of the workspace, so a job that panics leaves no harm.
+            // No job relies on the contents of the workspace, so a panic does not harm later jobs.
             let outcome = catch_unwind(AssertUnwindSafe(|| work(workspace)))
                 .unwrap_or(Err(Failure::Panicked))
                 .map_err(HashError::Failed);
@@ -118,7 +119,7 @@ impl Pool {
         Ok(Pending { answer, shared: Arc::clone(&self.shared), ticket })
     }
 
-    /// Password hashes whose computation was started so far.
+    /// The number of password hashes whose computation was started so far.
     pub(super) fn hashes_started(&self) -> u64 {
         self.shared.tally.hashes_started.load(Ordering::Relaxed)
     }
@@ -131,7 +132,7 @@ impl Drop for Pool {
     }
 }
 
-/// An admitted job whose caller waits. Dropping this removes the job from the queue.
+/// An admitted job whose caller waits. Dropping this value removes the job from the queue.
 struct Pending<T> {
     answer: oneshot::Receiver<Result<T, HashError>>,
     shared: Arc<Shared>,

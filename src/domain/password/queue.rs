@@ -1,9 +1,9 @@
-//! Admission and scheduling of hashing jobs. This module does not run them.
+//! Admission and scheduling of hashing jobs. This module does not run the jobs.
 //!
-//! *Admission.* Work is admitted while the unfinished admitted work takes at most the backlog, by
-//! the estimates of [`Meter`]. One client may use the whole backlog while no other client has jobs.
-//! While other clients have jobs, a client with more than its equal share of the backlog is refused
-//! when half of the backlog is used.
+//! *Admission.* The backlog is a duration. Work is admitted while the unfinished admitted work
+//! takes at most this time, by the estimates of [`Meter`]. One client may use the whole backlog
+//! while no other client has jobs. While other clients have jobs, a client that uses more than its
+//! equal share of the backlog is refused as soon as more than half of the backlog is used.
 //!
 //! For clients with little work, there is a reserve of a quarter of the backlog in addition. So a
 //! second client is admitted even if the first has used the whole backlog. Admitted work is never
@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 use crate::domain::password::class::Class;
 use crate::domain::password::meter::{Meter, Work};
 
-/// Maximum number of admitted jobs. It bounds memory to some 20 MiB, even if jobs are quick.
+/// Maximum number of admitted jobs. It bounds the memory of the queue to some 20 MiB, even if each
+/// job takes little time.
 const MAX_JOBS: usize = 16_384;
 
 /// The reserve for clients with little work is the backlog divided by this number.
@@ -152,14 +153,14 @@ impl<J> Queue<J> {
         self.waiting.is_empty()
     }
 
-    /// Admitted, unfinished jobs.
+    /// The number of admitted, unfinished jobs.
     #[cfg(test)]
     pub(super) fn jobs(&self) -> usize {
         self.jobs
     }
 
-    /// By how much the admitted work exceeds the limit for this client. `None` if its next job may
-    /// be admitted.
+    /// The time by which the admitted work exceeds the limit for this client. `None` if the next
+    /// job of the client may be admitted.
     fn excess(&self, client: u128) -> Option<Duration> {
         let backlog = self.limits.backlog;
         let total = self.time(self.outstanding);

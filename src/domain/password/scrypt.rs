@@ -1,5 +1,5 @@
-//! scrypt hashes (RFC 7914) of other systems, as PHC strings: `$scrypt$ln=14,r=8,p=1$salt$tag`, and
-//! Firebase's variant of them, in the notation of Supabase Auth:
+//! scrypt hashes (RFC 7914) of other systems, as PHC strings: `$scrypt$ln=14,r=8,p=1$salt$tag`.
+//! Also Firebase's variant of scrypt, in the notation of Supabase Auth:
 //! `$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=…$salt$tag`.
 //!
 //! Firebase does not compare the output of scrypt. It uses this output as an AES key, encrypts the
@@ -63,7 +63,7 @@ impl ScryptHash {
         Ok(Self { cost, salt: phc.salt, tag: phc.tag, signer_key })
     }
 
-    /// A PHC string.
+    /// The PHC string with these parts.
     pub(super) fn phc(log_n: u32, r: &str, p: &str, salt: &[u8], tag: &[u8]) -> String {
         format!("$scrypt$ln={log_n},r={r},p={p}${}${}", encode(salt), encode(tag))
     }
@@ -94,9 +94,9 @@ impl ScryptHash {
     }
 }
 
-/// Whether a login may cost as much as a hash with these parameters, and OpenSSL computes it: N is
-/// greater than 1 and less than 2^(16 r) (RFC 7914 §6). Beside the memory of a lane, each lane needs
-/// a block, and the computation another one.
+/// Whether a hash with these parameters is cheap enough for a login, and OpenSSL can compute it,
+/// which requires 1 < N < 2^(16 r) (RFC 7914 §6). OpenSSL needs N + 2 blocks of 128·r bytes for the
+/// lanes, which are computed one after the other, and one block for the output of each lane.
 fn is_affordable(cost: ScryptCost) -> bool {
     let ScryptCost { log_n, block_size, parallelism } = cost;
     let (block_size, lanes) = (u64::from(block_size), u64::from(parallelism));

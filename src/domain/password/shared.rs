@@ -30,8 +30,8 @@ impl Shared {
         Self { state, wake: Condvar::new(), tally: Arc::default() }
     }
 
-    /// Locks the queue. No code panics while it has this lock, so even a poisoned lock guards a
-    /// consistent queue.
+    /// Locks the state. No code panics while it has this lock, so the queue is consistent even if
+    /// the lock is marked as poisoned.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,6 @@
-//! Parses and verifies stored hashes within bounds: Signet's own hashes, and hashes that were
-//! imported from other systems: Argon2 with other settings, bcrypt, PBKDF2 and scrypt.
+//! Parses stored hashes, checks that their cost is within bounds, and compares passwords with them.
+//! A stored hash is one of Signet's own, or was imported from another system (Argon2 with other
+//! settings, bcrypt, PBKDF2 and scrypt).
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -39,15 +40,16 @@ const BCRYPT_PREFIXES: [&str; 3] = ["$2a$", "$2b$", "$2y$"];
 /// Highest bcrypt cost, which takes about a second on one core.
 const MAX_BCRYPT_COST: u32 = 14;
 
-/// Checks whether a hash from another system can be verified here.
+/// Checks whether passwords can be checked against a hash from another system.
 ///
 /// These hashes are accepted:
 ///
 /// - PHC strings of `argon2id`, `argon2i` and `argon2d`, version 19 or 16, with m ≤ 256 MiB, t ≤
 ///   16, p ≤ 16 and m·t ≤ 1 GiB. A string without a version is of version 16, as before versions
 ///   existed.
-/// - bcrypt strings with `$2a$`, `$2b$` or `$2y$`, up to cost 14, and with the same cost bcrypt of a
-///   SHA-256 digest, in the notations of Django (`bcrypt_sha256$…`) and passlib (`$bcrypt-sha256$…`).
+/// - bcrypt strings with `$2a$`, `$2b$` or `$2y$`, up to cost 14, and bcrypt of a SHA-256 digest,
+///   in the notations of Django (`bcrypt_sha256$…`) and passlib (`$bcrypt-sha256$…`), up to the
+///   same cost.
 /// - PHC strings of `pbkdf2-sha1`, `pbkdf2-sha256` and `pbkdf2-sha512` with a parameter `i`, up to
 ///   6,000,000 iterations, counted for each block of output.
 /// - PHC strings of `scrypt` with N·r·p·128 ≤ 256 MiB, and Firebase's variant of scrypt, in the
@@ -57,15 +59,15 @@ const MAX_BCRYPT_COST: u32 = 14;
 /// should check every row, because an account with any other hash cannot log in.
 ///
 /// # Errors
-/// The reason why the hash cannot be verified.
+/// The reason why the hash is not accepted.
 pub fn check_stored(hash: &str) -> Result<(), Unreadable> {
     Stored::parse(hash).map(|_| ())
 }
 
-/// The cost class of a stored hash.
+/// The class of a stored hash.
 ///
 /// # Errors
-/// The reason why the hash cannot be verified, as [`check_stored`].
+/// The reason why the hash is not accepted, as for [`check_stored`].
 pub fn class_of(hash: &str) -> Result<Class, Unreadable> {
     Stored::parse(hash).map(|stored| stored.class())
 }
@@ -160,7 +162,7 @@ impl Stored {
         }
     }
 
-    /// The cost class of the hash.
+    /// The class of the hash.
     pub(super) fn class(&self) -> Class {
         match self {
             Self::Argon2(hash) => hash.class(),
@@ -280,7 +282,7 @@ fn bcrypt_cost(hash: &str) -> Result<u32, Unreadable> {
     }
 }
 
-/// Whether a login may cost as much as a hash with these parameters.
+/// Whether a hash with these parameters is cheap enough for a login.
 pub(super) fn is_affordable(params: &Params) -> bool {
     let (memory, iterations) = (params.m_cost(), params.t_cost());
     memory <= MAX_MEMORY_KIB

@@ -21,7 +21,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Counts the next portion. Returns false if there was none left.
+    /// Counts the next portion. Returns false if no accounts were left.
     ///
     /// # Errors
     /// If the database refuses; the same portion can be retried.

@@ -1,9 +1,9 @@
-//! The hashing threads, which run at a lower priority.
+//! The hashing threads. They run at a lower priority than other threads, so that a burst of logins
+//! does not delay requests that need no hash. The priority is not the lowest, so that a flood of
+//! such requests does not block all logins. docs/performance.md has measurements at several
+//! priorities.
 //!
 //! An idle thread retains its memory for the next job, and frees it after a timeout.
-//!
-//! A burst of logins must not delay requests that need no hash, and a flood of such requests must
-//! not block all logins. docs/performance.md has measurements at several priorities.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -59,7 +59,7 @@ fn serve(shared: &Shared, block_count: usize, idle_timeout: Duration) {
     }
 }
 
-/// Waits for a job, for at most `idle_timeout` if it is given.
+/// Waits for a job: for at most `idle_timeout`, or without a limit if it is `None`.
 fn next(shared: &Shared, idle_timeout: Option<Duration>) -> Next {
     let is_idle = |state: &mut State| state.queue.is_empty() && !state.is_closed;
     let mut state = if let Some(idle_timeout) = idle_timeout {

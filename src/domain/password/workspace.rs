@@ -103,10 +103,11 @@ impl Workspace {
         Ok(argon2.hash_password_into_with_memory(password, salt, tag, &mut blocks.0)?)
     }
 
-    /// Checks a bcrypt string, in constant time for a given salt and cost.
+    /// Checks a password against a bcrypt string. For a given salt and cost, the time is constant.
     pub(super) fn bcrypt(&self, password: &[u8], stored: &str) -> Result<bool, Failure> {
         self.tally.hashes_started.fetch_add(1, Ordering::Relaxed);
-        // The system that computed the hash would have ended the password at a NUL character.
+        // The system that computed the hash ended the password at a NUL character, so a password
+        // that contains one must not match.
         let is_c_string = !password.contains(&0);
         Ok(bcrypt::verify(password, stored)? && is_c_string)
     }
@@ -143,7 +144,8 @@ impl Workspace {
             .map_err(Failure::OpenSsl)
     }
 
-    /// Wipes the retained blocks if a guess could be tested against them. Called between jobs.
+    /// Wipes the retained blocks if a guess could be tested against them without a full pass over
+    /// the memory. Called between jobs.
     pub(super) fn wipe_testable(&mut self) {
         if std::mem::take(&mut self.is_guess_testable)
             && let Some(blocks) = &mut self.blocks

@@ -125,7 +125,7 @@ async fn overlong_password_is_not_hashed() {
     assert_eq!(hasher.hashes_started(), 1);
 }
 
-/// PW-06: without a usable hash no password matches, and the work is the same.
+/// PW-06: without a usable hash no password matches, and the work is that of one hash.
 #[tokio::test]
 async fn unusable_hash_costs_one_hash_and_never_matches() {
     let hasher = hasher();
@@ -171,7 +171,7 @@ async fn decoy_has_a_class_that_accounts_have() {
     assert_eq!(hasher.hashes_started(), 1);
 }
 
-/// PW-01: weaker, stronger and foreign hashes match, and a login replaces them.
+/// PW-01: a hash at a lower cost and a foreign hash match, and a login replaces them.
 #[tokio::test]
 async fn match_reports_whether_the_hash_needs_an_upgrade() {
     let old = start(Cost { memory_kib: 32, ..COST }, SETTINGS).unwrap();
