@@ -26,10 +26,11 @@ use crate::entity::account;
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
 
-/// A word that attackers try early when they guess passwords, like the parts of the address.
+/// The name of the service. Passwords must not consist of it, because attackers who guess passwords
+/// try it early.
 const SERVICE_NAME: &str = "signet";
 
-/// An account's row. The layers above use this name, because they may not import entities.
+/// The row of an account. `http` and `cli` use this name, because they may not import entities.
 pub type Row = account::Model;
 
 pub use crate::entity::account::EmailClaims;
@@ -74,7 +75,7 @@ pub struct SignUp<'a> {
 pub enum SignedUp {
     /// A session was started.
     LoggedIn(Granted),
-    /// A mail was sent, and the account gets no session before its address is verified.
+    /// A mail was queued, and the account gets no session before its address is verified.
     Unverified,
 }
 
@@ -89,7 +90,7 @@ pub struct NewAccount {
     pub session: Option<NewSession>,
 }
 
-/// Creates an account and starts a session of the JSON API, unless its address must be verified
+/// Creates an account. Also starts a session of the JSON API, unless the address must be verified
 /// first.
 ///
 /// # Errors
@@ -109,8 +110,8 @@ pub async fn sign_up(
     record_refusal(db, &request, result).await
 }
 
-/// If the sign-up was refused because the address has an account, or the invite is not valid,
-/// records this in the audit log. Returns `result`.
+/// Records the refusal of a sign-up whose address has an account or whose invite is not valid.
+/// Returns `result`.
 ///
 /// # Errors
 /// The error of `result`, or a database error.
@@ -135,10 +136,11 @@ pub async fn record_refusal(
     result
 }
 
-/// Hashes the password. This must run outside any transaction, because hashing is slow.
+/// Prepares an account and its first session, and hashes the password. Must run outside any
+/// transaction, because hashing is slow.
 ///
 /// The unique index decides whether the address is taken, after the password was hashed. So the
-/// request takes the same time for a taken address as for a free one.
+/// request takes the same time for a taken address as for a free address.
 ///
 /// # Errors
 /// See [`SignUpError`].
@@ -154,7 +156,8 @@ pub async fn prepare(
     let email = permit.email();
     let mut is_proven = false;
     if let Some(digest) = permit.invite_digest() {
-        // An invalid invite costs no hash. The transaction checks it again.
+        // Checked before hashing, so that an invalid invite costs no hash. The transaction checks
+        // the invite again.
         let invite = invite::find_by_digest(db, digest.to_vec(), now).await?;
         let invite = invite.filter(|invite| invite.email_folded == email.key());
         is_proven = invite.ok_or(SignUpError::InvalidInvite)?.mailed_at.is_some();
@@ -188,9 +191,9 @@ pub(super) fn new_row(
     }
 }
 
-/// Creates an account and starts its first session, or queues the mail with which its address is
-/// verified, or both, within the caller's transaction. The invite of the sign-up, if there is one,
-/// is used up. If it was mailed, it proves control of the address.
+/// Creates an account, within the caller's transaction. Starts its first session, or queues the
+/// mail that verifies its address, or does both. Uses up the invite of the sign-up, if there is
+/// one. An invite that was mailed proves control of the address.
 ///
 /// # Errors
 /// [`SignUpError::EmailExists`], [`SignUpError::InvalidInvite`], or a database error.
@@ -258,8 +261,8 @@ pub(super) async fn set_address(
 ///
 /// This ends the account's sessions and frees its address; a later sign-up with the address creates
 /// a different account. After the commit, `session::end_some` deletes the rows that refer to the
-/// account, in portions, and finally its row. Then the write-ahead log is truncated. Audit events
-/// still contain the account's ID.
+/// account, in portions, and finally the row of the account. Then it truncates the write-ahead log.
+/// Audit events still contain the account's ID.
 ///
 /// # Errors
 /// If the database refuses.
@@ -272,8 +275,8 @@ pub async fn delete(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let id = account.id;
-    // The foreign key does not suffice: clients are notified of ended sessions, and there may be
-    // many sessions.
+    // Deleting the account's row with its sessions, through the foreign key, would not suffice:
+    // clients must be notified of ended sessions, and there may be too many for one transaction.
     switch.end_all(txn, None, EndReason::AccountDeleted, now).await?;
     let emptied = account::ActiveModel {
         id: Set(id),

@@ -14,7 +14,7 @@ pub use crate::entity::session::{EndReason, Model as SessionRow};
 const PORTION: u64 = 500;
 
 /// The next sessions of an account after the session `after`, in the order of IDs: live sessions,
-/// and those that have ended and are still stored. Empty after the last one.
+/// and ended sessions that are still stored. Empty after the last session.
 ///
 /// # Errors
 /// If the database refuses.
@@ -26,8 +26,9 @@ pub async fn sessions(
     let portion = session::Entity::find()
         .filter(session::Column::AccountId.eq(account_id))
         .apply_if(after, |portion, id| portion.filter(session::Column::Id.gt(id)))
-        // Always true. Without it, PostgreSQL may read the primary key to find the rows of one
-        // account, through the sessions of all others.
+        // This does not change the order, because the expression is true for each row. Without it,
+        // PostgreSQL might find the rows of the account by reading the primary key, through the
+        // sessions of all other accounts.
         .order_by_desc(session::Column::AccountId.eq(account_id))
         .order_by_asc(session::Column::Id)
         .limit(PORTION);
@@ -35,7 +36,7 @@ pub async fn sessions(
 }
 
 /// The next audit events of an account after the event `after`, in the order of IDs. Empty after
-/// the last one.
+/// the last event.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,7 +1,7 @@
 //! Administration of accounts from the command line.
 //!
 //! Sessions are ended by the kill switch of their account, which ends all of them in constant time.
-//! The remaining work, such as updating their rows and notifying clients, is done afterwards.
+//! After that, the rows of the sessions are marked and clients are notified, in portions.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -117,8 +117,8 @@ pub async fn address_of(db: &Db, id: Uuid) -> Result<String, OperatorError> {
     found.map(|account| account.email_canonical).ok_or(OperatorError::NoAccount)
 }
 
-/// Failed attempts with an address, whether or not it has an account: at most `count` events,
-/// newest first.
+/// Failed attempts with an email address, whether or not it has an account: at most `count` events,
+/// newest first. `account` is the key of the address.
 ///
 /// # Errors
 /// If the database refuses.
@@ -283,8 +283,8 @@ async fn end_sessions_in_transaction(
     Ok(())
 }
 
-/// Completes the work that remains after the use of a kill switch. Returns the number of sessions
-/// that it ended.
+/// Completes the work that remains after the use of a kill switch at `ended_at`. Returns the number
+/// of sessions that the kill switch ended.
 pub(super) async fn complete_end_of_sessions(
     db: &Db,
     id: Uuid,

@@ -1,7 +1,8 @@
-//! A change of the address by the owner of an account: the password, and a confirmation at the new
-//! address. Until then the account has the old address, with which its owner logs in.
+//! A change of the email address by the owner of an account. It requires the password, and a
+//! confirmation at the new address. Until the confirmation, the account has the old address, with
+//! which its owner logs in.
 //!
-//! A request for the address of another account has the same result in the same time, because it
+//! A request for the address of another account gets the same response in the same time, because it
 //! writes the same rows. The owner of the address gets a notice.
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
@@ -24,9 +25,10 @@ use crate::timestamp::Timestamp;
 /// The new address.
 #[derive(Clone)]
 pub struct NewAddress {
-    /// An address that an account may have ([`Email::parse`]), and that is not the present one.
+    /// An address that new accounts may have ([`Email::parse`]), and that the account does not
+    /// have.
     pub email: Email,
-    /// The digest of the secret of the device, which may use the code.
+    /// The digest of the secret of the device that may use the code.
     pub device_digest: Vec<u8>,
 }
 
@@ -73,7 +75,8 @@ async fn store(
     Ok(counted.refund(txn, now).await?)
 }
 
-/// Queues the mail to the new address, or the notice to the account that has the address.
+/// Queues the mail to the new address, or the notice to the account that has the address. Returns
+/// false if the address gets too many mails.
 async fn queue(
     txn: &impl ConnectionTrait,
     mail: &MailQueue,

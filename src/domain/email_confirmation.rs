@@ -1,11 +1,11 @@
-//! The link and the code in a mail to an address, which prove control of the address.
+//! The link and the code in a mail to an address. Their user proves control of the address.
 //!
 //! A link may be opened by someone who did not create the account: an attacker signs up with the
-//! address of another person, who then gets the mail. If the click of this person verified the
-//! address, the attacker would have an account with a verified address of the other. So the link
-//! alone does nothing. It must be used on the device that requested the mail, or by a user who is
-//! logged in to the account or knows its password. Or its user sets a new password, which ends all
-//! sessions (ID-03). The link of a change of the address does not offer the latter: it goes to an
+//! address of another person, who then gets the mail. If opening the link verified the address, the
+//! attacker would have an account with the verified address of this person. So the link alone does
+//! nothing. It must be used on the device that requested the mail, or by a user who is logged in to
+//! the account or knows its password. Or its user sets a new password, which ends all sessions
+//! (ID-03). A link that confirms a new address does not permit a new password: it goes to an
 //! address that the account does not have yet.
 
 use sea_orm::sea_query::Expr;
@@ -90,11 +90,12 @@ impl Link {
         self.challenge.new_email.as_deref()
     }
 
-    /// Whether the device or the login proves that its user is the user of the account.
-    /// `account_id` is the account of the login. If they do not, returns the link.
+    /// Accepts the link if its user has the device that requested the mail, or is logged in to the
+    /// account. `device_digest` is the digest of the secret of the user's device, and `account_id`
+    /// the account to which the user is logged in.
     ///
     /// # Errors
-    /// The link itself.
+    /// The link itself, if neither is the case.
     pub fn prove(
         self,
         device_digest: &[u8],
@@ -186,8 +187,8 @@ pub async fn confirm_by_code(
     store(db, Link { account, challenge }, mail, origin).await
 }
 
-/// Sets a new password with a link, once, and verifies the address. All sessions end, so an attacker
-/// who signed up with the address of another person loses all access.
+/// Sets a new password with a link, once, and verifies the address. All sessions end, so an
+/// attacker who signed up with the address of another person loses all access.
 ///
 /// # Errors
 /// See [`ResetError`]; then nothing has changed.
@@ -249,9 +250,9 @@ async fn store(
     .await
 }
 
-/// Gives the account its new address, if neither the old one nor the password has changed since the
-/// secret was checked. Voids reset tokens that were sent to the old address, and notifies it.
-/// Sessions continue.
+/// Gives the account its new address, if neither the old address nor the password has changed since
+/// the secret was checked. Voids reset tokens that were sent to the old address, and queues a
+/// notice to this address. Sessions continue.
 async fn change_address(
     txn: &DatabaseTransaction,
     (account, new_email): (&account::Model, &str),
@@ -274,7 +275,7 @@ async fn change_address(
         if is_taken { ConfirmError::Rejected } else { ConfirmError::Database(error) }
     })?;
     account::Entity::update_many()
-        // No reset token has this expiry.
+        // This invalidates earlier reset tokens, because none of them has this expiry.
         .col_expr(Column::ResetExpiresAt, Expr::value(now))
         .filter(Column::Id.eq(locked.id))
         .exec(txn)

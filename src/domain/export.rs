@@ -19,8 +19,8 @@ pub struct Export {
 }
 
 impl Export {
-    /// The next accounts, one JSON object each, with their password hashes; none at the end.
-    /// Deleted accounts are left out.
+    /// The next accounts, one JSON object each, with their password hashes. Empty after the last
+    /// account. Deleted accounts are left out.
     ///
     /// # Errors
     /// If the database refuses; the same accounts can be read again.
@@ -35,12 +35,12 @@ impl Export {
 fn record(account: &Model) -> Map<String, Value> {
     let text = |text: &str| Some(Value::String(text.to_owned()));
     let time = |at: Option<Timestamp>| at.map(|at| Value::String(at.to_rfc3339_exact()));
-    let is_typed = account.email != account.email_canonical;
+    let has_other_spelling = account.email != account.email_canonical;
     let folded = account.email_folded.as_deref().filter(|_| account.email_ambiguous);
     let members = [
         ("id", text(&account.id.to_string())),
         ("email", text(&account.email_canonical)),
-        ("email_as_typed", is_typed.then(|| Value::String(account.email.clone()))),
+        ("email_as_typed", has_other_spelling.then(|| Value::String(account.email.clone()))),
         ("email_ambiguous", account.email_ambiguous.then_some(Value::Bool(true))),
         ("email_folded", folded.and_then(text)),
         ("email_verified_at", time(account.email_verified_at)),

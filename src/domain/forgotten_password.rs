@@ -1,8 +1,8 @@
-//! A forgotten password: a user asks for a mail with a link and a code, and sets a new password with
-//! either.
+//! A forgotten password: a user requests a mail with a link and a code, and sets a new password
+//! with one of the two.
 //!
-//! A request for an address without an account, or of a disabled account, has the same response in
-//! the same time, because it writes the same rows. Its mail is never sent.
+//! A request for an address without an account, or with a disabled account, gets the same response
+//! in the same time, because it writes the same rows. Its mail is never sent.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
@@ -25,7 +25,7 @@ use crate::timestamp::Timestamp;
 pub struct Forgotten<'a> {
     /// The address that was entered.
     pub email: &'a Email,
-    /// The digest of the secret of the device, which may use the code.
+    /// The digest of the secret of the device that may use the code.
     pub device_digest: Vec<u8>,
     /// Proof that the request is within the attempt limits.
     pub admitted: Admitted,
@@ -34,8 +34,8 @@ pub struct Forgotten<'a> {
 }
 
 /// Queues a mail with a link and a code to the address of the account. Voids the previous link and
-/// code. If the address gets too many mails, does nothing, so that nobody can void the links of
-/// another person without end.
+/// code. If the address gets too many mails, does nothing: otherwise a stranger could void the
+/// owner's links as often as they like.
 ///
 /// # Errors
 /// If the database refuses.
@@ -62,15 +62,15 @@ pub async fn request(
     db.write(request, |txn, now, request| Box::pin(request.store(txn, now))).await
 }
 
-/// The id in the rows for an address without an account. It is always the same for an address, so
-/// that a newer request replaces the row of the older one, as it does for an account.
+/// The id in the rows for an address without an account. All requests for an address have the same
+/// id, so that a request replaces the row of the previous request, as it does for an account.
 fn id_without_account(email_digest: Option<&[u8]>, now: Timestamp) -> Uuid {
     let bytes = email_digest.and_then(|digest| digest.first_chunk());
     bytes.map_or_else(|| id::new(now), |bytes| Uuid::from_bytes(*bytes))
 }
 
-/// A request, prepared for its transaction. All rows are the same for an address without an account,
-/// with a made-up account id.
+/// A request, prepared for its transaction. If the address has no account, the transaction writes
+/// the same rows, with an id that no account has.
 struct Request {
     account_id: Uuid,
     email: Email,
@@ -83,7 +83,7 @@ struct Request {
 impl Request {
     async fn store(&self, txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
         let Self { account_id, email, device_digest, origin, mail, .. } = self;
-        // Locked, so that the mail is not sent to an address that the account no longer has.
+        // The account is locked, so that the mail is not sent to an address that it no longer has.
         let account = account::Entity::find_by_id(*account_id).lock_exclusive().one(txn).await?;
         let account = account.filter(|account| {
             account.is_enabled() && account.has_address(email.address(), email.folded())
@@ -121,8 +121,8 @@ impl Request {
     }
 }
 
-/// Computes the secrets of a mail. `None` if they are void: a newer mail was requested, the password
-/// was changed, or the account is disabled or deleted.
+/// Computes the secrets of a mail. `None` if they are void: a newer mail was requested, the
+/// password was changed, or the account is disabled or deleted.
 ///
 /// # Errors
 /// See [`ResetError`].
@@ -142,8 +142,8 @@ pub async fn secrets(
     Ok(Some(Secrets { token, code }))
 }
 
-/// Sets a new password with a code, once, on the device that asked for it. Like
-/// [`password_reset::redeem`].
+/// As [`password_reset::redeem`], with a code instead of a token, on the device that requested the
+/// code.
 ///
 /// # Errors
 /// See [`ResetError`]; then nothing has changed.

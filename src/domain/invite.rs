@@ -1,10 +1,10 @@
-//! Invites: an operator lets one address sign up, whatever the sign-up policy says, unless sign-up
-//! is closed.
+//! Invites: an operator permits one email address to sign up. An invite is valid while sign-up is
+//! open or by invite, and for any domain. It is not valid while sign-up is closed.
 //!
 //! An invite is a token, of which only the digest is stored. It is bound to the folded form of its
 //! address, expires, and permits one sign-up: the transaction that creates the account deletes the
-//! row. The token of a printed invite is random. That of a mailed invite is computed when the mail is
-//! sent, so that the row of the mail does not contain it.
+//! invite. The token of a printed invite is random. The token of a mailed invite is computed when
+//! the mail is sent, so that the row of the mail does not contain it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +32,12 @@ use crate::timestamp::Timestamp;
 /// Identifies an invite to people and secret scanners. Never changes.
 const PREFIX: &str = "sgi_";
 
-/// An invite's row. The layers above use this name, because they may not import entities.
+/// The row of an invite. `http` and `cli` use this name, because they may not import entities.
 pub type Row = Model;
 
 /// A new invite.
 pub struct Issued {
-    /// The token, which cannot be shown again. `None` if it is sent by mail.
+    /// The token, which cannot be shown again later. `None` if it is sent by mail.
     pub token: Option<String>,
     /// The row.
     pub row: Row,
@@ -45,7 +45,7 @@ pub struct Issued {
 
 /// How the invited person gets the link.
 pub enum Delivery {
-    /// The operator passes it on.
+    /// The operator sends the link.
     Printed,
     /// By mail.
     Mailed {
@@ -62,7 +62,7 @@ pub enum Delivery {
 pub struct InviteTokens(ComputedTokens);
 
 impl InviteTokens {
-    /// Tokens with these keys, the current key first.
+    /// Takes the keys, the current key first.
     #[must_use]
     pub const fn new(keys: Vec<MacKey>) -> Self {
         Self(ComputedTokens::new(PREFIX, keys))
@@ -78,7 +78,7 @@ impl InviteTokens {
 pub enum Named {
     /// By its id.
     Id(Uuid),
-    /// By its address.
+    /// By the invited address.
     Address(Email),
 }
 
@@ -105,7 +105,7 @@ pub enum InviteError {
     Database(#[from] DbErr),
 }
 
-/// Invites an address, for `life`. Replaces an earlier invite of the address.
+/// Invites an address. The invite expires after `life`. Replaces an earlier invite of the address.
 ///
 /// # Errors
 /// See [`InviteError`].
@@ -198,7 +198,8 @@ async fn queue(
     Ok(mail.enqueue(txn, row.id, recipient, content, now).await?)
 }
 
-/// The token of a mailed invite. `None` if the invite was used, revoked or replaced, or has expired.
+/// The token of a mailed invite. `None` if the invite was used, revoked or replaced, or has
+/// expired.
 ///
 /// # Errors
 /// If the database refuses.
@@ -281,9 +282,9 @@ pub(super) async fn find_by_digest(
     Ok(found.filter(|row| row.expires_at > now))
 }
 
-/// Uses an invite for the address with this folded form, within the transaction that creates the
-/// account. Returns its row; `None` if it is not valid for this address. Of concurrent uses, only
-/// one gets the row.
+/// Uses up the invite with this digest, within the transaction that creates the account. Returns
+/// its row, or `None` if the invite is not valid for the address with this folded form. Of
+/// concurrent uses, only one gets the row.
 ///
 /// # Errors
 /// If the database refuses.
@@ -308,7 +309,8 @@ pub(super) async fn delete_of(txn: &impl ConnectionTrait, email: &Email) -> Resu
     own.exec(txn).await.map(drop)
 }
 
-/// Whether this call deleted the row. A row that was replaced meanwhile has another id.
+/// Deletes an invite. Returns false if it was deleted or replaced meanwhile: a replacement has
+/// another id.
 async fn delete(txn: &impl ConnectionTrait, row: &Row) -> Result<bool, DbErr> {
     Ok(Entity::delete_by_id(row.id).exec(txn).await?.rows_affected == 1)
 }

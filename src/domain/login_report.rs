@@ -1,5 +1,5 @@
-//! What the next login to an account would meet, for a support person whose user cannot log in.
-//! Only reads: nothing is changed, and no attempt is counted.
+//! What would happen at the next login to an account: for a support person whose user cannot log
+//! in. A report changes nothing and counts no attempt.
 
 use std::fmt;
 
@@ -61,9 +61,9 @@ pub enum StoredPassword {
 /// What happens at the next login with the right password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It succeeds, unless the limit of the client's address is exceeded.
+    /// It succeeds, unless the limit of the client address is exceeded.
     Succeeds,
-    /// It is refused with 429 until then.
+    /// It is refused with 429 until this time.
     Limited(Timestamp),
     /// It is refused because no account has the address.
     NoAccount,
@@ -77,9 +77,9 @@ pub enum Outcome {
 
 impl LoginReport {
     /// Reads the state of the account of `email`. `attempts` is the number of attempts that are
-    /// admitted per account and minute. `requires_verified_email` says whether the server requires a
-    /// verified address. If there is no account, this reads the addresses of all accounts, to find
-    /// similar ones.
+    /// admitted per account and minute. `requires_verified_email` says whether the server requires
+    /// a verified address. If there is no account, this reads the addresses of all accounts, to
+    /// find similar ones.
     ///
     /// # Errors
     /// If the database refuses.
@@ -104,7 +104,7 @@ impl LoginReport {
         })
     }
 
-    /// What happens at the next login with the right password. The limit comes first, as in a
+    /// What happens at the next login with the right password. The limit is checked first, as at a
     /// login.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -217,7 +217,7 @@ async fn find_similar(db: &Db, email: &Email) -> Result<Vec<String>, DbErr> {
 /// account. `None` if there are too many.
 fn typing_errors(wanted: &str, address: &str) -> Option<usize> {
     // The distance of two texts is at least the difference of their lengths. The visual form of a
-    // character may be longer, so the margin is generous.
+    // character may be longer than the character, so the margin is generous.
     if wanted.len().abs_diff(address.len()) > wanted.len() / 2 + MAX_TYPING_ERRORS {
         return None;
     }

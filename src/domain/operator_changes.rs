@@ -1,5 +1,5 @@
 //! Accounts that an operator creates, and an operator's changes to the password and the address of
-//! an account. None of them applies the sign-up policy.
+//! an account. The sign-up policy does not apply to them.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -17,7 +17,7 @@ use crate::entity::session::EndReason;
 /// An account that an operator creates.
 #[derive(Clone)]
 pub struct NewAccount {
-    /// The address, which an account may have ([`Email::parse`]).
+    /// The address, which new accounts may have ([`Email::parse`]).
     pub email: Email,
     /// The password hash. Without one, the owner needs a reset token.
     pub password_hash: Option<String>,
@@ -71,8 +71,8 @@ pub async fn require_reset(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
 /// Reset tokens that were sent to the old address become invalid. Returns the number of sessions
 /// that ended. `mail` queues a notice to the old address.
 ///
-/// The new address is not verified, unless the operator knows that the owner of the account
-/// controls it.
+/// `is_verified` says whether the operator knows that the owner of the account controls the new
+/// address. If not, the new address is not verified.
 ///
 /// # Errors
 /// See [`OperatorError`]. If the address was changed before the error, it stays changed.
@@ -108,7 +108,7 @@ pub async fn set_email(
 }
 
 /// Marks the address of an account as verified, because the operator knows that the owner of the
-/// account controls it. Does not change an address that is already verified.
+/// account controls the address. Does not change an address that is already verified.
 ///
 /// # Errors
 /// See [`OperatorError`]; then nothing is changed.

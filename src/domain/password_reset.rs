@@ -32,7 +32,7 @@ pub const LIFE: Duration = Duration::from_mins(30);
 pub struct ResetTokens(ComputedTokens);
 
 impl ResetTokens {
-    /// Tokens with `keys`, the current key first.
+    /// Takes the keys, the current key first.
     #[must_use]
     pub const fn new(keys: Vec<MacKey>) -> Self {
         Self(ComputedTokens::new("sgp_", keys))
@@ -78,7 +78,8 @@ impl ResetTokens {
     }
 }
 
-/// The part of the HMAC's message that the token does not contain: a digest of the password hash.
+/// What the HMAC of a token covers in addition to the content of the token: a digest of the
+/// password hash.
 fn context(account: &account_row::Model) -> [u8; 32] {
     openssl::sha::sha256(account.password_hash.as_deref().unwrap_or_default().as_bytes())
 }
@@ -111,8 +112,8 @@ pub enum ResetError {
     Database(#[from] DbErr),
 }
 
-/// Creates a token for the account of `email`, which must be delivered to this mailbox. Invalidates
-/// older tokens.
+/// Creates a token for the account of `email`, and invalidates older tokens. The caller must
+/// deliver the token to this mailbox only.
 ///
 /// # Errors
 /// See [`ResetError`].
@@ -143,7 +144,7 @@ pub async fn request(
     Ok(token)
 }
 
-/// A new password.
+/// A new password, and what is needed to set it.
 pub struct Reset<'a> {
     /// The new password.
     pub password: Password,
@@ -169,7 +170,7 @@ pub async fn find_enabled(db: &Db, id: Uuid) -> Result<Option<account_row::Model
     Ok(account.filter(account_row::Model::is_enabled))
 }
 
-/// Sets a new password, once per token, so that only the owner of the mailbox has access.
+/// Sets a new password, once per token. After that, only the owner of the mailbox has access.
 ///
 /// All sessions end, and the old password becomes invalid. So an attacker who signed up with
 /// another person's address loses all access when this person resets the password. No session is
@@ -197,12 +198,12 @@ pub async fn redeem(
     set_password(db, hasher, (account, Permit::ResetToken(expires_at)), reset).await
 }
 
-/// What permits to set a new password, and is used up by it.
+/// What permits a user to set a new password. Setting the password uses up the permit.
 #[derive(Debug, Clone)]
 pub enum Permit {
     /// A verified reset token, or its code, with this expiry.
     ResetToken(Timestamp),
-    /// The verified link of a challenge.
+    /// The challenge of a verified link.
     Challenge(Challenge),
 }
 
@@ -242,8 +243,9 @@ pub async fn set_password(
 /// Stores the new hash. Of two concurrent uses of the token, only one finds the old hash. A token
 /// that was requested later invalidates this token.
 ///
-/// If no expiry of reset tokens is stored, any expiry is accepted. During an upgrade, an instance of a previous
-/// version may have issued the token, and previous versions do not store the expiry.
+/// If the account's row contains no expiry of a reset token, any expiry is accepted: during an
+/// upgrade, an instance of a previous version may have issued the token, and previous versions do
+/// not store the expiry.
 async fn replace(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,

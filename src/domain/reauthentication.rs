@@ -1,9 +1,9 @@
-//! Actions that require reauthentication: changing the password, downloading the data of the account,
-//! and deleting the account.
+//! Actions that require reauthentication: changing the password, downloading the data of the
+//! account, and deleting the account.
 //!
 //! They check the password outside any transaction, because hashing is slow. Then one transaction
-//! locks the account and the session of the request. The password must not have changed
-//! since the check, and the session must still be live.
+//! locks the account and the session of the request. The stored hash must not have changed since
+//! the check, and the session must still be live.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -44,20 +44,20 @@ pub struct Confirmation<'a> {
 pub struct Replacement<'a> {
     /// A password that meets the policy.
     pub password: Password,
-    /// In a browser, the new login that replaces the session of the request. `None` if this session
-    /// continues.
+    /// The new browser session that replaces the session of the request. `None` if the session of
+    /// the request continues.
     pub new_login: Option<NewLogin<'a>>,
 }
 
-/// A new login in a browser. The old login does not continue, because its cookie may have been
-/// stolen.
+/// A new browser session. The old browser session does not continue, because its cookie may have
+/// been stolen.
 #[derive(Clone)]
 pub struct NewLogin<'a> {
-    /// Allocates the status list entry of the login.
+    /// Allocates the status list entry of the session.
     pub entries: &'a StatusEntries,
-    /// Settings with the lifetime of the login.
+    /// Settings with the lifetime of the session.
     pub settings: &'a TokenSettings,
-    /// The cookie of the login.
+    /// The cookie of the session.
     pub cookie: BrowserCookie,
 }
 
@@ -82,13 +82,13 @@ pub enum ReauthenticationError {
     /// The password is wrong.
     #[error("the password is wrong")]
     Refused,
-    /// The stored hash changed during the check. The password may be the same, after a rehash.
+    /// The stored hash was replaced during the check. The new hash may be of the same password.
     #[error("the account was changed meanwhile")]
     Changed,
     /// The hashing pool refused or failed.
     #[error("the password could not be checked")]
     Hashing(#[from] HashError),
-    /// No status list entry was available for the new login.
+    /// No status list entry was available for the new browser session.
     #[error("no status list entry was available")]
     Status(#[from] AllocationError),
     /// The database refused or failed.
@@ -98,10 +98,10 @@ pub enum ReauthenticationError {
 
 /// Changes the password after checking the current one, and ends all other sessions.
 ///
-/// If `replacement` has a new login, it replaces the session of the request. Otherwise this session
-/// continues with its refresh token, because its user has proved to know the password. When this
-/// returns, all other sessions, codes and reset tokens are invalid, and logins in progress with the
-/// old password fail (AT-10, PW-07).
+/// If `replacement` has a new browser session, this session replaces the session of the request.
+/// Otherwise the session of the request continues with its refresh token, because its user knows
+/// the password. When this function returns, all other sessions, codes and reset tokens are
+/// invalid, and logins in progress with the old password fail (AT-10, PW-07).
 ///
 /// # Errors
 /// See [`ReauthenticationError`]. A wrong password is recorded as `login_failed`.
@@ -200,9 +200,9 @@ pub async fn admit_download(
     run_with_retry(db, &confirmation, record).await
 }
 
-/// Checks the entered password, and changes nothing. This is for a form of the password change that
-/// is submitted again after it succeeded, and for one whose new password is invalid, so that the
-/// page shows all errors at once.
+/// Checks the entered password, and changes nothing. This is for two cases of a form that changes
+/// the password: it was submitted again after it had succeeded, or the new password is invalid. In
+/// the second case, the page can show all errors at once.
 ///
 /// # Errors
 /// See [`ReauthenticationError`]. A wrong password is recorded as `login_failed`.
@@ -284,7 +284,7 @@ pub(super) async fn lock_for_change(
 }
 
 /// Locks the account and the session of the request. Fails if the session has ended, or if the
-/// password is not the one that was checked.
+/// stored hash is not the hash that was checked.
 async fn lock_unchanged(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,
@@ -300,7 +300,8 @@ async fn lock_unchanged(
     }
 }
 
-/// A [`Replacement`] whose slow steps are done: hashing, and the preparation of the new login.
+/// A [`Replacement`] whose slow steps are done: hashing, and the preparation of the new browser
+/// session.
 struct Prepared {
     hash: String,
     new_login: Option<NewSession>,

@@ -1,6 +1,6 @@
 //! Who may sign up. A sign-up requires a [`SignUpPermit`], which only this module grants, so the
-//! JSON API and the hosted pages apply the same rule. Commands of the operator do not sign up: they
-//! create accounts whatever the policy says.
+//! JSON API and the hosted pages apply the same rule. The policy does not apply to commands with
+//! which an operator creates accounts.
 
 use crate::config::{SignUpMode, SignUpSettings, VerifyEmail};
 use crate::domain::email::Email;
@@ -48,7 +48,7 @@ impl SignUpPolicy {
         Self { mode: settings.signup, domains, verify_email: settings.verify_email }
     }
 
-    /// Whether users are asked to verify their address, although they need not.
+    /// Whether users are asked to verify their address, whether or not it is required.
     #[must_use]
     pub fn asks_to_verify(&self) -> bool {
         self.verify_email != VerifyEmail::Off
@@ -61,7 +61,7 @@ impl SignUpPolicy {
     }
 
     /// The verification of the address that a sign-up begins, if any. `device_digest` is the digest
-    /// of the secret of the device, which may use the code.
+    /// of the secret of the device that may use the code.
     #[must_use]
     pub fn verification(&self, mail: &MailQueue, device_digest: Vec<u8>) -> Option<Verification> {
         let is_required = self.requires_verified_email();
@@ -87,8 +87,8 @@ impl SignUpPolicy {
         self.mode == SignUpMode::Closed
     }
 
-    /// Checks, before the address is known, whether a sign-up may be attempted with this invite or
-    /// without one.
+    /// Checks whether a sign-up may be attempted with this invite, or without an invite. This check
+    /// does not need the address, so a page can make it before it shows the form.
     ///
     /// # Errors
     /// [`SignUpRefusal::Closed`] or [`SignUpRefusal::InviteRequired`].
@@ -100,8 +100,8 @@ impl SignUpPolicy {
         }
     }
 
-    /// Permits a sign-up with an address, or refuses it. The invite is not verified here, but in
-    /// the transaction that creates the account. The limit of domains does not apply to invites.
+    /// Permits a sign-up with an address, or refuses it. The transaction that creates the account
+    /// verifies the invite. The permitted domains do not apply to a sign-up with an invite.
     ///
     /// # Errors
     /// See [`SignUpRefusal`].
@@ -131,7 +131,7 @@ impl SignUpPermit {
         &self.email
     }
 
-    /// The digest of the invite with which the account is created, if there is one.
+    /// The digest of the invite's token, if the account is created with an invite.
     #[must_use]
     pub fn invite_digest(&self) -> Option<&[u8]> {
         self.invite_digest.as_deref()

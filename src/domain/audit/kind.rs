@@ -130,12 +130,12 @@ kinds! {
     CodeRedeemed = "code_redeemed", success;
     /// An authorization code was presented again.
     CodeReuse = "code_reuse", failure;
-    /// A user granted a client consent. `reason`: the scope, the audience and the individually
-    /// requested claims.
+    /// A user granted a client consent. `reason`: the scope, the audience, and the single claims
+    /// that the client requested with the parameter `claims`.
     ConsentGranted = "consent_granted", success;
     /// A user denied a client consent.
     ConsentDenied = "consent_denied", success;
-    /// A user withdrew a consent. `reason`: the scope and the individually requested claims.
+    /// A user withdrew a consent. `reason`: the scope and the single claims.
     ConsentWithdrawn = "consent_withdrawn", success;
     /// A signing key was generated or imported. `reason`: the `kid`.
     KeyCreated = "key_created", success;

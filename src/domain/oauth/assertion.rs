@@ -90,15 +90,15 @@ pub fn claimed_client(assertion: &str) -> Option<String> {
     claims.get("sub")?.as_str().map(str::to_owned)
 }
 
-/// Checks whether an assertion authenticates `client`. If it does not, returns the reason for the
-/// log.
+/// Checks whether an assertion authenticates `client`. If not, returns the reason, which is for the
+/// log and the audit log.
 ///
 /// An assertion is accepted once. It is accepted again only if the response to its first use may
 /// have been lost in an outage that ended less than `retry_window` ago.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn fault(
+pub async fn reason_to_refuse(
     db: &Db,
     client: &client::Model,
     assertion: &str,
@@ -108,7 +108,7 @@ pub async fn fault(
 ) -> Result<Option<&'static str>, DbErr> {
     let claims = verified(client, assertion);
     let claims = match claims.and_then(|claims| check(claims, client, audiences, now)) {
-        Err(fault) => return Ok(Some(fault)),
+        Err(reason) => return Ok(Some(reason)),
         Ok(claims) => claims,
     };
     let restore = db.last_restore().await?;
@@ -189,7 +189,8 @@ fn verifier(algorithm: &str, jwk: &Jwk) -> Option<Box<dyn JwsVerifier>> {
     }
 }
 
-/// RFC 7523 §3, and OpenID Connect Core 1.0 §9, which requires a `jti`.
+/// Checks the claims by the rules of RFC 7523 §3, and of OpenID Connect Core 1.0 §9, which requires
+/// a `jti`.
 fn check(
     claims: Claims,
     client: &client::Model,
@@ -205,7 +206,7 @@ fn check(
     let exp = claims.exp.ok_or("the assertion has no exp")?;
     let latest = NumericDate(now.plus(LEEWAY).as_seconds());
     let is_early = |time: Option<NumericDate>| time.is_some_and(|time| time > latest);
-    for (holds, fault) in [
+    for (holds, reason) in [
         (is_client(&claims.iss), "iss of the assertion is not the client"),
         (is_client(&claims.sub), "sub of the assertion is not the client"),
         (has_audience, "aud of the assertion is neither the issuer nor the token endpoint"),
@@ -219,7 +220,7 @@ fn check(
         (!is_early(claims.iat), "iat of the assertion is in the future"),
     ] {
         if !holds {
-            return Err(fault);
+            return Err(reason);
         }
     }
     Ok(claims)

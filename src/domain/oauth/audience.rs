@@ -43,8 +43,8 @@ pub fn chosen<'a>(
     Some(if chosen.is_empty() { default() } else { chosen })
 }
 
-/// The requested part of the granted audience, or the whole of it if none is requested. `None` if
-/// the request exceeds the granted audience.
+/// The requested part of the granted audience, or the whole granted audience if none is requested.
+/// `None` if the request exceeds the granted audience.
 #[must_use]
 pub fn narrowed<'a>(
     resources: impl Iterator<Item = &'a str>,
@@ -54,8 +54,8 @@ pub fn narrowed<'a>(
     Some(if chosen.is_empty() { granted.clone() } else { chosen })
 }
 
-/// The requested audiences, which may be none. `None` if one of them is not allowed, or if they are
-/// too long for a token.
+/// The requested audiences, possibly an empty list. `None` if one of them is not allowed, or if
+/// they are too long for a token.
 fn within<'a>(resources: impl Iterator<Item = &'a str>, allowed: &Audiences) -> Option<Audiences> {
     let allowed = resources.map(|resource| allowed.has(resource).then_some(resource));
     allowed.collect::<Option<Audiences>>().filter(|it| it.as_str().len() <= MAX_LENGTH)

@@ -80,13 +80,13 @@ pub struct AuthorizationRequest {
     /// The account that must be logged in. An ID token hint or a requested `sub` claim identifies
     /// it.
     pub subject: Option<Uuid>,
-    /// The claims requested by name, limited to those of the client's scope. Missing in requests
-    /// that an instance of the previous version has stored.
+    /// The single claims, limited to claims of the client's scope. Missing in requests that an
+    /// instance of the previous version has stored.
     #[serde(default)]
     pub claims: RequestedClaims,
-    /// The tag of the language that `ui_locales` requests for the pages, if it is supported. Missing
-    /// in requests that an instance of the previous version has stored. A text, since an instance of
-    /// the next version may support more languages.
+    /// The tag of the language that `ui_locales` requests for the pages, if it is supported.
+    /// Missing in requests that an instance of the previous version has stored. The type is not
+    /// `Language`, because an instance of the next version may support more languages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ui_locale: Option<String>,
 }
@@ -111,11 +111,11 @@ pub struct Refusal {
 /// An error code, and a description for the developer of the client.
 pub type Reason = (ErrorCode, &'static str);
 
-/// The reason for a request that is not valid.
+/// The reason for refusing a request that is not valid.
 pub(super) const fn invalid(description: &'static str) -> Reason {
     (ErrorCode::INVALID_REQUEST, description)
 }
 
-/// The reason if the requested user is not logged in, and the request forbids asking the user.
+/// The reason for refusing a request whose user is not logged in, if it forbids asking the user.
 pub(super) const NOT_LOGGED_IN: Reason =
     (ErrorCode::LOGIN_REQUIRED, "the requested user is not logged in");

@@ -1,5 +1,6 @@
 //! Validation of authorization requests (RFC 6749 §4.1.1, OpenID Connect Core 1.0 §3.1.2.1). The
-//! client and its redirect URI are checked before anything that redirects.
+//! client and its redirect URI are checked first, because an error in any other part of the request
+//! is sent to the redirect URI.
 
 use uuid::Uuid;
 
@@ -162,7 +163,7 @@ fn check_client(client: &Client, issuer: &Issuer) -> Result<(), Reason> {
 
 /// Whether a text can be returned unchanged in a query and in a form post. RFC 6749 appendix A.5
 /// allows only printable ASCII. Other letters are accepted, because they do no harm. Control
-/// characters are not, because browsers normalize line breaks when they post a form.
+/// characters are refused, because browsers normalize line breaks when they post a form.
 fn can_be_echoed(text: &str) -> bool {
     !text.contains(char::is_control)
 }
@@ -230,15 +231,15 @@ fn prompt(params: &Params, policy: &SignUpPolicy) -> Result<Vec<String>, Reason>
     Ok(prompt)
 }
 
-/// The email address of the expected user. An invalid one is ignored, because it is only a hint
-/// (OpenID Connect Core 1.0 §3.1.2.1).
+/// The email address of the expected user. An invalid value is ignored, because the parameter is
+/// only a hint (OpenID Connect Core 1.0 §3.1.2.1).
 fn login_hint(params: &Params) -> Option<&str> {
     let is_valid = |hint: &&str| hint.len() <= MAX_HINT && !hint.contains(char::is_control);
     params.get("login_hint").filter(is_valid)
 }
 
-/// The language of the pages. Unsupported languages are ignored, because they are only a preference
-/// (OpenID Connect Core 1.0 §3.1.2.1).
+/// The language of the pages. Unsupported languages are ignored, because the parameter is only a
+/// preference (OpenID Connect Core 1.0 §3.1.2.1).
 fn ui_locale(params: &Params) -> Option<Language> {
     params.get("ui_locales").and_then(Language::of_ui_locales)
 }

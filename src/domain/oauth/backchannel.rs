@@ -1,5 +1,5 @@
 //! The receivers and the tokens of logout notices to clients (OpenID Connect Back-Channel Logout
-//! 1.0). The notices are queued in the outbox, and `server` sends them.
+//! 1.0). The notices are queued in the outbox, and `server/backchannel_delivery` sends them.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const TOKEN_TYPE: &str = "logout+jwt";
 /// The lifetime of a logout token.
 const LIFETIME: Duration = Duration::from_mins(2);
 
-/// How long delivery of a notice is retried.
+/// For how long after its creation a notice is sent again if an attempt fails.
 const MAX_DELIVERY_TIME: Duration = Duration::from_hours(24);
 
 #[derive(Serialize)]

@@ -1,11 +1,13 @@
-//! Logins on the hosted pages: sessions identified by a cookie.
+//! Browser sessions: logins on the hosted pages, identified by a cookie.
 //!
-//! An unused login ends after an idle timeout (`idle_expires_at`). Client sessions that were opened
-//! through it continue, because the user may be active in these clients. A use of the login moves
-//! the timeout, and records its time and origin in the same write, at most every five minutes.
+//! An unused browser session expires after an idle timeout (`idle_expires_at`). Client sessions
+//! that were opened through it continue, because the user may be active in these clients. A use of
+//! the browser session moves the idle timeout. The same write records the time and the origin of
+//! the use. It happens at most every five minutes.
 //!
-//! After the idle timeout, the cookie still identifies the browser. So a logout still ends these
-//! client sessions, and so does the next login of another user in this browser.
+//! After the idle timeout, the cookie still identifies the browser. So a logout still ends the
+//! client sessions that were opened through the browser session. The next login of another user in
+//! this browser ends them as well.
 
 use std::time::Duration;
 
@@ -20,21 +22,22 @@ use crate::entity::account;
 use crate::entity::session::{Column, EndReason, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// How far the stored idle timeout and the stored last use may lag behind the last use, because
+/// By how much the stored idle timeout and the stored time of last use may be out of date, because
 /// they are not written at every use.
 const LAG: Duration = Duration::from_mins(5);
 
-/// The login of a browser.
+/// A browser in which a user is logged in.
 #[derive(Debug, Clone)]
 pub struct Browser {
-    /// The session of the login.
+    /// The browser session.
     pub session: Model,
-    /// The account of the login.
+    /// The account of the session.
     pub account: account::Model,
 }
 
-/// Returns the live login of a cookie, moves its idle timeout to `idle_life` from now, and records
-/// the time and the origin of this use. The end of the session limits the idle timeout.
+/// Returns the live browser session of a cookie, moves its idle timeout to `idle_life` from now,
+/// and records the time and the origin of this use. The idle timeout is never after the absolute
+/// expiry of the session.
 ///
 /// # Errors
 /// If the database refuses.
@@ -50,8 +53,8 @@ pub async fn visit(
     Ok(Some(browser))
 }
 
-/// The login of a cookie, unless it was ended. A login whose idle timeout has passed is returned as
-/// well, so that the client sessions opened through it can be ended.
+/// The browser session of a cookie, unless it was ended. A browser session whose idle timeout has
+/// passed is returned as well, so that the client sessions opened through it can be ended.
 ///
 /// # Errors
 /// If the database refuses.
@@ -71,10 +74,9 @@ async fn find(db: &Db, cookie: &str, condition: Condition) -> Result<Option<Brow
     }))
 }
 
-/// Records a use of a login, if the stored idle timeout or the stored last use differs by more than
-/// the lag. The stored idle timeout may be later than the new one, if the setting was reduced. It
-/// does not change any more once it has reached the end of the session. Only one of several
-/// concurrent requests writes.
+/// Records a use of a browser session, if the stored idle timeout or the stored time of last use is
+/// out of date by more than the lag. The stored idle timeout may be later than the new idle
+/// timeout, if the setting was reduced. Of several concurrent requests, only one writes.
 async fn record_use(
     db: &Db,
     session: &Model,
@@ -110,7 +112,7 @@ async fn record_use(
     .await
 }
 
-/// Ends all sessions of the logged-in user, including this login and sessions with
+/// Ends all sessions of the logged-in user, including this browser session and sessions with
 /// `offline_access`.
 ///
 /// # Errors

@@ -1,12 +1,16 @@
-//! The `claims` parameter (OpenID Connect Core 1.0 §5.5): single claims requested by name.
+//! The `claims` parameter (OpenID Connect Core 1.0 §5.5). With this parameter, a client requests
+//! single claims by name, in addition to the claims of the scope.
 //!
 //! | requested | result |
 //! |---|---|
-//! | a claim of `profile`, `email`, `address`, `phone` | returned if registered, allowed and set |
-//! | `sub` with a value | only that account is accepted |
-//! | an essential `acr` that is not supported | refused (§5.5.1.1) |
-//! | `auth_time`, `acr` and similar claims | in every ID token anyway |
+//! | a claim of the scope values `profile`, `email`, `address`, `phone` | see below |
+//! | `sub` with a value | only this account may log in |
+//! | an essential `acr` that is not supported | the request is refused (§5.5.1.1) |
+//! | `auth_time`, `acr` and similar claims | ignored, because every ID token has them |
 //! | any other claim | ignored |
+//!
+//! A claim of these scope values is returned if the client is registered for the scope value, the
+//! user has consented, and the account has the claim.
 //!
 //! `essential` has no other effect: a claim that cannot be returned is not an error (§5.5.1).
 
@@ -32,7 +36,7 @@ const MAX_ID_TOKEN_CLAIMS: usize = 4096;
 /// The content of a `claims` parameter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClaimsParameter {
-    /// The standard claims, not yet limited to those of the client's scope.
+    /// The standard claims, not yet limited to the claims of the client's scope.
     pub claims: RequestedClaims,
     /// The account that must be logged in.
     pub subject: Option<Uuid>,
@@ -80,9 +84,9 @@ pub fn is_in_scope(claim: &str, scope: &Scope) -> bool {
     profile::scope_of(claim).is_some_and(|value| scope.has(value))
 }
 
-/// The requested claims that the scope does not include, so that they need consent themselves.
+/// The requested claims that the scope does not include. Consent for the scope does not cover them.
 #[must_use]
-pub fn beside(scope: &Scope, asked: &RequestedClaims) -> Vec<String> {
+pub fn outside_scope(scope: &Scope, asked: &RequestedClaims) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in asked.userinfo.iter().chain(&asked.id_token) {
         if !is_in_scope(name, scope) && !names.contains(name) {
@@ -112,8 +116,9 @@ pub fn stored(asked: RequestedClaims) -> Option<RequestedClaims> {
     (asked != RequestedClaims::default()).then_some(asked)
 }
 
-/// The claims about a user in an ID token: the claims requested by name, and those of the scope if
-/// the client is registered for `id_token_claims`. Claims that do not fit are left out.
+/// The claims about a user in an ID token: the claims requested by name, and the claims of the
+/// scope if the client is registered for `id_token_claims`. Claims that exceed the maximum size are
+/// left out.
 #[must_use]
 pub fn claims_of_person(
     account: &account::Model,
@@ -186,7 +191,7 @@ fn subject(claims: &Map<String, Value>) -> Result<Option<Uuid>, Reason> {
     id.map(|(_, id)| Some(id)).ok_or(NOT_LOGGED_IN)
 }
 
-/// §5.5.1.1: authentication fails if an essential level is not met. A voluntary level is ignored.
+/// §5.5.1.1: authentication fails if an essential `acr` is not met. A voluntary `acr` is ignored.
 fn check_level(claims: &Map<String, Value>) -> Result<(), Reason> {
     let is_essential = match claims.get("acr").and_then(|request| request.get("essential")) {
         None | Some(Value::Null) => false,

@@ -56,7 +56,7 @@ impl ClientCredentials {
 /// Why client authentication failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientAuthenticationError {
-    /// The client is unknown, the credentials are wrong, or the method is not the registered one.
+    /// The client is unknown, its credentials are wrong, or it is not registered for the method.
     /// All causes share one variant, so that clients cannot distinguish them. The fields are for
     /// the audit log.
     #[error("client authentication failed")]
@@ -71,8 +71,8 @@ pub enum ClientAuthenticationError {
     Database(#[from] DbErr),
 }
 
-/// Authenticates a client. `audiences` are accepted in an assertion. `retry_window` is the time
-/// after an outage in which an assertion may be used again.
+/// Authenticates a client. `audiences` are the accepted audiences of an assertion. `retry_window`
+/// is the time after an outage in which an assertion may be used again.
 ///
 /// # Errors
 /// See [`ClientAuthenticationError`].
@@ -99,17 +99,18 @@ pub async fn authenticate(
     let Some(client) = clients.find(&claimed).await? else {
         return Err(refused_without_client("no client has this id"));
     };
-    let fault = match credentials {
+    let reason = match credentials {
         _ if !client.authenticates_by(credentials.method()) => Some("another method"),
         ClientCredentials::Secret { secret, .. } => {
             (!is_valid_secret(&client, secret)).then_some("the secret is wrong")
         }
         ClientCredentials::Assertion { assertion, .. } => {
-            assertion::fault(db, &client, assertion, audiences, retry_window, now).await?
+            assertion::reason_to_refuse(db, &client, assertion, audiences, retry_window, now)
+                .await?
         }
         ClientCredentials::None { .. } => None,
     };
-    let Some(reason) = fault else { return Ok(client) };
+    let Some(reason) = reason else { return Ok(client) };
     // The reason is logged for the operator, because the response does not include it.
     tracing::info!(
         client.id = client.id,
@@ -134,7 +135,7 @@ fn is_valid_secret(client: &Client, secret: &str) -> bool {
             .as_ref()
             .is_some_and(|stored| stored.len() == digest.len() && memcmp::eq(stored, &digest))
     };
-    // Both are always compared, so that the time does not reveal which of them matched.
+    // Both digests are always compared, so that the time does not reveal which of them matched.
     let (current, previous) =
         (matches(&client.secret_digest), matches(&client.previous_secret_digest));
     current | previous

@@ -58,9 +58,10 @@ enum Outcome {
 
 /// Starts a client session for a code.
 ///
-/// A code is valid for one attempt of its client. The attempt uses up the code, even if redirect
-/// URI or verifier are wrong. If a code is presented twice, two parties have it. So the session of
-/// the code ends (RFC 6749 §4.1.2), which is committed before the error is returned.
+/// A code is valid for one attempt of its client. The attempt uses up the code, even if the
+/// redirect URI or the verifier is wrong. If a code is presented twice, two parties may have it. So
+/// the session of the code ends (RFC 6749 §4.1.2). This end is committed before the error is
+/// returned.
 ///
 /// A retry is exempt. If the response to the first exchange may have been lost in an outage, the
 /// client gets tokens of the same session again (see `grant_again`).
@@ -76,7 +77,7 @@ pub async fn redeem(
     now: Timestamp,
 ) -> Result<ClientGrant, GrantError> {
     let digest = digest(params.get("code").ok_or(GrantError::Invalid("code is missing"))?);
-    // Entries are allocated only for existing codes, so that guessing codes does not use up
+    // An entry is allocated only for an existing code, so that guesses of codes do not use up
     // entries.
     let query = Entity::find_by_id(digest.clone()).filter(Column::RedeemedAt.is_null());
     let entry = match db.read(|db| async move { query.one(&db).await }).await? {
@@ -242,7 +243,7 @@ fn session_of(
         client_id: code.client_id.clone(),
         scope: code.scope.clone(),
         auth_time: code.auth_time,
-        // The login may be days older than this session.
+        // Stores when this session started. The login, and so `auth_time`, may be days older.
         rotated_at: Some(now),
         idle_expires_at: idle.min(absolute_expires_at),
         absolute_expires_at,
@@ -258,9 +259,9 @@ fn session_of(
     }
 }
 
-/// Handles a code that could not be marked as used: it is expired, or it was used before. In the
-/// second case, the request is a retry or a replay. A replay ends the session of the code and is
-/// recorded. Further replays are not recorded, so that they do not flood the audit log.
+/// Handles a code that could not be marked as used: it is unknown or expired, or it was used
+/// before. If it was used, the request is a retry or a replay. A replay ends the session of the
+/// code and is recorded. Further replays are not recorded, so that they do not flood the audit log.
 async fn handle_reuse(
     txn: &DatabaseTransaction,
     presented: &Presented,
@@ -288,9 +289,9 @@ async fn handle_reuse(
     Ok(Outcome::Reused)
 }
 
-/// Whether a used code is presented again by the same client because an outage may have lost the
-/// response. The client must have authenticated by its secret or at least by the PKCE verifier, and
-/// must present the same redirect URI and verifier.
+/// Whether a used code is presented again by the same client because the response may have been
+/// lost in an outage. The client must be confidential, or prove its identity by the PKCE verifier.
+/// It must present the same redirect URI and verifier.
 async fn is_retry(
     txn: &DatabaseTransaction,
     row: &Model,
@@ -314,7 +315,7 @@ async fn is_retry(
 /// session is not live.
 ///
 /// If the first refresh token of the session was used, the client has received a response, and this
-/// request is an earlier, delayed one. It is rejected, and no session ends.
+/// is an earlier request that was delayed. The request is rejected, and no session ends.
 async fn grant_again(
     txn: &DatabaseTransaction,
     row: &Model,

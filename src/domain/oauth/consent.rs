@@ -1,8 +1,8 @@
 //! Consents that users gave to clients: stored, listed and withdrawn.
 //!
 //! A consent is for a scope at an audience. It does not extend to other audiences, so each audience
-//! has a separate scope. Single claims (OpenID Connect Core 1.0 §5.5) are returned to the client
-//! itself, so consent for them applies to all audiences.
+//! has a separate scope. Single claims, requested by name with the parameter `claims` (OpenID
+//! Connect Core 1.0 §5.5), are returned to the client itself, so consent for them has no audience.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::audience;
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
 use crate::domain::oauth::browser_session::Browser;
-use crate::domain::oauth::claims::{beside, is_in_scope};
+use crate::domain::oauth::claims::{is_in_scope, outside_scope};
 use crate::domain::oauth::client::metadata::is_client_id;
 use crate::domain::session;
 use crate::domain::session::listing::{self, Login, SelfServiceError};
@@ -32,7 +32,8 @@ use crate::timestamp::Timestamp;
 /// Maximum number of consents in a list. There is at most one per client that asks for consent.
 const MAX_LISTED: u64 = 1000;
 
-/// The access that a client requests: the scope at each audience, and additional single claims.
+/// The access that a client requests: the scope at each audience, and single claims that the scope
+/// does not include.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestedAccess<'a> {
     /// The client.
@@ -50,7 +51,7 @@ pub struct Consent {
     pub client: Client,
     /// The allowed scope, by audience.
     pub access: BTreeMap<String, Scope>,
-    /// The names of additional single claims.
+    /// The names of the allowed single claims that no allowed scope includes.
     pub claims: Vec<String>,
     /// When the user last gave this consent.
     pub granted_at: Timestamp,
@@ -76,7 +77,7 @@ pub async fn covers(
     let is_allowed =
         |claim: &String| is_named(claim) || access.values().any(|scope| is_in_scope(claim, scope));
     Ok(audience.iter().all(|it| access.get(it).is_some_and(|allowed| scope.is_within(allowed)))
-        && beside(scope, &request.claims).iter().all(is_allowed))
+        && outside_scope(scope, &request.claims).iter().all(is_allowed))
 }
 
 /// Adds a request to the stored consent. Must run in the transaction that grants the request, with
@@ -93,7 +94,7 @@ pub async fn remember(
 ) -> Result<(), DbErr> {
     let RequestedAccess { client, issuer, request } = requested;
     let AuthorizationRequest { scope, audience, .. } = request;
-    let claims = beside(scope, &request.claims);
+    let claims = outside_scope(scope, &request.claims);
     let account_id = browser.account.id;
     let before = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
     let named = before.as_ref().and_then(|row| row.claims.clone()).unwrap_or_default();
@@ -208,7 +209,7 @@ pub async fn withdraw(
 }
 
 /// The account is locked first. Transactions that redeem a code or grant a request lock the account
-/// as well. So either their writes are found here, or they find no consent.
+/// as well. So this transaction finds what they have written, or they find no consent.
 async fn withdraw_in_transaction(
     txn: &DatabaseTransaction,
     login: Login,

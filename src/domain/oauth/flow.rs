@@ -18,8 +18,10 @@ use crate::entity::pending_authorization;
 use crate::entity::session as session_row;
 use crate::timestamp::Timestamp;
 
+/// The reason for refusing a request without consent, if it forbids asking the user.
 const NO_CONSENT: Reason = (ErrorCode::CONSENT_REQUIRED, "the user has not given consent");
 
+/// The reason for refusing a request whose row or client was deleted while it was pending.
 const VOID: Reason = invalid("the consent was withdrawn, or the client was deleted");
 
 /// The user's decision on the consent page.
@@ -44,7 +46,7 @@ pub enum Step {
     Code(String),
 }
 
-/// The input of the decision.
+/// The input of [`advance`].
 pub struct State<'a> {
     /// The client.
     pub client: &'a Client,
@@ -52,7 +54,7 @@ pub struct State<'a> {
     pub issuer: &'a str,
     /// The request.
     pub pending: &'a Pending,
-    /// The browser's login, if there is one.
+    /// The browser session, if the user is logged in.
     pub browser: Option<&'a Browser>,
     /// The user's decision, if the consent page was answered.
     pub decision: Option<Decision>,
@@ -73,8 +75,8 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
         None => return Ok(Step::Refuse(NOT_LOGGED_IN)),
     };
     if request.subject.is_some_and(|subject| subject != browser.account.id) {
-        // If the user has just logged in to another account than the requested one, asking again
-        // would loop forever.
+        // If the user has just logged in to another account than the requested account, asking
+        // again would loop forever.
         let is_final = !may_ask || browser.session.auth_time >= state.pending.asked_at;
         return Ok(if is_final { Step::Refuse(NOT_LOGGED_IN) } else { Step::LogIn });
     }
@@ -95,17 +97,17 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
 }
 
 /// How long after a login its form may be sent again with the same result, regardless of `max_age`
-/// and `prompt`.
+/// and `prompt`, in seconds.
 const RESUBMISSION_SECONDS: u64 = 60;
 
-/// Whether the login is recent enough for this request.
+/// Whether the browser session is of a login that is recent enough for this request.
 fn satisfies_request(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
     let request = &pending.request;
     let auth_time = browser.session.auth_time;
     let age = now.as_seconds().saturating_sub(auth_time.as_seconds());
     let is_for_request = auth_time >= pending.asked_at;
     match pending.stored_in {
-        // Users who spend time on the consent page need not log in again.
+        // The user has logged in for this request, and may then spend any time on the consent page.
         StoredIn::Row(_) if is_for_request => return true,
         // The login form has just been sent, perhaps twice.
         StoredIn::SealedForm if is_for_request && age <= RESUBMISSION_SECONDS => return true,
@@ -207,7 +209,8 @@ async fn grant_in_transaction(
     }
     let requested = RequestedAccess { client, issuer, request };
     session::lock_account(txn, account_id).await?;
-    // The login is checked again, because it may have ended before the account was locked.
+    // The browser session is checked again, because it may have ended before the account was
+    // locked.
     let login = session_row::Entity::find_by_id(browser.session.id);
     if login.filter(session_row::Entity::live(now)).one(txn).await?.is_none() {
         return Ok(Some(Step::LogIn));

@@ -19,8 +19,8 @@ pub enum GrantError {
     /// The client is not registered for the grant type.
     #[error("the client may not use this grant")]
     NotAllowed,
-    /// The code or refresh token is unknown, expired, already used, or of another client. All
-    /// causes share one variant, so that clients cannot distinguish them.
+    /// The code or refresh token is unknown, expired or already used, or it belongs to another
+    /// client. All causes share one variant, so that clients cannot distinguish them.
     #[error("the code or token is not valid")]
     Rejected,
     /// The scope is malformed, or exceeds what was granted or the client is registered for.

@@ -1,8 +1,9 @@
-//! Logins and sign-ups on the hosted pages. One transaction stores the session and its cookie, and
-//! moves pending requests and client sessions from the browser's previous login.
+//! Logins and sign-ups on the hosted pages. One transaction starts the browser session, and moves
+//! pending requests and client sessions to it from the browser's previous session.
 //!
-//! A form may be sent twice, by a second click or from a page that stayed open. The cookie that the
-//! browser had before the login (`previous_cookie_digest`) shows whether a form was already sent.
+//! A form may be sent twice, by a second click or from a page that stayed open. Each browser
+//! session stores the cookie that the browser had before the login (`previous_cookie_digest`). This
+//! cookie shows whether a form was already sent.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -26,12 +27,12 @@ use crate::entity::session::{Column, EndReason, Entity};
 use crate::entity::{account as account_row, authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
 
-/// The browser of a login, and the client that the login is for.
+/// The browser in which a user logs in, and the client that requested the login.
 #[derive(Debug, Clone)]
 pub struct LoginContext {
     /// The new and the previous cookie of the browser.
     pub cookie: BrowserCookie,
-    /// The client whose authorization request the login is for, if any.
+    /// The client whose authorization request waits for the login, if any.
     pub client_id: Option<String>,
 }
 
@@ -63,7 +64,8 @@ pub async fn log_in(
     session::run_with_retry(db, &attempt, log_in_once).await
 }
 
-/// Creates an account and logs it in on the hosted pages, unless its address must be verified first.
+/// Creates an account and logs it in on the hosted pages, unless its address must be verified
+/// first.
 ///
 /// # Errors
 /// As [`account::sign_up`].
@@ -100,8 +102,8 @@ async fn create_in_browser(
     .await
 }
 
-/// Whether the account with this address has a recent live login in the browser that had this
-/// cookie before the login. If so, a form with this cookie was sent twice.
+/// Whether the account with this address has a recent live browser session, in the browser that had
+/// this cookie before the login. If so, a form with this cookie was sent twice.
 ///
 /// # Errors
 /// If the database refuses.
@@ -117,8 +119,8 @@ pub async fn has_recent_login(
     Ok(number > 0)
 }
 
-/// The account of the browser session with this cookie, if a recent login of the same account has
-/// replaced this session in the same browser, and is live.
+/// The account of the browser session with this cookie, if a recent browser session of the same
+/// account has replaced it in the same browser, and is live.
 ///
 /// # Errors
 /// If the database refuses.
@@ -140,8 +142,8 @@ pub async fn account_of_replaced(
     Ok((number > 0).then_some(account))
 }
 
-/// The live logins of an account in the browser that had this cookie before the login, if they are
-/// recent: within the lifetime of a pending request.
+/// The live browser sessions of an account in the browser that had this cookie before the login, if
+/// they are recent: started within the lifetime of a pending request.
 fn recent_logins(
     account_id: Uuid,
     cookie_digest: Vec<u8>,
@@ -153,9 +155,10 @@ fn recent_logins(
         .filter(Column::AuthTime.gt(now.minus(PENDING_LIFETIME)))
 }
 
-/// Moves the browser's pending requests to its new login, and ends its previous login, even if the
-/// idle timeout of the previous login has passed. If both logins are of the same account, client
-/// sessions of the previous login move to the new one. Otherwise the previous login is logged out.
+/// Moves the browser's pending requests to its new session, and ends its previous session, even if
+/// the idle timeout of the previous session has passed. If both sessions are of the same account,
+/// the client sessions of the previous session move to the new session. Otherwise the previous
+/// session is logged out.
 async fn replace_browser_session(
     txn: &DatabaseTransaction,
     new: &Granted,
@@ -172,8 +175,9 @@ async fn replace_browser_session(
     let is_logged_in = old.is_some();
     if let Some(old) = old {
         if old.account_id == new.account_id {
-            // This locks the row of the old login, as a concurrent code exchange does. So the
-            // session that such an exchange has started is committed before sessions are moved.
+            // This locks the row of the previous session, as a concurrent code exchange does. So
+            // the client session that such an exchange starts is committed before client sessions
+            // move.
             session::end(txn, old.id, EndReason::Replaced, now).await?;
             move_clients(txn, old.id, new.session_id).await?;
         } else {
@@ -181,15 +185,16 @@ async fn replace_browser_session(
         }
     }
     end_unanswered(txn, new, context, now).await?;
-    // The steps above have locked the account of the old login, so no consent of it is withdrawn
-    // while its pending requests move. Without an old login, only requests of the new account move.
+    // The steps above have locked the account of the previous session, so none of its consents is
+    // withdrawn while its pending requests move. If there was no previous session, only requests of
+    // the new account move.
     let digests = (previous_digest.clone(), digest.clone());
     move_pending(txn, digests, new.account_id, is_logged_in).await
 }
 
-/// Ends logins whose form was sent again before the browser got the response, because no browser
-/// has the cookies of these logins. A login with sessions, or with codes for another client, may
-/// belong to another tab. It stays.
+/// Ends browser sessions whose form was sent again before the browser got the response, because no
+/// browser has the cookies of these sessions. A browser session with client sessions, or with codes
+/// for another client, may belong to another tab, so it stays.
 ///
 /// A browser waits for the response to the last form that it sent, but instances may commit the
 /// logins in another order. So if a form was received after the form of `new`, `new` ends instead.
@@ -220,8 +225,8 @@ async fn end_unanswered(
     Ok(())
 }
 
-/// Moves a browser's pending requests to its new cookie and account: all of them if the browser was
-/// logged in, otherwise only those of the account.
+/// Moves a browser's pending requests to its new cookie and account: all requests if the user was
+/// logged in (`is_logged_in`), otherwise only requests of the account.
 ///
 /// # Errors
 /// If the database refuses.
@@ -246,7 +251,7 @@ pub async fn move_pending(
     Ok(())
 }
 
-/// Moves client sessions to another login. They continue, because the account is the same.
+/// Moves client sessions to another browser session of the same account.
 async fn move_clients(txn: &impl ConnectionTrait, from: Uuid, to: Uuid) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::BrowserSessionId, Expr::value(to))

@@ -16,10 +16,10 @@ use crate::timestamp::Timestamp;
 /// The `typ` of ID tokens, which only some access tokens share.
 pub const TOKEN_TYPE: &str = "JWT";
 
-/// Password authentication only: one factor (RFC 8176 §2; ISO/IEC 29115 level 1).
+/// The `amr` of a login with a password (RFC 8176 §2).
 const METHODS: [&str; 1] = ["pwd"];
 
-/// The `acr` of a login with a password.
+/// The `acr` of a login with a password: one factor (ISO/IEC 29115 level 1).
 pub const LEVEL: &str = "1";
 
 #[derive(Serialize)]

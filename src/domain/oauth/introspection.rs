@@ -1,4 +1,5 @@
-//! Token introspection (RFC 7662). A token is active as long as its session is live.
+//! Token introspection (RFC 7662). An unexpired token is active as long as its session is live, or
+//! if it has no session.
 
 use sea_orm::DbErr;
 use serde_json::{Map, Value, json};
@@ -28,9 +29,9 @@ const RETURNED: [&str; 12] = [
     "status",
 ];
 
-/// Introspects a token for its own client, or for a client that may introspect its audience.
-/// Returns `None` if the token is not active, or if the caller may not introspect it. The response
-/// does not say which.
+/// Introspects a token for its own client, or for a client that may introspect tokens of its
+/// audience. Returns `None` if the token is not active, or if the caller may not introspect it: the
+/// response does not distinguish these cases.
 ///
 /// # Errors
 /// If the database refuses.

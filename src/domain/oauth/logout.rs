@@ -11,7 +11,7 @@ use crate::entity::client::Model as Client;
 use crate::entity::session::{Column, EndReason, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// Ends a browser's login and the client sessions opened through it.
+/// Ends a browser session and the client sessions opened through it.
 ///
 /// # Errors
 /// If the database refuses.
@@ -38,8 +38,8 @@ pub async fn end_browser(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     session::lock_account(txn, browser.account_id).await?;
-    // The browser's session ends first. A concurrent code exchange locks its row, so the session
-    // that the exchange starts is found below, after its commit.
+    // The browser session ends first. A concurrent code exchange locks its row, so the client
+    // session that the exchange starts is committed before, and found below.
     if session::end(txn, browser.id, EndReason::Logout, now).await? {
         Event::new(Kind::LogOut)
             .session(browser.account_id, browser.id, &browser.client_id)
@@ -61,8 +61,8 @@ pub fn destination<'u>(
     uri.filter(|uri| is_proven && client.post_logout_redirect_uris.has(uri))
 }
 
-/// Whether an ID token was issued in this browser login. If so, the logout needs no confirmation by
-/// the user (§2).
+/// Whether an ID token is of a client session that was opened through this browser session. If so,
+/// the logout needs no confirmation by the user (§2).
 ///
 /// # Errors
 /// If the database refuses.

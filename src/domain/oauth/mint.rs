@@ -1,4 +1,4 @@
-//! The services that create tokens, and the tokens of a grant.
+//! The signing of the tokens of a grant, and the components that it needs.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::entity::client::Model as Client;
 use crate::entity::session;
 use crate::scope::Scope;
 
-/// The services that create tokens.
+/// The components that create tokens.
 #[derive(Clone, Copy)]
 pub struct Mint<'a> {
     /// The database.

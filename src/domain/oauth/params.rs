@@ -22,7 +22,7 @@ impl Params {
         Self { values }
     }
 
-    /// The value, unless it is empty, missing or repeated.
+    /// The value of a parameter. `None` if it is empty, missing or repeated.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         match self.values.get(name).map(Vec::as_slice) {
@@ -43,7 +43,7 @@ impl Params {
         self.values.get(name).is_some_and(|values| values.len() > 1)
     }
 
-    /// Whether a parameter is repeated that must not be repeated.
+    /// Whether any parameter is repeated except [`REPEATABLE`].
     #[must_use]
     pub fn repeats_any(&self) -> bool {
         self.values.iter().any(|(name, values)| values.len() > 1 && name != REPEATABLE)

@@ -1,6 +1,6 @@
 //! Authorization requests that wait for the user. If a login is missing, the browser carries the
 //! request ([`sealed`](crate::domain::oauth::sealed)). If a consent is missing, the request is
-//! stored in a row, which only the browser's login can use.
+//! stored in a row, which only the browser of the logged-in user can use.
 //!
 //! The row is deleted when the consent is withdrawn. It stays after the user has answered, so that
 //! the page can be reloaded and its form submitted twice. Each submission gets a code, and only the

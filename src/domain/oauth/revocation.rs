@@ -18,7 +18,7 @@ pub enum Revocation {
     Unsupported,
 }
 
-/// Ends the session of a token, if it belongs to the caller.
+/// Ends the session of a token, if it is a session of the client that calls the endpoint.
 ///
 /// # Errors
 /// If the database refuses; then the token may still be valid (RF-14).

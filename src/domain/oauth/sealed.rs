@@ -2,8 +2,8 @@
 //! the request, sealed for its browser, and the form sends it back.
 //!
 //! Anyone can send a browser to the authorization endpoint, so a waiting request must not use
-//! storage. The seal protects the request from changes. The registration of the client may have
-//! changed, so the request is checked against it each time
+//! storage. The seal protects the request from changes. The registration of the client may change
+//! while the request waits, so each step checks the request against the current registration
 //! ([`entitlement`](crate::domain::oauth::client::entitlement)).
 
 use crate::domain::keys::RequestSealer;

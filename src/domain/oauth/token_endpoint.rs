@@ -52,7 +52,7 @@ pub async fn exchange(
     mint.issue(client, grant)
 }
 
-/// RFC 6749 §6. The rotation is the same as in the JSON API.
+/// Exchanges a refresh token (RFC 6749 §6). The rotation is the same as in the JSON API.
 async fn refresh_token(
     mint: Mint<'_>,
     client: &Client,
@@ -85,8 +85,8 @@ async fn refreshed(
     let limited = entitlement::scope(client, &row.scope);
     let granted = row.audience.clone().unwrap_or_else(|| [issuer].into_iter().collect());
     let audience = entitlement::audience(client, &granted, issuer);
-    // No refresh of this session could succeed. Clients react to `invalid_grant` with a new
-    // authorization request.
+    // In these cases, no refresh of this session can succeed. Clients react to `invalid_grant` with
+    // a new authorization request.
     if !limited.has("offline_access") || audience.is_empty() {
         return Err(GrantError::Rejected);
     }
@@ -121,7 +121,8 @@ async fn person_claims(
     Ok(account.map(person_claims).unwrap_or_default())
 }
 
-/// RFC 6749 §4.4: no session, no refresh token, no user.
+/// Issues a token to the client itself (RFC 6749 §4.4): without a session, a refresh token or a
+/// user.
 fn client_credentials(
     mint: Mint<'_>,
     client: &Client,

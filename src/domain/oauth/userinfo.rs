@@ -1,5 +1,5 @@
-//! Claims at the userinfo endpoint (OpenID Connect Core 1.0 §5.3, §5.4, §5.5): those of the scope,
-//! and those requested by name. Claims without a known value are left out.
+//! Claims at the userinfo endpoint (OpenID Connect Core 1.0 §5.3, §5.4, §5.5): the claims of the
+//! scope, and the claims requested by name. Claims without a known value are left out.
 
 use sea_orm::DbErr;
 use serde_json::{Map, Value};
@@ -10,10 +10,10 @@ use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::entity::{account, session};
 use crate::scope::Scope;
 
-/// The claims about a session's user that a token of this scope gives access to: those of the
-/// scope, and those that the session's client requested by name. They are limited to the current
-/// registration of the client, which may have changed since the token was issued. `None` without
-/// the scope `openid`.
+/// The claims about the user of a session that a token of this scope gives access to: the claims of
+/// the scope, and the claims that the client of the session requested by name. They are limited to
+/// the current registration of the client, which may have changed since the token was issued.
+/// `None` without the scope `openid`.
 ///
 /// # Errors
 /// If the database refuses.

@@ -42,7 +42,8 @@ pub struct Check<'a> {
     pub password: Password,
     /// The stored hash. `None` for an unknown account, and for an account without a password.
     pub stored: Option<String>,
-    /// The folded email address of the account, whether or not the account exists.
+    /// The email address of the account, folded or canonical, whether or not the account exists. It
+    /// determines the decoy.
     pub account: &'a str,
     /// The client address.
     pub client: Option<IpAddr>,

@@ -8,13 +8,13 @@ use url::Url;
 use crate::naming::is_visible;
 
 /// Maximum length of a single-line text, in characters.
-const LINE: usize = 255;
+const MAX_LINE: usize = 255;
 
 /// Maximum length of a multi-line text, in characters.
-const LINES: usize = 1_024;
+const MAX_LINES: usize = 1_024;
 
-/// Maximum length of a URL as entered, in characters.
-const URL: usize = 2_048;
+/// Maximum length of a URL: in characters as entered, and in bytes as serialized.
+const MAX_URL: usize = 2_048;
 
 /// The format of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,9 +100,9 @@ impl Rule {
     /// which the parser serializes it.
     pub(super) fn check(self, typed: &str) -> Result<String, ClaimError> {
         let max = match self {
-            Self::Lines => LINES,
-            Self::Url => URL,
-            _ => LINE,
+            Self::Lines => MAX_LINES,
+            Self::Url => MAX_URL,
+            _ => MAX_LINE,
         };
         if typed.chars().count() > max {
             return Err(ClaimError::TooLong(max));
@@ -132,13 +132,13 @@ fn text_if(is_valid: bool, text: String, error: ClaimError) -> Result<String, Cl
     if is_valid { Ok(text) } else { Err(error) }
 }
 
-/// Validates a web URL. It must not be a script, or contain credentials, which other users would
-/// see.
+/// Validates a web URL. A script URL is refused. So is a URL with credentials, because other users
+/// would see them.
 fn url(text: &str) -> Result<String, ClaimError> {
     let url = Url::parse(text).map_err(|_| ClaimError::Url)?;
     let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
     let has_no_credentials = url.username().is_empty() && url.password().is_none();
-    let is_short = url.as_str().len() <= URL;
+    let is_short = url.as_str().len() <= MAX_URL;
     if is_web && has_no_credentials && is_short { Ok(url.into()) } else { Err(ClaimError::Url) }
 }
 
@@ -160,8 +160,8 @@ fn is_time_zone(text: &str) -> bool {
     text.len() <= 64 && text.split('/').count() <= 3 && text.split('/').all(is_part)
 }
 
-/// Checks the format of a language tag, but not whether it is registered. It is a language,
-/// followed by parts of up to 8 characters.
+/// Checks the format of a language tag: a language, followed by parts of up to 8 characters. Does
+/// not check whether the parts are registered.
 fn is_language(text: &str) -> bool {
     let mut parts = text.split('-');
     let is_language = |part: &str| {
@@ -259,9 +259,9 @@ mod tests {
         ] {
             assert_eq!(rule.check(typed), Err(error), "{typed:?}");
         }
-        let long = "ä".repeat(LINE);
+        let long = "ä".repeat(MAX_LINE);
         assert!(Rule::Line.check(&long).is_ok());
-        assert_eq!(Rule::Line.check(&format!("{long}x")), Err(Error::TooLong(LINE)));
+        assert_eq!(Rule::Line.check(&format!("{long}x")), Err(Error::TooLong(MAX_LINE)));
         // The limit also applies to the serialized URL, in which percent-encoding takes more space.
         let grows = format!("https://ada.example/{}", "ü".repeat(500));
         assert_eq!(Rule::Url.check(&grows), Err(Error::Url));

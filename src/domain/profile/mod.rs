@@ -1,7 +1,7 @@
 //! Self-asserted user profiles: the standard claims of OpenID Connect Core 1.0 §5.1.
 //!
-//! A profile is one JSON object per account, which merge patches change (RFC 7396). The claims are
-//! not verified: services may display them, but must not base authorization on them.
+//! The profile of an account is one JSON object, which merge patches change (RFC 7396). The claims
+//! are not verified: services may display them, but must not base authorization on them.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -30,7 +30,8 @@ pub struct ProfilePatch(Map<String, Value>);
 /// An invalid member of a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidClaim {
-    /// The name of the member. A member of the address has a name such as `address.locality`.
+    /// The name of the member. A member of the claim `address` has a name such as
+    /// `address.locality`.
     pub name: String,
     /// The rule that it breaks.
     pub error: ClaimError,
@@ -78,7 +79,7 @@ impl Profile {
         self.0
     }
 
-    /// The profile after `patch` (RFC 7396 §2). An address that becomes empty is removed.
+    /// The profile after `patch` (RFC 7396 §2). A claim `address` that becomes empty is removed.
     #[must_use]
     pub fn patched(&self, patch: &ProfilePatch) -> Self {
         let mut claims = self.0.clone();
@@ -86,7 +87,7 @@ impl Profile {
         Self(claims)
     }
 
-    /// The members in which two profiles differ.
+    /// The names of the claims in which two profiles differ.
     fn differences(&self, other: &Self) -> Vec<&'static str> {
         let names = CLAIMS.iter().map(|(name, _)| *name).chain(["address"]);
         names.filter(|name| self.0.get(*name) != other.0.get(*name)).collect()
@@ -117,8 +118,8 @@ pub async fn update(
             account.profile = Some(Value::Object(after.into_claims()));
             account.profile_updated_at = Some(now);
             store(txn, &account).await?;
-            // Only the names are recorded, because the audit log has no personal data except IDs
-            // and addresses.
+            // Only the names of the claims are recorded, because the audit log contains no personal
+            // data except IDs and the origin of requests.
             Event::new(Kind::ProfileChanged)
                 .session(account.id, login.session_id, FIRST_PARTY_CLIENT)
                 .reason(changed.join(", "))
@@ -151,8 +152,8 @@ pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
     claims
 }
 
-/// The names of the claims that the owner of an account can set. A member of the address has a name
-/// such as `address.locality`.
+/// The names of the claims that the owner of an account can set. A member of the claim `address`
+/// has a name such as `address.locality`.
 #[must_use]
 pub fn names() -> Vec<String> {
     let members = ADDRESS.iter().map(|(name, _)| format!("address.{name}"));
@@ -201,7 +202,7 @@ async fn store(txn: &impl ConnectionTrait, account: &account::Model) -> Result<(
 }
 
 /// Validates the members of `patch` that `rules` name. Ignores other members, and values that are
-/// not strings, because the caller deserializes bodies into a type.
+/// neither strings nor null. The JSON API refuses both when it deserializes a body.
 fn check(
     patch: &Map<String, Value>,
     rules: &[(&'static str, Rule)],

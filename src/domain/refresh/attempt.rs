@@ -1,4 +1,4 @@
-//! An authentic token and the client that presented it.
+//! The input of a refresh.
 
 use crate::config::RefreshReuse;
 use crate::domain::refresh::codec::Presented;
@@ -7,7 +7,10 @@ use crate::domain::refresh::codec::Presented;
 #[derive(Clone)]
 pub(super) struct RefreshAttempt {
     pub(super) token: Presented,
-    pub(super) by: String,
+    /// The ID of the client that presented the token.
+    pub(super) client_id: String,
+    /// Whether the request comes from a server, not from the user's device.
     pub(super) is_server: bool,
+    /// What the reuse of a token causes.
     pub(super) reuse: RefreshReuse,
 }

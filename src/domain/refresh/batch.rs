@@ -1,10 +1,10 @@
 //! Refreshes that share their statements and their transaction.
 //!
 //! A batch handles only the ordinary case of `rotate`: the presented token is the newest token of a
-//! live session. It leaves out all other refreshes.
+//! live session. For all other refreshes it returns `None`.
 //!
-//! On PostgreSQL, the batch first locks the sessions, in the order of their IDs and without waiting.
-//! So the following update sees all changes that were committed before a lock was taken.
+//! On PostgreSQL, the batch first locks the sessions, in the order of their IDs and without
+//! waiting. So the following update sees all changes that were committed before a lock was taken.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::timestamp::Timestamp;
 /// A presented token and the origin of its request.
 pub(super) type Input = (RefreshAttempt, Origin);
 
-/// Batches of refreshes. `lifetime` is that of the refresh tokens.
+/// Batches of refreshes. `lifetime` is the lifetime of refresh tokens.
 pub(super) fn batches(db: &Db, lifetime: Duration) -> Batches<Input, Granted> {
     Batches::new(db, move |txn, now, inputs| Box::pin(rotate(txn, now, inputs, lifetime)))
 }
@@ -40,8 +40,8 @@ async fn rotate(
     ids.sort_unstable();
     ids.dedup();
     let mut locked = session_rotation::lock_unlocked(txn, ids).await?;
-    // Only the first of several requests for the same session is chosen, and removes the session
-    // from `locked`. The second may be a retry, or theft.
+    // Of several requests for the same session, only the first is chosen, because the others may be
+    // retries, or theft. The first request removes the session from `locked`.
     let mut chosen = HashSet::new();
     let mut rows = Vec::new();
     for (index, (attempt, origin)) in inputs.iter().enumerate() {
@@ -70,7 +70,7 @@ fn row(attempt: &RefreshAttempt, origin: &Origin, now: Timestamp) -> SessionRota
     SessionRotation {
         session_id: attempt.token.session_id,
         generation: attempt.token.generation,
-        client_id: attempt.by.clone(),
+        client_id: attempt.client_id.clone(),
         is_server: attempt.is_server,
         address: origin.address.map(|it| it.to_string()),
         user_agent: origin.user_agent.as_deref().map(sanitized),

@@ -22,14 +22,14 @@ pub struct Presented {
 }
 
 impl RefreshTokens {
-    /// Tokens with `keys`, the current key first.
+    /// Takes the keys, the current key first.
     #[must_use]
     pub const fn new(keys: Vec<MacKey>) -> Self {
         Self(ComputedTokens::new("sgr_", keys))
     }
 
-    /// The token of a session's `generation`. While the current key stays, the token is always the
-    /// same.
+    /// The token of a session's `generation`. It is the same at each call, until another key
+    /// becomes the current key.
     ///
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.

@@ -3,7 +3,7 @@
 //! | presented token | within the retry window | later |
 //! |---|---|---|
 //! | the newest token | returns its successor | returns its successor |
-//! | the one before it, if the newest is unused | returns the newest again | ends the session |
+//! | its predecessor, if the newest is unused | returns the newest again | ends the session |
 //! | any older token | ends the session | ends the session |
 //!
 //! An outage extends the retry window: a response that was lost in an outage can be requested again
@@ -63,7 +63,7 @@ pub struct Holder<'a> {
 enum Outcome {
     Granted(Granted),
     Rejected,
-    /// The token of a session of this account.
+    /// A used token was presented, of a session of this account.
     Reused(Uuid),
 }
 
@@ -119,8 +119,8 @@ impl Rotation {
             FIRST_PARTY_CLIENT => self.settings.refresh_reuse,
             _ => RefreshReuse::EndSession,
         };
-        let attempt =
-            RefreshAttempt { token: presented, by: client_id.to_owned(), is_server, reuse };
+        let client_id = client_id.to_owned();
+        let attempt = RefreshAttempt { token: presented, client_id, is_server, reuse };
         let input = (attempt, origin.clone());
         if let Some(granted) = self.batches.write(input.clone()).await? {
             return Ok(granted);
@@ -201,9 +201,9 @@ async fn advance(
             .expr(column)
             .filter(account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref()))
     });
-    // On PostgreSQL, this waits for a concurrent kill switch, which ends all sessions of the
-    // account, and takes its result into account. A kill switch waits for refreshes that started
-    // before it. SQLite has a single writer.
+    // On PostgreSQL, this condition waits for a concurrent kill switch of the account, and then
+    // sees its result. A kill switch waits for refreshes that started before it. SQLite has a
+    // single writer.
     let is_current = if txn.get_database_backend() == DbBackend::Postgres {
         let (account_id, epoch) = (Column::AccountId.into_expr(), Column::Epoch.into_expr());
         Condition::all().add(account_lock::lock_shared_and_check(account_id, epoch))
@@ -218,7 +218,7 @@ async fn advance(
         .col_expr(Column::IdleExpiresAt, Expr::value(now.plus(lifetime)))
         .filter(Column::Id.eq(presented.session_id))
         .filter(Column::Generation.eq(presented.generation))
-        .filter(Column::ClientId.eq(&attempt.by))
+        .filter(Column::ClientId.eq(&attempt.client_id))
         .filter(session_row::Entity::live_by_row(now))
         .filter(is_current);
     if !attempt.is_server {
@@ -260,20 +260,20 @@ async fn handle_reuse(
 ) -> Result<Outcome, RefreshError> {
     // The client is locked first, as in client removal, because ending the session notifies the
     // client.
-    if attempt.by != FIRST_PARTY_CLIENT
-        && !client_row::Entity::lock_registered(txn, &attempt.by).await?
+    if attempt.client_id != FIRST_PARTY_CLIENT
+        && !client_row::Entity::lock_registered(txn, &attempt.client_id).await?
     {
         return Ok(Outcome::Rejected);
     }
-    // The session is locked, so that the result stays valid until the commit. Otherwise a logout or
-    // a kill switch could commit in between, and new tokens would be granted after it. SQLite runs
-    // one transaction at a time.
+    // The session is locked, so that it stays live until the commit. Otherwise a logout or a kill
+    // switch could commit in between, and new tokens would be granted after the session ended.
+    // SQLite runs one transaction at a time.
     let presented = attempt.token;
     let session = session_row::Entity::find_by_id(presented.session_id);
     let Some(found) = session.clone().one(txn).await? else { return Ok(Outcome::Rejected) };
     account_lock::lock_shared(txn, found.account_id).await?;
     let session = session.filter(session_row::Entity::live(now)).lock_exclusive().one(txn).await?;
-    let Some(session) = session.filter(|session| session.client_id == attempt.by) else {
+    let Some(session) = session.filter(|session| session.client_id == attempt.client_id) else {
         return Ok(Outcome::Rejected);
     };
     if presented.generation == session.generation {
@@ -331,8 +331,9 @@ async fn record_reuse(
         .await
 }
 
-/// Whether the rotation is at most the retry window before `now`, or after it: an instance that
-/// waited for the row may have an earlier `now`, and a clock may have been set back.
+/// Whether the time between the rotation and `now` is shorter than the retry window. `now` may be
+/// the earlier of the two: this instance may have waited for the row, or its clock may have been
+/// set back.
 fn is_recent(rotated_at: Timestamp, retry_window: Duration, now: Timestamp) -> bool {
     now < rotated_at.plus(retry_window) && rotated_at < now.plus(retry_window)
 }

@@ -14,7 +14,7 @@ use crate::entity::account;
 use crate::entity::session::{self as session_row, Column, EndReason};
 use crate::timestamp::Timestamp;
 
-/// The row of a session. `http` uses this name, because it may not import entities.
+/// The row of a session. `http` and `cli` use this name, because they may not import entities.
 pub type Row = session_row::Model;
 
 /// Maximum number of sessions in a list. An account to which a program logs in has hundreds.

@@ -58,7 +58,7 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
         return Ok(continue_flow(&call, pending_request, &call.visitor, Some(decision)).await);
     }
     let request = &pending_request.pending.request;
-    let names = claims::beside(&request.scope, &request.claims);
+    let names = claims::outside_scope(&request.scope, &request.claims);
     let texts = texts::current();
     let page = ConsentPage {
         texts,
