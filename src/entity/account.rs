@@ -13,17 +13,19 @@ pub struct Model {
     /// The `sub` of the account's tokens. It is never reused.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The address as typed, in NFC and with the domain as A-labels: the recipient of mails. Rows
-    /// of version 0.2 have the address in lower case.
+    /// The spelling (`domain/email`): the address as typed, in NFC and with the domain as A-labels.
+    /// Mails are sent to it. Rows of version 0.2 have the address in lower case.
     pub email: String,
-    /// The address in lower case, which is unique. Earlier versions look up this column.
+    /// The canonical form: the address in lower case. It is unique. Earlier versions look up this
+    /// column.
     pub email_canonical: String,
-    /// The folded form, which is equal for all spellings of the address. `None` until it is
-    /// computed, see [`Entity::find_unfolded`].
+    /// The folded form, which is equal for all spellings of the address. `None` in a row of an
+    /// earlier version: until the folded form is computed ([`Entity::find_unfolded`]), or for good
+    /// if it equals the canonical form because the address is ASCII.
     pub email_folded: Option<String>,
-    /// Whether the address is ambiguous. Then the row is found only by its own spelling. Either
-    /// another row, which is older than the folded form, has an address with an equal folded form.
-    /// Or new accounts cannot have such an address.
+    /// Whether the address is ambiguous. Then the row is found only by its canonical form. There
+    /// are two causes. Another row has an address with an equal folded form; both rows existed when
+    /// the folded forms were computed. Or new accounts cannot have such an address.
     pub email_ambiguous: bool,
     /// A PHC string; `None` if the account cannot log in with a password.
     pub password_hash: Option<String>,
@@ -79,7 +81,8 @@ impl Entity {
             .limit(1)
     }
 
-    /// Rows without a folded form, by id. There is an index on the expressions of this query.
+    /// Rows whose folded form has not been computed yet, by id. ASCII addresses, which have one
+    /// byte per character, need no folded form. There is an index on the expressions of this query.
     #[must_use]
     pub fn find_unfolded(backend: DbBackend) -> Select<Self> {
         let canonical = Expr::col(Column::EmailCanonical);
@@ -128,7 +131,7 @@ impl Entity {
 /// The address of an account in tokens and responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailClaims {
-    /// The address in lower case. An ambiguous address is not changed to lower case.
+    /// The canonical form. For an ambiguous address, the spelling.
     pub email: String,
     /// Whether the user proved control of the address. Never true for an ambiguous address.
     pub email_verified: bool,

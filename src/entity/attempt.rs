@@ -1,4 +1,5 @@
-//! Recent attempts per action and subject, for the attempt limits.
+//! Recent attempts, mails and wrong codes, for their limits: one row per limited action and
+//! subject, such as a client address or an account.
 
 use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;

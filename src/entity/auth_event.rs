@@ -35,8 +35,8 @@ pub struct Model {
     pub user_agent: Option<String>,
     /// The id of the request.
     pub request_id: Option<Uuid>,
-    /// For a failure, the keyed digest of the address that was tried. It is also the key under
-    /// which attempts with this address are counted.
+    /// For a failure, the keyed digest of the email address that was tried. The row of `attempt`
+    /// that counts the attempts with this address has the same value as its key.
     pub email_digest: Option<Vec<u8>>,
 }
 

@@ -43,7 +43,8 @@ pub struct Model {
     pub claims: Option<RequestedClaims>,
 }
 
-/// Standard claims requested by name (OpenID Connect Core 1.0 §5.5), by the place of delivery.
+/// The names of standard claims that a client requested with the parameter `claims` (OpenID Connect
+/// Core 1.0 §5.5), by the place in which they are returned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 #[serde(default)]
 pub struct RequestedClaims {

@@ -1,4 +1,4 @@
-//! Challenges that were mailed: a link and a code, which prove control of an address.
+//! Challenges that were mailed: a link and a code, with which a user proves control of an address.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "email_challenge")]
 pub struct Model {
-    /// The account. A random id if the address that was entered has no account.
+    /// The account. If the address that was entered has no account, an id that no account has.
     #[sea_orm(primary_key, auto_increment = false)]
     pub account_id: Uuid,
     /// What the challenge permits.
@@ -16,7 +16,7 @@ pub struct Model {
     pub purpose: Purpose,
     /// SHA-256 of the secret of the device that may use the code.
     pub device_digest: Vec<u8>,
-    /// When link and code expire. This identifies the challenge.
+    /// When link and code expire. This time identifies the challenge.
     pub expires_at: Timestamp,
     /// The new address as typed, if the purpose is a change of the address.
     pub new_email: Option<String>,

@@ -14,8 +14,8 @@ pub struct Model {
     pub account_id: Uuid,
     /// The format of the source, such as `django`.
     pub source: String,
-    /// A digest of the data that was imported last. It differs from that of the account if the
-    /// account was changed here since.
+    /// The import digest: a digest of the data that was imported last. It differs from the digest
+    /// of the account's current data if the account was changed here after the import.
     pub digest: Vec<u8>,
     /// When the account was imported last.
     pub imported_at: Timestamp,

@@ -13,8 +13,8 @@ pub struct Model {
     pub id: Uuid,
     /// SHA-256 of the token.
     pub digest: Vec<u8>,
-    /// The invited address as typed by the operator, to which the link is mailed. In rows of earlier
-    /// versions it is in lower case.
+    /// The invited address as typed by the operator, to which the link is mailed. In rows of
+    /// earlier versions it is in lower case.
     pub email: String,
     /// The folded form of the address, to which the invite is bound. It is unique.
     pub email_folded: String,
@@ -22,8 +22,8 @@ pub struct Model {
     pub created_at: Timestamp,
     /// When the invite expires.
     pub expires_at: Timestamp,
-    /// When the link was sent to the address by mail. `None` if the operator passed it on. Then its
-    /// use does not prove control of the address.
+    /// When the link was mailed to the address. `None` if the link was printed for the operator.
+    /// Then its use does not prove control of the address.
     pub mailed_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,5 @@
-//! Back-channel logout notices that are still to be sent to clients.
+//! Back-channel logout notices that instances of the previous version have queued. The outbox has
+//! replaced this table (`domain/session/logout_outbox`).
 
 use sea_orm::entity::prelude::*;
 

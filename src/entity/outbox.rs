@@ -10,7 +10,7 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
-    /// For a logout notice, the id of the session that ended.
+    /// For a logout notice, the id of the session that ended. Otherwise a new id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// The kind of work.
@@ -39,7 +39,7 @@ pub enum Kind {
     EndSessions,
     /// Send a mail.
     Mail,
-    /// A mail that could not be sent, for the operator. It is not work: nothing takes it.
+    /// A dead letter: a mail that could not be sent, stored for the operator. No instance takes it.
     DeadMail,
 }
 

@@ -28,15 +28,15 @@ pub struct Model {
     /// The number of the newest refresh token.
     pub generation: i64,
     /// When `generation` was last incremented, or when a client opened the session. For a browser
-    /// session, whose generation never changes, when it was last used; this may lag five minutes
-    /// behind.
+    /// session, whose generation never changes, when it was last used: the stored time may be five
+    /// minutes too early, because not every use is stored.
     pub rotated_at: Option<Timestamp>,
-    /// The idle expiry. Each refresh postpones it, or each use of a browser session.
+    /// The idle expiry. Each refresh postpones it. For a browser session, each use postpones it.
     pub idle_expires_at: Timestamp,
     /// The expiry of the session lifetime. No refresh or use postpones it.
     pub absolute_expires_at: Timestamp,
     /// The client address of the last use. If the client is confidential, its server uses the
-    /// session, and this is the address of the user at the login.
+    /// session, so this is the user's client address at the login.
     pub address: Option<String>,
     /// The user agent of the last use, or of the login, like `address`.
     pub user_agent: Option<String>,
@@ -49,9 +49,9 @@ pub struct Model {
     pub status_list: Option<i32>,
     /// The index of the entry in the status list.
     pub status_index: Option<i32>,
-    /// SHA-256 of the cookie, for a browser session on the hosted pages.
+    /// SHA-256 of the cookie, for a browser session.
     pub cookie_digest: Option<Vec<u8>>,
-    /// The browser session on the hosted pages in which a client's session was opened.
+    /// The browser session through which a client session was opened.
     pub browser_session_id: Option<Uuid>,
     /// The audiences of the session's tokens. `None` means the service's own audience.
     pub audience: Option<Audiences>,
@@ -62,7 +62,7 @@ pub struct Model {
     /// previous version created the session. Only `ended_at` then says whether the session was
     /// ended.
     pub epoch: Option<i32>,
-    /// SHA-256 of the browser's cookie before this login on the hosted pages.
+    /// SHA-256 of the cookie that the browser had before the login, for a browser session.
     pub previous_cookie_digest: Option<Vec<u8>>,
 }
 
@@ -153,9 +153,9 @@ impl Entity {
             .add(has_epoch_of(account::Entity::find_by_id(account_id)))
     }
 
-    /// As [`Entity::live`], but without the check of the epoch. The kill switch of the account may
-    /// thus have ended the session although its row is not marked yet. For code that marks the
-    /// rows, or checks the epoch in another way.
+    /// As [`Entity::live`], but without the check of the epoch. The result may include sessions
+    /// that the kill switch of the account has ended and whose rows are not marked yet. This is for
+    /// code that marks the rows, or that checks the epoch in another way.
     #[must_use]
     pub fn live_by_row(now: Timestamp) -> Condition {
         Self::unended_by_row(now).add(Column::IdleExpiresAt.gt(now))
@@ -165,8 +165,7 @@ impl Entity {
         Condition::all().add(Column::EndedAt.is_null()).add(Column::AbsoluteExpiresAt.gt(now))
     }
 
-    /// The condition for sessions that the kill switch of their account has not ended. The kill
-    /// switch is an operation that ends all sessions of an account by incrementing its epoch.
+    /// The condition for sessions that the kill switch of their account has not ended.
     fn is_of_epoch() -> Condition {
         let own = account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref());
         has_epoch_of(account::Entity::find().filter(own))

@@ -8,10 +8,10 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "used_assertion")]
 pub struct Model {
-    /// SHA-256 of the client and the `jti`.
+    /// SHA-256 of the client ID and the `jti`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    /// When the assertion expires. After that, it would be refused anyway.
+    /// When the row may be deleted: the assertion has expired by then.
     pub expires_at: Timestamp,
 }
 

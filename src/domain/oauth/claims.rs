@@ -101,11 +101,11 @@ pub fn outside_scope(scope: &Scope, asked: &RequestedClaims) -> Vec<String> {
 #[must_use]
 pub fn shown(asked: &RequestedClaims, scope: &Scope, names: &str) -> RequestedClaims {
     let is_shown = |name: &str| is_in_scope(name, scope) || names.split(' ').any(|it| it == name);
-    limited(asked, is_shown)
+    filtered(asked, is_shown)
 }
 
 /// The requested claims that meet a condition.
-pub fn limited(asked: &RequestedClaims, is_allowed: impl Fn(&str) -> bool) -> RequestedClaims {
+pub fn filtered(asked: &RequestedClaims, is_allowed: impl Fn(&str) -> bool) -> RequestedClaims {
     let allowed = |names: &[String]| names.iter().filter(|it| is_allowed(it)).cloned().collect();
     RequestedClaims { userinfo: allowed(&asked.userinfo), id_token: allowed(&asked.id_token) }
 }

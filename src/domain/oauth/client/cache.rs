@@ -1,9 +1,10 @@
 //! The clients that this instance has read within the last second. Most requests to the OAuth
 //! endpoints need the registration of a client, which rarely changes.
 //!
-//! A change applies everywhere within [`MAX_AGE`] of its commit. The commands that change or delete
-//! a client wait for that time before they exit. Nothing that lasts depends on a cached client:
-//! transactions that create a session or a code lock the row of the client.
+//! A change applies in all instances within [`MAX_AGE`] of its commit. The commands that change or
+//! delete a client wait for this duration before they exit. A cached registration has no lasting
+//! effect: transactions that create a session or a code lock the row of the client, and later uses
+//! of the session are limited to the current registration.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,7 +19,8 @@ use crate::domain::oauth::client::{Client, find};
 /// How long a client is used without being read again.
 pub const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// Number of cached clients from which those that are too old are removed.
+/// When the cache contains this number of clients, the clients that are older than [`MAX_AGE`] are
+/// removed.
 const MAX_CLIENTS: usize = 1024;
 
 /// The clients that this instance has read within the last second.

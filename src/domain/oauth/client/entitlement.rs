@@ -1,11 +1,11 @@
 //! Limits the requests and the grants of a client to its current registration.
 //!
-//! Every step applies this limit: consent, code exchange, each refresh, and introspection. So
-//! reducing a registration takes effect immediately. Extending it again restores what was granted,
-//! and nothing else.
+//! Every step applies this limit: consent, code exchange, each refresh, and introspection. So if a
+//! registration is reduced, this takes effect immediately. If it is extended again, a session gets
+//! back what it was granted, and nothing else.
 
 use crate::domain::oauth::authorization_request::{AuthorizationRequest, ErrorCode, Refusal};
-use crate::domain::oauth::claims::{is_in_scope, limited};
+use crate::domain::oauth::claims::{filtered, is_in_scope};
 use crate::domain::oauth::{audience, redirect};
 use crate::entity::authorization_code::RequestedClaims;
 use crate::entity::client::Model as Client;
@@ -26,15 +26,15 @@ pub fn scope(client: &Client, scope: &Scope) -> Scope {
     if client.grants.has("refresh_token") { limited } else { limited.without(&["offline_access"]) }
 }
 
-/// `audiences`, limited to those of the client. The result may be empty.
+/// `audiences`, limited to the audiences of the client. The result may be empty.
 #[must_use]
 pub fn audience(client: &Client, audiences: &Audiences, issuer: &str) -> Audiences {
     audiences.within(&audience::registered_by(client, issuer))
 }
 
-/// The claims requested by name, limited to those of scopes that the client is registered for.
-/// Claims that `scope` includes are left out for userinfo, which returns them anyway. Without
-/// `openid` there are neither userinfo nor ID tokens.
+/// The claims requested by name, limited to the claims of the scope that the client is registered
+/// for. Claims that `scope` includes are left out for userinfo, which returns them anyway. Without
+/// `openid`, the result is empty, because there are neither userinfo responses nor ID tokens.
 #[must_use]
 pub fn claims(
     client: &Client,
@@ -45,7 +45,7 @@ pub fn claims(
         return RequestedClaims::default();
     };
     let registered = client.scope();
-    let mut claims = limited(requested, |claim| is_in_scope(claim, &registered));
+    let mut claims = filtered(requested, |claim| is_in_scope(claim, &registered));
     claims.userinfo.retain(|claim| !is_in_scope(claim, scope));
     claims
 }
@@ -68,7 +68,8 @@ pub fn renewed(
     mut request: AuthorizationRequest,
     issuer: &str,
 ) -> Result<AuthorizationRequest, Outdated> {
-    // A client without the grant type has no redirect URIs.
+    // This also refuses a client that is no longer registered for the grant type
+    // `authorization_code`, because such a client has no redirect URIs.
     if !has_redirect_uri(client, &request.to.redirect_uri) {
         return Err(Outdated::Nowhere);
     }

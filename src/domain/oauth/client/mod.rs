@@ -1,5 +1,5 @@
-//! The client registry. `secret` rotates client secrets, and `removal` deletes clients. A secret is
-//! shown once, when it is created. The table stores its digest. Endpoints read clients through
+//! The registered clients. `secret` rotates client secrets, and `removal` deletes clients. A secret
+//! is shown once, when it is created. The table stores its digest. Endpoints read clients through
 //! `cache`.
 
 mod cache;
@@ -34,7 +34,7 @@ pub use secret::{drop_previous as drop_previous_secret, rotate as rotate_secret}
 /// The prefix of client secrets.
 const SECRET_PREFIX: &str = "sgs_";
 
-/// Why the registry was not changed.
+/// Why no client was created, changed or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The registration breaks a rule.
@@ -53,7 +53,7 @@ pub enum ClientError {
     /// No client has this ID.
     #[error("there is no client {0}")]
     Unknown(String),
-    /// The client uses another authentication method or none.
+    /// The client does not authenticate by a secret.
     #[error("the client {0} has no secret")]
     NoSecret(String),
     /// Other transactions have locked sessions of the client for too long.
@@ -91,8 +91,8 @@ pub async fn list(db: &Db) -> Result<Vec<Model>, DbErr> {
 pub struct ClientSummary {
     /// The name shown to users.
     pub name: String,
-    /// Whether the client is confidential. Its server then uses its sessions, and the address of
-    /// such a session is that of the user at the login.
+    /// Whether the client is confidential. Then its server uses its sessions, and the address of
+    /// such a session is the user's client address at the login.
     pub is_confidential: bool,
 }
 

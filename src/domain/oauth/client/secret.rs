@@ -8,8 +8,8 @@ use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, store_changed};
 use crate::domain::secret::Secret;
 use crate::entity::client::{Entity, Model};
 
-/// Creates a new secret for a client. The previous secret stays valid until the next rotation,
-/// unless `invalidates_previous`. Older secrets become invalid now.
+/// Creates a new secret for a client. The previous secret stays valid until the next rotation, or
+/// becomes invalid immediately if `invalidates_previous` is true. Older secrets become invalid.
 ///
 /// # Errors
 /// See [`ClientError`].

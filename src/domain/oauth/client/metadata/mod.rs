@@ -154,8 +154,8 @@ impl Registration {
         }
     }
 
-    /// Keeps the stricter settings of an existing client for members that are not given. The client
-    /// may have been registered when these settings were the defaults.
+    /// Keeps the stricter settings of an existing client for members that this registration lacks.
+    /// The client may have been registered when the stricter settings were the defaults.
     pub fn keep_stricter_settings(&mut self, row: &Model) {
         if self.token_endpoint_auth_method.is_none()
             && row.auth_method == AuthMethod::ClientSecretBasic

@@ -43,7 +43,7 @@ impl Registration {
         };
         self.check_authentication(application_type, auth_method, consent)?;
         self.check_grants()?;
-        self.check_addresses()?;
+        self.check_uris()?;
         self.check_audiences()?;
         if !(60..=86_400).contains(&self.access_token_seconds) {
             return Err(("access_token_seconds", "must be 60 to 86400".to_owned()));
@@ -51,7 +51,8 @@ impl Registration {
         Ok((application_type, auth_method, consent))
     }
 
-    /// Must be checked first, because other checks read each entry, and their errors contain it.
+    /// Checks the sizes of lists. Must be the first check, because other checks read each entry,
+    /// and their errors contain the entry.
     fn check_sizes(&self) -> Result<(), InvalidMember> {
         for (member, list) in [
             ("redirect_uris", &self.redirect_uris),
@@ -154,7 +155,7 @@ impl Registration {
         Ok(())
     }
 
-    fn check_addresses(&self) -> Result<(), InvalidMember> {
+    fn check_uris(&self) -> Result<(), InvalidMember> {
         let is_native = self.application_type == "native";
         let lists = [
             ("redirect_uris", &self.redirect_uris),
