@@ -47,9 +47,9 @@ pub async fn fold(db: &Db) -> Result<usize, DbErr> {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn fold_and_settle(db: &Db) -> Result<usize, DbErr> {
+pub async fn fold_and_recheck(db: &Db) -> Result<usize, DbErr> {
     let count = fold(db).await?;
-    settle(db).await?;
+    recheck_ambiguous(db).await?;
     Ok(count)
 }
 
@@ -86,7 +86,7 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbE
 
 /// Checks ambiguous rows again. If only one ambiguous row still has a folded form, because the
 /// others were deleted or changed, this row is no longer ambiguous.
-async fn settle(db: &Db) -> Result<(), DbErr> {
+async fn recheck_ambiguous(db: &Db) -> Result<(), DbErr> {
     let mut by_folded: HashMap<String, Vec<Uuid>> = HashMap::new();
     for row in ambiguous(db).await? {
         if let Some(folded) = Email::of_account(&row.email_canonical).folded() {
@@ -95,14 +95,15 @@ async fn settle(db: &Db) -> Result<(), DbErr> {
     }
     for (folded, ids) in by_folded {
         if let [id] = ids[..] {
-            db.write(folded, move |txn, _, folded| Box::pin(settle_one(txn, id, folded))).await?;
+            db.write(folded, move |txn, _, folded| Box::pin(make_unambiguous(txn, id, folded)))
+                .await?;
         }
     }
     Ok(())
 }
 
 /// Marks a row as unambiguous, unless another account has its folded form.
-async fn settle_one(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<(), DbErr> {
+async fn make_unambiguous(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<(), DbErr> {
     if owner(txn, folded).await?.is_some_and(|owner| owner != id) {
         return Ok(());
     }

@@ -332,7 +332,7 @@ async fn signal_shutdown(
 /// nobody can sign up with an address that folds to an existing one. A failure does not prevent the
 /// start, because housekeeping retries.
 async fn fold_addresses(db: &Db) {
-    match email_folding::fold_and_settle(db).await {
+    match email_folding::fold_and_recheck(db).await {
         Ok(0) => {}
         Ok(addresses) => tracing::info!(addresses, "email addresses of earlier versions folded"),
         Err(error) => tracing::warn!(%error, "email addresses of earlier versions not folded yet"),

@@ -44,7 +44,7 @@ kinds! {
     /// An account was created. `reason`: `invite` and the id of the invite with which its owner
     /// signed up, or `by the operator`.
     SignUp = "signup", success;
-    /// A session began: by a login, or in place of the current one at a password change.
+    /// A session began: by a login, or in place of the current session at a password change.
     LogIn = "login", success;
     /// A login or a reauthentication was refused. `reason` at login: `wrong_password`, `disabled`,
     /// `unknown_account`, or `email_not_verified` if the password was right but
@@ -65,9 +65,8 @@ kinds! {
     LogOut = "logout", success;
     /// A refresh token was exchanged. `reason`: `retry` if a lost response was sent again.
     TokenRefreshed = "token_refreshed", success;
-    /// A refresh token was reused: the one presented had been replaced. `reason`: the
-    /// generation of the token presented, the current one, and the last client address of the
-    /// session.
+    /// A refresh token was presented that had already been replaced. `reason`: the generation of
+    /// this token, the current generation, and the last client address of the session.
     TokenReuse = "token_reuse", failure;
     /// A session was ended from another session, by an operator, or by its client (RFC 7009).
     /// `reason`: the session from which it was ended, or `password_change`.

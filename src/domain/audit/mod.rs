@@ -144,8 +144,8 @@ pub struct PastEvent {
     pub origin: Origin,
 }
 
-/// Writes events that another system recorded, in one statement, except those that were written
-/// before. Returns how many were written. The number of events must be limited, as for
+/// Writes events that another system recorded, in one statement. Skips events that were written
+/// before. Returns how many were written. The caller must limit the number of events, as for
 /// [`record_all`].
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use openssl::pkey::{Id, PKey, Private};
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::sign::Signer;
 
-/// HKDF-SHA-256 (RFC 5869) of `secret` for `purpose`: 32 bytes, independent of those for other
+/// HKDF-SHA-256 (RFC 5869) of `secret` for `purpose`: 32 bytes, independent of the bytes for other
 /// purposes.
 pub(super) fn derive(secret: &[u8], purpose: &str) -> Result<[u8; 32], ErrorStack> {
     let mut key = [0; 32];

@@ -139,8 +139,8 @@ impl Snapshot {
     }
 }
 
-/// The rows that the ring uses: first those of published keys, then those of keys that were removed
-/// from the key set but not revoked.
+/// The rows that the ring uses: first the published keys, then the keys that were removed from the
+/// key set but not revoked.
 async fn read_rows(db: &Db) -> Result<Vec<Model>, DbErr> {
     db.read(|db| async move {
         let mut rows = Entity::find_published().all(&db).await?;

@@ -27,7 +27,7 @@ const LETTERS_PER_TRANSACTION: u64 = 500;
 ///
 /// # Errors
 /// If the database refuses; then the mail is sent again.
-pub async fn bury(db: &Db, item: &Item, reason: &str) -> Result<(), DbErr> {
+pub async fn make_dead_letter(db: &Db, item: &Item, reason: &str) -> Result<(), DbErr> {
     let mut item = item.clone();
     let mail = item.read::<QueuedMail>();
     let account_id = mail.as_ref().and_then(QueuedMail::account);
@@ -38,7 +38,7 @@ pub async fn bury(db: &Db, item: &Item, reason: &str) -> Result<(), DbErr> {
     let event = Event::new(EventKind::MailFailed).account(account_id).reason(reason);
     db.write((item, event), |txn, now, (item, event)| {
         Box::pin(async move {
-            let buried = Entity::update_many()
+            let made = Entity::update_many()
                 .col_expr(Column::Kind, Expr::value(Kind::DeadMail))
                 .col_expr(Column::Payload, Expr::value(item.payload.clone()))
                 .col_expr(Column::DueAt, Expr::value(now))
@@ -46,7 +46,7 @@ pub async fn bury(db: &Db, item: &Item, reason: &str) -> Result<(), DbErr> {
                 .filter(Column::Kind.eq(Kind::Mail))
                 .exec(txn)
                 .await?;
-            if buried.rows_affected == 0 {
+            if made.rows_affected == 0 {
                 return Ok(());
             }
             event.clone().record(txn, &Origin::default(), now).await

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 
 use crate::database::Db;
-use crate::domain::mail::dead_letters::bury;
+use crate::domain::mail::dead_letters::make_dead_letter;
 use crate::domain::outbox::{self, Item, Kind};
 use crate::entity::outbox::{Column, Entity};
 use crate::timestamp::Timestamp;
@@ -48,9 +48,9 @@ pub async fn settle(db: &Db, item: &Item, verdict: Verdict) -> Result<(), DbErr>
     let is_late = now.since(item.created_at) >= MAX_DELIVERY_TIME;
     match verdict {
         Verdict::Done => outbox::forget(db, item.id).await,
-        Verdict::Failed(reason) => bury(db, item, &reason).await,
+        Verdict::Failed(reason) => make_dead_letter(db, item, &reason).await,
         Verdict::Postponed(reason) | Verdict::NoServer(reason) if is_late => {
-            bury(db, item, &format!("given up after a day: {reason}")).await
+            make_dead_letter(db, item, &format!("given up after a day: {reason}")).await
         }
         Verdict::Postponed(_) => outbox::postpone(db, item, now).await,
         Verdict::NoServer(_) => {

@@ -310,8 +310,8 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// The owner of an account. The language is that of the account's profile, or else that of the
-    /// request.
+    /// The owner of an account. The mail is in the language of the account's profile, or else of
+    /// the request.
     #[must_use]
     pub fn of(account: &account::Model, origin: &Origin) -> Self {
         let language = Language::of_account(account).unwrap_or(origin.language);

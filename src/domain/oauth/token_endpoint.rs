@@ -69,10 +69,10 @@ async fn refresh_token(
     Ok(ClientGrant { granted, nonce: None, person_claims, has_refresh: true })
 }
 
-/// Determines the scope, the audience and the claims about the user of refreshed tokens. Scope and
-/// audience are those that were granted, limited to the current registration of the client and to
-/// the request. This runs before the rotation, so that a refused request does not use up the
-/// refresh token.
+/// Determines the scope, the audience and the claims about the user of refreshed tokens: the
+/// granted scope and audience, limited to the current registration of the client and to the
+/// request. This runs before the rotation, so that a refused request does not use up the refresh
+/// token.
 async fn refreshed(
     mint: Mint<'_>,
     client: &Client,

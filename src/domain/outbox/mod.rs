@@ -99,9 +99,9 @@ async fn take_in_transaction(
     Ok(taken)
 }
 
-/// Takes up to `number` rows of a kind, those that have been due longest. Only one instance takes
-/// each row. If the work is neither done nor postponed within `claim_for`, another instance may
-/// retry.
+/// Takes up to `number` rows of a kind: the rows that have been due longest. Only one instance
+/// takes each row. If the work is neither done nor postponed within `claim_for`, another instance
+/// may retry.
 ///
 /// # Errors
 /// If the database refuses.

@@ -9,7 +9,7 @@ use crate::domain::password::cost::Cost;
 use crate::domain::password::digest::Digest;
 
 /// Initial estimate for Argon2, in nanoseconds per KiB and pass, until the first measurement. At
-/// this rate, which is that of a slow core, the default cost takes 23 ms.
+/// this rate, the rate of a slow core, the default cost takes 23 ms.
 const ARGON2_NANOS_PER_KIB: u64 = 600;
 
 /// Initial estimate for bcrypt, in nanoseconds per round of its key schedule, until the first

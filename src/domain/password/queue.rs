@@ -181,8 +181,8 @@ impl<J> Queue<J> {
     }
 
     /// The time after which a refused caller should retry: when there is room for it, after all
-    /// callers that were refused before. No room is reserved for the caller, and the time is at
-    /// most that of a full backlog.
+    /// callers that were refused before. No room is reserved for the caller. The time is at most
+    /// the backlog, or the excess if that is longer.
     fn refuse(&mut self, excess: Duration, work: Work, now: Instant) -> Duration {
         let next = now + excess;
         let room_at = self.room_at.map_or(next, |before| before.max(next)) + self.time(work);

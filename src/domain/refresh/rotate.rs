@@ -104,7 +104,7 @@ impl Rotation {
     /// [`RefreshReuse::Refuse`] applies only to the JSON API. With it, reuse does not end the
     /// session, and no retry is allowed.
     ///
-    /// If another client than that of the session presents the token, it is invalid (RFC 6749
+    /// If a client presents a token of another client's session, the token is invalid (RFC 6749
     /// §10.4).
     ///
     /// # Errors

@@ -141,7 +141,7 @@ pub async fn end_each(
 
 /// Makes room for one more session of an account with a client, the first-party client included.
 /// The account must be locked. If it has five hundred such sessions, ends the oldest sessions of
-/// the same client first, then those of other clients. Ending thousands of sessions could exceed
+/// the same client first, then sessions of other clients. Ending thousands of sessions could exceed
 /// the timeout of a request, so one call ends at most one portion. Browser sessions have a separate
 /// limit ([`limit_browser_sessions`]).
 ///
