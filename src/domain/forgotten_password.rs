@@ -34,8 +34,8 @@ pub struct Forgotten<'a> {
 }
 
 /// Queues a mail with a link and a code to the address of the account. Voids the previous link and
-/// code. If the address gets too many mails, does nothing: otherwise a stranger could void the
-/// owner's links as often as they like.
+/// code. If the address gets too many mails, does nothing: otherwise a stranger could keep voiding
+/// the links of the owner.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,5 +1,5 @@
-//! Invites: an operator permits one email address to sign up. An invite is valid while sign-up is
-//! open or by invite, and for any domain. It is not valid while sign-up is closed.
+//! Invites: an operator permits one email address, of any domain, to sign up. An invite cannot be
+//! used while sign-up is closed (`SIGNET_SIGNUP`).
 //!
 //! An invite is a token, of which only the digest is stored. It is bound to the folded form of its
 //! address, expires, and permits one sign-up: the transaction that creates the account deletes the

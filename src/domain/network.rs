@@ -3,9 +3,8 @@
 
 use std::net::IpAddr;
 
-/// Identifies the client of an IP address by the address that all its addresses share: an IPv4
-/// address, mapped to IPv6, or the first `prefix` bits of an IPv6 address. 0 if there is no
-/// address.
+/// A number that identifies the client of an IP address: the IPv4 address, mapped to IPv6, or the
+/// first `prefix` bits of the IPv6 address. 0 if there is no address.
 #[must_use]
 pub fn client(address: Option<IpAddr>, prefix: u8) -> u128 {
     match address.map(|address| address.to_canonical()) {

@@ -20,8 +20,8 @@ pub struct Model {
     /// column.
     pub email_canonical: String,
     /// The folded form, which is equal for all spellings of the address. `None` in a row of an
-    /// earlier version: until the folded form is computed ([`Entity::find_unfolded`]), or for good
-    /// if it equals the canonical form because the address is ASCII.
+    /// earlier version: until the folded form is computed ([`Entity::find_unfolded`]), or
+    /// permanently if it equals the canonical form because the address is ASCII.
     pub email_folded: Option<String>,
     /// Whether the address is ambiguous. Then the row is found only by its canonical form. There
     /// are two causes. Another row has an address with an equal folded form; both rows existed when

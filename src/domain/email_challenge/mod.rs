@@ -62,7 +62,7 @@ pub async fn find(
     db.read(|db| async move { found.one(&db).await }).await
 }
 
-/// Of the unexpired challenges of a device for these purposes, the newest.
+/// The newest unexpired challenge of a device for any of these purposes.
 ///
 /// # Errors
 /// If the database refuses.

@@ -62,7 +62,7 @@ pub(super) fn import(
     now: Timestamp,
 ) -> Result<signing_key::Model, ImportError> {
     // Without a callback, OpenSSL would prompt for a pass phrase on the terminal. When the callback
-    // fails, OpenSSL tries an empty pass phrase, so it would decrypt a key that has an empty one.
+    // fails, OpenSSL tries an empty pass phrase, which decrypts a key whose pass phrase is empty.
     if pem.windows(9).any(|word| word == b"ENCRYPTED") {
         return Err(ImportError::Unreadable);
     }

@@ -30,9 +30,9 @@ pub struct MasterKeys {
     secrets: Vec<Zeroizing<[u8; 32]>>,
 }
 
-/// Whether users other than `user`, as which Signet runs, can read or write a file of this mode. A
-/// secret that Kubernetes mounts for an `fsGroup` is accepted: it belongs to root and is readable
-/// by its group, whose only member is Signet.
+/// Whether other users than `user`, the user that Signet runs as, can read or write a file of this
+/// mode. A secret that Kubernetes mounts for an `fsGroup` is accepted: it belongs to root and is
+/// readable by its group, whose only member is Signet.
 fn is_exposed(mode: u32, owner: u32, user: u32) -> bool {
     let is_mounted = owner == 0 && user != 0;
     let allowed = if is_mounted { 0o040 } else { 0 };

@@ -87,8 +87,8 @@ pub async fn resend(db: &Db, id: Option<Uuid>) -> Result<u64, DbErr> {
     }
 }
 
-/// Queues a portion of the dead letters from before `started`. Sets their time of creation to
-/// `now`, so that sending is retried for a day again.
+/// Queues a portion of the mails that became dead letters before `started`. Sets their time of
+/// creation to `now`, so that sending is retried for a day again.
 async fn resend_portion(
     txn: &DatabaseTransaction,
     id: Option<Uuid>,

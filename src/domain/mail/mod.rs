@@ -244,7 +244,7 @@ impl MailQueue {
 
     /// Queues a mail with a link and a code, and makes its challenge the newest of the account for
     /// its purpose. Returns false, and changes nothing, if the address gets too many mails or mail
-    /// is off. Without this limit, a stranger could void the owner's links as often as they like.
+    /// is off. Without this limit, a stranger could keep voiding the links of the owner.
     ///
     /// # Errors
     /// If the database refuses.

@@ -3,7 +3,7 @@
 //! An unused browser session expires after an idle timeout (`idle_expires_at`). Client sessions
 //! that were opened through it continue, because the user may be active in these clients. A use of
 //! the browser session moves the idle timeout. The same write records the time and the origin of
-//! the use. It happens at most every five minutes.
+//! the use. This write happens at most every five minutes.
 //!
 //! After the idle timeout, the cookie still identifies the browser. So a logout still ends the
 //! client sessions that were opened through the browser session. The next login of another user in

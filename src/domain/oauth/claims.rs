@@ -3,16 +3,17 @@
 //!
 //! | requested | result |
 //! |---|---|
-//! | a claim of the scope values `profile`, `email`, `address`, `phone` | see below |
+//! | a claim of a scope value `profile`, `email`, `address` or `phone` | returned, see below |
 //! | `sub` with a value | only this account may log in |
 //! | an essential `acr` that is not supported | the request is refused (§5.5.1.1) |
 //! | `auth_time`, `acr` and similar claims | ignored, because every ID token has them |
 //! | any other claim | ignored |
 //!
-//! A claim of these scope values is returned if the client is registered for the scope value, the
-//! user has consented, and the account has the claim.
+//! A claim of one of these scope values is returned if the client is registered for the scope
+//! value, the user has consented, and the account has the claim.
 //!
-//! `essential` has no other effect: a claim that cannot be returned is not an error (§5.5.1).
+//! `essential` has no effect on other claims than `acr`: a claim that cannot be returned is not an
+//! error (§5.5.1).
 
 use serde_json::{Map, Value};
 use uuid::Uuid;

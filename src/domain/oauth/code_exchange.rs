@@ -259,9 +259,9 @@ fn session_of(
     }
 }
 
-/// Handles a code that could not be marked as used: it is unknown or expired, or it was used
-/// before. If it was used, the request is a retry or a replay. A replay ends the session of the
-/// code and is recorded. Further replays are not recorded, so that they do not flood the audit log.
+/// Handles a code that could not be marked as used: it has expired, or it was used before. If it
+/// was used, the request is a retry or a replay. A replay ends the session of the code and is
+/// recorded. Further replays are not recorded, so that they do not flood the audit log.
 async fn handle_reuse(
     txn: &DatabaseTransaction,
     presented: &Presented,

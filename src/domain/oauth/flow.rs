@@ -100,7 +100,7 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
 /// and `prompt`, in seconds.
 const RESUBMISSION_SECONDS: u64 = 60;
 
-/// Whether the browser session is of a login that is recent enough for this request.
+/// Whether the login of the browser session is recent enough for this request.
 fn satisfies_request(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
     let request = &pending.request;
     let auth_time = browser.session.auth_time;

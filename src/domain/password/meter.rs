@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::domain::password::class::Class;
 
-/// A measurement above the estimate is averaged over as many measurements as have this nominal time
-/// together: a quarter of the default backlog. Hashes are slow while a burst of requests arrives,
-/// because the same cores parse the requests. These first hashes must not determine the estimate
-/// for all hashes of the burst.
+/// A measurement above the estimate is averaged over so many measurements that their nominal times
+/// add up to this duration, a quarter of the default backlog. Hashes are slow while a burst of
+/// requests arrives, because the same cores parse the requests. These first hashes must not
+/// determine the estimate for all hashes of the burst.
 const SLOWDOWN_TIME: Duration = Duration::from_secs(5);
 
 /// A measurement below the estimate is averaged over this number of measurements. The number is
@@ -19,9 +19,8 @@ const SLOWDOWN_TIME: Duration = Duration::from_secs(5);
 /// ended.
 const SPEEDUP_SAMPLES: f64 = 4.0;
 
-/// A measurement counts as at most this multiple of the estimate, and as at least this fraction of
-/// it. For example, a process that was suspended for a minute has not become a thousand times
-/// slower.
+/// A measurement counts as at most eight times the estimate, and as at least an eighth of it. For
+/// example, a process that was suspended for a minute has not become a thousand times slower.
 const MAX_RATIO: f64 = 8.0;
 
 /// One value for each kind of hash that is measured separately: Argon2 at the current settings,

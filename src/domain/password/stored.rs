@@ -40,7 +40,7 @@ const BCRYPT_PREFIXES: [&str; 3] = ["$2a$", "$2b$", "$2y$"];
 /// Highest bcrypt cost, which takes about a second on one core.
 const MAX_BCRYPT_COST: u32 = 14;
 
-/// Checks whether passwords can be checked against a hash from another system.
+/// Tests whether passwords can be checked against a hash from another system.
 ///
 /// These hashes are accepted:
 ///

@@ -34,7 +34,8 @@ pub struct Switched {
 }
 
 impl KillSwitch {
-    /// Waits for running refreshes of the account's sessions, and delays new ones until the commit.
+    /// Waits for running refreshes of the account's sessions, and blocks new refreshes until the
+    /// commit.
     /// Must be called before any row is locked, including the account's row, because a running
     /// refresh may need this row.
     ///
