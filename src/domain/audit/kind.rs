@@ -45,6 +45,7 @@ kinds! {
     /// signed up, or `by the operator`.
     SignUp = "signup", success;
     /// A session began: by a login, or in place of the current session at a password change.
+    /// `reason`: `password_change` in the second case.
     LogIn = "login", success;
     /// A login or a reauthentication was refused. `reason` at login: `wrong_password`, `disabled`,
     /// `unknown_account`, or `email_not_verified` if the password was right but
@@ -69,7 +70,8 @@ kinds! {
     /// this token, the current generation, and the last client address of the session.
     TokenReuse = "token_reuse", failure;
     /// A session was ended from another session, by an operator, or by its client (RFC 7009).
-    /// `reason`: the session from which it was ended, or `password_change`.
+    /// `reason`: `by session` and the session from which it was ended; `all but session` and the
+    /// session from which all others were ended; or `by the operator`.
     SessionRevoked = "session_revoked", success;
     /// A user changed their password, knowing the old one.
     PasswordChanged = "password_changed", success;
@@ -114,7 +116,8 @@ kinds! {
     /// recipient. `reason`: `limit`.
     MailDropped = "mail_dropped", failure;
     /// A mail could not be sent and became a dead letter (`signet mail list`). `reason`: the SMTP
-    /// reply code, such as `550`, or `expired`, `given up` or `address`.
+    /// reply code, such as `550`; `expired`; `address`; or `given up after a day` and the last
+    /// failure.
     MailFailed = "mail_failed", failure;
     /// A client was registered.
     ClientCreated = "client_created", success;
@@ -136,13 +139,14 @@ kinds! {
     ConsentDenied = "consent_denied", success;
     /// A user withdrew a consent. `reason`: the scope and the single claims.
     ConsentWithdrawn = "consent_withdrawn", success;
-    /// A signing key was generated or imported. `reason`: the `kid`.
+    /// A signing key was generated or imported. `reason`: `kid` and the id of the key.
     KeyCreated = "key_created", success;
-    /// A signing key became active. `reason`: the `kid`.
+    /// A signing key became active. `reason`: `kid` and the id of the key.
     KeyActivated = "key_activated", success;
-    /// A signing key stopped signing. `reason`: the `kid`.
+    /// A signing key stopped signing. `reason`: `kid` and the id of the key.
     KeyRetired = "key_retired", success;
-    /// A signing key was revoked and removed from the key set at once. `reason`: the `kid`.
+    /// A signing key was revoked and removed from the key set at once. `reason`: `kid` and the id
+    /// of the key.
     KeyRevoked = "key_revoked", success;
     /// An operator declared that the database is a restored backup. `reason`: `by the
     /// operator`, or `by the operator; sessions kept`.
