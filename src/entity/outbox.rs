@@ -64,7 +64,7 @@ impl Model {
     /// A new row, due immediately.
     ///
     /// # Errors
-    /// If the payload cannot be serialised to JSON.
+    /// If the payload cannot be serialized to JSON.
     pub fn new(
         id: Uuid,
         kind: Kind,

@@ -1,10 +1,10 @@
-//! When a key may sign, and when it may be removed: the two inequalities that ensure that every
-//! valid token can be verified.
+//! When a key may sign, and when it may be removed. Two inequalities ensure that every valid token
+//! can be verified.
 //!
-//! A key signs only after every cache has fetched a key set that contains it. It is removed only
-//! after the last token that it signed has expired. The caches include an instance that has not
-//! reloaded the keys for a while: until its lease ends, it signs with the keys that it has, and
-//! serves their key set to caches.
+//! A key signs only after every cache has fetched a key set that contains the key. It is removed
+//! only after the last token that it signed has expired. Both inequalities allow for an instance
+//! that has not reloaded the keys for a while: until the lease of this instance ends, it signs with
+//! old keys, and serves an old key set to caches.
 
 use std::time::Duration;
 

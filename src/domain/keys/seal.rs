@@ -14,7 +14,7 @@ impl Sealer {
         Self { keys }
     }
 
-    /// Encrypts `jwk`. Returns the compact serialisation.
+    /// Encrypts `jwk`. Returns the compact serialization.
     ///
     /// # Errors
     /// If the library fails.

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use crate::domain::password::class::Class;
 use crate::domain::password::meter::{Meter, Work};
 
-/// Maximum number of admitted jobs. It bounds the memory of the queue to some 20 MiB, even if each
+/// Maximum number of admitted jobs. It bounds the memory of the queue to about 20 MiB, even if each
 /// job takes little time.
 const MAX_JOBS: usize = 16_384;
 

@@ -135,7 +135,7 @@ async fn process_portion(db: &Db, id: Uuid) -> Result<Progress, DbErr> {
     Ok(progress)
 }
 
-/// Locks the item's row in the outbox until the commit, so that only one instance processes it.
+/// Locks the row of the item until the commit, so that only one instance processes the item.
 async fn process_in_transaction(
     txn: &DatabaseTransaction,
     id: Uuid,

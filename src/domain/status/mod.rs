@@ -31,7 +31,7 @@ pub use marks::{mark_invalid, purge_lists, purge_marks};
 /// number of logins.
 ///
 /// One list for a million sessions needs one fetch, one signature and one compression. Eight lists
-/// of an eighth each would cost some 13 % more to transfer (docs/decisions.md).
+/// of an eighth each would have 13 % more bytes to transfer (docs/decisions.md).
 pub const ENTRIES: usize = 1 << 20;
 
 /// Number of entries per block. An instance always claims a whole block.

@@ -70,7 +70,7 @@ pub enum ClientError {
 /// The result for one client of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
-    /// The client was created. Contains its secret if it has one, which is shown only this time.
+    /// The client was created. Contains its secret, if it has one. The secret is shown only once.
     Created(Option<String>),
     /// The client was changed. Contains a new secret if the client needed one.
     Changed(Option<String>),
