@@ -113,7 +113,7 @@ async fn resend_portion(
     Ok(queued.rows_affected)
 }
 
-/// Deletes the dead letters that have been stored for [`RETENTION`].
+/// Deletes the dead letters that have been stored for 30 days.
 ///
 /// # Errors
 /// If the database refuses.

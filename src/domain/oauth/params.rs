@@ -43,7 +43,7 @@ impl Params {
         self.values.get(name).is_some_and(|values| values.len() > 1)
     }
 
-    /// Whether any parameter is repeated except [`REPEATABLE`].
+    /// Whether any parameter is repeated except `resource`.
     #[must_use]
     pub fn repeats_any(&self) -> bool {
         self.values.iter().any(|(name, values)| values.len() > 1 && name != REPEATABLE)
