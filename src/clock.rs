@@ -1,4 +1,5 @@
-//! The only code that reads the time. All other code takes `now` as an argument.
+//! The only code that reads the system's wall clock. Other code gets the current time from a
+//! [`Clock`], or as the argument `now`.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -17,7 +18,7 @@ pub enum Clock {
     /// The system's clock.
     System,
     /// The clock of the shared database, so that all instances agree even if this host's clock is
-    /// wrong or jumps. Until it is set, it shows the system's time. Clones share the time.
+    /// wrong or jumps. Until it is set, it shows the system's time. Setting one clone sets all.
     Shared(Arc<RwLock<Option<Anchor>>>),
     /// A clock for tests, which advances only when a test changes it.
     Manual(ManualClock),
@@ -67,14 +68,17 @@ impl Clock {
     }
 }
 
-/// The time that a shared clock was set to. It advances from there by the monotonic clock.
+/// The last setting of a shared clock. Since then, the clock advances by the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Anchor {
+    /// The database's time to which the clock was set.
     at: Timestamp,
+    /// When it was set, by the monotonic clock.
     since: Instant,
 }
 
-/// A clock for tests: a wall clock and a monotonic clock, in microseconds. Clones share the time.
+/// A clock for tests: a wall clock and a monotonic clock, in microseconds. Advancing or setting one
+/// clone changes all.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<(AtomicI64, AtomicI64)>);
 
@@ -110,7 +114,8 @@ impl ManualClock {
     }
 }
 
-/// A point in time on this host, to measure later how long the process or the host was suspended.
+/// A point in time on this host. The time that elapses from it includes the time for which the
+/// process or the host is suspended.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     monotonic: Instant,

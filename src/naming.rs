@@ -60,9 +60,9 @@ pub fn has_valid_joiners(text: &str) -> bool {
     // Each word is checked separately, because the other rules of IDNA are for labels, which
     // contain no punctuation.
     let is_between_words = |c: char| {
-        let group = category(c);
-        let is_of_word = GeneralCategoryGroup::Letter.contains(group)
-            || GeneralCategoryGroup::Mark.contains(group);
+        let category = category(c);
+        let is_of_word = GeneralCategoryGroup::Letter.contains(category)
+            || GeneralCategoryGroup::Mark.contains(category);
         !is_of_word && !is_joiner(c)
     };
     text.split(is_between_words).filter(|word| word.contains(JOINERS)).all(|word| {
@@ -81,8 +81,8 @@ pub fn is_printable(c: char) -> bool {
     is_visible_char(c) && !is_odd_space
 }
 
-/// Whether a character is not a control, format, private-use or unassigned character, not a line
-/// separator, and not a character that renders as blank.
+/// Whether a character is visible or a space: no control, format, private-use or unassigned
+/// character, no line separator, and none that renders as blank.
 fn is_visible_char(c: char) -> bool {
     let category = category(c);
     let is_line = [GeneralCategory::LineSeparator, GeneralCategory::ParagraphSeparator];

@@ -6,8 +6,8 @@ use std::fmt;
 use sea_orm::DeriveValueType;
 use serde::{Deserialize, Serialize};
 
-/// Scope values about a user (OpenID Connect Core 1.0 §5.4, §11). The client credentials grant
-/// excludes them.
+/// The scope values of OpenID Connect (Core 1.0 §3.1.2.1, §5.4, §11). They require a user, so the
+/// client credentials grant excludes them.
 pub const IDENTITY: [&str; 6] =
     ["openid", "profile", "email", "address", "phone", "offline_access"];
 

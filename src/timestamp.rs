@@ -70,7 +70,7 @@ impl Timestamp {
 
     /// The text for users in English, in UTC, to the minute: `14 January 2026, 10:00 UTC`.
     #[must_use]
-    pub fn in_words(self) -> String {
+    pub fn in_english(self) -> String {
         self.format(format_description!(
             "[day padding:none] [month repr:long] [year], [hour]:[minute] UTC"
         ))

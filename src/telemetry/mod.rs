@@ -39,7 +39,7 @@ pub enum StartError {
     Output(#[from] io::Error),
 }
 
-/// Starts logging with these settings. Panics are logged, too. To be called once.
+/// Starts logging with these settings. Panics are logged, too. Must be called only once.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -89,7 +89,7 @@ fn report(losses: Losses) {
     tracing::warn!(total, "{lines} log lines were lost: standard output failed or was not read");
 }
 
-/// Replaces the default hook, which writes to standard error directly.
+/// The panic hook. It replaces the default hook, which writes to standard error directly.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(tracing::field::display);
     // A formatted message may contain a password or a token. A literal cannot.

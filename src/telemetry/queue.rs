@@ -41,7 +41,8 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     lines: VecDeque<Box<[u8]>>,
-    /// The size of these lines and of the line that is being written.
+    /// The size of these lines and of the line that is being written, in bytes, each with
+    /// [`LINE_OVERHEAD`].
     bytes: usize,
     /// How many lines were lost since the start.
     lost: u64,
@@ -60,7 +61,7 @@ pub(super) struct Losses {
 
 impl Queue {
     /// A queue of at most `max_bytes` in front of `output`. If lines were lost, `report` is called
-    /// when lines can be written again, and by a flush. It may log.
+    /// when lines can be written again, and by a flush. `report` may itself log.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -272,11 +273,11 @@ mod tests {
             }
         }
 
-        fn write_lines(&self, number: usize) -> Vec<String> {
-            for _ in 0..number {
+        fn write_lines(&self, count: usize) -> Vec<String> {
+            for _ in 0..count {
                 self.results.send(Ok(usize::MAX)).unwrap();
             }
-            (0..number).map(|_| self.written.recv_timeout(LIMIT).unwrap()).collect()
+            (0..count).map(|_| self.written.recv_timeout(LIMIT).unwrap()).collect()
         }
     }
 

@@ -52,14 +52,14 @@ async fn account_page_shows_when_and_where_each_session_was_last_used() {
         .json(&json!({ "email": ADA, "password": PASSWORD }));
     let program = Answer::of(request).await.tokens();
     let mut browser = log_in(&server, "198.51.100.8").await;
-    let began = server.clock.now().in_words();
+    let began = server.clock.now().in_english();
     server.advance_seconds(120);
     let code = browser.authorize(&[]).await.sent_to(CALLBACK)["code"].clone();
     let tokens = server.redeem(&web, &code).await;
     let redeemed = server.clock.now();
     server.advance_seconds(120);
     server.refresh_from("203.0.113.9", &program.refresh_token).await.expect_status(200);
-    let refreshed = server.clock.now().in_words();
+    let refreshed = server.clock.now().in_english();
 
     let shown = sessions(&mut browser).await;
 
@@ -71,7 +71,7 @@ async fn account_page_shows_when_and_where_each_session_was_last_used() {
     let shop = format!(
         "Web &#60;Shop&#62; Firefox on Linux, logged in on {began} from 198.51.100.8 Last used on \
          {} End Web &#60;Shop&#62;, logged in on {began}",
-        redeemed.in_words()
+        redeemed.in_english()
     );
     assert_eq!(find("Web &#60;Shop&#62;"), shop);
     let refreshed = format!("Last used on {refreshed} from 203.0.113.9 End ");

@@ -281,7 +281,7 @@ pub(super) static TEXTS: Texts = Texts {
     device: Device {
         unknown_browser: "A browser",
         on: |browser, system| format!("{browser} on {system}"),
-        time: Timestamp::in_words,
+        time: Timestamp::in_english,
     },
 };
 
