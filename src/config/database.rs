@@ -9,8 +9,8 @@ use url::Url;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
-    /// `sqlite:PATH`, or `postgres://…`, which is required for more than one instance. May contain
-    /// a password and is never shown.
+    /// URL of the database: `sqlite:PATH`, or `postgres://…`, which more than one instance requires.
+    /// It may contain a password, which is never shown.
     #[arg(
         long,
         env = "SIGNET_DATABASE_URL",
@@ -26,8 +26,8 @@ pub struct DatabaseSettings {
     pub database_connections: u32,
 
     /// Maximum time that a request waits for a reachable database, in seconds, for example while
-    /// its disk stalls or many requests are queued. After this time the response is 503. While the
-    /// database is known to be unreachable, requests get 503 within a second.
+    /// the database's disk stalls or many requests are queued. After this time the response is 503.
+    /// While the database is known to be unreachable, requests get 503 within a second.
     #[arg(long, env = "SIGNET_DATABASE_WAIT_SECONDS", default_value = "5",
           value_parser = value_parser!(u64).range(1..=60))]
     pub database_wait_seconds: u64,
@@ -37,7 +37,7 @@ pub struct DatabaseSettings {
 const SHOWN_PARAMETERS: [&str; 8] =
     ["dbname", "host", "port", "sslcert", "sslkey", "sslmode", "sslrootcert", "user"];
 
-/// A database URL; its `Debug` output is redacted because it may contain a password.
+/// A database URL. It may contain a password, so its `Debug` output is redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 

@@ -41,8 +41,7 @@ pub enum DotenvError {
     /// passwords included.
     #[error("cannot read .env: a line is not NAME=value")]
     Malformed,
-    /// A value contains the name of a variable, which would be replaced by the value of the
-    /// variable.
+    /// A value contains a `$`. dotenvy would replace `$NAME` by the value of the variable `NAME`.
     #[error(
         "line {line} of .env has a $, which stands for a variable there: put the value in single \
          quotes, or write \\$"
@@ -139,7 +138,7 @@ mod tests {
     use super::first_substitution;
 
     #[test]
-    fn dollar_sign_is_found_where_it_would_be_substituted() {
+    fn first_dollar_sign_that_starts_a_substitution_is_found() {
         for (text, line) in [
             ("A=Pa$$w0rd", Some(1)),
             ("A=1\nB=\"x$y\"", Some(2)),

@@ -30,7 +30,7 @@ pub struct KeySettings {
     pub key_rotation_seconds: u64,
 
     /// Seconds between reloads of the signing keys from the database. An instance that could not
-    /// reload them for three times as long stops signing and responds with 503.
+    /// reload them for three times as many seconds stops signing and responds with 503.
     #[arg(long, env = "SIGNET_KEY_RELOAD_SECONDS", default_value = "5",
           value_parser = value_parser!(u64).range(1..=3600))]
     pub key_reload_seconds: u64,
@@ -43,8 +43,8 @@ pub struct KeySettings {
     /// Seconds that a new key is published before it signs. Minimum: the cache time of the key set
     /// plus three reloads plus twice the clock skew, but at least 30 s plus the clock skew, because
     /// common libraries do not refetch a key set within 30 s. A lower value is refused. Default:
-    /// 1200, because some libraries cache a key set for up to 15 minutes whatever its max-age. If
-    /// the minimum is higher, it is the default.
+    /// 1200, because some libraries cache a key set for up to 15 minutes whatever its max-age; or
+    /// the minimum, if that is more than 1200.
     #[arg(long, env = "SIGNET_KEY_PUBLICATION_SECONDS")]
     pub key_publication_seconds: Option<u64>,
 

@@ -28,8 +28,8 @@ pub struct LimitSettings {
           value_parser = value_parser!(u32).range(1..=100_000_000))]
     pub refreshes_per_minute: u32,
 
-    /// Requests per authenticated client and minute, counted per instance: one limit for the token
-    /// and revocation endpoints together, one of the same size for introspection.
+    /// Requests per authenticated OAuth client and minute, counted per instance: one limit for the
+    /// token and revocation endpoints together, and another of the same size for introspection.
     #[arg(long, env = "SIGNET_CLIENT_REQUESTS_PER_MINUTE", default_value = "60000",
           value_parser = value_parser!(u32).range(1..=100_000_000))]
     pub client_requests_per_minute: u32,
@@ -39,7 +39,7 @@ pub struct LimitSettings {
           value_parser = value_parser!(u32).range(1..=100_000_000))]
     pub requests_per_minute: u32,
 
-    /// Length of the IPv6 prefix that counts as one client, in bits.
+    /// Length of the IPv6 prefix that counts as one client address, in bits.
     #[arg(long, env = "SIGNET_IPV6_PREFIX", default_value = "64",
           value_parser = value_parser!(u8).range(48..=128))]
     pub ipv6_prefix: u8,

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_filter_with_a_number_that_is_not_a_level_is_rejected() {
+    fn number_that_is_not_a_log_level_is_refused() {
         for filter in ["info", "5", "signet=debug,info", "signet"] {
             assert_eq!(parse_filter(filter).as_deref(), Ok(filter));
         }

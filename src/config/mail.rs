@@ -38,14 +38,14 @@ pub struct MailSettings {
     #[arg(long, env = "SIGNET_MAIL_TEMPLATES")]
     pub mail_templates: Option<PathBuf>,
 
-    /// Mails that anyone can request, such as for a forgotten password, to one address in any hour.
-    /// Further mails are dropped and recorded. Notices to the owner of an account have a separate
-    /// limit of the same size.
+    /// Maximum number of mails to one email address in any hour that anyone can request, such as
+    /// those for a forgotten password. Further mails are dropped, and recorded in the audit log.
+    /// Notices to the owner of an account have a separate limit of the same size.
     #[arg(long, env = "SIGNET_MAILS_PER_HOUR", default_value = "5",
           value_parser = value_parser!(u32).range(1..=1000))]
     pub mails_per_hour: u32,
 
-    /// As `SIGNET_MAILS_PER_HOUR`, in any 24 hours.
+    /// The same limit as `SIGNET_MAILS_PER_HOUR`, but in any 24 hours.
     #[arg(long, env = "SIGNET_MAILS_PER_DAY", default_value = "20",
           value_parser = value_parser!(u32).range(1..=1000))]
     pub mails_per_day: u32,
@@ -93,10 +93,10 @@ impl MailSettings {
         self.mail != MailTransport::Off
     }
 
-    /// Whether all settings have been given that `mail` needs.
+    /// Checks that the settings which `mail` needs are set, and no contradictory ones.
     ///
     /// # Errors
-    /// What is missing or contradictory.
+    /// A message that names the missing or contradictory setting.
     pub fn check(&self) -> Result<(), String> {
         let has_user = matches!(&self.mail, MailTransport::Smtp(SmtpServer { user: Some(_), .. }));
         if self.is_on() && self.mail_from.is_none() {
@@ -174,7 +174,8 @@ fn smtp_server(text: &str) -> Result<SmtpServer, String> {
 
 /// Decodes the percent-encoded user name of a URL.
 fn decoded(text: &str) -> Result<String, String> {
-    // Within the name of a form field, `+` stands for a space, which a URL's user name encodes.
+    // A user name in a URL may contain `+`, `&` and `=` unencoded. The decoder of forms, which is
+    // used here, would decode `+` to a space and end the name at the others.
     let escaped = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
     let mut decoded = url::form_urlencoded::parse(escaped.as_bytes());
     let name = decoded.next().map(|(name, _)| name.into_owned()).unwrap_or_default();
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_transports_are_refused_without_repeating_them() {
+    fn error_for_an_invalid_transport_does_not_repeat_it() {
         for text in [
             "on",
             "smtp:",

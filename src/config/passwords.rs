@@ -32,15 +32,16 @@ pub struct PasswordSettings {
     pub hash_threads: u32,
 
     /// Maximum backlog of admitted password hashes: the seconds that all hash threads together need
-    /// for them, by the last measurements. Above it, passwords are not hashed, and requests get
-    /// 503. Clients with few hashes in the queue can use a reserve of another quarter.
+    /// to compute them, by the last measurements. Requests that would exceed it get 503, and their
+    /// passwords are not hashed. Client addresses with few hashes in the queue can use a reserve of
+    /// another quarter.
     #[arg(long, env = "SIGNET_HASH_BACKLOG_SECONDS", default_value = "20",
           value_parser = value_parser!(u64).range(1..=300))]
     pub hash_backlog_seconds: u64,
 }
 
 impl PasswordSettings {
-    /// Maximum backlog of admitted password hashes, in computing time.
+    /// Maximum backlog of admitted password hashes, as time to compute them.
     #[must_use]
     pub fn hash_backlog(&self) -> Duration {
         Duration::from_secs(self.hash_backlog_seconds)
@@ -49,7 +50,7 @@ impl PasswordSettings {
     /// Estimated maximum time that a request waits for its hash, plus two seconds for the hash
     /// itself and the commit.
     #[must_use]
-    pub fn longest_hash_wait(&self) -> Duration {
+    pub fn estimated_max_hash_wait(&self) -> Duration {
         self.hash_backlog() * 5 / 4 + Duration::from_secs(2)
     }
 }

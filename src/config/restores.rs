@@ -8,10 +8,10 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Restored backups")]
 pub struct RestoreSettings {
-    /// File in which each instance records, every few seconds, how far its database has advanced,
-    /// so that a restored older backup is detected. Default: `signet.state` next to the master key
-    /// file. Must not be in the folder of the database, and must not be restored with it. Several
-    /// instances may share one file.
+    /// File in which each instance records, every few seconds, how many commits its database has
+    /// counted, so that a start detects a restored older backup. Default: `signet.state` next to
+    /// the master key file. Must not be in the folder of the database, and must not be restored
+    /// with the database. Several instances may share one file.
     #[arg(long, env = "SIGNET_STATE_FILE")]
     pub state_file: Option<PathBuf>,
 }

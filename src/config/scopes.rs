@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::naming::is_name;
 use crate::scope::{IDENTITY, is_token};
 
-/// Maximum length of a description, in characters. A sentence may contain several descriptions.
+/// Maximum length of a description, in characters. The consent page lists several descriptions.
 const MAX_DESCRIPTION: usize = 80;
 
 /// Descriptions by scope; each continues the words “it may”.

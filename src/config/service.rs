@@ -13,7 +13,7 @@ use crate::config::parse::{parse_audience, parse_issuer, parse_listen, parse_ori
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Service")]
 pub struct ServiceSettings {
-    /// Public base URL and `iss` of every token, byte for byte. Defaults to `http://localhost:PORT`
+    /// Public base URL, and the `iss` of every token, byte for byte. Defaults to `http://localhost:PORT`
     /// if Signet listens on a loopback address, and is required otherwise. Must be https, except
     /// for loopback hosts.
     #[arg(long, env = "SIGNET_ISSUER", value_parser = parse_issuer)]
@@ -57,14 +57,15 @@ pub struct ServiceSettings {
           action = clap::ArgAction::Set)]
     pub logout_private_networks: bool,
 
-    /// Maximum number of concurrent connections; further ones wait in the system's listen backlog.
+    /// Maximum number of concurrent connections; further connections wait in the system's listen
+    /// backlog.
     /// Reduced at start, with a warning, if the process may not open enough files (`ulimit -n`;
     /// about 100 are needed for other purposes).
     #[arg(long, env = "SIGNET_MAX_CONNECTIONS", default_value = "10000",
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// Maximum number of concurrent connections per client address; further ones are closed.
+    /// Maximum number of concurrent connections per client address; further connections are closed.
     /// Default: a tenth of the total. IPv6 addresses are grouped by `SIGNET_IPV6_PREFIX`; proxies
     /// in `SIGNET_TRUSTED_PROXIES` are exempt.
     #[arg(long, env = "SIGNET_MAX_CONNECTIONS_PER_CLIENT",
@@ -78,19 +79,19 @@ pub struct ServiceSettings {
     pub client_seconds: u64,
 
     /// Seconds that requests in progress get to finish after SIGTERM, before they are aborted.
-    /// Should exceed 1.25 times `SIGNET_HASH_BACKLOG_SECONDS`, for which a login may wait for its
-    /// password hash. The stop timeout of the process manager must be longer still.
+    /// Should exceed 1.25 times `SIGNET_HASH_BACKLOG_SECONDS`, because a login may wait so long for
+    /// its password hash. The stop timeout of the process manager must exceed this setting.
     #[arg(long, env = "SIGNET_DRAIN_SECONDS", default_value = "30",
           value_parser = value_parser!(u64).range(0..=600))]
     pub drain_seconds: u64,
 }
 
 impl ServiceSettings {
-    /// Maximum time that a request waits for a password hash. It is shorter than
+    /// After this time, a request that waits for a password hash gets 503. It is shorter than
     /// [`client_seconds`](Self::client_seconds), after which the client is disconnected without a
     /// response.
     #[must_use]
-    pub fn max_hash_wait(&self) -> Duration {
+    pub fn hash_wait_timeout(&self) -> Duration {
         Duration::from_secs(self.client_seconds) * 9 / 10
     }
 }

@@ -11,7 +11,7 @@ use crate::naming::ascii_domain;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Sign-up")]
 pub struct SignUpSettings {
-    /// Who may sign up: `open`: anyone; `invite`: only with an invite; `closed`: nobody.
+    /// Who may sign up. `open`: anyone. `invite`: only people with an invite. `closed`: nobody.
     #[arg(long, env = "SIGNET_SIGNUP", default_value = "open")]
     pub signup: SignUpMode,
 
@@ -23,8 +23,8 @@ pub struct SignUpSettings {
 
     /// Whether new users prove control of their email address, by the link or the code in a mail.
     /// `off`: no. `ask`: they are logged in at once, and the account page shows that the address is
-    /// not verified. `require`: they get no session before, and logins of accounts with an
-    /// unverified address are refused. `ask` and `require` need `SIGNET_MAIL`.
+    /// not verified. `require`: they get no session until the address is verified, and logins of
+    /// accounts with an unverified address are refused. `ask` and `require` need `SIGNET_MAIL`.
     #[arg(long, env = "SIGNET_VERIFY_EMAIL", default_value = "off")]
     pub verify_email: VerifyEmail,
 
@@ -41,10 +41,10 @@ impl SignUpSettings {
         Duration::from_secs(self.invite_seconds)
     }
 
-    /// Whether the settings work. `is_mail_on` says whether mail is sent.
+    /// Checks that mail is on (`is_mail_on`) if these settings need it.
     ///
     /// # Errors
-    /// What is missing.
+    /// A message that says which settings to change.
     pub fn check(&self, is_mail_on: bool) -> Result<(), String> {
         if self.verify_email != VerifyEmail::Off && !is_mail_on {
             return Err(

@@ -23,22 +23,22 @@ pub struct TokenSettings {
           value_parser = value_parser!(u64).range(1..=31_536_000))]
     pub session_seconds: u64,
 
-    /// Idle timeout of a login on the hosted pages, in seconds (accurate to five minutes, capped by
-    /// the session lifetime). Client sessions opened through it are not affected.
+    /// Idle timeout of a login on the hosted pages, in seconds; accurate to five minutes, at most the
+    /// session lifetime. It does not end the client sessions that were opened through the login.
     #[arg(long, env = "SIGNET_BROWSER_IDLE_SECONDS", default_value = "28800",
           value_parser = value_parser!(u64).range(60..=31_536_000))]
     pub browser_idle_seconds: u64,
 
-    /// Grace period in seconds in which a refresh token that is presented again gets the same
-    /// successor (a lost response, a second tab) and does not count as reuse; 0 = every reuse ends
-    /// the session.
+    /// Retry window, in seconds: a refresh token that is presented again in this time, after a lost
+    /// response or by a second tab, gets the same successor and does not count as reuse. 0 = every
+    /// reuse ends the session.
     #[arg(long, env = "SIGNET_REFRESH_RETRY_SECONDS", default_value = "10",
           value_parser = value_parser!(u64).range(0..=60))]
     pub refresh_retry_seconds: u64,
 
-    /// What happens when a used refresh token is presented to `/api/auth/refresh` and it is no
-    /// retry within the grace period. `end-session`: the session ends, since one of two holders may
-    /// be an attacker. `refuse`: only 401, without a grace period, as in the original application;
+    /// What happens when a used refresh token is presented to `/api/auth/refresh` and the retry
+    /// window does not apply. `end-session`: the session ends, since one of two holders may be an
+    /// attacker. `refuse`: only 401, and there is no retry window, as in the original application;
     /// an attacker who refreshes first keeps the session. Each start then logs a warning.
     #[arg(long, env = "SIGNET_REFRESH_REUSE", default_value = "end-session")]
     pub refresh_reuse: RefreshReuse,
@@ -82,7 +82,8 @@ impl TokenSettings {
         Duration::from_hours(24 * self.ended_session_days)
     }
 
-    /// Grace period for the immediate predecessor of the newest refresh token.
+    /// The retry window: for how long the immediate predecessor of the newest refresh token gets the
+    /// same successor.
     #[must_use]
     pub fn refresh_retry_window(&self) -> Duration {
         Duration::from_secs(self.refresh_retry_seconds)
@@ -93,7 +94,7 @@ impl TokenSettings {
 /// API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RefreshReuse {
-    /// The session ends, outside the grace period (RFC 9700 §4.14.2).
+    /// The session ends, except in the retry window (RFC 9700 §4.14.2).
     EndSession,
     /// The session continues; the token is refused at once, as in the original application.
     Refuse,
@@ -103,9 +104,9 @@ pub enum RefreshReuse {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Status lists")]
 pub struct StatusSettings {
-    /// Seconds that a resource server may use a cached status list. A logout takes effect there
-    /// after at most this time plus two seconds. Each resource server fetches the list once in that
-    /// time.
+    /// Seconds that a resource server may use a cached status list. A logout takes effect at a
+    /// resource server after at most these seconds plus two. Each resource server fetches the list
+    /// once in this time.
     #[arg(long, env = "SIGNET_STATUS_TTL_SECONDS", default_value = "10",
           value_parser = value_parser!(u64).range(1..=3600))]
     pub status_ttl_seconds: u64,

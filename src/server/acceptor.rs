@@ -26,14 +26,14 @@ use crate::server::shortage::Shortage;
 /// because the request is still being received.
 const INTERIM: &[u8] = b"HTTP/1.1 100 ";
 
-/// Idle timeout between requests, as a multiple of the client's time limit.
+/// Idle timeout between requests, as a multiple of the client's timeout.
 const IDLE_FACTOR: u32 = 4;
 
 /// Start of the HTTP/2 preface without TLS (RFC 9113 §3.4). No HTTP/1.1 method has this name.
 const HTTP_2: &[u8] = b"PRI ";
 
-/// Response to HTTP/2, which is refused because its requests share one connection, and the timeouts
-/// here are per connection.
+/// Response to HTTP/2. It is refused because its requests share one connection, and the timeouts
+/// here are for each connection.
 const HTTP_1_ONLY: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     connection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -45,7 +45,7 @@ pub(super) struct LimitedAcceptor {
     connections: Connections,
     limit: ConnectionLimit,
     shortage: Shortage,
-    client_time: Duration,
+    client_timeout: Duration,
 }
 
 /// The open connections, and whether the listener is being closed.
@@ -79,14 +79,14 @@ impl LimitedAcceptor {
         listener: TcpListener,
         connections: u32,
         limit: ConnectionLimit,
-        client_time: Duration,
+        client_timeout: Duration,
     ) -> io::Result<Self> {
         let address = LocalAddr(Addr::SocketAddr(listener.local_addr()?));
         let connections = Connections::at_most(connections);
         let closing = connections.closing.subscribe();
         let listener = Some(listener);
         let shortage = Shortage::new();
-        Ok(Self { listener, closing, address, connections, limit, shortage, client_time })
+        Ok(Self { listener, closing, address, connections, limit, shortage, client_timeout })
     }
 
     /// A handle that counts the connections and closes the listener.
@@ -117,7 +117,7 @@ impl Acceptor for LimitedAcceptor {
             return pending().await;
         };
         stream.set_nodelay(true)?;
-        let connection = Connection::new(stream, (permit, slot), self.client_time);
+        let connection = Connection::new(stream, (permit, slot), self.client_timeout);
         let peer = RemoteAddr(Addr::SocketAddr(peer));
         Ok((connection, self.address.clone(), peer, Scheme::HTTP))
     }
@@ -144,7 +144,7 @@ async fn accept_admitted(
     }
 }
 
-/// A connection with a time limit for each phase. The client's time limit applies to receiving and
+/// A connection with a timeout for each phase. The client's timeout applies to receiving and
 /// processing a request together, and separately to the time in which the client reads the
 /// response.
 pub(super) struct Connection {
@@ -155,7 +155,7 @@ pub(super) struct Connection {
     /// reset takes a lock, and the phase changes several times per request.
     timer: Pin<Box<Sleep>>,
     phase: Phase,
-    client_time: Duration,
+    client_timeout: Duration,
     /// The number of received bytes that match the HTTP/2 preface. `None` after a byte did not
     /// match.
     preface: Option<usize>,
@@ -177,12 +177,12 @@ enum Phase {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, permits: Permits, client_time: Duration) -> Self {
-        // The time limit of the first request starts with the connection.
-        let deadline = Instant::now() + client_time;
+    fn new(stream: TcpStream, permits: Permits, client_timeout: Duration) -> Self {
+        // The timeout of the first request starts with the connection.
+        let deadline = Instant::now() + client_timeout;
         let timer = Box::pin(sleep_until(deadline));
         let phase = Phase::Receiving;
-        Self { stream, deadline, timer, phase, client_time, preface: Some(0), _permits: permits }
+        Self { stream, deadline, timer, phase, client_timeout, preface: Some(0), _permits: permits }
     }
 
     /// Fails if the client speaks HTTP/2, after an attempt to send a response.
@@ -200,16 +200,17 @@ impl Connection {
         Ok(())
     }
 
-    /// Sets the deadline of a phase that begins. That of `Idle` begins anew with each complete
-    /// write, because a response may be a stream that takes longer, and its client keeps up.
+    /// Enters a phase and sets its deadline. Each complete write sets the deadline of `Idle` again:
+    /// a response may be a stream that takes longer than the timeout, although its client reads
+    /// fast enough.
     fn enter_phase(&mut self, phase: Phase) {
         if self.phase == phase && phase != Phase::Idle {
             return;
         }
         self.phase = phase;
         let time = match phase {
-            Phase::Idle => self.client_time * IDLE_FACTOR,
-            Phase::Receiving | Phase::Sending => self.client_time,
+            Phase::Idle => self.client_timeout * IDLE_FACTOR,
+            Phase::Receiving | Phase::Sending => self.client_timeout,
         };
         self.deadline = Instant::now() + time;
     }
@@ -221,8 +222,8 @@ impl Connection {
             if self.deadline <= now {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            // Every deadline set from now on is at least the client's time limit away.
-            self.timer.as_mut().reset(self.deadline.min(now + self.client_time));
+            // Every deadline set from now on is at least the client's timeout away.
+            self.timer.as_mut().reset(self.deadline.min(now + self.client_timeout));
         }
         Ok(())
     }

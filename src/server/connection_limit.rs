@@ -57,7 +57,7 @@ impl ConnectionLimit {
         }))
     }
 
-    /// Counts a connection from `address`; `None` for a trusted proxy, which is not limited.
+    /// Counts a connection from `address`. `None` for a trusted proxy, which is not limited.
     pub(super) fn acquire(&self, address: IpAddr) -> Result<Option<ConnectionSlot>, Full> {
         let address = address.to_canonical();
         if self.0.exempt.iter().any(|block| block.contains(&address)) {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn other_clients_and_proxies_are_counted_separately() {
+    fn clients_have_separate_limits_and_trusted_proxies_have_none() {
         let limit = limit(1);
         let _one = limit.acquire("2001:db8::1".parse().unwrap()).unwrap();
 

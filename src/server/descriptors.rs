@@ -59,7 +59,7 @@ impl Capacity {
     }
 }
 
-/// Raises the soft limit, which exists for programs that use `select`. Signet does not use it.
+/// Raises the soft limit. That limit protects programs that call `select`, which Signet does not.
 /// Returns the limit that is now in effect, or `None` if there is no limit.
 fn raise_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);

@@ -117,8 +117,9 @@ pub enum StartError {
     Schedule(#[from] ScheduleError),
     /// Resource servers would reject valid tokens because their copy of a status list expired.
     #[error(
-        "SIGNET_STATUS_LIST_SECONDS is {life}, not more than three times the {ttl} seconds of \
-         SIGNET_STATUS_TTL_SECONDS: a resource server that misses a fetch would refuse valid tokens"
+        "SIGNET_STATUS_LIST_SECONDS is {life}, but must be more than three times \
+         SIGNET_STATUS_TTL_SECONDS ({ttl}): a resource server that misses a fetch would refuse valid \
+         tokens"
     )]
     StatusListTooShort {
         /// The configured lifetime of a list, in seconds.
@@ -161,8 +162,8 @@ impl Storage {
     /// reads the key ring.
     ///
     /// # Errors
-    /// See [`StartError`]. Before the first write, it has been checked that the schema version is
-    /// known and that the master key decrypts every key in the database.
+    /// See [`StartError`]. Nothing is written before the checks that the schema version is known and
+    /// that the master key decrypts every key in the database.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         let schedule = Schedule::new(&config.keys, &config.tokens)?;
         let db = Db::connect(&config.database, clock.clone()).await?;
@@ -224,7 +225,8 @@ impl Server {
         let mut storage = Storage::open(&config, &clock).await?;
         let instance = id::new(clock.now());
         storage.db.begin_serving(instance).await.map_err(ConnectError::from)?;
-        // A copy that began after the first check has seen no instance, and is complete now.
+        // `signet database copy` may have begun after the first check, before this instance was
+        // registered. It is complete now, so this check sees its mark.
         database::refuse_copied(&storage.db).await?;
         let lineage = Lineage::read(&storage.db).await.map_err(ConnectError::from)?;
         let state_keeper = StateKeeper::of(&config, &lineage, &clock);
@@ -242,7 +244,7 @@ impl Server {
         self.address
     }
 
-    /// The `iss` of the tokens that it issues.
+    /// The `iss` of the tokens that the server issues.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.app.issuer_url
@@ -257,9 +259,9 @@ impl Server {
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let ServiceSettings { drain_seconds, client_seconds, .. } = self.config.service;
         let Capacity { connections, per_client } = self.capacity;
-        let client_time = Duration::from_secs(client_seconds);
+        let client_timeout = Duration::from_secs(client_seconds);
         let limit = ConnectionLimit::new(per_client, &self.config);
-        let acceptor = LimitedAcceptor::new(self.listener, connections, limit, client_time)?;
+        let acceptor = LimitedAcceptor::new(self.listener, connections, limit, client_timeout)?;
         let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
         let mut tasks = start_tasks(&self.app, &self.config);
         if let Some(mail) = self.mail {
@@ -342,7 +344,7 @@ async fn fold_addresses(db: &Db) {
 /// Warns if the timeouts are shorter than the longest wait for a password hash. The connection
 /// timeout or the end of the process could then interrupt an admitted login.
 fn warn_of_short_timeouts(config: &Config) {
-    let longest = config.passwords.longest_hash_wait().as_secs();
+    let longest = config.passwords.estimated_max_hash_wait().as_secs();
     for (name, seconds) in [
         ("SIGNET_DRAIN_SECONDS", config.service.drain_seconds),
         ("SIGNET_CLIENT_SECONDS", config.service.client_seconds),
@@ -375,6 +377,7 @@ fn warn_of_less_secure_settings(config: &Config) {
     }
 }
 
+/// Constructs the components from the settings.
 async fn assemble(
     config: &Config,
     clock: Clock,
@@ -439,7 +442,7 @@ fn start_hasher(config: &Config, decoy_key: MacKey) -> Result<Hasher, StartError
     let pool = PoolSettings {
         threads: if settings.hash_threads == 0 { cores } else { settings.hash_threads },
         backlog: settings.hash_backlog(),
-        patience: config.service.max_hash_wait(),
+        patience: config.service.hash_wait_timeout(),
         ipv6_prefix: config.limits.ipv6_prefix,
     };
     Hasher::start(cost, pool, decoy_key).map_err(|error| StartError::Hashing(error.to_string()))

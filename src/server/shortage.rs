@@ -72,7 +72,8 @@ fn open_reserve() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// Responds with 503. Neither call blocks, because the runtime made the stream non-blocking.
+/// Responds with 503. Neither `read` nor `write_all` blocks, because the runtime made the stream
+/// non-blocking.
 fn reject(mut stream: std::net::TcpStream) -> io::Result<()> {
     // Closing a connection with unread data would reset it, and the response could be lost.
     let _ = stream.read(&mut [0; 4096]);

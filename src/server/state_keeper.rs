@@ -22,12 +22,12 @@ const UPDATE_INTERVAL: Duration = Duration::from_secs(3);
 pub enum OtherDatabase {
     /// An older backup of the database was restored.
     #[error(
-        "the database is an older one than was served before: it has counted {commits} commits, \
-         and {file} knows of more. If a backup was restored, sessions that have ended, disabled \
-         accounts and spent tokens would work again: see \"Restoring a backup\" in \
+        "the database is older than the one that was served before: it has counted {commits} \
+         commits, and {file} records more. If a backup was restored, sessions that have ended, \
+         disabled accounts and spent tokens would work again: see \"Restoring a backup\" in \
          docs/operations.md, and run `signet restored`, which ends all sessions and replaces the \
-         signing key. If none was, look whether SIGNET_DATABASE_URL names a copy. Nothing was \
-         changed"
+         signing key. If no backup was restored, check whether SIGNET_DATABASE_URL names a copy. \
+         Nothing was changed"
     )]
     Older {
         /// The commit counter of the database.
@@ -37,11 +37,11 @@ pub enum OtherDatabase {
     },
     /// The database is empty. Probably the volume of the database was lost or not mounted.
     #[error(
-        "the database is empty, and {file} (SIGNET_STATE_FILE) knows of another one that was \
-         served before. If that one was lost, restore a backup (`signet restore --replace FILE`, \
-         or `pg_restore` and `signet restored`). If SIGNET_DATABASE_URL is wrong or a volume is not mounted, \
-         correct that. To begin with a new, empty database, run `signet database create` once. \
-         Nothing was changed"
+        "the database is empty, and {file} (SIGNET_STATE_FILE) records another database that was \
+         served before. If that database was lost, restore a backup (`signet restore --replace \
+         FILE`, or `pg_restore` and `signet restored`). If SIGNET_DATABASE_URL is wrong or a volume \
+         is not mounted, correct that. To begin with a new, empty database, run `signet database \
+         create` once. Nothing was changed"
     )]
     Empty {
         /// The state file.
@@ -52,7 +52,9 @@ pub enum OtherDatabase {
 /// Maintains the state file of this instance.
 pub(super) struct StateKeeper {
     file: StateFile,
+    /// The name in the lineage of the database.
     name: String,
+    /// The id of the last restore, at the start of this server.
     restore: Option<Uuid>,
     /// The commit count that was read at the start. It is written even if this server commits
     /// nothing.
@@ -66,8 +68,8 @@ fn state_file(config: &Config, clock: &Clock) -> StateFile {
     StateFile::at(path, id::new(clock.now()))
 }
 
-/// Refuses a database that is older than the state file records, and an empty one if the state file
-/// knows of another. Changes nothing.
+/// Refuses a database that is older than the state file records, and an empty database if the state
+/// file records another one. Changes nothing.
 pub(super) fn refuse_other(
     config: &Config,
     lineage: &Lineage,
@@ -86,14 +88,14 @@ pub(super) fn refuse_other(
         Ok(Verdict::New | Verdict::Current) => {}
         Ok(Verdict::Unknown) => tracing::warn!(
             file = %path,
-            "the state file (SIGNET_STATE_FILE) says nothing of this database, which is used \
-             unchecked. If it is a restored backup, stop, and run `signet restored`"
+            "the state file (SIGNET_STATE_FILE) does not record this database, so the database is \
+             used unchecked. If it is a restored backup, stop, and run `signet restored`"
         ),
         Err(error) => tracing::warn!(
             file = %path,
             %error,
             "the state file (SIGNET_STATE_FILE) cannot be read: the database is used unchecked. If \
-             it is a restored backup, stop, and run `signet restored`"
+             the database is a restored backup, stop, and run `signet restored`"
         ),
     }
     if config.database.database_url.sqlite_file().is_some_and(|it| file.is_beside(&it)) {
@@ -118,7 +120,7 @@ impl StateKeeper {
         }
     }
 
-    /// The last restore, from which the keys of refresh and reset tokens are derived.
+    /// The id of the last restore, from which the keys of refresh and reset tokens are derived.
     pub(super) fn restore(&self) -> Option<Uuid> {
         self.restore
     }
@@ -163,8 +165,8 @@ impl StateKeeper {
     }
 }
 
-/// Writes the state file, and reports a copied database here rather than in the caller, so that a
-/// server that is being stopped also reports it.
+/// Writes the state file. Logs here, and not in the caller, that the state file belongs to two
+/// databases, so that a server that is being stopped logs it, too.
 fn record_in_use(file: &StateFile, name: &str, commits: i64) -> io::Result<()> {
     if file.record_in_use(name, commits)? {
         tracing::error!(

@@ -30,7 +30,7 @@ const BACKLOG: Duration = Duration::from_hours(1);
 /// Minimum time between two warnings about the backlog of one table.
 const BACKLOG_WARNING_PERIOD: Duration = Duration::from_mins(10);
 
-/// Pause between two portions of a count of accounts. With it, 5,000 accounts are counted per
+/// Pause between two portions of a count of accounts. It limits the count to 5,000 accounts per
 /// second.
 const SURVEY_PAUSE: Duration = Duration::from_millis(100);
 

@@ -193,7 +193,7 @@ async fn moved_source_is_refused_until_undo() {
     target.serve().await.stop_with(Signal::TERM).await;
     succeeded(&program.run(&["database", "copy", "--undo"]).await);
     let refusal = program.startup_error().await;
-    assert!(refusal.contains("older one than was served before"), "{refusal}");
+    assert!(refusal.contains("older than the one that was served before"), "{refusal}");
 }
 
 #[tokio::test]

@@ -287,7 +287,7 @@ async fn database_unknown_to_the_state_file_is_accepted_with_a_warning() {
 
     remove_file(&file).unwrap();
     let (_, printed) = program.serve().await.stop_with(Signal::TERM).await;
-    assert!(printed.contains("says nothing of this database"), "{printed}");
+    assert!(printed.contains("does not record this database"), "{printed}");
     write(&file, "not a state file\n").unwrap();
     let (_, printed) = program.serve().await.stop_with(Signal::TERM).await;
     assert!(printed.contains("cannot be read"), "{printed}");
@@ -340,7 +340,7 @@ async fn unwritable_state_file_is_reported_at_each_start_and_by_the_doctor() {
     let program = Program::new(&database);
     program.serve().await.stop_with(Signal::TERM).await;
     let report = doctor(&program).await;
-    assert!(report.contains("knows the database"), "{report}");
+    assert!(report.contains("records the database"), "{report}");
     assert!(!report.contains("FAULT  the state"), "{report}");
     if !database.is_postgres() {
         let beside = database.directory().join("signet.state").display().to_string();
@@ -368,7 +368,7 @@ async fn doctor_reports_an_older_backup() {
         older.contains("a backup was restored") && older.contains("→ signet restored"),
         "{older}"
     );
-    assert!(restored.contains("knows the database"), "{restored}");
+    assert!(restored.contains("records the database"), "{restored}");
     assert!(restored.contains("`signet restored` was last run at"), "{restored}");
 }
 

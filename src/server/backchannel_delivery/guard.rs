@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 /// The reason that is logged for an address that is not allowed.
 pub(super) const PRIVATE: &str =
-    "it is in a private network, which SIGNET_LOGOUT_PRIVATE_NETWORKS does not allow";
+    "the address is in a private network, which SIGNET_LOGOUT_PRIVATE_NETWORKS does not allow";
 
 /// A DNS resolver that returns allowed addresses only.
 pub(super) struct Guard {
@@ -34,8 +34,8 @@ impl Resolve for Guard {
 }
 
 impl Guard {
-    /// Whether the URI itself allows a request. This check is needed for IP address literals, which
-    /// never pass through the resolver.
+    /// Whether a request to this URI is allowed, as far as the URI itself shows. This check is
+    /// needed for IP address literals, which never pass through the resolver.
     pub(super) fn admits(&self, uri: &str) -> bool {
         self.is_private_allowed || !names_private_address(uri)
     }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_public_addresses_are_contacted() {
+    fn only_globally_reachable_addresses_are_public() {
         for address in ["93.184.215.14", "2606:2800:21f:cb07::1", "1.1.1.1"] {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }

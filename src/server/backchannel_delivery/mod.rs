@@ -31,7 +31,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Timeout of a request to a client.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Delivers due logout requests until the server stops.
+/// Delivers due logout notices until the server stops.
 pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bool) {
     let sender = Sender::new(is_private_allowed);
     let mut shares = Shares::default();
@@ -57,7 +57,8 @@ pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bo
     }
 }
 
-/// Moves logout notices that instances of the previous version have queued to the outbox.
+/// Moves logout notices from the table of the previous version to the outbox, because instances of
+/// that version may still run.
 async fn adopt_old(app: &App) {
     if let Err(error) = session::adopt_old_notices(&app.db).await {
         tracing::warn!(%error, "the outbox of the previous version could not be read");

@@ -11,7 +11,8 @@ use crate::http::{App, describe_browser};
 use crate::server::mail_delivery::templates::Values;
 use crate::timestamp::Timestamp;
 
-/// The values for the template of a mail. `None` if the mail is no longer of use, or is never sent.
+/// The values for the template of a mail. `None` for a mail that must not be sent: its link is void
+/// by now, or its content is [`Content::Nothing`].
 ///
 /// # Errors
 /// If the database refuses.
@@ -33,7 +34,7 @@ pub(super) async fn values(app: &App, mail: &QueuedMail) -> Result<Option<Values
             let (db, tokens) = (&app.db, &app.reset_tokens);
             let secrets = forgotten_password::secrets(db, tokens, mail.account_id, *expires_at);
             Ok(secrets.await?.map(|Secrets { token, code }| {
-                // RS-04: only the issuer decides where the link leads.
+                // RS-04: the link is built from the issuer setting and nothing in a request.
                 let link = format!("{}/reset-password?token={token}", app.issuer_url);
                 Values { link, code, ..values }
             }))

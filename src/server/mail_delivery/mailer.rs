@@ -23,7 +23,7 @@ use crate::domain::language::Language;
 use crate::server::mail_delivery::templates::{TemplateError, Text};
 use crate::timestamp::Timestamp;
 
-/// How long sending a mail may take. A server may check a mail before it accepts it.
+/// How long sending a mail may take. An SMTP server may scan a mail before it accepts the mail.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long a check of the connection may take.
@@ -75,8 +75,8 @@ pub enum MailError {
 
 /// A mail, ready to be sent.
 pub struct Letter {
-    /// The id of its row in the outbox, from which its `Message-ID` is derived. A mail that is sent
-    /// twice has the same one.
+    /// The id of its row in the outbox, from which its `Message-ID` is derived. So a mail that is
+    /// sent twice has the same `Message-ID` both times.
     pub id: Uuid,
     /// The address of the recipient.
     pub to: String,
@@ -97,7 +97,7 @@ pub struct SendError {
     pub details: String,
     /// Whether the cause concerns this mail alone. Otherwise it concerns all mails.
     pub is_of_mail: bool,
-    /// Whether sending the mail again is of no use.
+    /// Whether sending the mail again would fail, too.
     pub is_permanent: bool,
 }
 
@@ -253,8 +253,8 @@ impl SendError {
 }
 
 /// Classifies an error. A reply to `AUTH` (53x) concerns all mails. All other replies concern the
-/// mail, and are permanent if they are 5xx (RFC 5321 §4.2.1). 421 may concern the server, but some
-/// servers send it because of the recipient, and this must not delay other mails.
+/// mail, and are permanent if they are 5xx (RFC 5321 §4.2.1). Some servers send 421 because of the
+/// recipient. Therefore a 421 counts as a reply to the mail, so that it does not delay other mails.
 fn classified(error: &smtp::Error) -> SendError {
     let mut root: &dyn std::error::Error = error;
     while let Some(cause) = root.source() {

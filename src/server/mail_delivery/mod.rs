@@ -35,14 +35,13 @@ const SLOTS: usize = 16;
 /// How long an instance has for one attempt before another instance may retry.
 const CLAIM: Duration = Duration::from_secs(mailer::SEND_TIMEOUT.as_secs() + 15);
 
-/// How long mail pauses after a failure that concerns all mails. It doubles with each further
-/// failure.
+/// The first pause after a failure that concerns all mails. Each further failure doubles the pause.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The longest such pause.
+/// Maximum pause after failures that concern all mails.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// What this task needs to send mail.
+/// The background task that sends mails.
 pub(super) struct Delivery {
     app: Arc<App>,
     /// The name of the service.
@@ -55,7 +54,7 @@ pub(super) struct Delivery {
 enum Outcome {
     /// The server accepted the mail, or refused this mail alone, or there was nothing to send.
     Responded,
-    /// The server does not work.
+    /// Sending failed for a reason that concerns all mails.
     NoServer,
 }
 
@@ -69,7 +68,7 @@ pub(super) fn check(config: &Config) -> Result<(), MailError> {
     Ok(())
 }
 
-/// The pause while the server does not work.
+/// The pause after failures that concern all mails.
 #[derive(Default)]
 struct Pause {
     failures: u32,
@@ -77,7 +76,7 @@ struct Pause {
 }
 
 impl Pause {
-    /// How many mails may be sent at once: only one as a test while the server does not work.
+    /// How many mails may be sent concurrently: none during a pause, and one as a test after it.
     fn slots(&self, now: Timestamp) -> usize {
         match self.failures {
             0 => SLOTS,
@@ -128,8 +127,8 @@ impl Delivery {
             let is_stopping = self.app.is_shutting_down.load(Ordering::Acquire);
             let slots = if is_stopping { 0 } else { pause.slots(now) };
             let free = slots.saturating_sub(under_way.len());
-            let number = u64::try_from(free).unwrap_or(0);
-            match outbox::take_oldest(&self.app.db, Kind::Mail, number, CLAIM, now).await {
+            let limit = u64::try_from(free).unwrap_or(0);
+            match outbox::take_oldest(&self.app.db, Kind::Mail, limit, CLAIM, now).await {
                 Ok(due) => under_way.extend(due.into_iter().map(|item| self.deliver(item))),
                 Err(error) => tracing::warn!(%error, "the outbox of mails could not be read"),
             }

@@ -85,11 +85,11 @@ pub struct Values {
     pub service: String,
     /// The issuer URL.
     pub issuer: String,
-    /// When the cause of the mail happened.
+    /// When the event happened that caused the mail, such as `2026-01-14 10:00 UTC`.
     pub time: String,
-    /// When the link expires, if that is not half an hour after `time`.
+    /// When the link of an invite expires. Other links expire half an hour after `time`.
     pub until: String,
-    /// The browser and its system, in English.
+    /// The browser and its system, in the language of the mail.
     pub device: String,
     /// The client address of the request.
     pub address: String,
