@@ -24,17 +24,17 @@ pub(super) enum Client {
     List(DatabaseSettings),
     /// Print a client's registration, without its secret, as JSON that `apply` reads.
     Show(Named),
-    /// Change a client. Members whose options are not given stay unchanged. The secret stays
-    /// unchanged, too, unless a new `--auth-method` needs another secret. A given list replaces the
-    /// old list; an empty value (`--audience ""`) clears it.
+    /// Change a client. Members of the registration whose options are not given stay unchanged. The
+    /// secret stays unchanged, too, unless a new `--auth-method` needs another secret. A given list
+    /// replaces the old list; an empty value (`--audience ""`) clears the list.
     Update(Box<Description>),
     /// Create a new secret for a client and print it. The previous secret stays valid until the
     /// next rotation, so that the client can switch without downtime.
     RotateSecret {
         #[command(flatten)]
         named: Named,
-        /// Create no new secret, and invalidate the previous secret now, because the client uses
-        /// the newest one.
+        /// Create no new secret, and invalidate the previous secret now, because the client already
+        /// uses the newest secret.
         #[arg(long, conflicts_with = "now")]
         drop_previous: bool,
         /// Create a new secret, and invalidate all earlier secrets now, because one may have
@@ -109,7 +109,7 @@ pub(super) struct Description {
     #[arg(long)]
     access_token_seconds: Option<u32>,
     /// `required`: each authorization request must have a `code_challenge`; `required-or-nonce`: a
-    /// `code_challenge`, or a `nonce` and the scope `openid`; `optional`: neither. Default:
+    /// `code_challenge`, or a `nonce` and the scope `openid`; `optional`: none of these. Default:
     /// `required-or-nonce`; for a public client always `required`.
     #[arg(long, num_args = 0..=1, default_missing_value = "required")]
     pkce: Option<Pkce>,
@@ -233,8 +233,8 @@ impl Client {
             Self::List(database) => {
                 let db = open(&database).await?;
                 for row in client::list(&db).await? {
-                    let (methods, grants) = (auth_methods(&row), row.grants.0.join(" "));
-                    print(&format!("{}  {methods}  {grants}  {}", row.id, row.name))?;
+                    let (auth_method, grants) = (auth_method(&row), row.grants.0.join(" "));
+                    print(&format!("{}  {auth_method}  {grants}  {}", row.id, row.name))?;
                 }
                 db.close().await;
             }
@@ -252,7 +252,7 @@ impl Client {
     }
 }
 
-/// Waits after a change, if there was one.
+/// Closes the database; before that waits as [`finish_change`] if a client was changed.
 async fn finish(db: &Db, applied: &[Applied]) {
     if applied.iter().any(|applied| matches!(applied, Applied::Changed(_))) {
         finish_change(db).await;
@@ -261,8 +261,9 @@ async fn finish(db: &Db, applied: &[Applied]) {
     }
 }
 
-/// Waits until no server uses a client as it was before a change. The result has been printed,
-/// because a secret must not be lost if the command is interrupted here.
+/// Waits until no server has the client's earlier registration in its cache, and closes the
+/// database. Callers print the result before, so that a secret is not lost if the command is
+/// interrupted here.
 async fn finish_change(db: &Db) {
     tokio::time::sleep(client::MAX_CACHE_AGE).await;
     db.close().await;
@@ -284,7 +285,7 @@ async fn create(description: Description) -> anyhow::Result<()> {
 }
 
 /// The client authentication method, as its registration names it.
-fn auth_methods(row: &Row) -> String {
+fn auth_method(row: &Row) -> String {
     Registration::of_row(row).token_endpoint_auth_method.unwrap_or_default()
 }
 
@@ -296,7 +297,7 @@ fn requirements(row: &Row) -> String {
         _ if row.either_secret_method => {
             "It sends its secret by client_secret_basic or client_secret_post".to_owned()
         }
-        _ => format!("It sends its secret by {} only", auth_methods(row)),
+        _ => format!("It sends its secret by {} only", auth_method(row)),
     };
     text.push_str(" (--auth-method).");
     if row.authenticates_by(AuthMethod::ClientSecretBasic) && row.id.contains([':', '+', '%']) {

@@ -13,11 +13,11 @@ use crate::domain::keys::{KeyRing, MasterKeys, Schedule};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Database {
-    /// Create a new, empty database although the state file knows of another one.
+    /// Create a new, empty database although the state file records another one.
     ///
     /// `serve` creates a database itself at its first start. It refuses an empty database if the
-    /// state file knows of one that was served before, because that one was probably lost. Run this
-    /// command once to begin with an empty database nevertheless.
+    /// state file records a database that was served before, because that database was probably
+    /// lost. Run this command once to begin with an empty database nevertheless.
     Create(Create),
     /// Copy the database to another one, between SQLite and PostgreSQL.
     ///
@@ -55,8 +55,8 @@ pub(super) struct Copy {
         required_unless_present = "undo"
     )]
     to: Option<DatabaseUrl>,
-    /// Remove the mark of a database that was moved, so that it is served again. Changes that were
-    /// made on the target since are not in it.
+    /// Mark the source as not moved again, so that `serve` accepts it. It does not contain the changes
+    /// that were made on the target since the copy.
     #[arg(long)]
     undo: bool,
     #[command(flatten)]
@@ -99,7 +99,7 @@ impl Create {
 }
 
 async fn copy(from: &DatabaseSettings, to: DatabaseUrl) -> anyhow::Result<()> {
-    // Refuses a source that has moved already, and applies pending migrations.
+    // Opening refuses a source that is already marked as moved, and applies pending migrations.
     open(from).await?.close().await;
     let target = DatabaseSettings { database_url: to, ..from.clone() };
     let copied = copy_database(from, &target, &Clock::System).await?;
@@ -121,9 +121,9 @@ async fn undo(settings: &DatabaseSettings) -> anyhow::Result<()> {
     let db = Db::open(settings, Clock::shared()).await?;
     undo_copy(&db).await?;
     db.close().await;
-    print("the database is no longer marked as moved, and is served again")?;
+    print("the database is no longer marked as moved, so `serve` accepts it again")?;
     Ok(print(
-        "WARNING: changes made on the target are not in it. If the target was served, `serve` \
-         refuses this database as older until `signet restored` was run. Never serve both",
+        "WARNING: changes made on the target are not in this database. If the target was served, \
+         `serve` refuses this database as older until `signet restored` was run. Never serve both",
     )?)
 }

@@ -19,11 +19,11 @@ pub(super) enum Keys {
     List(DatabaseSettings),
     /// Create a new signing key.
     ///
-    /// It is published immediately. It starts to sign when all resource servers must have fetched
-    /// it, so that no valid token is refused. Signet also rotates by itself, every
+    /// The key is published immediately. It starts to sign when every resource server must have
+    /// fetched it, so that no valid token is refused. Signet also rotates its keys by itself, every
     /// `SIGNET_KEY_ROTATION_SECONDS`.
-    Rotate(Ring),
-    /// Remove a key from the key set immediately, because it may have leaked.
+    Rotate(RingSettings),
+    /// Remove a signing key from the key set immediately, because the private key may have leaked.
     ///
     /// After their next fetch of the key set, resource servers refuse the tokens that the key
     /// signed, and clients must refresh. If it is the active key, a new key replaces it
@@ -38,15 +38,15 @@ pub(super) enum Keys {
         #[arg(long, required = true)]
         now: bool,
         #[command(flatten)]
-        ring: Ring,
+        ring: RingSettings,
     },
-    /// Import a signing key as unencrypted PEM; it is published and activated like one from
+    /// Import a signing key as unencrypted PEM. It is published and starts to sign like a key from
     /// `rotate`.
     Import {
         /// The file with the private key.
         file: PathBuf,
         #[command(flatten)]
-        ring: Ring,
+        ring: RingSettings,
     },
     /// Print the published public keys as a JWK set (RFC 7517).
     ExportPublic {
@@ -61,12 +61,12 @@ pub(super) enum Keys {
     ///
     /// To replace the master key: insert a new first line, restart every instance, and run this
     /// command. Remove the old line when all sessions that started before have ended.
-    Reseal(Ring),
+    Reseal(RingSettings),
 }
 
 /// The settings that commands on the key ring need.
 #[derive(Debug, Args)]
-pub(super) struct Ring {
+pub(super) struct RingSettings {
     #[command(flatten)]
     database: DatabaseSettings,
     #[command(flatten)]
@@ -78,7 +78,7 @@ pub(super) struct Ring {
 /// The database, the sealer, the schedule and the current time.
 type Opened = (Db, Sealer, Schedule, Timestamp);
 
-impl Ring {
+impl RingSettings {
     /// Opens the database by `open`: `Db::open`, or `Db::connect` for commands that may run before
     /// the first start.
     async fn open<F>(&self, open: F) -> anyhow::Result<Opened>

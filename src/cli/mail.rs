@@ -15,7 +15,7 @@ use crate::domain::mail::{QueuedMail, dead_letters};
 use crate::domain::outbox::Item;
 use crate::server::mail_delivery::{Letter, Mailer, SendError, Templates, Values};
 
-/// Number of dead letters that one query reads.
+/// Dead letters per database query.
 const PAGE: u64 = 500;
 
 #[derive(Debug, Subcommand)]
@@ -26,8 +26,8 @@ pub(super) enum Mail {
     Test(Test),
     /// List the dead letters: the mails that could not be sent.
     ///
-    /// Shows id, time, account or invite, kind of mail and reason, oldest first. `signet account show` shows
-    /// the email address of an account. Dead letters are stored for 30 days.
+    /// Shows id, time, account or invite, kind of mail and reason, oldest first. `signet account
+    /// show` shows the email address of an account. Dead letters are stored for 30 days.
     List(DatabaseSettings),
     /// Send dead letters again.
     Resend(Resend),
@@ -127,10 +127,10 @@ fn line_of(item: &Item) -> String {
 
 async fn resend(id: Option<Uuid>, database: &DatabaseSettings) -> anyhow::Result<()> {
     let db = open(database).await?;
-    let number = dead_letters::resend(&db, id).await?;
-    if number == 0 && id.is_some() {
+    let count = dead_letters::resend(&db, id).await?;
+    if count == 0 && id.is_some() {
         bail!("there is no dead letter with this id (see `signet mail list`)");
     }
-    let mails = if number == 1 { "1 mail".to_owned() } else { format!("{number} mails") };
+    let mails = if count == 1 { "1 mail".to_owned() } else { format!("{count} mails") };
     finish(&db, &format!("{mails} queued; `signet serve` sends them")).await
 }

@@ -81,8 +81,8 @@ enum Command {
     Backup(Box<backup::Backup>),
     /// Check a backup, and put it in the place of a SQLite database.
     ///
-    /// Servers must be stopped. The backup is checked and migrated in a copy before the database is
-    /// replaced in one step; the old database is kept under another name. Like `signet restored`,
+    /// Servers must be stopped. A copy of the backup is checked and migrated, and then replaces the
+    /// database in one step; the old database is kept under another name. Like `signet restored`,
     /// the command ends all sessions and revokes all signing keys, because the backup does not
     /// contain which of them ended after it was made. For PostgreSQL, prints the commands to use,
     /// and exits with 1.
@@ -96,9 +96,9 @@ enum Command {
     /// Run it after restoring a backup of the database and before `serve`, which refuses an older
     /// database until then. It ends all sessions of all accounts, revokes all signing keys, and
     /// creates a new signing key. It invalidates all earlier refresh tokens, reset tokens,
-    /// authorization codes, cookies and access tokens, because the restored database does not know
-    /// which of them became invalid after the backup was made. It does not ask for confirmation,
-    /// may be repeated, and prints what must be corrected by hand.
+    /// authorization codes, cookies and access tokens, because the restored database does not
+    /// contain which of them became invalid after the backup was made. It does not ask for
+    /// confirmation, may be repeated, and prints what must be corrected by hand.
     Restored(Box<restored::Restored>),
     /// Check a running Signet as a resource server sees it, and report faults and how to fix them.
     ///

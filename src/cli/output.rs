@@ -35,7 +35,8 @@ pub(super) fn print_lines(text: &str) -> Result<(), OutputError> {
     write(&printable(text, &['\n']))
 }
 
-/// Prints JSON, with JSON escapes (RFC 8259 section 7), which do not change its meaning.
+/// Prints JSON. Invisible characters are written as JSON escapes (RFC 8259 section 7), so the value
+/// stays the same.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -68,7 +69,7 @@ pub(super) fn is_reader_gone(error: &anyhow::Error) -> bool {
     output.is_some_and(|OutputError(error)| error.kind() == ErrorKind::BrokenPipe)
 }
 
-/// A line for an output of text, in which invisible characters are escaped.
+/// A line with its invisible characters escaped, line breaks included.
 pub(super) fn printable_line(line: &str) -> String {
     printable(line, &[])
 }

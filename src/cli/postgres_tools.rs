@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::config::DatabaseUrl;
 
-/// Where these programs find a password, because a command line is visible to other users.
+/// Says where these programs find the password. The printed lines omit it, because other users can
+/// see the command lines of running programs.
 pub(super) const PASSWORD: &str =
     "the password is not on the line: put it in ~/.pgpass or in PGPASSWORD";
 

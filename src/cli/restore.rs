@@ -51,9 +51,9 @@ pub(super) struct Restore {
     restores: RestoreSettings,
 }
 
-/// How the copy was prepared to replace the database.
+/// The copy of the backup, prepared to replace the database.
 enum Prepared {
-    /// Everything issued before is invalid.
+    /// Everything that was issued before the restore is invalid.
     Declared(Declared),
     /// Sessions and keys stay valid.
     Kept(Lineage),

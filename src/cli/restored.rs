@@ -49,8 +49,8 @@ impl Restored {
     }
 }
 
-/// Acquires the serve lock, which fails while a server is running. A server that still has the
-/// replaced file open would overwrite the restored file when it stops.
+/// Acquires the serve lock. Fails while a server is running: a server that still has the replaced
+/// file open would overwrite the restored file when it stops.
 async fn lock(database: &DatabaseSettings) -> anyhow::Result<ServeLock> {
     ServeLock::take(database, Duration::ZERO).await.map_err(|error| match error {
         ServeLockError::InUse { file, .. } => anyhow::anyhow!(
@@ -72,8 +72,8 @@ pub(super) fn update_state_file(file: &StateFile, declared: &Declared) -> Result
         let file = file.path().display();
         print(&format!(
             "WARNING: the state file {file} cannot be written ({error}): the next start warns that \
-             it does not know this database, and does not detect it if the same backup is \
-             restored again"
+             the state file does not record this database, and does not detect whether the same \
+             backup is restored again"
         ))?;
     }
     Ok(())

@@ -63,8 +63,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 fn welcome(server: &Server) -> String {
-    // An https issuer needs a proxy, which may not be running yet, so the local address is shown.
-    // An http issuer is shown itself, because browsers and libraries work only with its host name.
+    // An https issuer needs a proxy, which may not be running yet, so the links contain the local
+    // address. With an http issuer they contain the issuer, because browsers and libraries work
+    // only with its host name.
     let (issuer, address) = (server.issuer(), server.address());
     let base = if issuer.starts_with("http:") { issuer } else { &format!("http://{address}") };
     format!(

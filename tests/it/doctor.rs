@@ -129,7 +129,7 @@ async fn doctor_passes_a_working_service() {
 
     for Report { has_passed, text } in [&without_database, &with_database] {
         assert!(*has_passed && !text.contains("FAULT"), "{text}");
-        for part in ["byte for byte", "max-age=300", "304", "it is ready", "127.0.0.1"] {
+        for part in ["byte for byte", "max-age=300", "304", "Signet is ready", "127.0.0.1"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
@@ -328,8 +328,8 @@ async fn doctor_reports_keys_behind_schedule() {
     server.database.execute("UPDATE signing_key SET activate_at = 1 WHERE state = 'pending'").await;
     let report = run_doctor(&server.database, &issuer).await;
 
-    assert!(report.text.contains("not so: the keys keep to their schedule"), "{}", report.text);
-    assert!(report.text.contains("no instance takes the steps"), "{}", report.text);
+    assert!(report.text.contains("not so: the key schedule is on time"), "{}", report.text);
+    assert!(report.text.contains("no instance performs the steps"), "{}", report.text);
 }
 
 /// W10: the doctor detects a clock that is ahead, and stored times of a clock that was ahead.

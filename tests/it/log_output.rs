@@ -109,7 +109,7 @@ async fn closed_log_pipe_loses_only_log_lines() {
     let doctor = Program::new(&server.database).run(&["doctor", &server.serving.url("")]).await;
     let message = String::from_utf8(doctor.stdout).unwrap();
     assert!(
-        message.contains("it has lost 1") && message.contains("log lines since its start"),
+        message.contains("Signet has lost 1") && message.contains("log lines since its start"),
         "{message}"
     );
     server.assert_works_and_exits_cleanly().await;

@@ -73,8 +73,8 @@ impl Create {
     }
 }
 
-/// The first line of a file or of standard input. A password that is an argument could be seen in
-/// the list of processes.
+/// The first line of a file or of standard input. The password is no argument, because other users
+/// could see it in the list of processes.
 fn read(file: &Path) -> anyhow::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::with_capacity(usize::try_from(MAX_BYTES)?));
     let read = if file.as_os_str() == "-" {

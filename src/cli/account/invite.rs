@@ -46,8 +46,7 @@ impl Invite {
         let (address, until) = (invite::address_of(&row), row.expires_at.to_rfc3339());
         if self.sign_up.signup == SignUpMode::Closed {
             print_to_stderr(
-                "Sign-up is closed (SIGNET_SIGNUP): the link does not work until it is open or \
-                 invite.",
+                "Sign-up is closed: the link does not work until SIGNET_SIGNUP is open or invite.",
             );
         }
         let Some(token) = token else {
@@ -58,8 +57,8 @@ impl Invite {
             return finish(&db, &queued).await;
         };
         print_to_stderr(&format!(
-            "Send this link only to {address}. It is for this address and one sign-up, until \
-             {until}."
+            "Send this link only to {address}. It is valid for this address and for one sign-up, \
+             until {until}."
         ));
         let query: String =
             form_urlencoded::Serializer::new(String::new()).append_pair("invite", &token).finish();

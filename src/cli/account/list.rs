@@ -35,8 +35,8 @@ impl List {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let db = open(&self.database).await?;
         let address_part = self.address.map(|part| part.to_lowercase()).unwrap_or_default();
-        // The accounts are filtered here and not in SQL: no index covers these columns, so each
-        // page could scan the whole table.
+        // The accounts are filtered here and not in SQL. No index covers these columns, so the
+        // query of each page could scan the whole table.
         let is_wanted = |account: &&account::Model| {
             let is_enabled = account.is_enabled();
             let is_of_state = (is_enabled || !self.enabled) && (!is_enabled || !self.disabled);

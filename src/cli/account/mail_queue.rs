@@ -23,7 +23,7 @@ impl MailQueueSettings {
     /// The queue. It drops all mails if mail is off.
     ///
     /// # Errors
-    /// If a setting is missing, or the master key cannot be read. It is never created here.
+    /// If a setting is missing, or the master key cannot be read. No master key is created.
     pub(super) fn queue(&self) -> anyhow::Result<MailQueue> {
         Ok(self.open()?.map_or_else(MailQueue::off, |(mail, _)| mail))
     }

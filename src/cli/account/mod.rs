@@ -1,10 +1,10 @@
 //! `signet account`
 
+mod argument;
 mod create;
 mod invite;
 mod list;
 mod mail_queue;
-mod named;
 mod reset_token;
 mod show;
 mod why;
@@ -15,8 +15,8 @@ use std::io::{self, IsTerminal};
 use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 
+use crate::cli::account::argument::AccountArgument;
 use crate::cli::account::mail_queue::MailQueueSettings;
-use crate::cli::account::named::AccountArgument;
 use crate::cli::account::reset_token::ResetTokenSettings;
 use crate::cli::database::{finish, open};
 use crate::cli::output::{print, print_to_stderr};
@@ -37,9 +37,9 @@ pub(super) enum Account {
     Show(show::Show),
     /// Say what would happen at the next login with the right password, and why.
     ///
-    /// For a user who cannot log in: whether there is an account, perhaps with a similar address,
-    /// whether it is disabled, has a password, or is rate limited, and the last five events.
-    /// Changes nothing and does not count as an attempt.
+    /// For a user who cannot log in. Shows whether there is an account, perhaps with a similar
+    /// address; whether the account is disabled, has a password, or is rate limited; and its last
+    /// five events. Changes nothing and does not count as an attempt.
     Why(why::Why),
     /// Create an account, regardless of the sign-up policy, and print its id.
     ///
@@ -48,9 +48,9 @@ pub(super) enum Account {
     Create(Box<create::Create>),
     /// Invite an email address to sign up: mail the link, or print it if mail is off.
     ///
-    /// A sign-up with a mailed link verifies the address. The link is for this address and for one sign-up, and expires. It works if `SIGNET_SIGNUP` is
-    /// `open` or `invite`, for addresses of any domain. A new invite replaces an earlier one for
-    /// the same address.
+    /// A sign-up with a mailed link verifies the address. The link is valid for this address and for
+    /// one sign-up, and expires. It works if `SIGNET_SIGNUP` is `open` or `invite`, for addresses of
+    /// any domain. A new invite replaces an earlier one for the same address.
     Invite(Box<invite::Invite>),
     /// Disable an account: all its sessions end immediately, and logins are refused.
     ///
@@ -72,8 +72,8 @@ pub(super) enum Account {
     /// account. It is valid for half an hour and for one use, at POST /api/auth/password/reset.
     /// Using it ends all sessions and replaces the password.
     ResetPassword(ResetPassword),
-    /// Invalidate the password of an account and end all its sessions, for example because the
-    /// password is known to others. The owner needs a reset token.
+    /// Invalidate the password of an account and end all its sessions, for example because others
+    /// know the password. The owner then needs a reset token.
     RequireReset(RequireReset),
     /// Change the email address of an account and end all its sessions.
     ///
@@ -84,7 +84,7 @@ pub(super) enum Account {
     /// Mark the present email address of an account as verified.
     ///
     /// Only do so if you know that the owner of the account controls the address: clients rely on
-    /// it. Tokens say so from the next login or refresh.
+    /// it. `email_verified` is true in tokens from the next login or refresh on.
     VerifyEmail(AccountArgument),
 }
 
@@ -151,13 +151,13 @@ impl Account {
             Self::Why(command) => command.run().await,
             Self::Create(command) => command.run().await,
             Self::Invite(command) => command.run().await,
-            Self::Disable(named) => {
-                let (db, id) = named.open_and_find().await?;
+            Self::Disable(account) => {
+                let (db, id) = account.open_and_find().await?;
                 let ended = administration::disable(&db, id).await?;
                 finish(&db, &format!("disabled; {}", sessions_ended(ended))).await
             }
-            Self::Enable(named) => {
-                let (db, id) = named.open_and_find().await?;
+            Self::Enable(account) => {
+                let (db, id) = account.open_and_find().await?;
                 administration::enable(&db, id).await?;
                 finish(&db, "enabled").await
             }
@@ -166,8 +166,8 @@ impl Account {
             Self::ResetPassword(command) => reset_password(&command).await,
             Self::RequireReset(command) => require_reset(&command).await,
             Self::SetEmail(command) => set_email(&command).await,
-            Self::VerifyEmail(named) => {
-                let (db, id) = named.open_and_find().await?;
+            Self::VerifyEmail(account) => {
+                let (db, id) = account.open_and_find().await?;
                 operator_changes::verify_email(&db, id).await?;
                 finish(&db, "verified").await
             }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::account::named::AccountArgument;
+use crate::cli::account::argument::AccountArgument;
 use crate::cli::account::window::WindowSettings;
 use crate::cli::output::{OutputError, print};
 use crate::database::Db;
@@ -22,14 +22,14 @@ const LAST_FAILURES: u64 = 10;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
     #[command(flatten)]
-    named: AccountArgument,
+    account: AccountArgument,
     #[command(flatten)]
     window: WindowSettings,
 }
 
 impl Show {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let (db, email) = self.named.open().await?;
+        let (db, email) = self.account.open().await?;
         let found = match administration::show(&db, &email, db.clock().now()).await {
             Ok(shown) => Ok(print_account(shown)?),
             Err(error @ OperatorError::NoAccount) => Err(error),
@@ -40,8 +40,8 @@ impl Show {
         Ok(found?)
     }
 
-    /// Prints the failures, even for an address without an account, because users may have mistyped
-    /// their address.
+    /// Prints the failures, even for an address without an account, because a user may have mistyped
+    /// the address at a login.
     async fn show_failures(&self, db: &Db, email: &Email) -> anyhow::Result<()> {
         let key = match self.window.key(email) {
             Ok(key) => key,

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::account::named::AccountArgument;
+use crate::cli::account::argument::AccountArgument;
 use crate::cli::account::window::WindowSettings;
 use crate::cli::output::{OutputError, print, print_json};
 use crate::config::VerifyEmail;
@@ -15,10 +15,10 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Why {
     #[command(flatten)]
-    named: AccountArgument,
+    account: AccountArgument,
     #[command(flatten)]
     window: WindowSettings,
-    /// Whether the address must be verified, as set for the server.
+    /// Whether users must verify their email address, as set for the server.
     #[arg(long, env = "SIGNET_VERIFY_EMAIL", default_value = "off")]
     verify_email: VerifyEmail,
     /// Print one JSON object.
@@ -28,12 +28,12 @@ pub(in crate::cli) struct Why {
 
 impl Why {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let (db, email) = self.named.open().await?;
+        let (db, email) = self.account.open().await?;
         let key = self.window.key(&email)?;
         let attempts = self.window.account_attempts_per_minute;
         let requires_verified_email = self.verify_email == VerifyEmail::Require;
-        let server = (attempts, requires_verified_email);
-        let report = LoginReport::read(&db, &email, &key, server).await?;
+        let server_settings = (attempts, requires_verified_email);
+        let report = LoginReport::read(&db, &email, &key, server_settings).await?;
         if self.json {
             print_json(&object(&email, &report).to_string())?;
         } else {
@@ -76,7 +76,8 @@ fn account_lines(
         lines.push(("spelling", format!("the account has another spelling: {stored}")));
     }
     if account.email_ambiguous {
-        let text = "another account has an equivalent address: each is found by its own spelling";
+        let text =
+            "another account has an equivalent address: each account is found by its own spelling";
         lines.push(("spelling", text.to_owned()));
     }
     lines.push(("disabled", at(account.disabled_at)));
@@ -90,7 +91,8 @@ fn sentence(report: &LoginReport) -> String {
     match report.outcome() {
         Outcome::Succeeds => "With the right password, the next login succeeds, unless the user's \
              network address has reached its own limit (SIGNET_ATTEMPTS_PER_MINUTE failed logins \
-             in 60 s): then it is refused with 429. The server's log names that address."
+             in 60 s): then the login is refused with 429. The server's log names the network \
+             address."
             .to_owned(),
         Outcome::Limited(until) => format!(
             "Every login is refused with 429 until {}, even with the right password, because there \
@@ -113,9 +115,9 @@ fn sentence(report: &LoginReport) -> String {
              account reset-password)."
             .to_owned(),
         Outcome::EmailNotVerified => "The next login with the right password is refused, because \
-             the address is not verified (SIGNET_VERIFY_EMAIL is require). The user gets a mail to \
-             verify it, also after a password reset by mail; or verify it yourself (signet account \
-             verify-email)."
+             the address is not verified (SIGNET_VERIFY_EMAIL is require). The user can request a \
+             mail to verify the address, also after a password reset by mail; or verify the address \
+             yourself (signet account verify-email)."
             .to_owned(),
     }
 }

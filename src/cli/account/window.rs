@@ -11,7 +11,7 @@ use crate::domain::keys::MasterKeys;
 /// The settings of the server on which the window of an account depends.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WindowSettings {
-    /// File with the master key, which is needed to find the failures at the address.
+    /// File with the master key, which is needed to find the failed attempts with the email address.
     #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
     master_key_file: PathBuf,
     /// Password attempts per account in any 60 s, as set for the server.
@@ -21,10 +21,10 @@ pub(in crate::cli) struct WindowSettings {
 }
 
 impl WindowSettings {
-    /// The key of the window of an address.
+    /// The key of the attempt window of an email address.
     ///
     /// # Errors
-    /// If the master key cannot be read. It is never created here.
+    /// If the master key cannot be read. No master key is created.
     pub(super) fn key(&self, email: &Email) -> anyhow::Result<AttemptKey> {
         let master = MasterKeys::open(&self.master_key_file, true)?;
         Ok(AttemptKey::of_account(&master.limit_key()?, email))

@@ -6,7 +6,7 @@ use crate::cli::doctor::report::Report;
 use crate::entity::signing_key::Model;
 use crate::timestamp::Timestamp;
 
-/// Tolerance for times in the future, because clocks differ.
+/// How far a stored time may be in the future, because clocks differ.
 const TOLERANCE: Duration = Duration::from_mins(5);
 
 /// If the clock is ahead of the retention time by more than this, it is a fault. A smaller
@@ -26,14 +26,14 @@ pub(super) fn examine_keys(keys: &[Model], now: Timestamp, report: &mut Report) 
         is_fine = false;
         report.fault(
             format!(
-                "the {} key {} has a time in the future ({}): the clock ran ahead, and its next step \
-                 is late by as much",
+                "the {} key {} has a time in the future ({}): the clock ran ahead, and the key's \
+                 next step is late by as much",
                 key.state.name(),
                 key.kid,
                 at.to_rfc3339()
             ),
-            "set the clock; then replace the key: signet keys rotate; remove a pending one with \
-             signet keys revoke KID --now",
+            "set the clock; then replace the key (signet keys rotate), and remove a pending key (signet \
+             keys revoke KID --now)",
         );
     }
     if is_fine {
@@ -51,14 +51,14 @@ pub(super) fn examine_retention(stored: Option<Timestamp>, now: Timestamp, repor
     if behind > TOLERANCE {
         report.fault(
             format!("the clock shows {}, but {} has already been recorded", now.to_rfc3339(), stored.to_rfc3339()),
-            "set the clock: either it is behind now, or it was ahead at the first start; in the latter \
-             case this fault disappears with time",
+            "set the clock: either the clock is behind now, or it was ahead at the first start; in the \
+             latter case this fault disappears with time",
         );
     } else if ahead > MAX_AHEAD {
         report.fault(
             format!(
-                "the clock shows {}, {} days ahead of the retention time: it is wrong, or no instance \
-                 ran for so long",
+                "the clock shows {}, {} days ahead of the retention time: the clock is wrong, or no \
+                 instance ran for so long",
                 now.to_rfc3339(),
                 ahead.as_secs() / DAY
             ),

@@ -25,8 +25,9 @@ pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
     let named = metadata.get("issuer").and_then(Value::as_str).unwrap_or("none");
     report.check(
         named == issuer,
-        &format!("the metadata names the issuer {issuer:?}, byte for byte (it names {named:?})"),
-        "set SIGNET_ISSUER to the URL that resource servers use, or give them the issuer it names",
+        &format!("the metadata names the issuer {issuer:?}, byte for byte (found: {named:?})"),
+        "set SIGNET_ISSUER to the URL that resource servers use, or configure them with the issuer in \
+         the metadata",
     );
     match metadata.get("jwks_uri").and_then(Value::as_str) {
         Some(jwks_uri) => {
@@ -34,7 +35,7 @@ pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
                 status_lists::examine(http, issuer, &metadata, &keys, report).await;
             }
         }
-        None => report.fault("the metadata names no jwks_uri", "is this a Signet?"),
+        None => report.fault("the metadata has no jwks_uri", "does this URL belong to Signet?"),
     }
     check_readiness(http, issuer, report).await;
     proxy::examine(http, issuer, report).await;
@@ -43,13 +44,13 @@ pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
 fn check_clock(headers: &HeaderMap, report: &mut Report) {
     let date = text(headers, &header::DATE).replace("GMT", "+0000");
     let Ok(theirs) = OffsetDateTime::parse(&date, &Rfc2822) else {
-        return report.note("the answer has no date to compare clocks by");
+        return report.note("the response has no Date header, so the clocks were not compared");
     };
     let (ours, theirs) = (Clock::System.now(), Timestamp::from(theirs));
     let skew = ours.since(theirs).max(theirs.since(ours)).as_secs();
     report.check(
         skew <= TOLERATED_SKEW_SECONDS,
-        &format!("its clock and this host's differ by {skew} s"),
+        &format!("the clocks of Signet and of this host differ by {skew} s"),
         "synchronise both with NTP",
     );
 }
@@ -106,9 +107,9 @@ async fn check_readiness(http: &Client, issuer: &str, report: &mut Report) {
         return report.note("/readyz cannot be reached from here");
     };
     match answer.status().as_u16() {
-        200 => report.fine("it is ready: database, schema and key"),
+        200 => report.fine("Signet is ready: database, schema and signing key"),
         503 => report.fault(
-            "it is not ready: users cannot log in; resource servers continue",
+            "Signet is not ready: users cannot log in; resource servers continue to verify tokens",
             "the log of Signet says why (\"not ready\"); usually the database does not respond",
         ),
         _ => return report.note("/readyz cannot be reached from here"),
@@ -117,8 +118,8 @@ async fn check_readiness(http: &Client, issuer: &str, report: &mut Report) {
     let lost = body.get("lost_log_lines").and_then(Value::as_u64).unwrap_or(0);
     if lost > 0 {
         report.note(format!(
-            "it has lost {lost} log lines since its start: the reader of its standard output was slow, \
-             stopped or gone, or a disk was full"
+            "Signet has lost {lost} log lines since its start: the reader of its standard output was \
+             slow, stopped or gone, or a disk was full"
         ));
     }
 }

@@ -10,7 +10,8 @@ use crate::domain::outbox::{self, Kind};
 use crate::server::mail_delivery::Mailer;
 use crate::timestamp::Timestamp;
 
-/// A mail that is due for longer than this is late. A retry may wait for an hour.
+/// A mail is late if its next attempt has been due for longer than this. While a mail waits for a
+/// retry, up to an hour, it is not due.
 const LATE: Duration = Duration::from_mins(10);
 
 /// Checks the settings, and whether the SMTP server accepts a connection with them.

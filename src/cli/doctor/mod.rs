@@ -1,5 +1,5 @@
-//! `signet doctor`: checks a running Signet from a verifier's point of view; reports faults and
-//! their remedies.
+//! `signet doctor`: checks a running Signet as a verifier sees it, and reports faults with their
+//! remedies.
 
 mod clock;
 mod documents;

@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::cli::doctor::fetch::text;
 use crate::cli::doctor::report::Report;
 
-/// The number of characters of the `state` in the check. Each takes six bytes in a URL.
+/// The length of the `state` that the check sends, in characters. Each character takes six bytes in
+/// a URL.
 const LONG_STATE: usize = 1_000;
 
 pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
@@ -54,9 +55,9 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Checks that the proxy accepts redirects with a long `state`. Redirects to clients repeat the
-/// `state` that the client sent. The check uses a logout request without a known browser session:
-/// it also repeats the `state`, and changes nothing.
+/// Checks that the proxy accepts redirects with a long `state`: a redirect to a client repeats the
+/// `state` of the client's request. The check sends a logout request without a cookie. The redirect
+/// in its response repeats the `state`, too, and the request changes nothing.
 async fn check_long_redirects(http: &Client, issuer: &str, report: &mut Report) {
     let state = "%C3%A9".repeat(LONG_STATE);
     let form = http.post(format!("{issuer}/oauth2/logout")).body(format!("state={state}"));

@@ -1,4 +1,4 @@
-//! The findings of the checks. Each has one line. Faults also have a remedy.
+//! The findings of the checks. Each is printed on a line, and a fault with its remedy below it.
 
 use std::fmt::Display;
 

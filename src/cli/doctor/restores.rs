@@ -15,13 +15,13 @@ pub(super) async fn examine(db: &Db, url: &DatabaseUrl, file: &StateFile, report
     let path = file.path().display();
     match file.compare(&lineage) {
         Ok(Verdict::Older) => report.fault(
-            format!("the database is older than {path} says: a backup was restored"),
-            "signet restored; otherwise what has ended since the backup is valid again",
+            format!("the database is older than {path} records: a backup was restored"),
+            "signet restored; otherwise, what was revoked after the backup was made is valid again",
         ),
-        Ok(Verdict::Current) => report.fine(format!("the state file {path} knows the database")),
+        Ok(Verdict::Current) => report.fine(format!("the state file {path} records the database")),
         Ok(Verdict::New) => report.note("nothing has been issued from this database yet"),
         Ok(Verdict::Unknown) => report.fault(
-            format!("the state file {path} says nothing of this database"),
+            format!("the state file {path} does not record this database"),
             "start an instance with this SIGNET_STATE_FILE; if it cannot write the file, it logs that",
         ),
         Err(error) => {

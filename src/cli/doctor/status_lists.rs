@@ -8,7 +8,7 @@ use crate::cli::doctor::fetch::{fetch_json, max_age, text};
 use crate::cli::doctor::report::Report;
 use crate::clock::Clock;
 
-/// Maximum `max-age` of a list, in seconds. Caches that store lists for longer delay logouts.
+/// Maximum `max-age` of a list, in seconds. A cache delays logouts by the `max-age`.
 const TOLERATED_MAX_AGE: u64 = 5;
 
 /// Fetches every status list from the aggregation endpoint and verifies it.
@@ -22,7 +22,7 @@ pub(super) async fn examine(
     let endpoint = metadata.get("status_list_aggregation_endpoint").and_then(Value::as_str);
     let Some(endpoint) = endpoint else {
         return report.fault(
-            "the metadata names no status lists: resource servers do not notice logouts",
+            "the metadata names no status lists, so resource servers do not notice logouts",
             "is this an older version of Signet?",
         );
     };

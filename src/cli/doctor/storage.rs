@@ -73,8 +73,8 @@ pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &m
 fn report_ambiguous_addresses(accounts: &[account::Model], report: &mut Report) {
     for account in accounts.iter().take(MAX_LISTED) {
         report.note(format!(
-            "the address of account {} looks like another one: {}; it logs in by this spelling \
-             alone and never counts as verified",
+            "the address of account {} looks like another one: {}; the account logs in by this \
+             spelling alone, and its address never counts as verified",
             account.id, account.email
         ));
     }
@@ -103,8 +103,8 @@ fn check_schedule(keys: &[Model], now: Timestamp, retention_time: Timestamp, rep
     });
     report.check(
         !is_late,
-        "the keys keep to their schedule",
-        "no instance takes the steps that are due; the logs say why (\"could not be run\")",
+        "the key schedule is on time",
+        "no instance performs the steps that are due; the logs say why (\"could not be run\")",
     );
     for key in keys.iter().filter(|key| key.state == KeyState::Pending) {
         let at = key.activate_at.map(Timestamp::to_rfc3339).unwrap_or_default();
