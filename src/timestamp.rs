@@ -61,7 +61,8 @@ impl Timestamp {
         self.format(&Rfc3339)
     }
 
-    /// The text in RFC 3339 format, in UTC with microseconds, from which the same point can be read.
+    /// The text in RFC 3339 format, in UTC with microseconds, from which the same point can be
+    /// read.
     #[must_use]
     pub fn to_rfc3339_exact(self) -> String {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).ok();

@@ -23,7 +23,8 @@ pub(super) enum Database {
     ///
     /// All instances must be stopped. The number of rows and a digest of each table are compared
     /// after the copy. The source is then marked as moved, and `serve` and the commands refuse it.
-    /// With the same master key, sessions, refresh tokens and signing keys stay valid on the target.
+    /// With the same master key, sessions, refresh tokens and signing keys stay valid on the
+    /// target.
     Copy(Copy),
 }
 
@@ -55,8 +56,8 @@ pub(super) struct Copy {
         required_unless_present = "undo"
     )]
     to: Option<DatabaseUrl>,
-    /// Mark the source as not moved again, so that `serve` accepts it. It does not contain the changes
-    /// that were made on the target since the copy.
+    /// Remove the mark of the source, so that `serve` accepts the source again. It does not contain
+    /// the changes that were made on the target since the copy.
     #[arg(long)]
     undo: bool,
     #[command(flatten)]

@@ -118,7 +118,8 @@ pub fn refuse_unknown(command: &Command) -> Result<(), UnknownSettings> {
     if faults.is_empty() { Ok(()) } else { Err(UnknownSettings { faults }) }
 }
 
-/// The variables that `command` or a command below it reads, also those of arguments without a flag.
+/// The variables that `command` or a command below it reads, also those of arguments without a
+/// flag.
 fn variables(command: &Command) -> Vec<String> {
     let variable = |arg: &Arg| Some(arg.get_env()?.to_str()?.to_owned());
     let own = command.get_arguments().filter_map(variable);

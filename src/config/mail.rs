@@ -17,8 +17,8 @@ pub struct MailSettings {
     #[arg(long, env = "SIGNET_MAIL", default_value = "off")]
     pub mail: MailTransport,
 
-    /// The `From` of all mails: `id@example.com`, or `Example <id@example.com>`. Required if mail is
-    /// sent.
+    /// The `From` of all mails: `id@example.com`, or `Example <id@example.com>`. Required if mail
+    /// is sent.
     #[arg(long, env = "SIGNET_MAIL_FROM")]
     pub mail_from: Option<String>,
 
@@ -26,8 +26,8 @@ pub struct MailSettings {
     #[arg(long, env = "SIGNET_MAIL_PASSWORD_FILE")]
     pub mail_password_file: Option<PathBuf>,
 
-    /// Send notices to the owner of an account: about a changed password, a login from a new device,
-    /// and a refresh token that was used twice.
+    /// Send notices to the owner of an account: about a changed password, a login from a new
+    /// device, and a refresh token that was used twice.
     #[arg(long, env = "SIGNET_MAIL_NOTICES", default_value = "true",
           action = clap::ArgAction::Set)]
     pub mail_notices: bool,

@@ -13,9 +13,9 @@ use crate::config::parse::{parse_audience, parse_issuer, parse_listen, parse_ori
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Service")]
 pub struct ServiceSettings {
-    /// Public base URL, and the `iss` of every token, byte for byte. Defaults to `http://localhost:PORT`
-    /// if Signet listens on a loopback address, and is required otherwise. Must be https, except
-    /// for loopback hosts.
+    /// Public base URL, and the `iss` of every token, byte for byte. Defaults to
+    /// `http://localhost:PORT` if Signet listens on a loopback address, and is required otherwise.
+    /// Must be https, except for loopback hosts.
     #[arg(long, env = "SIGNET_ISSUER", value_parser = parse_issuer)]
     pub issuer: Option<String>,
 

@@ -23,8 +23,9 @@ pub struct TokenSettings {
           value_parser = value_parser!(u64).range(1..=31_536_000))]
     pub session_seconds: u64,
 
-    /// Idle timeout of a login on the hosted pages, in seconds; accurate to five minutes, at most the
-    /// session lifetime. It does not end the client sessions that were opened through the login.
+    /// Idle timeout of a login on the hosted pages, in seconds; accurate to five minutes, at most
+    /// the session lifetime. It does not end the client sessions that were opened through the
+    /// login.
     #[arg(long, env = "SIGNET_BROWSER_IDLE_SECONDS", default_value = "28800",
           value_parser = value_parser!(u64).range(60..=31_536_000))]
     pub browser_idle_seconds: u64,
@@ -82,8 +83,8 @@ impl TokenSettings {
         Duration::from_hours(24 * self.ended_session_days)
     }
 
-    /// The retry window: for how long the immediate predecessor of the newest refresh token gets the
-    /// same successor.
+    /// The retry window: for how long the immediate predecessor of the newest refresh token gets
+    /// the same successor.
     #[must_use]
     pub fn refresh_retry_window(&self) -> Duration {
         Duration::from_secs(self.refresh_retry_seconds)

@@ -23,7 +23,8 @@ impl BodyLimit {
 
     /// For the form of a profile: the default plus 160 KiB. A profile has at most 11 texts of 255
     /// characters, 2 of 1,024, and 3 URLs of 2,048. Each character takes at most 12 bytes in a form
-    /// (four bytes of UTF-8, each as `%XX`; 3 bytes in a URL). The form has each value twice.
+    /// (four bytes of UTF-8, each as `%XX`; 3 bytes in a URL). The form has each value twice: as it
+    /// was shown, and as it is submitted.
     pub(super) const PROFILE_FORM: Self = Self(Self::DEFAULT.0 + 160 * 1024);
 }
 

@@ -8,10 +8,10 @@ use poem::{Request, Response};
 use crate::domain::secret::digest;
 
 /// With `__Host-`, browsers accept the cookie only from this host and only over TLS, so that
-/// another host of the domain cannot plant one (RFC 6265bis, section 4.1.3.2).
+/// another host of the domain cannot set it (RFC 6265bis, section 4.1.3.2).
 const PREFIX: &str = "__Host-signet";
 
-/// The length of 32 bytes in base64url.
+/// The length of a cookie value, in characters: 32 bytes in base64url.
 const VALUE_LENGTH: usize = 43;
 
 /// How many bytes of the issuer's digest are in the name.
@@ -19,11 +19,11 @@ const ISSUER_BYTES: usize = 6;
 
 /// The cookie of the hosted pages of one issuer.
 ///
-/// Its name depends on the issuer, since cookies do not depend on the port: two instances on
-/// `localhost` would overwrite each other's login. Version 0.1 used `__Host-signet` for all
-/// issuers. The cookie with that name is read if the cookie with the current name belongs to no
-/// live login. Both are set, so that browsers stay logged in during a rolling upgrade and after a
-/// rollback.
+/// Its name depends on the issuer, because browsers send a cookie to all ports of a host: two
+/// installations on `localhost` would overwrite each other's login. Version 0.1 used
+/// `__Host-signet` for all issuers. The cookie with that old name is read if the cookie with the
+/// current name belongs to no live login. Both cookies are set, so that browsers stay logged in
+/// during a rolling upgrade and after a rollback.
 pub struct BrowserCookie {
     name: String,
 }
@@ -37,7 +37,7 @@ impl BrowserCookie {
         Self { name: format!("{PREFIX}-{suffix}") }
     }
 
-    /// The values of the cookie in a request: first the one under the current name.
+    /// The values of the cookie in a request: the value under the current name first.
     pub(super) fn values(&self, request: &Request) -> Vec<String> {
         let mut values: Vec<String> =
             [&*self.name, PREFIX].iter().filter_map(|name| value(request, name)).collect();
@@ -77,8 +77,8 @@ impl BrowserCookie {
     }
 }
 
-/// The value of the cookie with this name, if the request has exactly one such cookie. A second one
-/// was set by another party.
+/// The value of the cookie with this name, if the request has exactly one such cookie: another
+/// party has set a second one.
 fn value(request: &Request, name: &str) -> Option<String> {
     let fields = request.headers().get_all(header::COOKIE).iter();
     let pairs = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));

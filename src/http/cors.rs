@@ -1,8 +1,9 @@
 //! CORS: the origins that may call the JSON API and the OAuth endpoints from a browser (Fetch,
 //! "CORS protocol").
 //!
-//! For an origin that is not listed, the response has no CORS headers, and the browser hides it
-//! from the calling page. The request is still served, since `Origin` alone proves nothing. poem's
+//! For an origin that is not listed, the response has no CORS headers, and the browser hides the
+//! response from the calling page. The request is still served, since other programs can send any
+//! `Origin`. poem's
 //! own middleware would reject even form posts of the hosted pages. Credentials are not allowed,
 //! since tokens are sent in headers.
 

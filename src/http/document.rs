@@ -55,7 +55,7 @@ impl Document {
         response
     }
 
-    /// Whether the client has the current version (RFC 9110 §13.1.2).
+    /// Whether the client has the current version of the document (RFC 9110 §13.1.2).
     fn client_has_current(&self, request: &Request) -> bool {
         let (Some(etag), Some(cached)) =
             (self.headers.get(header::ETAG), request.headers().get(header::IF_NONE_MATCH))
@@ -90,8 +90,9 @@ impl<F: Fn(&Request) -> Result<Response> + Send + Sync> Endpoint for ReadOnly<F>
     }
 }
 
-/// Headers with placeholders for those that the service layer sets on each response. A cloned map
-/// has no spare capacity, so it would have to grow without them.
+/// Headers with placeholders for those that the service layer sets on each response. Without the
+/// placeholders, each response's map would have to grow, because a cloned map has no spare
+/// capacity.
 fn headers_with_room() -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
     for name in [X_REQUEST_ID, header::X_CONTENT_TYPE_OPTIONS] {

@@ -45,14 +45,6 @@ pub(super) fn app_of(request: &Request) -> std::result::Result<Arc<App>, StatusC
     app.ok_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// An endpoint that rejects all methods except `methods`, and renders all errors by `error`.
-struct OperationEndpoint<E> {
-    name: &'static str,
-    methods: &'static str,
-    error: ErrorResponse,
-    inner: E,
-}
-
 /// Whether the request is a browser navigation, which should get an HTML page instead of JSON.
 pub(super) fn wants_html_page(request: &Request) -> bool {
     let accepted = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
@@ -60,6 +52,14 @@ pub(super) fn wants_html_page(request: &Request) -> bool {
     is_page
         && matches!(*request.method(), Method::GET | Method::HEAD)
         && !request.uri().path().starts_with("/api/")
+}
+
+/// An endpoint that rejects all methods except `methods`, and renders all errors by `error`.
+struct OperationEndpoint<E> {
+    name: &'static str,
+    methods: &'static str,
+    error: ErrorResponse,
+    inner: E,
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for OperationEndpoint<E> {

@@ -63,7 +63,7 @@ struct ErrorBody {
 /// An invalid member of the request.
 #[derive(Debug, Clone, Object, Serialize)]
 pub(super) struct FieldProblem {
-    /// The name of the member; `body` or `request` for the whole.
+    /// The name of the member; `body` or `request` if the error concerns all of it.
     name: String,
     /// Why it is invalid.
     message: String,
@@ -142,8 +142,8 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_INVITE", "The invite is not valid")
     }
 
-    /// 400: the token or the code of a mail that verifies an address is wrong, expired, already used
-    /// or void. The error does not say which.
+    /// 400: the token or the code of a mail that verifies an address is wrong, expired, already
+    /// used or void. The error does not say which.
     pub(super) fn invalid_verification_token() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -266,7 +266,7 @@ impl Problem {
         Self::new(status, code, message)
     }
 
-    /// When to retry, in seconds, if that may help.
+    /// How many seconds to wait before a retry; `None` if a retry would fail, too.
     pub(super) fn retry_after(&self) -> Option<NonZeroU64> {
         Some(match self.retry? {
             Retry::After(seconds) => seconds,

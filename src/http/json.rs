@@ -90,8 +90,8 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
     }
 }
 
-/// Reads a member that is an object or null; for `deserialize_with`. serde would also read a struct
-/// from an array.
+/// Reads a member that is an object or null; for `deserialize_with`. An array is refused, although
+/// serde would read a struct from it.
 pub(super) fn object_or_null<'de, D, T>(
     member: D,
 ) -> std::result::Result<MaybeUndefined<T>, D::Error>

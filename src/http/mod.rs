@@ -6,6 +6,7 @@
 
 mod api;
 mod app;
+mod audited_failures;
 mod bearer;
 mod body_limit;
 mod branding;
@@ -15,7 +16,6 @@ mod document;
 mod documents;
 mod endpoint;
 mod error;
-mod failures;
 mod form;
 mod json;
 mod oauth;
@@ -72,7 +72,8 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let api = Limited { inner: openapi::service().into_endpoint(), limit: BodyLimit::DEFAULT };
     let api = CrossOrigin::new(api, cors_origins);
     let api = Traced { inner: api, paths: Some(Paths::new(&document)) }.data(Arc::clone(&app));
-    // The endpoints of precomputed documents own what they need, so their requests carry no data.
+    // The endpoints of precomputed documents own what they need, so their requests do not carry the
+    // shared state (`App`).
     let routes = Route::new()
         .at("/.well-known/jwks.json", ReadOnly(move |request: &Request| Ok(jwks.answer(request))))
         .at("/.well-known/openid-configuration", metadata.clone().served())

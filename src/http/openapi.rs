@@ -92,8 +92,8 @@ pub(super) fn service() -> OpenApiService<impl OpenApi, ()> {
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
 
-/// The OpenAPI document, as committed to `openapi/openapi.json` (with an empty path), and as served
-/// below the path of the issuer.
+/// The OpenAPI document of a server whose issuer has this path. The path is empty for the committed
+/// `openapi/openapi.json`.
 #[must_use]
 pub fn document(issuer_path: &str) -> String {
     let server = if issuer_path.is_empty() { "/" } else { issuer_path };

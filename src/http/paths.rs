@@ -24,7 +24,7 @@ impl Paths {
         Self(paths.filter_map(|(path, item)| Path::from_item(path, item)).collect())
     }
 
-    /// The `Allow` header of a 405 (RFC 9110 §15.5.6).
+    /// The `Allow` header of a 405 response at this path (RFC 9110 §15.5.6).
     pub(super) fn allow(&self, path: &str) -> Option<HeaderValue> {
         self.find(path).map(|path| path.allow.clone())
     }

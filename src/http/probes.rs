@@ -61,21 +61,22 @@ async fn check_database(app: &App) -> Finding {
     let status = timeout(CHECK_TIMEOUT, database::status(&app.db)).await;
     match status.map_err(|_| "the database does not respond".to_owned())? {
         Ok(migrations) if migrations.iter().all(|(is_applied, _)| *is_applied) => Ok(()),
-        // A newer version has migrated the schema. The previous version can still use it.
+        // A newer version has migrated the schema. This version can still use that schema.
         Err(SchemaError::Newer { .. }) => Ok(()),
         Ok(_) => Err("the schema is older than this version".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// The response of the readiness probe. It reports lost log lines, since the log cannot report
-/// them. They do not affect readiness.
+/// The response of the readiness probe. It also contains the number of lost log lines, since the
+/// log itself may not be able to report them. Lost log lines do not affect readiness.
 fn readiness_response(status: StatusCode, word: &str) -> Response {
     let body = json!({ "status": word, "lost_log_lines": telemetry::lost_lines() });
     answer(status, body.to_string())
 }
 
-/// The address by which the caller is rate limited, to check the configuration of proxies.
+/// Tells callers the client address by which they are rate limited, so that `signet doctor` can
+/// check the configuration of proxies.
 #[handler]
 pub(super) fn client_address(request: &Request) -> Response {
     let origin = origin::of(request);

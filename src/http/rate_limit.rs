@@ -30,8 +30,8 @@ pub use crate::domain::network::client;
 /// Factor by which a coarse limit exceeds the exact limit.
 const COARSE_FACTOR: u32 = 4;
 
-/// The factor for logins and reauthentications. It is higher because their successes are refunded
-/// by the exact limit, and many users share an address.
+/// The factor for logins and reauthentications. It is higher because the exact limit refunds
+/// successful attempts, and many users share an address.
 const COARSE_FACTOR_OF_LOGINS: u32 = 24;
 
 /// Maximum number of client buckets, and of /48 buckets, in a coarse limit. This number of buckets
@@ -72,7 +72,7 @@ pub struct Limits {
 pub(super) enum ClientEndpoint {
     /// A token or revocation request.
     Token,
-    /// Introspection, which resource servers may do on every request.
+    /// An introspection request, which resource servers may send for each of their own requests.
     Introspection,
 }
 
@@ -96,7 +96,8 @@ impl FreeFailure {
 }
 
 impl Limits {
-    /// The limits from `settings`. `key` hides addresses in the attempt table.
+    /// The limits from `settings`. In the attempt table, `key` replaces client addresses and email
+    /// addresses by digests.
     #[must_use]
     pub fn new(settings: LimitSettings, key: LimitKey) -> Self {
         Self {
@@ -127,7 +128,7 @@ impl Limits {
         }
     }
 
-    /// The key that hides addresses in the attempt table.
+    /// The key of the digests that replace addresses in the attempt table.
     pub(super) fn key(&self) -> &LimitKey {
         &self.key
     }
@@ -236,8 +237,9 @@ impl Limits {
         self.check(&self.failed_authentications, origin)
     }
 
-    /// Whether the audit log may record a failure that costs a client nothing to cause. Each kind of
-    /// failure has its own limit, so that failures of one kind cannot hide those of another kind.
+    /// Whether the audit log may record a failure that costs a client nothing to cause. Each kind
+    /// of failure has its own limit, so that failures of one kind cannot hide those of another
+    /// kind.
     pub(super) fn admit_record(&self, failure: FreeFailure, origin: &Origin) -> bool {
         let records = match failure {
             FreeFailure::ForgedRefreshToken => &self.forged_refresh_tokens,
@@ -293,10 +295,10 @@ impl Limits {
         ];
         for (what, records) in records {
             records.per_client.sweep();
-            let number = records.omitted.swap(0, Ordering::Relaxed);
-            if number > 0 {
+            let count = records.omitted.swap(0, Ordering::Relaxed);
+            if count > 0 {
                 tracing::warn!(
-                    "{number} failures ({what}) were too many to record in the audit log"
+                    "{count} failures ({what}) were too many to record in the audit log"
                 );
             }
         }
@@ -395,7 +397,7 @@ impl CoarseLimit {
 struct Records {
     per_client: CoarseLimit,
     in_total: DefaultDirectRateLimiter,
-    /// Failures that were not recorded since the last log line about them.
+    /// The number of failures that were not recorded since the last log line about such failures.
     omitted: AtomicU64,
 }
 
@@ -428,7 +430,7 @@ const fn of_block(quota: u32) -> u32 {
     quota.saturating_mul(BACKSTOP_FACTOR)
 }
 
-/// The /48 that contains an IPv6 client. `None` for IPv4, and if a client is a /48 itself.
+/// The /48 that contains an IPv6 client. `None` for IPv4, and if each client is a whole /48.
 fn block(address: Option<IpAddr>, prefix: u8) -> Option<u128> {
     match address?.to_canonical() {
         IpAddr::V6(v6) if prefix > BACKSTOP_PREFIX => {
@@ -496,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn client_that_is_a_whole_48_has_one_bucket() {
+    fn client_that_is_a_whole_ipv6_48_has_one_bucket() {
         for (text, prefix, has_block) in
             [("2001:db8::1", 64, true), ("2001:db8::1", 49, true), ("2001:db8::1", 48, false)]
         {

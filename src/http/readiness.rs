@@ -1,4 +1,4 @@
-//! Readiness of this instance, from database checks that probes share.
+//! Readiness of this instance. Concurrent probes share one check of the database.
 //!
 //! Probes wait for a check in progress, and its result is cached for a moment. So any number of
 //! probes causes only a few queries per second, on one connection. A check continues if its probe
@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How long a result is cached. This time plus the timeout of a check is less than one second,
-/// within which the loss of the database must be detected.
+/// How long a result is cached. The loss of the database must be detected within one second, so
+/// this time plus the timeout of a check must be less.
 const CACHE_LIFETIME: Duration = Duration::from_millis(250);
 
 /// `Ok` if the instance is ready, otherwise the reason. The reason is for the log, since the

@@ -1,8 +1,9 @@
 //! The language of the response to the request in progress.
 //!
 //! It is stored in a task-local variable, like the
-//! [`RequestContext`](crate::http::request_context::RequestContext): error pages are made in places
-//! that have neither the request nor its user. JSON responses are in English only.
+//! [`RequestContext`](crate::http::request_context::RequestContext), because error pages are
+//! rendered in functions that get neither the request nor its user. JSON responses are in English
+//! only.
 
 use std::cell::Cell;
 
@@ -16,7 +17,7 @@ tokio::task_local! {
     static CURRENT: Cell<Choice>;
 }
 
-/// Who chose a language. A later source takes precedence over an earlier one.
+/// Who chose a language. Each source takes precedence over those above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
     /// The browser, by `Accept-Language` (RFC 9110 §12.5.4).
@@ -70,8 +71,8 @@ pub(super) fn choose_by_parameter(ui_locales: Option<&str>) {
     choose(Source::Parameter, ui_locales.and_then(Language::of_ui_locales));
 }
 
-/// The value of `ui_locales` with which the next page has the same language; empty if that page
-/// would have it anyway.
+/// The value of `ui_locales` that keeps this language on the next page; empty if the next page has
+/// the language anyway.
 pub(super) fn ui_locales() -> &'static str {
     match choice() {
         Some(Choice { source: Source::Account | Source::Parameter, language }) => language.tag(),
@@ -79,7 +80,7 @@ pub(super) fn ui_locales() -> &'static str {
     }
 }
 
-/// The relative URL of the next page, with `ui_locales` if that page needs it.
+/// The relative URL of the next page, with `ui_locales` if the page needs it to keep the language.
 pub(super) fn keep_in(url: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     match ui_locales() {

@@ -16,7 +16,7 @@ use crate::domain::status::Published;
 use crate::http::app::App;
 use crate::http::document::Document;
 
-/// Cache lifetime of a status list, in seconds. A logout takes effect later by this time.
+/// Cache lifetime of a status list, in seconds. It delays the effect of a logout by as much.
 const LIST_MAX_AGE: u64 = 1;
 
 /// Cache lifetime of the list aggregation, in seconds. It may be longer than that of a list,
@@ -68,7 +68,7 @@ impl StatusDocuments {
             return Err(Error::from_status(StatusCode::NOT_IMPLEMENTED));
         }
         let rendered = self.current();
-        let encodings = request.raw_path_param("list").and_then(number);
+        let encodings = request.raw_path_param("list").and_then(list_number);
         let encodings = encodings.and_then(|list| rendered.lists.get(&list));
         let encodings = encodings.ok_or_else(|| Error::from_status(StatusCode::NOT_FOUND))?;
         let gzip = encodings.gzip.as_ref().filter(|_| accepts_gzip(request.headers()));
@@ -76,7 +76,7 @@ impl StatusDocuments {
     }
 
     /// The first request after a change renders the documents, which takes a millisecond.
-    /// Concurrent requests get the previous ones.
+    /// Concurrent requests get the previous documents.
     fn current(&self) -> Arc<Rendered> {
         let rendered = self.rendered.load_full();
         let published = self.app.status_lists.published();
@@ -149,14 +149,15 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Section 8.4: a request for a historical list, which is not stored, must not get the current one.
+/// Whether a request is for a historical list (section 8.4). Such lists are not stored, and the
+/// response must not be the current list.
 fn requests_past_list(query: &str) -> bool {
     url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "time")
 }
 
-/// The number of a list, if `text` is its canonical form: the `sub` of the list contains the same
-/// text.
-fn number(text: &str) -> Option<i32> {
+/// The number of a list, if `text` is its canonical form. Other forms are refused, because the
+/// `sub` of the list contains the canonical form.
+fn list_number(text: &str) -> Option<i32> {
     let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| is_canonical)
 }
@@ -233,10 +234,10 @@ mod tests {
 
     #[test]
     fn list_number_has_one_spelling() {
-        assert_eq!(number("1"), Some(1));
-        assert_eq!(number("2147483647"), Some(i32::MAX));
+        assert_eq!(list_number("1"), Some(1));
+        assert_eq!(list_number("2147483647"), Some(i32::MAX));
         for other in ["", "0", "01", "+1", "-1", "1 ", "1.0", "2147483648", "१", "1e0", "x"] {
-            assert_eq!(number(other), None, "{other}");
+            assert_eq!(list_number(other), None, "{other}");
         }
     }
 

@@ -17,7 +17,7 @@ const BROWSERS: [(&str, &str); 9] = [
     ("Mozilla/", UNKNOWN),
 ];
 
-/// The mark of a browser whose name is not known.
+/// Stands for the name of an unknown browser, which depends on the language.
 const UNKNOWN: &str = "";
 
 const SYSTEMS: [(&str, &str); 7] = [

@@ -162,8 +162,8 @@ impl Storage {
     /// reads the key ring.
     ///
     /// # Errors
-    /// See [`StartError`]. Nothing is written before the checks that the schema version is known and
-    /// that the master key decrypts every key in the database.
+    /// See [`StartError`]. Nothing is written before the checks that the schema version is known
+    /// and that the master key decrypts every key in the database.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         let schedule = Schedule::new(&config.keys, &config.tokens)?;
         let db = Db::connect(&config.database, clock.clone()).await?;

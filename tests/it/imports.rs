@@ -76,7 +76,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "json",
             "trace",
             "endpoint",
-            "failures",
+            "audited_failures",
             "origin",
             "bearer",
             "api",

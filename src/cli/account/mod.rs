@@ -48,9 +48,9 @@ pub(super) enum Account {
     Create(Box<create::Create>),
     /// Invite an email address to sign up: mail the link, or print it if mail is off.
     ///
-    /// A sign-up with a mailed link verifies the address. The link is valid for this address and for
-    /// one sign-up, and expires. It works if `SIGNET_SIGNUP` is `open` or `invite`, for addresses of
-    /// any domain. A new invite replaces an earlier one for the same address.
+    /// A sign-up with a mailed link verifies the address. The link is valid for this address and
+    /// for one sign-up, and expires. It works if `SIGNET_SIGNUP` is `open` or `invite`, for
+    /// addresses of any domain. A new invite replaces an earlier one for the same address.
     Invite(Box<invite::Invite>),
     /// Disable an account: all its sessions end immediately, and logins are refused.
     ///
@@ -78,8 +78,8 @@ pub(super) enum Account {
     /// Change the email address of an account and end all its sessions.
     ///
     /// The new address counts as not verified without --verified. Reset tokens that were sent to
-    /// the old address become invalid. The `sub` stays the same. If mail is on, the old address gets
-    /// a notice.
+    /// the old address become invalid. The `sub` stays the same. If mail is on, the old address
+    /// gets a notice.
     SetEmail(Box<SetEmail>),
     /// Mark the present email address of an account as verified.
     ///

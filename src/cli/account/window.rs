@@ -11,7 +11,8 @@ use crate::domain::keys::MasterKeys;
 /// The settings of the server on which the window of an account depends.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WindowSettings {
-    /// File with the master key, which is needed to find the failed attempts with the email address.
+    /// File with the master key, which is needed to find the failed attempts with the email
+    /// address.
     #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
     master_key_file: PathBuf,
     /// Password attempts per account in any 60 s, as set for the server.

@@ -26,7 +26,7 @@ impl AccountApi {
     /// Sign up with email and password.
     ///
     /// Creates the account and starts a session. If the server requires a verified email address,
-    /// it sends a mail with a link and a code instead, and the account gets no session before.
+    /// it creates the account, sends a mail with a link and a code, and starts no session.
     #[oai(path = "/signup", method = "post", operation_id = "signUp")]
     async fn sign_up(
         &self,

@@ -1,7 +1,7 @@
 //! Download of the data of an account: by API, and for the page.
 //!
-//! The body is a stream, because an account may have any number of sessions and events. So it needs
-//! little memory, and a slow client slows down the reading.
+//! The body is a stream, because an account may have any number of sessions and events. So a
+//! download needs little memory, and rows are read only as fast as the client receives them.
 
 use std::collections::HashMap;
 use std::io;
@@ -46,9 +46,9 @@ pub(in crate::http) struct DataDownloadApi;
 impl DataDownloadApi {
     /// Download the data of the account.
     ///
-    /// Requires its password. The response contains what is stored about the account, except
-    /// secrets. It may be large. If the download fails halfway, the connection is closed before the
-    /// end of the body, which is then not valid JSON.
+    /// Requires the account's password. The response contains what is stored about the account,
+    /// except secrets. It may be large. If the download fails halfway, the connection is closed
+    /// before the end of the body, which is then not valid JSON.
     #[oai(path = "/", method = "post", operation_id = "downloadMyData")]
     async fn download(
         &self,
@@ -114,7 +114,7 @@ struct Download {
     next: Next,
 }
 
-/// What is sent next. Contains the ID of the last row that was sent.
+/// What is sent next, with the id of the last row that was sent.
 enum Next {
     Sessions(Option<Uuid>),
     Events(Option<Uuid>),

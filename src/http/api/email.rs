@@ -30,10 +30,10 @@ pub(in crate::http) struct EmailApi;
 impl EmailApi {
     /// Change the email address.
     ///
-    /// Requires the password. The new address gets a mail with a link and a code; the old address
-    /// stays until the new one is confirmed with either (`verifyEmail`, `verifyEmailByCode`), and
-    /// then gets a notice. The response is the same if the new address belongs to another account,
-    /// whose owner gets a notice instead.
+    /// Requires the password. The new address gets a mail with a link and a code. The account keeps
+    /// the old address until the link (`verifyEmail`) or the code (`verifyEmailByCode`) confirms
+    /// the new one; the old address then gets a notice. The response is the same if the new address
+    /// belongs to another account, whose owner gets a notice instead.
     #[oai(path = "/", method = "post", operation_id = "changeEmail")]
     async fn change(
         &self,
@@ -65,8 +65,8 @@ impl EmailApi {
     /// Request a mail that verifies the email address.
     ///
     /// If the password is right and the address is not verified yet, the address gets a mail with a
-    /// link and a code; this voids the previous mail. The response is the same in all cases, also
-    /// for a wrong password.
+    /// link and a code; those of the previous mail become invalid. The response is the same in all
+    /// cases, also for a wrong password.
     #[oai(path = "/verify/request", method = "post", operation_id = "requestEmailVerification")]
     async fn request(
         &self,
@@ -94,8 +94,8 @@ impl EmailApi {
     ///
     /// The link alone proves nothing about the account: someone else may have signed up with the
     /// address. So the request needs either the password of the account, or a new password. A new
-    /// password ends all sessions of the account. It cannot be set with the link of a change of the
-    /// address.
+    /// password ends all sessions of the account. The link that confirms a new address cannot set a
+    /// password.
     #[oai(path = "/verify", method = "post", operation_id = "verifyEmail")]
     async fn verify(
         &self,

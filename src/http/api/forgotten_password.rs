@@ -26,10 +26,10 @@ pub(in crate::http) struct ForgottenPasswordApi;
 impl ForgottenPasswordApi {
     /// Request a mail with which the password can be reset.
     ///
-    /// If an enabled account has the address, it gets a mail with a link and a code; this voids the
-    /// previous mail. The response is the same for every address. The code works only together with
-    /// the handle of the response; the link leads to a page and works on any device. Both are valid
-    /// for 30 minutes and for one use.
+    /// If an enabled account has the address, the address gets a mail with a link and a code; those
+    /// of the previous mail become invalid. The response is the same for every address. The code
+    /// works only together with the handle of the response; the link leads to a page and works on
+    /// any device. Both are valid for 30 minutes and for one use.
     #[oai(path = "/forgotten", method = "post", operation_id = "requestPasswordReset")]
     async fn request(
         &self,

@@ -16,9 +16,9 @@ use crate::http::api::failures::failures;
 use crate::http::api::reauthentication::parse_password;
 use crate::http::api::tokens::AuthTokens;
 use crate::http::app::App;
+use crate::http::audited_failures;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
-use crate::http::failures;
 use crate::http::json::Json;
 use crate::http::rate_limit::FreeFailure;
 
@@ -54,8 +54,9 @@ impl LoginApi {
     /// Exchange a refresh token for new tokens.
     ///
     /// Each refresh token can be used once. If it is used again within ten seconds, and its
-    /// successor is still unused, it returns the same successor: this covers lost responses and
-    /// second tabs. Any other reuse ends the session, since the token may have been stolen.
+    /// successor is still unused, the response contains the same successor: this covers lost
+    /// responses and second tabs. Any other reuse ends the session, since the token may have been
+    /// stolen.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(
         &self,
@@ -68,7 +69,7 @@ impl LoginApi {
         let Some(presented) = app.refresh_tokens.decode(&body.0.refresh_token) else {
             let failure = FreeFailure::ForgedRefreshToken;
             let event = failure.event().reason("forged");
-            failures::record(&app, failure, event, &origin).await;
+            audited_failures::record(&app, failure, event, &origin).await;
             return Err(RefreshError::Rejected.into());
         };
 

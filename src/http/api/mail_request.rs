@@ -12,10 +12,10 @@ use crate::http::json::Json;
 /// The prefix of handles, for secret scanners.
 const HANDLE_PREFIX: &str = "sgh_";
 
-/// What the device needs for the code.
+/// The handle that belongs to the code of a mail.
 #[derive(Object, Serialize)]
 pub(super) struct Requested {
-    /// The secret of this device, which the code requires.
+    /// The secret that must be sent together with the code.
     #[oai(validator(max_length = 256))]
     handle: String,
     /// The lifetime of the code and the link, in seconds.

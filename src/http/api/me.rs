@@ -41,9 +41,9 @@ impl MeApi {
 
     /// Update the profile of the account.
     ///
-    /// The body is a JSON merge patch (RFC 7396): a null member is removed, an absent member is
-    /// unchanged, and the members of `address` are merged in the same way. Nothing is changed if a
-    /// member is invalid.
+    /// The body is a JSON merge patch (RFC 7396): a null member removes the claim, an absent member
+    /// leaves it unchanged, and the members of `address` are merged in the same way. Nothing is
+    /// changed if a member is invalid.
     #[oai(path = "/", method = "patch", operation_id = "updateMe")]
     async fn update(
         &self,
@@ -60,8 +60,8 @@ impl MeApi {
 
     /// Delete the account of this token.
     ///
-    /// Requires its password. All sessions end and the account is deleted; a later sign-up with the
-    /// same email address creates a new account with another `user_id`.
+    /// Requires the account's password. All sessions end and the account is deleted; a later
+    /// sign-up with the same email address creates a new account with another `user_id`.
     #[oai(path = "/", method = "delete", operation_id = "deleteMe")]
     async fn delete(
         &self,

@@ -120,7 +120,7 @@ struct Session {
     /// When the password was checked, in UTC (RFC 3339).
     authenticated_at: String,
     /// When it was last refreshed, or else began, in UTC (RFC 3339). For a login on the hosted
-    /// pages, when a page was last used; up to five minutes late.
+    /// pages: when a page was last opened, or up to five minutes earlier.
     last_used_at: String,
     /// When it expires unless it is refreshed, in UTC (RFC 3339).
     expires_at: String,

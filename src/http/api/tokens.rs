@@ -34,8 +34,9 @@ pub(super) struct AuthTokens {
 }
 
 impl AuthTokens {
-    /// Signs the tokens for a grant. They are valid from the current time, and not from the start
-    /// of the request: `iat` must not precede `auth_time`, which was read in the transaction.
+    /// Signs the tokens for a grant. They are valid from now, and not from the start of the
+    /// request, because `iat` must not precede `auth_time`, which the transaction of the login has
+    /// set.
     pub(super) fn sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
         Self::try_to_sign(app, granted).inspect_err(|_| app.db.note_lost_response())
     }

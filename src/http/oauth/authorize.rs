@@ -13,7 +13,7 @@ use crate::domain::oauth::pending_authorization::{Pending, StoredIn};
 use crate::http::app::App;
 use crate::http::endpoint::app_of;
 use crate::http::form::{self, Unreadable};
-use crate::http::oauth::speculation;
+use crate::http::oauth::prefetch;
 use crate::http::origin;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
@@ -24,11 +24,11 @@ use crate::http::request_language;
 /// Maximum length of a form that is redirected as a query, in bytes.
 const MAX_QUERY: usize = 7 * 1024;
 
-/// Answers an authorization request. An error is shown on a page until it is known that the
-/// redirect URI is the client's; a later error is sent to the client.
+/// Answers an authorization request. An error is shown on a page if it occurs before the redirect
+/// URI is known to be the client's. Later errors are sent to the client.
 pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
-    if let Some(refused) = speculation::refused(&request) {
-        return Err(refused);
+    if let Some(rejected) = prefetch::rejected(&request) {
+        return Err(rejected);
     }
     let app = app_of(&request).map_err(message::error)?;
     // The limit applies before any database query.
@@ -68,7 +68,7 @@ fn unreadable(Unreadable(why): Unreadable) -> Response {
     message::bad_request(why)
 }
 
-/// The parameters as a query. The parameters of a form are encoded again.
+/// The parameters as a query. Those of a form are decoded and encoded as a query.
 async fn query_of(request: &mut Request) -> Result<String, Unreadable> {
     if request.method() != Method::POST {
         return Ok(request.uri().query().unwrap_or_default().to_owned());
@@ -90,7 +90,7 @@ async fn registered_client(app: &App, params: &Params) -> Result<Arc<Client>, Re
 }
 
 /// Redirects a form that another site posted. Browsers omit our cookie from a cross-site form post,
-/// and send it after the redirect. Setting a new cookie here instead would log the user out.
+/// and send the cookie after the redirect. A new cookie in this response would log the user out.
 fn resend_as_query(query: &str) -> Response {
     if query.len() > MAX_QUERY {
         return message::bad_request("the request is too long for a cross-site request");

@@ -15,7 +15,7 @@ use crate::domain::oauth::client_authentication::{
 };
 use crate::domain::oauth::params::Params;
 use crate::http::app::App;
-use crate::http::failures;
+use crate::http::audited_failures;
 use crate::http::oauth::error::OAuthError;
 use crate::http::rate_limit::{ClientEndpoint, FreeFailure};
 use crate::timestamp::Timestamp;
@@ -40,7 +40,7 @@ pub(super) async fn authenticate(
     if matches!(credentials, Err(_) | Ok(ClientCredentials::None { .. })) {
         app.limits.admit_refresh(origin)?;
     }
-    // The log gets the `error_description` of the response.
+    // The log line contains the `error_description` of the response.
     let credentials = credentials.inspect_err(|error| {
         tracing::info!("a client was refused: {}", error.description());
     })?;
@@ -61,7 +61,7 @@ pub(super) async fn authenticate(
                 Some(id) => event.client(&id),
                 None => event,
             };
-            failures::record(app, failure, event, origin).await;
+            audited_failures::record(app, failure, event, origin).await;
             Err(OAuthError::invalid_client())
         }
         result => {

@@ -1,7 +1,7 @@
 //! `/oauth2/logout` (OpenID Connect RP-Initiated Logout 1.0).
 //!
-//! A request with an ID token of the browser's login ends this login at once. Any other request,
-//! for example for an image on another site, gets the confirmation page.
+//! A request with an ID token of the browser's login ends this login at once. Any other request
+//! gets the confirmation page, so that an image on another site cannot log the user out.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::domain::oauth::pending_authorization::FlowError;
 use crate::http::app::App;
 use crate::http::endpoint::app_of;
 use crate::http::form::{self, Unreadable};
-use crate::http::oauth::speculation;
+use crate::http::oauth::prefetch;
 use crate::http::origin;
 use crate::http::pages::logout_request::{
     LogoutRequest, forwarded_parameters, redirect_after_logout, validate,
@@ -28,8 +28,8 @@ use crate::http::redirect::see_other;
 use crate::http::request_language;
 
 pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
-    if let Some(refused) = speculation::refused(&request) {
-        return Err(refused);
+    if let Some(rejected) = prefetch::rejected(&request) {
+        return Err(rejected);
     }
     let app = app_of(&request).map_err(message::error)?;
     let admitted = app.limits.admit_change(&origin::of(&request));
@@ -39,7 +39,8 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     let params = params.map_err(|Unreadable(why)| message::bad_request(why))?;
     request_language::choose_by_parameter(params.get("ui_locales"));
     if is_foreign_form && !params.repeats_any() {
-        // Browsers omit our cookie from a cross-site form post, and send it after a redirect.
+        // Browsers omit our cookie from a cross-site form post, and send the cookie after a
+        // redirect.
         let mut query = form_urlencoded::Serializer::new(String::new());
         let query = query.extend_pairs(forwarded_parameters(&params)).finish();
         return Ok(see_other(&format!("../oauth2/logout?{query}")));

@@ -7,7 +7,7 @@ pub(in crate::http) mod error;
 mod introspect;
 mod logout;
 pub(in crate::http) mod metadata;
-mod speculation;
+mod prefetch;
 mod token;
 mod userinfo;
 
@@ -20,9 +20,9 @@ use crate::http::endpoint::{ErrorResponse, Operation};
 use crate::http::oauth::error::OAuthError;
 use crate::http::pages::message;
 
-/// The operations of these endpoints. CORS allows the given origins to call the operations that
-/// browser applications need, but not the authorization endpoint, which scripts must not call
-/// (RFC 9700 §2.6).
+/// The operations of these endpoints. CORS allows scripts of the given origins to call the
+/// operations that browser applications need. The authorization endpoint is not one of these (RFC
+/// 9700 §2.6).
 ///
 /// At the authorization and logout endpoints a GET has side effects, as the specifications define.
 /// A HEAD must have none, because programs check links with it, so these two endpoints refuse it.
@@ -49,8 +49,8 @@ pub(in crate::http) fn operations(cors_origins: &[String]) -> Vec<Operation> {
     ]
 }
 
-/// An operation whose handler returns a response or an error. `error` renders errors of the
-/// framework.
+/// An operation whose handler returns a response or an error that can be rendered. `error` renders
+/// errors of the framework.
 fn operation<A, E>(
     path: &'static str,
     methods: &'static str,

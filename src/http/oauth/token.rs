@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::domain::oauth::grant_error::GrantError;
 use crate::domain::oauth::mint::Issued;
 use crate::domain::oauth::token_endpoint;
-use crate::http::failures;
+use crate::http::audited_failures;
 use crate::http::oauth::client_request::ClientRequest;
 use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::json_answer;
@@ -24,7 +24,7 @@ pub(super) async fn answer(request: Request) -> Result<Response, OAuthError> {
     {
         let failure = FreeFailure::ForgedRefreshToken;
         let event = failure.event().client(&client.id).reason("forged");
-        failures::record(app, failure, event, origin).await;
+        audited_failures::record(app, failure, event, origin).await;
     }
     Ok(success(&exchanged?))
 }

@@ -35,8 +35,8 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, OAuthError>
     Ok(json_answer(&Value::Object(claims)))
 }
 
-/// The token, which must be sent by exactly one method: in the header or in a form body. It is not
-/// accepted in the query, because URLs are logged.
+/// The access token, which must be sent by exactly one method: in the header or in a form body. A
+/// token in the query is ignored, because URLs are logged.
 async fn bearer(request: &mut Request) -> Result<String, OAuthError> {
     let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
     let field = fields.next().cloned();

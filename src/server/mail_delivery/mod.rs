@@ -1,8 +1,8 @@
 //! Sends the mails in the outbox.
 //!
-//! A mail is sent at least once. If this process is killed between the server's acceptance of a mail
-//! and the deletion of its row, the mail is sent again, with the same `Message-ID`. That can happen
-//! to at most `SLOTS` mails of an instance.
+//! A mail is sent at least once. If this process is killed between the server's acceptance of a
+//! mail and the deletion of its row, the mail is sent again, with the same `Message-ID`. That can
+//! happen to at most `SLOTS` mails of an instance.
 
 mod letter;
 mod mailer;

@@ -1,5 +1,5 @@
-//! Audit records of failures that cost a client nothing to cause. Their rate is limited, so that
-//! the audit log stays readable.
+//! Records failures that cost a client nothing to cause in the audit log. Their rate is limited, so
+//! that the audit log stays readable.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::http::rate_limit::FreeFailure;
 /// Maximum time to write a record. A write that has not begun to commit by then is cancelled.
 const RECORD_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Records a failure: on each instance at most 20 of a kind per minute for one client, and 600 of a
-/// kind per minute for all clients. If the database fails or is slow, the record is omitted and the
-/// response stays the same.
+/// Records a failure. Each instance records at most 20 failures of a kind per minute for one client
+/// address, and 600 of a kind per minute for all. If the database fails or is slow, the record is
+/// omitted and the response stays the same.
 ///
 /// `event` is the [`FreeFailure::event`] with its details.
 pub(super) async fn record(app: &App, failure: FreeFailure, event: Event, origin: &Origin) {
