@@ -110,7 +110,7 @@ def test_other_logins_end_at_once(deployment: Deployment) -> None:
 
     first.click("end-others")
 
-    expect(first.page.get_by_role("status")).to_have_text("All other logins have ended.")
+    expect(first.page.get_by_role("status")).to_have_text("All other sessions have ended.")
     expect(first.page.get_by_role("button", name="Log out all others")).to_have_count(0)
     second.open("/account")
     second.wait_for_heading("Log in")

@@ -359,7 +359,7 @@ def test_more_than_five_sessions_are_collapsed(deployment: Deployment) -> None:
     person.assert_accessible()
     person.page.get_by_text("Show all 8").click()
     person.page.get_by_role("button", name="End ").last.click()
-    expect(person.page.get_by_role("status")).to_have_text("That login has ended.")
+    expect(person.page.get_by_role("status")).to_have_text("The session has ended.")
     expect(person.page.get_by_text("Show all 7")).to_be_visible()
 
 

@@ -116,7 +116,7 @@ async fn account_page_logs_out_all_others() {
     }
 
     let page = browser.get("/account?done=others").await.expect_status(200).html();
-    assert!(page.contains("All other logins have ended."), "{page}");
+    assert!(page.contains("All other sessions have ended."), "{page}");
     assert!(!page.contains("Log out all others</button>"), "{page}");
     assert_eq!(sessions(&mut browser).await.len(), 1);
     assert_eq!(other.get("/account").await.location(), format!("{ISSUER}/login"));

@@ -57,13 +57,13 @@ struct SessionLine {
     session: listing::Row,
     /// The name of the client, or of the browser for a session of these pages or the JSON API.
     heading: String,
-    /// The browser or other program; empty if the heading names it.
+    /// The browser or other program; empty if `heading` names it.
     device: String,
     /// When the session began.
     logged_in: String,
     last_used: String,
     is_current: bool,
-    /// Whether its address is that of the last use, and not that of the login.
+    /// Whether `session.address` is the client address of the last use, and not that of the login.
     has_address_of_last_use: bool,
 }
 
@@ -197,14 +197,15 @@ fn claims_of(browser: &Browser, texts: &Texts) -> Vec<(&'static str, String)> {
     let lines = profile_fields::all().map(|field| {
         let value = field.value_in(&claims);
         let is_language = field.input == Input::Language;
-        let value = if is_language { profile_fields::language(&value).to_owned() } else { value };
+        let value =
+            if is_language { profile_fields::language_name(&value).to_owned() } else { value };
         ((texts.profile.label)(field.name), value)
     });
     lines.filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// Sessions of these pages or the JSON API are labelled with the browser, all others with the
-/// client.
+/// A session as a line. The heading of a session of these pages or the JSON API is the browser,
+/// that of all others the client.
 fn session_line(
     call: &PageRequest,
     session: listing::Row,

@@ -1,8 +1,8 @@
 //! `/delete-account`: deletes the account of a logged-in user who knows its password.
 //!
-//! The form contains the account id, encrypted for the browser. If the form is submitted again
-//! after the deletion, the id shows that the account is deleted. The browser therefore keeps its
-//! cookie, although the session of the cookie has ended.
+//! The form contains the account id, encrypted for the cookie of the browser. If the form is
+//! submitted again after the deletion, the page finds by this id that the account is deleted. So
+//! the browser keeps its cookie, although the session of the cookie has ended.
 
 use askama::Template;
 use poem::http::StatusCode;
@@ -83,7 +83,7 @@ async fn delete(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     }
 }
 
-/// Redirects to the page after a deletion. It keeps the language of the account.
+/// Redirects to the page after a deletion, which keeps the language of the account.
 fn redirect_to_deleted() -> Response {
     see_other(&request_language::keep_in(DELETED))
 }

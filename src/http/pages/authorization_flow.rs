@@ -1,4 +1,5 @@
-//! Continues an authorization request until the client gets a response, or the user the next page.
+//! Continues an authorization request until the client gets a response, or the user gets the next
+//! page.
 
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ pub(super) async fn continue_flow(
     }
 }
 
-/// Shows the login or consent page, whichever the pending request needs next. `root` is the
+/// Shows the page that the pending request needs next: login, sign-up or consent. `root` is the
 /// relative path to the root of the pages.
 pub(in crate::http) async fn show_next_page(
     app: &Arc<App>,

@@ -36,13 +36,13 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let stale = || stale(&call.visitor);
     let mut pending_request = call.pending_request().await?.ok_or_else(stale)?;
-    // A sealed request waits for a login. The user cannot decide on it yet.
+    // A sealed request still waits for a login, so the user cannot decide on it yet.
     if pending_request.pending.stored_in == StoredIn::SealedForm {
         return Err(stale());
     }
     let Some(browser) = &call.visitor.browser else { return Ok(call.redirect_to_page("login")) };
-    // A form from before the last login in this browser is shown again, because it may name another
-    // account.
+    // If the form was shown before the last login in this browser, it is shown again, because it
+    // may name another account.
     if call.is_post() && call.is_current {
         let decision = match call.params.get("decision") {
             Some("allow") => Decision::Allow,

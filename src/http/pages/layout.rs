@@ -37,7 +37,7 @@ pub(super) struct Page {
     pub(super) submits_itself: bool,
     /// The origins other than this one to which its forms may lead, as CSP sources (CSP 3 §2.3.1).
     pub(super) form_targets: String,
-    /// The language of the page, in which the layout is rendered, too.
+    /// The language of the page and of its layout.
     pub(super) language: Language,
 }
 

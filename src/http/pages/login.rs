@@ -73,9 +73,9 @@ pub(super) async fn continue_if_same(
     let browser = call.visitor.browser.as_ref().filter(|_| !is_restored);
     let texts = &texts::current().login;
     let Some(browser) = browser else {
-        // The form predates a logout, or two tabs were opened at the same time and this is one of
-        // them. Browsers send a cross-site form without the cookie. The response must not replace
-        // the cookie.
+        // The form predates a logout, or is from one of two tabs that were opened at the same time.
+        // It may also be cross-site: browsers send such a form without the cookie, so the response
+        // must not replace the cookie.
         return Err(if call.is_same_origin() {
             call.visitor.set_cookie(&call.app, again(username, texts.out_of_date))
         } else {
@@ -122,7 +122,7 @@ async fn log_in(
 }
 
 /// Logs in, and continues the pending request or redirects to `page`. Returns `None` if the
-/// password is wrong. If the address is not verified, but must be, the error is a page that says so.
+/// password is wrong. If the address must be verified first, the error is the page for that.
 /// `limited` renders the page when a rate limit is exceeded.
 pub(super) async fn log_in_and_continue(
     call: &PageRequest,

@@ -24,7 +24,7 @@ struct LogoutPage<'a> {
     /// The relative path from the page to the root of the pages; may be empty.
     root: &'a str,
     email: &'a str,
-    /// The parameters of the client's logout request that the form passes on.
+    /// The parameters of the client's logout request, which the form repeats.
     fields: Vec<(&'a str, &'a str)>,
 }
 
@@ -49,7 +49,8 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
         logout::log_out(&call.app.db, browser, &origin).await.map_err(message::failed)?;
     }
     let redirect = redirect_after_logout("", logout_request.destination.as_deref());
-    // Browsers send a cross-site form without the cookie. The response must not remove the cookie.
+    // Browsers send a cross-site form without the cookie. The response to such a form must not
+    // remove the cookie.
     Ok(if call.visitor.is_new() { redirect } else { call.app.cookie.remove(redirect) })
 }
 

@@ -11,7 +11,7 @@ use crate::http::pages::message;
 use crate::http::redirect::{see_other, with_query};
 use crate::http::request_language;
 
-/// The present parameters that the confirmation form contains.
+/// The parameters of a logout request that a redirect and the confirmation form repeat.
 pub(in crate::http) fn forwarded_parameters(
     params: &Params,
 ) -> impl Iterator<Item = (&'static str, &str)> {

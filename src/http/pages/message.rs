@@ -88,12 +88,13 @@ pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
     }
 }
 
-/// The same status, but with the form that was submitted. `form` renders the form with an error.
+/// As [`limited`], but with the submitted form instead of a message. `form` renders the form with
+/// an error.
 pub(super) fn limited_on(refused: &AttemptError, form: impl FnOnce(&str) -> Response) -> Response {
     let AttemptError::Refused(refusal) = refused else { return unavailable(refused) };
     let seconds = refusal.seconds().get();
     let texts = &texts::current().message;
-    // The attempts may be those of another user at the same address.
+    // The attempts may be those of another user at the same client address.
     let too_many = match refusal.quota_name {
         "address" => texts.too_many_attempts_from_network,
         _ => texts.too_many_attempts,

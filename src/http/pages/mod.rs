@@ -1,9 +1,9 @@
 //! The hosted pages: plain HTML forms that work without JavaScript.
 //!
-//! The response to the POST of a form is a redirect (303), a page that posts the response to the
-//! client (`form_post`), a message, or the page of the form again: with errors, or if the form only
-//! opens the page. Pages contain a client's pending request (`pending_request`), which only works
-//! in the browser in which it began.
+//! The response to a submitted form is a redirect (303), a page that posts the authorization
+//! response to the client (`form_post`), a message, or the form again with its errors. A form that
+//! only opens a page gets this page. Pages contain a client's pending request (`pending_request`),
+//! which only works in the browser in which it began.
 
 mod account;
 mod account_deletion;
@@ -103,7 +103,7 @@ fn documents(issuer: &str) -> String {
     documents.to_string()
 }
 
-/// Adds the assets, and redirects to pages.
+/// Adds routes for the assets, and routes that redirect to pages.
 pub(in crate::http) fn add_assets(routes: Route, app: &Arc<App>) -> Route {
     // Redirects for the root, and for paths with a trailing slash.
     let documents = documents(&app.issuer_url);

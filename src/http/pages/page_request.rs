@@ -39,9 +39,9 @@ impl PageRequest {
         if call.is_current { Ok(call) } else { Err(message::stale(&call.visitor)) }
     }
 
-    /// Reads a request. A form that is not current must change nothing. It may be cross-site if the
-    /// browser does not send `Sec-Fetch-Site`. Or it was submitted twice, and the first submission
-    /// has changed the cookie.
+    /// Reads a request, even a form without a valid CSRF token, which must change nothing
+    /// ([`is_current`](Self::is_current) is false). The first of two submissions may have changed
+    /// the cookie. Or the form is cross-site, and the browser does not send `Sec-Fetch-Site`.
     pub(super) async fn read_any(mut request: Request) -> Result<Self, Response> {
         let internal = |_| message::error(StatusCode::INTERNAL_SERVER_ERROR);
         let app = app_of(&request).map_err(internal)?;
@@ -58,8 +58,8 @@ impl PageRequest {
         Ok(Self { app, request, visitor, params, is_current })
     }
 
-    /// Whether the URL says that a form has just completed this action. A cross-site link can claim
-    /// this only in a browser that does not send `Sec-Fetch-Site`.
+    /// Whether the URL says that a form has just completed this action. A cross-site link can also
+    /// say so, but is believed only from a browser that does not send `Sec-Fetch-Site`.
     pub(super) fn has_completed(&self, action: &str) -> bool {
         let site = self.request.header("sec-fetch-site");
         self.params.get("done") == Some(action) && site.is_none_or(|site| site == "same-origin")
@@ -112,10 +112,10 @@ impl PageRequest {
     /// Decrypts a request that was encrypted for the current cookie of this browser, or for an
     /// earlier cookie. In the second case the request is encrypted again for the current cookie.
     ///
-    /// If the page predates a login, the earlier cookie is the one that the login stored as its
-    /// previous cookie. If the page predates a logout, only the form names the digest of the
-    /// earlier cookie. That digest proves nothing. So the request is shown to the user again, like
-    /// a request from a link to the authorization endpoint, and is not granted.
+    /// If the page predates a login, the login has stored the digest of the earlier cookie. If the
+    /// page predates a logout, only the form contains this digest, and anyone can make such a form.
+    /// So the request is shown to the user again, like a request from a link to the authorization
+    /// endpoint, and is not granted.
     fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<(Pending, String, bool)> {
         let sealer = &self.app.request_sealer;
         let digest = self.visitor.cookie_digest();

@@ -1,7 +1,7 @@
 //! `/change-password`: sets a new password for a logged-in user who knows the current one.
 //!
-//! All sessions end, and this browser gets a new session, because an attacker may have the old
-//! cookie or codes that were issued for it.
+//! All sessions end, this browser's included, because an attacker may have its cookie or codes that
+//! were issued for the session. Then this browser gets a new session.
 
 use askama::Template;
 use poem::http::StatusCode;
@@ -70,8 +70,8 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
 }
 
 /// Processes a form that is submitted again before the response to its first submission has
-/// arrived. The session of its cookie has ended. If the new password is correct, it logs the
-/// browser in.
+/// arrived. The first submission has ended the session of the cookie. If the new password is
+/// correct, the browser is logged in with it.
 async fn resubmit_without_session(call: &PageRequest) -> Result<Response, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
     if !(call.is_post() && call.is_current) {

@@ -3,7 +3,7 @@
 use crate::domain::password::{Policy, UnusablePassword, Weakness};
 use crate::http::texts;
 
-/// A rule that the page lists and its script checks off.
+/// A rule that the page lists. The script of the page marks it when the typed password meets it.
 pub(super) struct Rule {
     /// The name by which the script checks the rule; empty for a rule that it cannot check.
     pub(super) name: &'static str,

@@ -108,7 +108,7 @@ fn token_of(call: &PageRequest) -> &str {
     call.params.get("token").unwrap_or_default()
 }
 
-/// The page for a link or a code that is not valid. It does not say why.
+/// The page for a link or a code that is not valid. It does not reveal the reason.
 fn rejected(call: &PageRequest) -> Response {
     let texts = &texts::current().reset;
     if token_of(call).is_empty() {

@@ -1,7 +1,8 @@
 //! `/edit-profile`: shows and changes the profile of a logged-in user.
 //!
-//! For each field, the form repeats the value with which it was shown. Only fields that the user
-//! changed are stored, so that a form that was open for long does not undo later changes.
+//! For each field, the form repeats the value with which the field was shown. Only fields that the
+//! user changed are stored, so that a form that was open for long does not undo changes that were
+//! stored in the meantime.
 
 use askama::Template;
 use poem::http::StatusCode;
@@ -63,11 +64,12 @@ struct Language<'a> {
 }
 
 impl FieldView {
-    /// The languages to choose from: those of Signet, and the one with which the form was first
-    /// shown.
+    /// The languages to choose from: those of Signet, and the language with which the form was
+    /// first shown.
     fn languages(&self) -> Vec<Language<'_>> {
         let shown = Some(self.shown.as_str());
-        let other = shown.filter(|tag| !tag.is_empty() && profile_fields::language(tag) == *tag);
+        let other =
+            shown.filter(|tag| !tag.is_empty() && profile_fields::language_name(tag) == *tag);
         let all = profile_fields::languages().into_iter().chain(other.map(|tag| (tag, tag)));
         all.map(|(tag, name)| Language { tag, name, is_selected: tag == self.value }).collect()
     }
@@ -139,7 +141,8 @@ fn without_carriage_returns(value: Option<&str>) -> String {
     value.unwrap_or_default().replace("\r\n", "\n")
 }
 
-/// The page. `values` gives the value of a field, and the one with which the form was first shown.
+/// The page. `values` returns the value of a field, and the value with which the form was first
+/// shown.
 fn show(
     call: &PageRequest,
     status: StatusCode,

@@ -92,8 +92,8 @@ pub(super) fn languages() -> [(&'static str, &'static str); 2] {
     })
 }
 
-/// The name of a language in that language; the tag itself if it cannot be chosen.
-pub(super) fn language(tag: &str) -> &str {
+/// The name of a language in that language; the tag itself if the language cannot be chosen.
+pub(super) fn language_name(tag: &str) -> &str {
     languages().into_iter().find(|(known, _)| *known == tag).map_or(tag, |(_, name)| name)
 }
 
@@ -138,7 +138,7 @@ mod tests {
     use crate::domain::profile;
     use crate::http::texts;
 
-    /// A claim that is added later must not be missing in the form.
+    /// A claim that is added later must get a field.
     #[test]
     fn each_claim_of_a_profile_has_a_field() {
         let names: Vec<_> = all().map(|field| field.name).collect();

@@ -33,8 +33,9 @@ pub(super) async fn admit<'a>(
     Ok(Confirmation { login, password, admitted, origin, mail: &call.app.mail })
 }
 
-/// The id of the account that a form is shown for, encrypted for the browser. It identifies the
-/// account if the form is submitted again after the first submission has ended the session.
+/// The id of the account that a form is shown for, encrypted for the cookie of the browser. It
+/// identifies the account if the form is submitted again after the first submission has ended the
+/// session.
 pub(super) fn seal_account(call: &PageRequest, browser: &Browser) -> Result<String, FlowError> {
     Ok(call
         .app

@@ -1,9 +1,9 @@
 //! `/verify-email`: verifies the address of an account, or confirms a new one, with the link or the
 //! code of a mail, and sends another mail.
 //!
-//! A code works in the browser that asked for the mail. This browser can also ask for another mail:
-//! a hidden field contains the account, encrypted for the browser. It proves that the password of
-//! the account was entered in this browser.
+//! A code works in the browser that requested the mail. This browser can also request another mail:
+//! a hidden field contains the account id, encrypted for the cookie of the browser. The field
+//! proves that the password of the account was entered in this browser.
 
 use askama::Template;
 use poem::http::StatusCode;
@@ -90,7 +90,7 @@ pub(super) fn after_refusal(
     pending_request: Option<&PendingRequest>,
     account_id: Uuid,
 ) -> Response {
-    match seal(call, account_id) {
+    match seal_account(call, account_id) {
         Ok(account) => {
             let lead = texts::current().verification.refused;
             render(call, pending_request, (lead, "", &account), StatusCode::FORBIDDEN)
@@ -158,7 +158,7 @@ async fn send(
     let origin = origin::of(&call.request);
     let account_id = match &call.visitor.browser {
         Some(browser) => browser.account.id,
-        None => opened(call).ok_or_else(|| message::stale(&call.visitor))?,
+        None => account_of_form(call).ok_or_else(|| message::stale(&call.visitor))?,
     };
     let admitted = match app.limits.admit_verification_request(&app.db, &origin).await {
         Ok(admitted) => admitted,
@@ -171,14 +171,15 @@ async fn send(
     after_sign_up(call, pending_request).await
 }
 
-/// The account of the form, if it was shown in this browser.
-fn opened(call: &PageRequest) -> Option<Uuid> {
+/// The id of the account in the form, if the form was shown in this browser.
+fn account_of_form(call: &PageRequest) -> Option<Uuid> {
     let account = call.params.get("account")?;
     let id = call.app.request_sealer.open(account, &call.visitor.cookie_digest())?;
     Uuid::from_slice(&id).ok()
 }
 
-fn seal(call: &PageRequest, account_id: Uuid) -> Result<String, FlowError> {
+/// The id of an account, encrypted for the cookie of the browser.
+fn seal_account(call: &PageRequest, account_id: Uuid) -> Result<String, FlowError> {
     let digest = call.visitor.cookie_digest();
     Ok(call.app.request_sealer.seal(account_id.as_bytes(), &digest)?)
 }
@@ -188,8 +189,8 @@ async fn limited(
     pending_request: Option<&PendingRequest>,
     error: &AttemptError,
 ) -> Response {
-    let state = state_of(call).await;
-    limited_on(error, |text| match &state {
+    let content = lead_and_account(call).await;
+    limited_on(error, |text| match &content {
         Ok((lead, account)) => {
             render(call, pending_request, (lead, text, account), StatusCode::TOO_MANY_REQUESTS)
         }
@@ -197,10 +198,10 @@ async fn limited(
     })
 }
 
-/// The text of the page, and the account to which another mail can be sent, encrypted for the
-/// browser: that of the form, of the last mail that this browser requested, or of the login. Empty
-/// if there is none.
-async fn state_of(call: &PageRequest) -> Result<(&'static str, String), Response> {
+/// The first text of the page, and the sealed account to which another mail can be sent: that of
+/// the form, of the last mail that this browser requested, or of the login. The account is empty if
+/// there is none.
+async fn lead_and_account(call: &PageRequest) -> Result<(&'static str, String), Response> {
     let (app, now, texts) = (&call.app, call.app.clock.now(), &texts::current().verification);
     let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail];
     let device = call.visitor.cookie_digest();
@@ -213,10 +214,10 @@ async fn state_of(call: &PageRequest) -> Result<(&'static str, String), Response
         let account = call.visitor.browser.as_ref().map(|browser| &browser.account);
         account.filter(|it| email_verification::is_to_be_verified(it)).map(|it| it.id)
     };
-    let account_id = opened(call).or(found.map(|challenge| challenge.account_id));
+    let account_id = account_of_form(call).or(found.map(|challenge| challenge.account_id));
     let account_id = account_id.or_else(of_login);
     let Some(account_id) = account_id else { return Ok((texts.sent, String::new())) };
-    Ok((texts.sent, seal(call, account_id).map_err(message::failed)?))
+    Ok((texts.sent, seal_account(call, account_id).map_err(message::failed)?))
 }
 
 async fn show(
@@ -225,7 +226,7 @@ async fn show(
     problem: &str,
     status: StatusCode,
 ) -> Result<Response, Response> {
-    let (lead, account) = state_of(call).await?;
+    let (lead, account) = lead_and_account(call).await?;
     Ok(render(call, pending_request, (lead, problem, &account), status))
 }
 

@@ -1,9 +1,9 @@
 //! The link of a mail, at `/verify-email?token=…`.
 //!
-//! Mail scanners open links, so opening the link changes nothing: the form must be submitted. In the
-//! browser that asked for the mail, or is logged in to the account, the form has only a button.
-//! Elsewhere it asks for the password of the account, or for a new one, because the person who gets
-//! the mail may not be the one who signed up.
+//! Mail scanners open links, so opening the link changes nothing: the form must be submitted. In a
+//! browser that requested the mail, or is logged in to the account, the form has only a button. In
+//! other browsers it requires the password of the account, or a new password, because the recipient
+//! of the mail may not be the person who signed up.
 
 use askama::Template;
 use poem::Response;
@@ -30,7 +30,7 @@ pub(super) const fn done_page(confirmed: Confirmed) -> &'static str {
     }
 }
 
-/// Where a new password redirects.
+/// Where the form for a new password redirects.
 const PASSWORD_SET: &str = "reset-password?done=reset";
 
 /// The errors of the forms, by field.
@@ -52,7 +52,8 @@ struct LinkPage<'a> {
     email: &'a str,
     /// Whether the address is a new one for the account.
     is_new: bool,
-    /// Whether the password is needed, because this browser proves nothing.
+    /// Whether the password is needed, because this browser neither requested the mail nor is
+    /// logged in to the account.
     needs_password: bool,
     problems: &'a Problems,
     /// The rules for the new password.
@@ -83,7 +84,7 @@ fn token_of(call: &PageRequest) -> &str {
     call.params.get("token").unwrap_or_default()
 }
 
-/// The page for a link that is not valid. It does not say why.
+/// The page for a link that is not valid. It does not reveal the reason.
 fn invalid() -> Response {
     let Texts { reset, verification_link: texts, common, .. } = texts::current();
     let login = request_language::keep_in("login");
@@ -164,8 +165,8 @@ fn show(call: &PageRequest, link: Link, problems: &Problems, status: StatusCode)
     let account_id = call.visitor.browser.as_ref().map(|browser| browser.account.id);
     let email = link.email();
     let texts = texts::current();
-    // The recipient of a mail to a new address may not know the account, so its present address is
-    // not shown.
+    // The recipient of a mail to a new address may have nothing to do with the account, so the
+    // account's present address is not shown.
     let new_email = link.new_email().map(str::to_owned);
     let title = match new_email {
         Some(_) => texts.verification_link.confirm_new,

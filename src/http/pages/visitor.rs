@@ -19,21 +19,22 @@ use crate::http::request_language::{self, Source};
 
 /// The browser that sent a request.
 pub(in crate::http) struct Visitor {
-    /// The value of its cookie: the value that it sent, or a new one.
+    /// The value of its cookie: the value that it sent, or a new value.
     cookie: String,
     /// Whether the browser sent no cookie.
     is_new: bool,
     /// Whether the response must set the cookie, because the browser lacks it under one or both
     /// names.
     is_to_be_set: bool,
-    /// Its login, if it has one.
+    /// The login of its cookie, if there is one.
     pub(in crate::http) browser: Option<Browser>,
     /// Whether this server sends mail, so that a forgotten password can be reset.
     pub(super) can_reset_password: bool,
 }
 
 impl Visitor {
-    /// Reads the cookie and looks up its login. The page is in the language of its account.
+    /// Reads the cookie and looks up its login. The response will be in the language of the
+    /// account.
     pub(in crate::http) async fn of(app: &Arc<App>, request: &Request) -> Result<Self, FlowError> {
         let mut first = None;
         for cookie in app.cookie.values(request) {
@@ -73,7 +74,7 @@ impl Visitor {
         })
     }
 
-    /// Its login, even if the idle timeout of the login has passed.
+    /// The login of its cookie, even if the idle timeout of the login has passed.
     pub(in crate::http) async fn last_login(
         &self,
         app: &Arc<App>,

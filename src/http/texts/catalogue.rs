@@ -58,14 +58,14 @@ pub(in crate::http) struct Common {
     pub(in crate::http) to_continue_to: Around,
     /// Before the last item of a list of two or more.
     pub(in crate::http) and: Text,
-    /// A sentence on an address that cannot be used.
+    /// A sentence about an address that cannot be used.
     pub(in crate::http) email_error: fn(EmailError) -> Text,
     /// The error for a wrong password of the logged-in user.
     pub(in crate::http) wrong_password: Text,
 }
 
-/// Texts that `page.js` shows: the button beside a password, and its name for screen readers, which
-/// contains the text of the button.
+/// Texts that `page.js` shows: the button beside a password, and its label for screen readers,
+/// which contains the text of the button.
 #[derive(Debug)]
 pub(in crate::http) struct Script {
     pub(in crate::http) show: Text,
@@ -93,7 +93,7 @@ pub(in crate::http) struct Message {
     pub(in crate::http) too_many_attempts: Text,
     /// Without a full stop.
     pub(in crate::http) too_many_attempts_from_network: Text,
-    /// The time to wait, in seconds.
+    /// A sentence with the time to wait, which is given in seconds.
     pub(in crate::http) wait: fn(u64) -> String,
     pub(in crate::http) client_mistake: Text,
     pub(in crate::http) start_again: Text,
@@ -127,13 +127,13 @@ pub(in crate::http) struct SignUp {
 /// The password policy.
 #[derive(Debug)]
 pub(in crate::http) struct PasswordRules {
-    /// The minimum number of characters.
+    /// The rule for the minimum number of characters.
     pub(in crate::http) at_least: fn(u32) -> String,
     pub(in crate::http) upper_case: Text,
     pub(in crate::http) lower_case: Text,
     pub(in crate::http) digit: Text,
     pub(in crate::http) unrelated_words: Text,
-    /// Sentences on the rules that a password breaks; empty if it breaks none.
+    /// Sentences about the rules that a password breaks; empty if it breaks none.
     pub(in crate::http) broken: fn(&[Weakness]) -> String,
     pub(in crate::http) unusable: fn(UnusablePassword) -> Text,
 }
@@ -148,7 +148,7 @@ pub(in crate::http) struct Access {
     pub(in crate::http) use_scope: fn(&str) -> String,
     /// A standard claim that is requested by name.
     pub(in crate::http) claim: fn(&str) -> Text,
-    /// Where a client is that has no https redirect URI.
+    /// Instead of the host of a client that has no https redirect URI.
     pub(in crate::http) program_of_user: Text,
 }
 
@@ -212,7 +212,7 @@ pub(in crate::http) struct Account {
     pub(in crate::http) your_password: Text,
     pub(in crate::http) password_hint: Text,
     pub(in crate::http) sessions: Text,
-    /// The number of sessions.
+    /// The text that expands the list of sessions; the argument is their number.
     pub(in crate::http) show_all: fn(usize) -> String,
     pub(in crate::http) log_out_here: Text,
     pub(in crate::http) log_out_others: Text,
@@ -256,9 +256,9 @@ pub(in crate::http) struct Profile {
     pub(in crate::http) phone_and_address: Text,
     /// The name of a claim, or of a member of the claim `address`, such as `address.locality`.
     pub(in crate::http) label: fn(&str) -> Text,
-    /// What is expected as a claim; may be empty.
+    /// What the field of a claim expects; may be empty.
     pub(in crate::http) hint: fn(&str) -> Text,
-    /// A sentence on a value that is not valid.
+    /// A sentence about a value that is not valid.
     pub(in crate::http) claim_error: fn(ClaimError) -> String,
     /// The choice of no language.
     pub(in crate::http) not_set: Text,
@@ -341,16 +341,16 @@ pub(in crate::http) struct Verification {
 /// The link of a mail, at `/verify-email`.
 #[derive(Debug)]
 pub(in crate::http) struct VerificationLink {
-    /// Around an email address, in a browser that proves nothing.
+    /// Around an email address, if the form requires the password.
     pub(in crate::http) signed_up_with: Around,
-    /// Around an email address.
+    /// Around an email address, if the form has only a button.
     pub(in crate::http) belongs_to_account: Around,
     pub(in crate::http) submit: Text,
     /// The title for a new address of an account.
     pub(in crate::http) confirm_new: Text,
-    /// Around a new email address, in a browser that proves nothing.
+    /// Around a new email address, if the form requires the password.
     pub(in crate::http) wanted_for_account: Around,
-    /// Around a new email address.
+    /// Around a new email address, if the form has only a button.
     pub(in crate::http) new_for_account: Around,
     pub(in crate::http) submit_new: Text,
     pub(in crate::http) unknown_password: Text,
@@ -388,11 +388,11 @@ pub(in crate::http) struct Deletion {
     pub(in crate::http) nobody: Text,
 }
 
-/// Browsers and times.
+/// The words for browsers and times.
 #[derive(Debug)]
 pub(in crate::http) struct Device {
     pub(in crate::http) unknown_browser: Text,
-    /// A browser and its operating system or device.
+    /// The words for a browser and its operating system or device.
     pub(in crate::http) on: fn(&str, &str) -> String,
     /// A time in UTC, which `page.js` replaces by local time.
     pub(in crate::http) time: fn(Timestamp) -> String,

@@ -268,7 +268,8 @@ pub(super) static TEXTS: Texts = Texts {
         title: "E-Mail-Adresse ändern",
         lead: (
             "Ihre Adresse ist ",
-            ". Wir senden eine E-Mail an die neue Adresse, damit Sie diese bestätigen können.",
+            ". Wir senden eine E-Mail an die neue Adresse. Mit dieser E-Mail bestätigen Sie die neue \
+             Adresse.",
         ),
         new_address: "Neue E-Mail-Adresse",
         your_password: "Ihr Passwort",
@@ -327,7 +328,7 @@ fn refusal(refusal: SignUpRefusal) -> &'static str {
     }
 }
 
-/// What is missing is one sentence, and each other rule is a sentence of its own.
+/// One sentence lists what the password lacks. Each other broken rule has its own sentence.
 fn broken(weaknesses: &[Weakness]) -> String {
     let (mut missing, mut sentences) = (Vec::new(), Vec::new());
     for weakness in weaknesses {

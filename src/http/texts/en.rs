@@ -60,8 +60,8 @@ pub(super) static TEXTS: Texts = Texts {
         refused: "The email address or the password is not right.",
         out_of_date: "This page was out of date, or your browser keeps no cookies of this site. Enter \
                       the password again.",
-        other_account: "Another account is logged in to this browser by now. Enter the password \
-                        again to switch to this one.",
+        other_account: "Another account has logged in to this browser since this page was opened. \
+                        Enter the password again to switch to the account below.",
         forgot_password: "Forgot your password?",
         no_account: "No account yet?",
     },
@@ -100,7 +100,7 @@ pub(super) static TEXTS: Texts = Texts {
         deny: "Deny",
         returns_to: (
             "Either way you go back to ",
-            ". You can take this permission back at any time on your account page.",
+            ". You can withdraw the access at any time on your account page.",
         ),
         other_account: "Use another account",
     },
@@ -120,24 +120,23 @@ pub(super) static TEXTS: Texts = Texts {
     account: Account {
         profile_changed: "Your profile is saved.",
         change_address: "Change the address",
-        password_changed: "Your password is changed. All your other logins have ended.",
-        session_ended: "That login has ended.",
-        others_ended: "All other logins have ended.",
-        withdrawn: "You have taken back what you had allowed.",
+        password_changed: "Your password is changed. All your other sessions have ended.",
+        session_ended: "The session has ended.",
+        others_ended: "All other sessions have ended.",
+        withdrawn: "You have withdrawn the access.",
         your_email: "Your email address",
         verified: "verified",
         email_hint: "You log in with this address.",
-        mail_hint: "Mails about your account are sent to it.",
+        mail_hint: "Mails about your account are sent to this address.",
         your_password: "Your password",
-        password_hint: "A new password ends all your other logins, and the sessions of all applications.",
+        password_hint: "A new password ends all your other sessions, including those of all applications.",
         sessions: "Where you are logged in",
         show_all: |count| format!("Show all {count}"),
         log_out_here: "Log out of this browser",
         log_out_others: "Log out all others",
         log_out_everywhere: "Log out everywhere",
-        everywhere_hint: "“Log out all others” ends the logins in all other browsers and the sessions \
-                          of all applications. “Log out everywhere” ends the login in this browser, \
-                          too.",
+        everywhere_hint: "“Log out all others” ends your sessions in all other browsers and in all \
+                          applications. “Log out everywhere” also ends the session in this browser.",
         this_browser: "this browser",
         logged_in_on: "Logged in on",
         and_logged_in_on: "logged in on",
@@ -151,8 +150,8 @@ pub(super) static TEXTS: Texts = Texts {
         it_may_at: ("At ", " it may"),
         withdraw: "Withdraw access",
         withdraw_of: "of",
-        deletion_hint: "This permanently deletes your account, your profile and what you have allowed, \
-                        and ends all your logins. You need your password.",
+        deletion_hint: "This permanently deletes your account and your profile, withdraws all access \
+                        of applications, and ends all your sessions. You need your password.",
     },
     profile: Profile {
         title: "Your profile",
@@ -171,18 +170,18 @@ pub(super) static TEXTS: Texts = Texts {
     },
     password: PasswordChange {
         title: "Change your password",
-        lead: "A new password ends all your other logins. This browser stays logged in.",
+        lead: "A new password ends all your other sessions. This browser stays logged in.",
         current: "Current password",
-        submit: "Change it",
-        keep: "Keep the old one",
-        before_last_login: "This page was from before your last login. Type both again.",
+        submit: "Change the password",
+        keep: "Keep the old password",
+        before_last_login: "This page is older than your last login. Type both passwords again.",
     },
     download: DataDownload {
         your_data: "Your data",
         account_hint: "A file with what this service stores about you. You need your password.",
         title: "Download your data",
-        lead: "A file with what this service stores about you: account, profile, logins, what you have \
-               allowed, and the log of your account. It contains no password.",
+        lead: "A file with what this service stores about you: your account, profile and sessions, the \
+               applications with access, and the log of your account. It contains no password.",
         submit: "Download",
         hint: "The file is in JSON, a format for programs. Keep it safe: it shows from where you logged \
                in.",
@@ -205,9 +204,9 @@ pub(super) static TEXTS: Texts = Texts {
         submit: "Set the password",
         another_mail: "Send another mail",
         done: "Password changed",
-        all_ended: "Your password was changed, and all your logins have ended.",
+        all_ended: "Your password was changed, and all your sessions have ended.",
         invalid_link: "This link is no longer valid",
-        why_invalid: "It was used, or is older than half an hour, or a newer one was sent.",
+        why_invalid: "It was used, or is older than half an hour, or a newer link was sent.",
         new_link: "Request a new link",
     },
     verification: Verification {
@@ -245,15 +244,16 @@ pub(super) static TEXTS: Texts = Texts {
         submit_new: "Use the new address",
         unknown_password: "If you do not know the password",
         set_password: "If you do not know it, or someone else signed up with your address, set a \
-                       new password. All logins of the account end, so that only you can use it.",
-        why_invalid: "It was used, or is older than half an hour, or a newer one was sent. Log in to \
-                      have another one sent.",
+                       new password. All sessions of the account end, so that only you can use the \
+                       account.",
+        why_invalid: "It was used, or is older than half an hour, or a newer link was sent. Log in to \
+                      get another link.",
     },
     email: EmailChange {
         title: "Change your email address",
         lead: (
             "Your address is ",
-            ". We send a mail to the new address, with which you confirm it.",
+            ". We send a mail to the new address. With this mail you confirm the new address.",
         ),
         new_address: "New email address",
         your_password: "Your password",
@@ -268,8 +268,8 @@ pub(super) static TEXTS: Texts = Texts {
         heading: "Delete your account?",
         lead: (
             "The account of ",
-            " will be deleted, with your profile and what you have allowed, and all your logins \
-             will end. This cannot be undone.",
+            " and your profile will be deleted. All applications lose access, and all your sessions \
+             end. This cannot be undone.",
         ),
         your_password: "Your password",
         submit: "Delete the account",
@@ -289,8 +289,8 @@ fn email_error(error: EmailError) -> &'static str {
     match error {
         EmailError::TooLong => "The email address must be at most 255 characters.",
         EmailError::NotOneAt => "The email address must contain exactly one @.",
-        EmailError::LocalPart => "The email address has a part before the @ that is not valid.",
-        EmailError::Domain => "The email address has a domain that is not valid.",
+        EmailError::LocalPart => "The part of the email address before the @ is not valid.",
+        EmailError::Domain => "The domain of the email address is not valid.",
     }
 }
 
@@ -313,14 +313,14 @@ fn refusal(refusal: SignUpRefusal) -> &'static str {
     }
 }
 
-/// The messages of the rules complete a sentence.
+/// The message of each rule completes a sentence that begins with “The password”.
 fn broken(weaknesses: &[Weakness]) -> String {
     let others = weaknesses.iter().filter(|it| **it != Weakness::Common);
     let others = list(&others.map(ToString::to_string).collect::<Vec<_>>(), " and ");
     let sentence =
         if others.is_empty() { String::new() } else { format!("The password {others}.") };
     let is_common = weaknesses.contains(&Weakness::Common);
-    let common = if is_common { "Too common. Choose another." } else { "" };
+    let common = if is_common { "The password is too common. Choose another one." } else { "" };
     [sentence.as_str(), common].join(" ").trim().to_owned()
 }
 

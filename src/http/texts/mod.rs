@@ -1,7 +1,7 @@
 //! The texts of the pages, one catalogue per language.
 //!
-//! A catalogue has the type [`Texts`], so a text that is missing in a language does not compile,
-//! and neither does one with other arguments. Templates contain the markup, and escape all texts.
+//! A catalogue has the type [`Texts`], so the compiler rejects a language in which a text is
+//! missing or has other arguments. Templates contain the markup, and escape all texts.
 
 mod catalogue;
 mod de;
@@ -34,7 +34,7 @@ mod tests {
     /// words.
     const SAME: [&str; 4] = ["Code", "Name", "", "."];
 
-    /// Texts without arguments. `tests/it/page_languages.rs` checks the others.
+    /// Checks texts without arguments. `tests/it/page_languages.rs` checks the others.
     #[test]
     fn no_text_is_the_same_in_both_languages() {
         let texts_of = |language| format!("{:#?}", of(language));
