@@ -2,7 +2,7 @@
 //!
 //! The three main layers are [`http`] (the wire format) → [`domain`] (the rules) → [`entity`] (the
 //! tables). Imports go only in this direction, which `tests/it/architecture.rs` checks. An endpoint
-//! calls one domain function. ARCHITECTURE.md describes the layers.
+//! checks the attempt limits, and then calls the domain. ARCHITECTURE.md describes the layers.
 
 // The metadata document has more members than `json!` can expand within the default limit of 128.
 #![recursion_limit = "256"]

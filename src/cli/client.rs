@@ -23,7 +23,7 @@ pub(super) enum Client {
     /// List the clients.
     List(DatabaseSettings),
     /// Print a client's registration, without its secret, as JSON that `apply` reads.
-    Show(Named),
+    Show(ClientArgument),
     /// Change a client. Members of the registration whose options are not given stay unchanged. The
     /// secret stays unchanged, too, unless a new `--auth-method` needs another secret. A given list
     /// replaces the old list; an empty value (`--audience ""`) clears the list.
@@ -32,7 +32,7 @@ pub(super) enum Client {
     /// next rotation, so that the client can switch without downtime.
     RotateSecret {
         #[command(flatten)]
-        named: Named,
+        client: ClientArgument,
         /// Create no new secret, and invalidate the previous secret now, because the client already
         /// uses the newest secret.
         #[arg(long, conflicts_with = "now")]
@@ -43,7 +43,7 @@ pub(super) enum Client {
         now: bool,
     },
     /// Delete a client and end all its sessions.
-    Delete(Named),
+    Delete(ClientArgument),
     /// Register or update the clients in a file, all or none. The secrets of new clients are
     /// printed. Clients that are not in the file stay unchanged.
     Apply {
@@ -55,10 +55,10 @@ pub(super) enum Client {
     },
 }
 
-/// A registered client.
+/// The client argument of a command.
 #[derive(Debug, Args)]
-pub(super) struct Named {
-    /// The client.
+pub(super) struct ClientArgument {
+    /// The id of the client.
     client_id: String,
     #[command(flatten)]
     database: DatabaseSettings,
@@ -214,7 +214,8 @@ impl Client {
                 }
                 finish(&db, &applied).await;
             }
-            Self::RotateSecret { named: Named { client_id, database }, drop_previous, now } => {
+            Self::RotateSecret { client, drop_previous, now } => {
+                let ClientArgument { client_id, database } = client;
                 let db = open(&database).await?;
                 if drop_previous {
                     client::drop_previous_secret(&db, &client_id).await?;
@@ -224,7 +225,7 @@ impl Client {
                 }
                 finish_change(&db).await;
             }
-            Self::Delete(Named { client_id, database }) => {
+            Self::Delete(ClientArgument { client_id, database }) => {
                 let db = open(&database).await?;
                 client::delete(&db, &client_id).await?;
                 print(&format!("{client_id} is deleted, and its sessions have ended"))?;
@@ -238,7 +239,7 @@ impl Client {
                 }
                 db.close().await;
             }
-            Self::Show(Named { client_id, database }) => {
+            Self::Show(ClientArgument { client_id, database }) => {
                 let db = open(&database).await?;
                 let Some(row) = client::find(&db, &client_id).await? else {
                     bail!("there is no client {client_id}");

@@ -45,8 +45,8 @@ struct Cli {
 enum Command {
     /// Start the server; the default without a command.
     ///
-    /// Runs without any settings: creates the database, the master key and the first signing key if
-    /// they do not exist.
+    /// Needs no settings: creates the database, the master key and the first signing key if they do
+    /// not exist.
     Serve(Box<Config>),
     /// Migrate the database schema, or show its version. `serve` applies pending migrations itself.
     #[command(subcommand)]

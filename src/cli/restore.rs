@@ -90,7 +90,7 @@ impl Restore {
         let now = db.clock().now();
         db.close().await;
         let prepared = prepared?;
-        if let Some(old) = replacement.switch(&aside_suffix(now)).await? {
+        if let Some(old) = replacement.switch(&suffix_of_old_database(now)).await? {
             print(&format!("the old database is now {}", old.display()))?;
         }
         print("the database is restored")?;
@@ -143,6 +143,6 @@ fn print_contents(Contents { counts, kids }: &Contents) -> Result<(), OutputErro
 }
 
 /// The suffix of the old database's new name: `-before-restore-20260114T100000Z`.
-fn aside_suffix(now: Timestamp) -> String {
+fn suffix_of_old_database(now: Timestamp) -> String {
     format!("-before-restore-{}", now.to_rfc3339().replace(['-', ':'], ""))
 }

@@ -68,8 +68,8 @@ pub fn load_dotenv() -> Result<(), DotenvError> {
     dotenvy::from_path(file).map_err(|_| DotenvError::Malformed)
 }
 
-/// The line number of the first `$` that starts a substitution: one outside of single quotes and
-/// comments that is not escaped.
+/// The line number of the first `$` that starts a substitution: a `$` that is not escaped, and is
+/// outside of single quotes and comments.
 fn first_substitution(text: &str) -> Option<usize> {
     let (mut quote, mut before, mut is_escaped, mut is_comment) = (None, '\n', false, false);
     let mut line = 1;
@@ -118,8 +118,8 @@ pub fn refuse_unknown(command: &Command) -> Result<(), UnknownSettings> {
     if faults.is_empty() { Ok(()) } else { Err(UnknownSettings { faults }) }
 }
 
-/// The variables that `command` or a command below it reads, also those of arguments without a
-/// flag.
+/// The variables that `command` or one of its subcommands reads, including those of arguments
+/// without a flag.
 fn variables(command: &Command) -> Vec<String> {
     let variable = |arg: &Arg| Some(arg.get_env()?.to_str()?.to_owned());
     let own = command.get_arguments().filter_map(variable);

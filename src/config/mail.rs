@@ -38,8 +38,8 @@ pub struct MailSettings {
     #[arg(long, env = "SIGNET_MAIL_TEMPLATES")]
     pub mail_templates: Option<PathBuf>,
 
-    /// Maximum number of mails to one email address in any hour that anyone can request, such as
-    /// those for a forgotten password. Further mails are dropped, and recorded in the audit log.
+    /// Mails that anyone can request, such as those for a forgotten password: their maximum number
+    /// to one email address in any hour. Further mails are dropped, and recorded in the audit log.
     /// Notices to the owner of an account have a separate limit of the same size.
     #[arg(long, env = "SIGNET_MAILS_PER_HOUR", default_value = "5",
           value_parser = value_parser!(u32).range(1..=1000))]
@@ -93,7 +93,7 @@ impl MailSettings {
         self.mail != MailTransport::Off
     }
 
-    /// Checks that the settings which `mail` needs are set, and no contradictory ones.
+    /// Checks that the settings that `mail` needs are set, and do not contradict each other.
     ///
     /// # Errors
     /// A message that names the missing or contradictory setting.

@@ -24,7 +24,8 @@ pub struct PageSettings {
     pub service_name: String,
 
     /// Logo next to the service name: the path of a file (svg, png, webp or jpg, at most 256 KiB),
-    /// or an https URL, whose host can then see who logs in. Default: the first letter of the name.
+    /// or an https URL, whose host then sees the address of each visitor. Default: the first letter
+    /// of the name.
     #[arg(long, env = "SIGNET_LOGO")]
     pub logo: Option<Logo>,
 

@@ -18,7 +18,7 @@ struct Setting {
     text: String,
 }
 
-/// The settings that `command` or a command below it accepts, in the order of their fields.
+/// The settings that `command` or one of its subcommands accepts, in the order of their fields.
 fn settings(command: &Command) -> Vec<Setting> {
     let own = command.get_arguments().filter_map(Setting::of);
     own.chain(command.get_subcommands().flat_map(settings)).collect()

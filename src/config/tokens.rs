@@ -45,7 +45,7 @@ pub struct TokenSettings {
     pub refresh_reuse: RefreshReuse,
 
     /// Days after which a session that has ended or expired is deleted, together with its IP
-    /// address and user agent. Counted from its end, or from its expiry by
+    /// address and user agent. They count from the end of the session, or from its expiry by
     /// `SIGNET_SESSION_SECONDS`.
     #[arg(long, env = "SIGNET_ENDED_SESSION_DAYS", default_value = "30",
           value_parser = value_parser!(u64).range(1..=36_500))]

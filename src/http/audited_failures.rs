@@ -1,5 +1,5 @@
-//! Records failures that cost a client nothing to cause in the audit log. Their rate is limited, so
-//! that the audit log stays readable.
+//! Audit records of failures that cost a client nothing to cause. The rate of these records is
+//! limited, so that the audit log stays readable.
 
 use std::time::Duration;
 

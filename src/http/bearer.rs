@@ -16,8 +16,8 @@ use crate::http::app::App;
 use crate::http::error::Problem;
 use crate::http::origin;
 
-/// The login of a request with an access token of the first-party client. Access tokens of other
-/// clients are rejected, because their users did not allow these clients to change the account.
+/// An access token of a user's session with this API. Access tokens of OAuth clients are rejected:
+/// users allow such clients what their scopes say, and not the management of the account.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", key_name = "Authorization", bearer_format = "JWT", checker = "check")]
 pub(super) struct LoggedIn(pub(super) Login);

@@ -152,7 +152,7 @@ impl Problem {
         )
     }
 
-    /// 403: the password is right, but the address is not verified, which the settings require.
+    /// 403: the password is right, but the settings require a verified email address.
     pub(super) fn email_not_verified() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,

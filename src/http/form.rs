@@ -47,7 +47,8 @@ pub(in crate::http) fn is_form(request: &Request) -> bool {
     media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// Decodes `name=value` pairs. Invalid UTF-8 is rejected: Signet could not return it unchanged.
+/// Decodes `name=value` pairs. Invalid UTF-8 is rejected, because Signet could not send such a
+/// value back unchanged, for example as `state`.
 pub(in crate::http) fn decode(text: &str) -> Result<Params, Unreadable> {
     let mut pairs = Vec::new();
     for (name, value) in form_urlencoded::parse(text.as_bytes()).into_owned() {

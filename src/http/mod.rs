@@ -2,7 +2,8 @@
 //!
 //! The outermost layer (`service`) adds the request id, limits the head of the request, handles
 //! panics and renders errors. Requests to the JSON API then pass logging (`trace`), CORS and the
-//! body limit. Finally one endpoint handles the request, and calls one function of `domain`.
+//! body limit. Finally an endpoint handles the request: it checks the attempt limits and calls
+//! `domain`.
 
 mod api;
 mod app;

@@ -17,7 +17,7 @@ const BROWSERS: [(&str, &str); 9] = [
     ("Mozilla/", UNKNOWN),
 ];
 
-/// Stands for the name of an unknown browser, which depends on the language.
+/// Stands for an unknown browser, whose description is a text in each language.
 const UNKNOWN: &str = "";
 
 const SYSTEMS: [(&str, &str); 7] = [

@@ -185,7 +185,7 @@ impl Connection {
         Self { stream, deadline, timer, phase, client_timeout, preface: Some(0), _permits: permits }
     }
 
-    /// Fails if the client speaks HTTP/2, after an attempt to send a response.
+    /// Fails if the client speaks HTTP/2. Tries to send [`HTTP_1_ONLY`] before.
     fn refuse_http_2(&mut self, received: &[u8]) -> io::Result<()> {
         let Some(matched) = self.preface else { return Ok(()) };
         let expected = HTTP_2.get(matched..).unwrap_or_default();

@@ -51,12 +51,12 @@ use crate::server::tasks::{
     count_hash_classes, end_sessions, refresh_status_lists, run_housekeeping, run_key_schedule,
 };
 
-/// How long a stopping server still accepts connections, unless it has no open connection. In this
-/// time, clients and proxies learn that it is shutting down, and the connections in the accept
-/// backlog get their responses.
+/// Maximum time for which a stopping server still accepts connections; it stops earlier as soon as
+/// no connection is open. In this time, clients and proxies detect the shutdown, and the
+/// connections in the accept backlog get their responses.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
-/// How long the server then waits for requests on the connections that it accepted last.
+/// How long a stopping server then waits for requests on the connections that it accepted last.
 const FINAL_DRAIN: Duration = Duration::from_millis(100);
 
 /// How often a stopping server checks whether a connection is open.
@@ -330,9 +330,9 @@ async fn signal_shutdown(
     tokio::time::sleep(FINAL_DRAIN.min(grace)).await;
 }
 
-/// Folds the email addresses of earlier versions. This runs before the first request, so that
-/// nobody can sign up with an address that folds to an existing one. A failure does not prevent the
-/// start, because housekeeping retries.
+/// Folds the email addresses of earlier versions (see [`email_folding`]), before the first request,
+/// so that nobody can sign up with an address that folds to an existing one. A failure does not
+/// prevent the start, because housekeeping retries.
 async fn fold_addresses(db: &Db) {
     match email_folding::fold_and_recheck(db).await {
         Ok(0) => {}

@@ -1,7 +1,8 @@
 //! Handles failures to accept a connection, which are mostly caused by too many open files.
 //!
 //! Such a failure must not block the accepting task, make it spin, or flood the log. One descriptor
-//! is reserved. While it is closed for a moment, a connection can be accepted, answered and closed.
+//! is reserved. While this descriptor is closed for a moment, a connection can be accepted,
+//! answered and closed.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

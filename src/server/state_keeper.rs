@@ -145,8 +145,8 @@ impl StateKeeper {
     }
 
     /// Updates the state file periodically, and returns when `signet restored` was run. The
-    /// instance must then stop: its state predates the restore, so everything that it grants would
-    /// be void.
+    /// instance must then stop: it derived its keys before the restore, so everything that it
+    /// grants would be void.
     pub(super) async fn run_until_restore(&self, db: &Db) {
         loop {
             tokio::time::sleep(UPDATE_INTERVAL).await;

@@ -21,10 +21,11 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(1);
 /// How often this instance reads which sessions have ended.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often unreferenced status lists are deleted, and tables without statistics are analysed.
+/// How often unreferenced status lists and old dead letters are deleted, and tables without
+/// statistics are analysed.
 const HOURLY_INTERVAL: Duration = Duration::from_hours(1);
 
-/// A warning is logged if the oldest expired row of a table has been expired for this long.
+/// A warning is logged if the oldest expired row of a table expired longer ago than this.
 const BACKLOG: Duration = Duration::from_hours(1);
 
 /// Minimum time between two warnings about the backlog of one table.
@@ -199,8 +200,8 @@ async fn analyze(app: &App) {
     }
 }
 
-/// Folds email addresses in rows that an instance of the previous version wrote during a rolling
-/// upgrade.
+/// Folds email addresses (see [`email_folding`]) in rows that an instance of the previous version
+/// wrote during a rolling upgrade.
 async fn fold_addresses(app: &App) {
     match email_folding::fold(&app.db).await {
         Ok(addresses) => tracing::debug!(addresses, "addresses folded"),

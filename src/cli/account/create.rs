@@ -27,7 +27,7 @@ pub(in crate::cli) struct Create {
     /// password, and its owner needs a reset token.
     #[arg(long)]
     password_file: Option<PathBuf>,
-    /// Mark the address as verified: you know that the owner of the account controls it.
+    /// Mark the address as verified, because you know that the owner of the account controls it.
     #[arg(long)]
     verified: bool,
     /// Also print a reset token, as `signet account reset-password` does.

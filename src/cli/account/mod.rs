@@ -136,7 +136,8 @@ pub(super) struct SetEmail {
     account: AccountArgument,
     /// The new email address.
     new_address: String,
-    /// Mark the new address as verified: you know that the owner of the account controls it.
+    /// Mark the new address as verified, because you know that the owner of the account controls
+    /// it.
     #[arg(long)]
     verified: bool,
     #[command(flatten)]

@@ -39,8 +39,8 @@ impl OAuthError {
         Self::unreadable_client("client authentication failed")
     }
 
-    /// 401: the client credentials are missing or malformed. Unlike for wrong credentials, the
-    /// description states the reason.
+    /// 401: the client credentials are missing or malformed. The description states the reason,
+    /// unlike that of [`invalid_client`](Self::invalid_client).
     pub(super) const fn unreadable_client(why: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_client", why).challenged(BASIC)
     }

@@ -1,6 +1,6 @@
-//! Restricts the addresses to which logout requests may be sent, against SSRF. The operator
-//! configures the URIs, but the owner of a host name decides to which address the name resolves.
-//! Therefore the resolved address is checked.
+//! Restricts the IP addresses to which logout requests may be sent, against SSRF. The operator
+//! registers the URIs, but the owner of a host name decides to which IP address the name resolves.
+//! Therefore the resolved IP address is checked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -74,7 +74,8 @@ async fn confirmation(
     }))
 }
 
-/// A program that is not a known browser. Its name is not shown, because everyone can choose it.
+/// The words for a program that is not a known browser. The program's own name is not shown,
+/// because anyone can send any name.
 const fn unknown_program(language: Language) -> &'static str {
     match language {
         Language::En => "a program",

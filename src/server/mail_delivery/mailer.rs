@@ -91,9 +91,9 @@ pub struct Letter {
 /// Why a mail was not sent.
 #[derive(Debug)]
 pub struct SendError {
-    /// The reason, without addresses: for logs and the audit log.
+    /// The reason, for logs and the audit log. It contains no email address.
     pub reason: String,
-    /// The reason in the server's words, which may contain addresses.
+    /// The reason in the SMTP server's words, which may contain email addresses.
     pub details: String,
     /// Whether the cause concerns this mail alone. Otherwise it concerns all mails.
     pub is_of_mail: bool,
@@ -240,7 +240,7 @@ impl Mailer {
 }
 
 impl SendError {
-    /// A temporary failure that concerns all mails. `reason` contains no address.
+    /// A temporary failure that concerns all mails. `reason` must contain no email address.
     fn of_server(reason: String) -> Self {
         Self { details: reason.clone(), reason, is_of_mail: false, is_permanent: false }
     }

@@ -133,8 +133,8 @@ struct Frame<'a> {
 pub struct Templates(Environment<'static>);
 
 impl Templates {
-    /// Loads Signet's templates, and those in `directory` instead of Signet's of the same name.
-    /// Renders each once, so that a template with a mistake is refused here.
+    /// Loads Signet's templates. A file in `directory` replaces the template of the same name.
+    /// Renders each template once, so that a template with a mistake is refused here.
     ///
     /// # Errors
     /// See [`TemplateError`].
