@@ -22,8 +22,9 @@ pub struct LimitSettings {
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub account_attempts_per_minute: u32,
 
-    /// Refreshes per client address and minute, counted per instance. Other changes by logged-in
-    /// users have a separate limit of the same size.
+    /// Refreshes, authorization requests, and requests of public clients per client address and
+    /// minute, counted per instance. Logouts and other changes by logged-in users have a separate
+    /// limit of the same size.
     #[arg(long, env = "SIGNET_REFRESHES_PER_MINUTE", default_value = "600",
           value_parser = value_parser!(u32).range(1..=100_000_000))]
     pub refreshes_per_minute: u32,

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn smtp_urls_are_parsed() {
+    fn smtp_url_gives_host_port_user_and_encryption() {
         let expected = SmtpServer {
             host: "mail.example".to_owned(),
             port: None,

@@ -60,8 +60,8 @@ pub struct Limits {
     changes: CoarseLimit,
     requests: CoarseLimit,
     failed_authentications: CoarseLimit,
-    forged_refresh_tokens: Records,
-    failed_client_authentications: Records,
+    forged_refresh_tokens: RecordLimits,
+    failed_client_authentications: RecordLimits,
     /// One bucket per registered client and kind of request. The number of registered clients
     /// bounds the number of buckets.
     client_requests: DefaultKeyedRateLimiter<(ClientEndpoint, String)>,
@@ -118,8 +118,8 @@ impl Limits {
                 settings.attempts_per_minute,
                 COARSE_FACTOR,
             ),
-            forged_refresh_tokens: Records::new(),
-            failed_client_authentications: Records::new(),
+            forged_refresh_tokens: RecordLimits::new(),
+            failed_client_authentications: RecordLimits::new(),
             client_requests: DefaultKeyedRateLimiter::keyed(per_minute(
                 settings.client_requests_per_minute,
             )),
@@ -220,8 +220,9 @@ impl Limits {
     }
 
     /// Admits a refresh, an authorization request, or a request of a client without credentials.
-    /// The limit is high, and per instance.
-    pub(super) fn admit_refresh(&self, origin: &Origin) -> Result<(), AttemptError> {
+    /// These requests are authenticated by no password or access token. The limit is high, and per
+    /// instance.
+    pub(super) fn admit_unauthenticated(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.refreshes, origin)
     }
 
@@ -394,14 +395,14 @@ impl CoarseLimit {
 }
 
 /// The limits for audit records of one kind of failure.
-struct Records {
+struct RecordLimits {
     per_client: CoarseLimit,
     in_total: DefaultDirectRateLimiter,
     /// The number of failures that were not recorded since the last log line about such failures.
     omitted: AtomicU64,
 }
 
-impl Records {
+impl RecordLimits {
     fn new() -> Self {
         Self {
             per_client: CoarseLimit::per_minute(RECORDS_PER_CLIENT),

@@ -73,6 +73,7 @@ fn raise_limit() -> Option<u64> {
     }
 }
 
+/// How many connections the descriptor limit allows beside the `others`; at most `wanted`.
 fn fit(wanted: u32, limit: Option<u64>, others: u64) -> Result<u32, TooFewDescriptors> {
     let Some(limit) = limit else { return Ok(wanted) };
     let required = wanted.min(MIN_CONNECTIONS);

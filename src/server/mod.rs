@@ -46,7 +46,7 @@ use crate::server::backchannel_delivery::deliver_logout_notices;
 use crate::server::connection_limit::ConnectionLimit;
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::mail_delivery::{Delivery, MailError};
-use crate::server::state_keeper::{OtherDatabase, StateKeeper, refuse_other};
+use crate::server::state_keeper::{OtherDatabase, StateKeeper, refuse_other_database};
 use crate::server::tasks::{
     count_hash_classes, end_sessions, refresh_status_lists, run_housekeeping, run_key_schedule,
 };
@@ -177,7 +177,7 @@ impl Storage {
             keys::check_sealed(&db, &sealer).await?;
         }
         let lineage = Lineage::read(&db).await.map_err(ConnectError::from)?;
-        refuse_other(config, &lineage, clock)?;
+        refuse_other_database(config, &lineage, clock)?;
         database::migrate_up(&db).await?;
         fold_addresses(&db).await;
         let bits = config.keys.rsa_bits;

@@ -70,7 +70,7 @@ fn state_file(config: &Config, clock: &Clock) -> StateFile {
 
 /// Refuses a database that is older than the state file records, and an empty database if the state
 /// file records another one. Changes nothing.
-pub(super) fn refuse_other(
+pub(super) fn refuse_other_database(
     config: &Config,
     lineage: &Lineage,
     clock: &Clock,

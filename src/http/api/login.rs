@@ -65,7 +65,7 @@ impl LoginApi {
         body: Json<RefreshBody>,
     ) -> Result<Refreshed, RefreshFailure> {
         app.issuer.check_fresh()?;
-        app.limits.admit_refresh(&origin)?;
+        app.limits.admit_unauthenticated(&origin)?;
         let Some(presented) = app.refresh_tokens.decode(&body.0.refresh_token) else {
             let failure = FreeFailure::ForgedRefreshToken;
             let event = failure.event().reason("forged");

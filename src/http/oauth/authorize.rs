@@ -32,7 +32,7 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     }
     let app = app_of(&request).map_err(message::error)?;
     // The limit applies before any database query.
-    let admitted = app.limits.admit_refresh(&origin::of(&request));
+    let admitted = app.limits.admit_unauthenticated(&origin::of(&request));
     admitted.map_err(|refused| message::limited(&refused))?;
     let query = query_of(&mut request).await.map_err(unreadable)?;
     let params = form::decode(&query).map_err(unreadable)?;

@@ -38,7 +38,7 @@ pub(super) async fn authenticate(
 ) -> Result<Arc<Client>, OAuthError> {
     let credentials = read(request, params);
     if matches!(credentials, Err(_) | Ok(ClientCredentials::None { .. })) {
-        app.limits.admit_refresh(origin)?;
+        app.limits.admit_unauthenticated(origin)?;
     }
     // The log line contains the `error_description` of the response.
     let credentials = credentials.inspect_err(|error| {

@@ -161,7 +161,7 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
     let consents =
         consent::list(db, browser.account.id, &call.app.issuer_url).await.map_err(failed)?;
     let consents = consents.into_iter().map(|consent| ConsentLine {
-        host: consent_text::host_of(&consent.client),
+        host: consent_text::host_of_client(&consent.client),
         permissions: consent_text::permissions(&call.app, &consent),
         granted_at: (texts.device.time)(consent.granted_at),
         consent,

@@ -15,7 +15,7 @@ use crate::scope::{Audiences, Scope};
 /// The permissions of a client, in words.
 pub(super) struct Permission {
     /// The hosts of resource servers other than this service; may be empty.
-    pub(super) places: Vec<String>,
+    pub(super) hosts: Vec<String>,
     /// The permitted actions. Each continues the phrase “it may”.
     pub(super) items: Vec<String>,
 }
@@ -32,15 +32,15 @@ impl Permission {
         audience: &Audiences,
         issuer: &str,
     ) -> Self {
-        let (own_audience, mut places) = (audience::of_userinfo(issuer), Vec::<String>::new());
-        for place in audience.iter().filter(|it| *it != own_audience).map(place_of) {
-            if !places.contains(&place) {
-                places.push(place);
+        let (own_audience, mut hosts) = (audience::of_userinfo(issuer), Vec::<String>::new());
+        for host in audience.iter().filter(|it| *it != own_audience).map(host_of_audience) {
+            if !hosts.contains(&host) {
+                hosts.push(host);
             }
         }
         let texts = &texts::current().access;
         let items = scope.iter().map(|scope| text_of_scope(scope, descriptions, texts)).collect();
-        Self { places, items }
+        Self { hosts, items }
     }
 
     /// Adds individual claims.
@@ -66,17 +66,17 @@ pub(super) fn permissions(app: &App, consent: &Consent) -> Vec<Permission> {
         .map(|(scope, audiences)| Permission::of(app, scope, &audiences.into_iter().collect()));
     let mut permissions: Vec<_> = permissions.collect();
     if !consent.claims.is_empty() {
-        let without_host = permissions.iter().position(|it| it.places.is_empty());
+        let without_host = permissions.iter().position(|it| it.hosts.is_empty());
         let without_host = without_host.map(|at| permissions.remove(at));
         let without_host =
-            without_host.unwrap_or_else(|| Permission { places: Vec::new(), items: Vec::new() });
+            without_host.unwrap_or_else(|| Permission { hosts: Vec::new(), items: Vec::new() });
         permissions.insert(0, without_host.and(&consent.claims));
     }
     permissions
 }
 
 /// The host of a client, which is the host of its first https redirect URI.
-pub(super) fn host_of(client: &Client) -> String {
+pub(super) fn host_of_client(client: &Client) -> String {
     let mut addresses = client.redirect_uris.0.iter();
     match addresses.find(|uri| uri.starts_with("https:")) {
         Some(uri) => layout::host_for_display(uri),
@@ -86,7 +86,7 @@ pub(super) fn host_of(client: &Client) -> String {
 
 /// The host of an audience in ASCII, or the whole audience if it has no host. Look-alike letters
 /// stay in Punycode. Neither user information before the host nor the path after it is shown.
-fn place_of(audience: &str) -> String {
+fn host_of_audience(audience: &str) -> String {
     let url = Url::parse(audience).ok();
     url.as_ref().and_then(Url::host_str).unwrap_or(audience).to_owned()
 }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn audience_is_shown_by_its_ascii_host() {
-        for (audience, place) in [
+        for (audience, host) in [
             ("https://api.example.com", "api.example.com"),
             ("https://API.Example.com:8443/v1?x=y", "api.example.com"),
             ("https://bank.example@evil.example/", "evil.example"),
@@ -123,7 +123,7 @@ mod tests {
             ("com.example.app://tasks/x", "tasks"),
             ("urn:example:tasks", "urn:example:tasks"),
         ] {
-            assert_eq!(place_of(audience), place, "{audience}");
+            assert_eq!(host_of_audience(audience), host, "{audience}");
         }
     }
 
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn audience_is_named_once_and_the_default_is_not_named() {
+    fn each_audience_host_is_named_once_and_userinfo_is_not_named() {
         let issuer = "https://id.example";
         let userinfo = "https://id.example/oauth2/userinfo";
         let audience =
@@ -161,9 +161,9 @@ mod tests {
 
         let permission = of(&audience);
 
-        assert_eq!(permission.places, ["a.example", "b.example"]);
-        assert!(of(&[userinfo]).places.is_empty());
+        assert_eq!(permission.hosts, ["a.example", "b.example"]);
+        assert!(of(&[userinfo]).hosts.is_empty());
         // A resource server may be identified by the issuer's URL.
-        assert_eq!(of(&[issuer]).places, ["id.example"]);
+        assert_eq!(of(&[issuer]).hosts, ["id.example"]);
     }
 }
