@@ -45,7 +45,7 @@ impl JwksDocument {
             self.rendered.store(Arc::new(Self::render(ring, self.max_age)));
         }
         let mut response = self.rendered.load().1.answer(request);
-        // An instance without access to the database may not know the next key: its key set must
+        // An instance without access to the database may lack the next key: its key set must
         // not be cached for the time that the rotation schedule assumes.
         if !self.app.ring.is_fresh() {
             let no_cache = HeaderValue::from_static("no-cache");

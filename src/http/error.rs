@@ -143,7 +143,7 @@ impl Problem {
     }
 
     /// 400: the token or the code of a mail that verifies an address is wrong, expired, already
-    /// used or void. The error does not say which.
+    /// used, or replaced by a newer mail. The error does not say which.
     pub(super) fn invalid_verification_token() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

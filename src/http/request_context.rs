@@ -15,7 +15,7 @@ tokio::task_local! {
 /// Identifies the request in its response, in the log and in the audit log.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RequestContext {
-    /// The UUID that the client sent in `X-Request-Id`, or a new one.
+    /// The UUID that the client sent in `X-Request-Id`, or a new UUID.
     pub(super) id: Uuid,
     /// When the request was received.
     pub(super) at: Timestamp,

@@ -78,7 +78,7 @@ impl<E: Endpoint> Endpoint for Service<E> {
     }
 }
 
-/// The UUID sent by the client, or a new one.
+/// The UUID that the client sent, or a new UUID.
 fn id_of(request: &Request, now: Timestamp) -> Uuid {
     let sent = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
     let sent = sent.filter(|id| id.len() == 36).and_then(|id| id.parse().ok());

@@ -172,7 +172,7 @@ fn record_in_use(file: &StateFile, name: &str, commits: i64) -> io::Result<()> {
         tracing::error!(
             file = %file.path().display(),
             "`signet restored` was run on a copy of this database, with the state file of this \
-             one: give the copy a SIGNET_STATE_FILE of its own"
+             database: give the copy another SIGNET_STATE_FILE"
         );
     }
     Ok(())

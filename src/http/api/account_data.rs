@@ -30,7 +30,7 @@ pub(super) struct AccountData {
     last_login_at: Option<String>,
     /// The consents given to clients, newest first; at most 1000.
     consents: Vec<Consent>,
-    /// All sessions that are stored, oldest first; ended ones are deleted after some weeks.
+    /// All stored sessions, oldest first; sessions that have ended are deleted after some weeks.
     sessions: Vec<StoredSession>,
     /// The audit events of the account, oldest first.
     events: Vec<AccountEvent>,

@@ -145,7 +145,7 @@ impl Delivery {
 
     async fn attempt(&self, item: &Item) -> (Verdict, Outcome) {
         let responded = |verdict| (verdict, Outcome::Responded);
-        // An instance of a newer version may have queued a mail that this version does not know.
+        // An instance of a newer version may have queued a kind of mail that this version lacks.
         let Some(mail) = item.read::<QueuedMail>() else {
             return responded(Verdict::postponed("unknown"));
         };
