@@ -150,7 +150,9 @@ async fn follow_database_clock(app: &App, db: &Db) {
 
 /// Deletes expired rows and keeps the tables bounded.
 pub(super) async fn run_housekeeping(app: Arc<App>) {
-    let mut ticks = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+    // The first hourly tick is at the start, and does all that these ticks do.
+    let first = tokio::time::Instant::now() + HOUSEKEEPING_INTERVAL;
+    let mut ticks = tokio::time::interval_at(first, HOUSEKEEPING_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut hourly_ticks = tokio::time::interval(HOURLY_INTERVAL);
     let mut backlogs = Backlogs::default();
