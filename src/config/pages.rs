@@ -35,8 +35,8 @@ pub struct PageSettings {
     pub accent_color: Color,
 
     /// Descriptions of your scopes on the consent page: `tasks:read=see your tasks;
-    /// tasks:write=change your tasks`. Each continues the words “it may” and has at most 80
-    /// characters. A scope without a description is shown by its name.
+    /// tasks:write=change your tasks`. Each description continues the words “it may” and has at most
+    /// 80 characters. A scope without a description is shown by its name.
     #[arg(long, env = "SIGNET_SCOPE_DESCRIPTIONS", default_value = "", hide_default_value = true)]
     pub scope_descriptions: ScopeDescriptions,
 }

@@ -8,11 +8,11 @@ use clap::{Args, ValueEnum, value_parser};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Passwords")]
 pub struct PasswordSettings {
-    /// `compat`: 8 to 128 characters with an upper-case letter, a lower-case letter and a digit.
-    /// `nist`: 15 to 128 characters of any kind (NIST SP 800-63B-4). Both refuse common passwords
-    /// and those made of the email address or the service name. `original`: like `compat` without
-    /// these two checks; only to test clients of the original application; each start logs a
-    /// warning.
+    /// The rules for new passwords. `compat`: 8 to 128 characters with an upper-case letter, a
+    /// lower-case letter and a digit. `nist`: 15 to 128 characters of any kind (NIST SP 800-63B-4).
+    /// Both refuse common passwords, and passwords made of the email address or the service name.
+    /// `original`: like `compat`, but without these two checks; only to test clients of the original
+    /// application; each start logs a warning.
     #[arg(long, env = "SIGNET_PASSWORD_POLICY", default_value = "compat")]
     pub password_policy: PasswordPolicy,
 

@@ -31,8 +31,8 @@ pub struct ServiceSettings {
           default_value = "", hide_default_value = true)]
     pub typ_jwt_audiences: List<String>,
 
-    /// Address to listen on; port 0 lets the system choose. `localhost` is 127.0.0.1. `0.0.0.0` is
-    /// all IPv4 addresses of the host, `[::]` all its addresses.
+    /// IP address and port to listen on; port 0 lets the system choose. `localhost` is 127.0.0.1.
+    /// `0.0.0.0` is all IPv4 addresses of the host, `[::]` all its addresses.
     #[arg(long, env = "SIGNET_LISTEN", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     pub listen: SocketAddr,
 
@@ -51,8 +51,8 @@ pub struct ServiceSettings {
           default_value = "", hide_default_value = true)]
     pub trusted_proxies: List<IpNet>,
 
-    /// Send back-channel logout requests also to addresses in private networks and on this host.
-    /// Set `true` only if everyone who registers clients may reach these addresses.
+    /// Send logout tokens (back-channel logout) also to addresses in private networks and on this
+    /// host. Set `true` only if everyone who registers clients may send requests to these addresses.
     #[arg(long, env = "SIGNET_LOGOUT_PRIVATE_NETWORKS", default_value = "false",
           action = clap::ArgAction::Set)]
     pub logout_private_networks: bool,

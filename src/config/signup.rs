@@ -15,8 +15,8 @@ pub struct SignUpSettings {
     #[arg(long, env = "SIGNET_SIGNUP", default_value = "open")]
     pub signup: SignUpMode,
 
-    /// Domains whose email addresses may sign up, separated by commas or whitespace. Subdomains are
-    /// not included, and an invite is valid for any domain. Default: all domains.
+    /// Domains of the email addresses that may sign up without an invite, separated by commas or
+    /// whitespace. Subdomains are not included. Default: all domains.
     #[arg(long, env = "SIGNET_SIGNUP_DOMAINS", value_parser = list_of(parse_mail_domain),
           default_value = "", hide_default_value = true)]
     pub signup_domains: List<String>,
@@ -62,7 +62,7 @@ impl SignUpSettings {
 pub enum VerifyEmail {
     /// No.
     Off,
-    /// They are asked to.
+    /// The account page asks them to.
     Ask,
     /// They must, before their first session.
     Require,

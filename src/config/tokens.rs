@@ -71,7 +71,7 @@ impl TokenSettings {
         Duration::from_secs(self.session_seconds)
     }
 
-    /// Idle timeout of a login on the hosted pages.
+    /// Idle timeout of a browser session.
     #[must_use]
     pub fn browser_idle_life(&self) -> Duration {
         Duration::from_secs(self.browser_idle_seconds.min(self.session_seconds))

@@ -28,7 +28,7 @@ class Apache(Process):
         private, public = key_pair()
         client = registration(self.url, self.callback, method, public)
         client_secrets = register(signet, directory, [client])
-        # Not in pytest's directory. If root runs the tests, Apache has no access to that one.
+        # Not in pytest's directory: if root runs the tests, Apache has no access to it.
         self._server_root = Path(tempfile.mkdtemp(prefix="signet-apache-"))
         self._server_root.chmod(0o755)
         shutil.copytree(SOURCE / "pages", self._server_root / "pages")

@@ -22,7 +22,8 @@ SKEW = 300
 """Tolerated clock skew, in seconds."""
 
 MIN_ENTROPY = 96
-"""The minimum for codes and tokens in bits. Shannon's estimate is rough; 128 bits are required."""
+"""The minimum of Shannon's estimate for codes and tokens, in bits. It is below the required 128
+bits, because the estimate is rough."""
 
 REGISTERED_METADATA = {
     # RFC 8414 §2
@@ -65,7 +66,7 @@ SCOPE_CLAIMS = {
     "address": {"address"},
     "phone": {"phone_number", "phone_number_verified"},
 }
-"""OpenID Connect Core 1.0 §5.4."""
+"""The claims of each scope (OpenID Connect Core 1.0 §5.4)."""
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -231,7 +232,8 @@ def refreshed_id_token(first: Json, second: Json) -> None:
 def logout_token(
     token: str, by_kid: dict[str, jwt.PyJWK], issuer: str, client_id: str, id_token_claims: Json
 ) -> None:
-    """Checks a logout token (Back-Channel Logout 1.0 §2.4 and §2.6) for an ID token's login."""
+    """Checks a logout token (Back-Channel Logout 1.0 §2.4 and §2.6) against the claims of the ID
+    token from the same login."""
     claims, now = signed_claims(token, by_kid, issuer, client_id), time.time()
     assert now - SKEW < claims["iat"] < now + SKEW
     assert claims["exp"] > now - SKEW

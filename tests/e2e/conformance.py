@@ -46,7 +46,7 @@ class Suite:
     proxy: TlsProxy
     configuration: Json
     redeemed: tuple["Flow", float] | None = None
-    """A flow whose code has been exchanged, and the time of that exchange."""
+    """A flow whose code has been exchanged, and the time of the exchange (`time.monotonic`)."""
 
     def module(self, name: str) -> "Module":
         """A module with its part of the configuration and a new browser."""
@@ -233,6 +233,7 @@ class Module:
     def complete(
         self, client: Json, request: dict[str, str], code: str, answer: Json, claims: Json
     ) -> Flow:
+        """Checks userinfo, and returns the completed flow."""
         members = conditions.check_json(self.userinfo(answer["access_token"]), 200)
         assert members["sub"] == claims["sub"]
         conditions.userinfo(members, request["scope"])
