@@ -1,4 +1,4 @@
-"""A test issuer. It can sign tokens that Signet would never sign."""
+"""A test issuer that can sign tokens which Signet would never sign."""
 
 import json
 import threading

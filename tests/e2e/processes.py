@@ -198,7 +198,7 @@ class GoTaskApi(TaskApi):
 @cache
 def go_program(module: Path) -> Path:
     """Builds the program of a Go module, below target/."""
-    # Each worker of pytest-xdist has its own, so that none replaces a program that runs.
+    # Each worker of pytest-xdist builds its own program, so that none replaces a running one.
     program = REPOSITORY / "target/e2e-go" / WORKER / module.name
     command = ["go", "build", "-o", str(program), "."]
     built = subprocess.run(command, cwd=module, capture_output=True, text=True, check=False)
@@ -214,7 +214,8 @@ def clean_environment() -> dict[str, str]:
 
 _reserved_ports: set[int] = set()
 
-# Each worker of pytest-xdist has its own ports: another one could take a port before it is bound.
+# Each worker of pytest-xdist has its own ports: another worker could take a port before the caller
+# binds it.
 _ports_per_worker = 17_000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _first_port = 15_000 + _ports_per_worker * int(WORKER.removeprefix("gw"))
 

@@ -28,7 +28,7 @@ class ScriptedBrowser:
     entries: list[dict[str, Any]]
     """The entries under `browser` in the configuration."""
     screenshots: list[str] = field(default_factory=list)
-    """The text of the element with each image for a human reviewer, such as the page's heading."""
+    """For each screenshot, the text of the element that it must show, such as the heading."""
     tasks: list[str] = field(default_factory=list)
     """The completed tasks of all visits."""
     wants_screenshot: bool = False

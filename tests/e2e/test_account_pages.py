@@ -152,7 +152,7 @@ def test_password_change_ends_all_other_logins(deployment: Deployment) -> None:
     assert first.visitor.console_errors == second.visitor.console_errors == []
 
 
-def test_account_deletion(deployment: Deployment) -> None:
+def test_account_is_deleted_only_with_its_password(deployment: Deployment) -> None:
     email, _ = deployment.sign_up()
     person = deployment.open_browser()
     person.submit_credentials(email, PASSWORD)

@@ -548,7 +548,7 @@ def test_documentation_and_configuration_list_these_modules(suite: Suite) -> Non
 def as_request_object(request: dict[str, str]) -> dict[str, str]:
     """Puts all parameters into an unsigned JWT.
 
-    Only those that the code flow requires are also sent outside of it.
+    Only the parameters that the code flow requires are also sent outside of the JWT.
     """
     inner = {**request, "iss": request["client_id"], "aud": "https://signet.example"}
     parts = ({"alg": "none"}, inner)

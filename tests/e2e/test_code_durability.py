@@ -88,7 +88,7 @@ def test_code_can_be_redeemed_once_despite_kill_9(
         unanswered += len(record.unanswered)
         redeemed += check_codes_and_tokens(client_with_login, record)
 
-    print(f"{answered} responses, {unanswered} lost; {redeemed} of the lost ones redeemed a code")
+    print(f"{answered} answered, {unanswered} unanswered exchanges; {redeemed} of these redeemed")
     assert answered >= ROUNDS, "too few exchanges for a meaningful test"
     assert unanswered >= ROUNDS, "too few requests were in flight when Signet was killed"
     signet.stop()

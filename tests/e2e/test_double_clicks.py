@@ -20,6 +20,7 @@ from processes import ProcessKiller
 
 ROUNDS = int(os.environ.get("DOUBLE_CLICK_ROUNDS", "1"))
 LATENCIES = (0, 80, 250)
+"""In milliseconds."""
 SECONDS_BETWEEN_CLICKS = 0.09
 NEW_PASSWORD = "Difference-Engine-1822"
 

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.once
 ROUNDS = 200
 # Removes the browser features with which the app prevents concurrent refreshes by tabs.
 DISABLE_COORDINATION = "delete Navigator.prototype.locks; delete window.BroadcastChannel;"
-# Refreshes at the given time. The page's variable `round` is a promise of the result.
+# Refreshes at the given time, in milliseconds since the epoch. The page's variable `round` is a
+# promise of the result.
 REFRESH_AT = """at => {
     window.round = (async () => {
         await new Promise(resolve => setTimeout(resolve, at - Date.now() - 4));

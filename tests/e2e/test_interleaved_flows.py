@@ -30,7 +30,7 @@ USERS = 100
 CLIENTS = 10
 THREADS = 8
 CANDIDATES = 100
-"""The next step is that of a flow chosen at random among this many that have waited longest."""
+"""How many of the flows that have waited longest are candidates for the next step."""
 
 SCOPE = "openid email"
 

@@ -1,4 +1,4 @@
-"""F28: `signet restore` is killed at each step: the old or the new database is there, complete.
+"""F28: `signet restore`, killed at any step, leaves the old or the new database, complete.
 
 strace kills the process at the first, second, … call of each system call that changes files.
 """
@@ -34,7 +34,7 @@ def kill_points() -> Iterator[tuple[str, Iterator[int]]]:
 
 
 class Files:
-    """The database, the state file and the backup, which each run gets a fresh copy of."""
+    """The backup, and the database and the state file, of which each run gets a fresh copy."""
 
     def __init__(self, signet: Signet, backup: Path, directory: Path) -> None:
         assert isinstance(signet.database, SqliteDatabase)
@@ -67,7 +67,7 @@ class Files:
             return int(database.execute("SELECT count(*) FROM account").fetchone()[0])
 
     def state(self) -> tuple[int, bool]:
-        """The number of accounts, and whether everything from before is invalid."""
+        """The number of accounts, and whether everything issued before the restore is invalid."""
         with closing(sqlite3.connect(self._database / "signet.db")) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             accounts = database.execute("SELECT count(*) FROM account").fetchone()[0]
@@ -116,7 +116,7 @@ def test_killed_restore_leaves_the_old_or_the_new_database(files: Files, signet:
 
 
 def test_restore_on_a_file_system_without_exchange(files: Files, signet: Signet) -> None:
-    """F28: the old database gets a second name, and the new one replaces its first."""
+    """F28: the old database gets a second name, and then the new database takes its first name."""
     calls = ((call, count(1)) for call in CALLS_WITHOUT_EXCHANGE)
     assert kill(files, calls, "-e", NO_EXCHANGE) == {(2, False), (1, True)}
 
@@ -130,7 +130,7 @@ def test_restore_on_a_file_system_without_exchange(files: Files, signet: Signet)
 
 
 def test_failed_exchange_leaves_the_old_database(files: Files, signet: Signet) -> None:
-    """F28: if the new database cannot take the place of the old one, the old one has one name."""
+    """F28: if the new database cannot take its place, the old database keeps only its old name."""
     fail = "inject=rename:error=EIO:when=2"
     prefix = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", NO_EXCHANGE, "-e", fail)
     assert files.restore(*prefix) == 1

@@ -37,8 +37,8 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-def send_mail(signet: Signet, server: MailServer, host: str = "localhost") -> None:
-    """Sets what a server needs to send mail."""
+def configure_mail(signet: Signet, server: MailServer, host: str = "localhost") -> None:
+    """Sets the settings with which `signet` sends mail through `server`."""
     password = signet.master_key_path.parent / "smtp-password"
     password.write_text(f"{SMTP_PASSWORD}\n")
     signet.settings |= {
@@ -69,7 +69,7 @@ def test_mail_is_sent_over_starttls_and_parsed(
     signet: Signet, mail_server: MailServer, certificate: Path
 ) -> None:
     """RS-03, RS-04, IJ-07. No log line has an email address, a token, a code or the password."""
-    send_mail(signet, mail_server)
+    configure_mail(signet, mail_server)
     signet.start(SSL_CERT_FILE=str(certificate), SIGNET_LOG="trace")
     address = "Ada.Lovelace@example.test"
     sign_up(signet, address)
@@ -102,7 +102,7 @@ def test_mail_is_sent_over_starttls_and_parsed(
 def test_untrusted_certificate_is_refused(
     signet: Signet, mail_server: MailServer, certificate: Path
 ) -> None:
-    send_mail(signet, mail_server)
+    configure_mail(signet, mail_server)
     signet.start()
     address = random_email()
     sign_up(signet, address)
@@ -112,8 +112,8 @@ def test_untrusted_certificate_is_refused(
 
     assert mail_server.messages == []
     assert "a mail was not sent" in signet.output and "certificate" in signet.output.lower()
-    # The name in the certificate is another one.
-    send_mail(signet, mail_server, "127.0.0.1")
+    # The certificate is not for the name 127.0.0.1.
+    configure_mail(signet, mail_server, "127.0.0.1")
     environment = clean_environment() | signet.settings | {"SSL_CERT_FILE": str(certificate)}
     command = [SIGNET_BIN, "mail", "test", address]
     refused = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -122,7 +122,7 @@ def test_untrusted_certificate_is_refused(
     accepted = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert accepted.returncode == 0 and "accepted" in accepted.stdout, accepted
     # The waiting mail is sent when the certificate is trusted.
-    send_mail(signet, mail_server)
+    configure_mail(signet, mail_server)
     signet.restart(SSL_CERT_FILE=str(certificate))
     assert address in str(mail_server.mail(2, seconds=90)["To"])
 
@@ -157,7 +157,7 @@ def test_full_disk_loses_no_mail(signet: Signet, tmp_path: Path) -> None:
 
 
 @pytest.mark.once
-def test_person_gets_in_after_a_scanner_ran_the_scripts(
+def test_person_resets_the_password_after_a_scanner_ran_the_scripts(
     signet: Signet, browser: Browser, kill_after_test: ProcessKiller
 ) -> None:
     """RS-05: the token is removed from the address bar. A scanner opens the link three times, in a

@@ -31,6 +31,7 @@ INVALID = "This invitation is not valid."
 def opened(
     tmp_path_factory: pytest.TempPathFactory, kill_after_module: ProcessKiller
 ) -> Iterator[Deployment]:
+    """Signet with the default, `SIGNET_SIGNUP=open`."""
     with start_deployment(tmp_path_factory.mktemp("pages"), kill_after_module) as deployment:
         yield deployment
 

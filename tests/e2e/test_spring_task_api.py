@@ -225,7 +225,7 @@ def test_values_at_the_limits_are_accepted(service: Service, issuer: Issuer) -> 
 def test_session_from_sign_up_to_logout(
     module_directory: Path, kill_after_module: ProcessKiller
 ) -> None:
-    """Tokens of Signet, instead of the test issuer."""
+    """The tokens are Signet's, and not those of the test issuer."""
     directory = module_directory / "signet"
     directory.mkdir()
     settings = {"SIGNET_STATUS_TTL_SECONDS": str(STATUS_TTL)}

@@ -20,7 +20,7 @@ task_api_kind = every_task_api
 
 
 class Service:
-    """A client of a task API that is running."""
+    """A running task API, called by an HTTP client."""
 
     def __init__(self, process: TaskApi) -> None:
         self._http = httpx.Client(base_url=process.url, timeout=10)
