@@ -2,12 +2,12 @@
 
 On SQLite and on PostgreSQL:
 
-- a thousand concurrent logins from as many addresses;
-- a flood from one address beside single logins;
+- a thousand concurrent logins from as many client addresses;
+- a flood from one client address beside single logins;
 - clients that disconnect while queued;
 - eight sign-ups beside two programs that keep the cores busy;
 - SIGTERM with a full queue;
-- logins with unknown addresses, while some accounts have imported hashes.
+- logins with unknown email addresses, while some accounts have imported hashes.
 """
 
 import asyncio
@@ -41,6 +41,7 @@ IMPORTED = "$2b$12$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi"
 
 
 def address(number):
+    """A client address, which Signet takes from `X-Forwarded-For`."""
     return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
@@ -82,9 +83,9 @@ def memory(signet, field):
 
 
 def thousand_logins(report, signet, accounts):
-    """A thousand concurrent logins, each from its own address.
+    """A thousand concurrent logins, each from its own client address.
 
-    Before and after it, the hashing rate is measured with 16 logins at a time.
+    Before and after them, the hashing rate is measured with 16 logins at a time.
     """
     idle = memory(signet, "VmRSS")
 
@@ -113,7 +114,7 @@ def thousand_logins(report, signet, accounts):
 
 
 def flood_from_one_address(report, signet, accounts):
-    """500 logins from one address, and meanwhile single logins from other addresses."""
+    """500 logins from one client address, and meanwhile single logins from others."""
 
     async def run():
         requests = [(address(1), accounts[n % ACCOUNTS].email) for n in range(500)]
@@ -191,7 +192,7 @@ def sigterm_with_full_queue(report, signet, accounts):
 def imported_hashes(report, signet, accounts, execute):
     """Half of the accounts have an imported hash, whose check is slow.
 
-    Therefore logins with half of the unknown addresses must be as slow.
+    Therefore logins with half of the unknown email addresses must be as slow.
     """
     ids = ", ".join(f"'{it.email}'" for it in accounts[: ACCOUNTS // 2])
     execute("DELETE FROM account WHERE email LIKE 'busy-%'")

@@ -1,7 +1,7 @@
 """PostgreSQL is unavailable and then available again (F6).
 
-It is stopped, silent (packets are dropped), refuses connections, or is frozen. An outage takes
-GONE_SECONDS, by default a minute. That is longer than the lease of the signing keys (15 s by
+It is stopped, is silent (packets are dropped), refuses connections, or is frozen. An outage takes
+GONE_SECONDS, by default a minute. This is longer than the lease of the signing keys (15 s by
 default) and the retry window (10 s). Each client calls sequentially without a pause, and presents a
 refresh token again until it has received the successor.
 """
@@ -30,7 +30,7 @@ KINDS = ["stopped", "silent", "refuse", "frozen"]
 
 
 class ResponseLog:
-    """Records the responses of one endpoint, with times and durations."""
+    """Records the responses of one endpoint, with their start times and durations in seconds."""
 
     def __init__(self):
         self.answers = []  # (started, took, status, has Retry-After)

@@ -1,9 +1,9 @@
 """Few file descriptors (W7).
 
-Two addresses open 1,055 idle connections to an instance with a soft limit of 1,024 descriptors, and
-to one with a hard limit. Then the limit of a running instance is lowered, so that it can open no
-descriptor. Other clients must get responses, the log must stay short, and the process must not
-spin.
+Two client addresses open 1,055 idle connections to an instance with a soft limit of 1,024
+descriptors, and to one with a hard limit. Then the limit of a running instance is lowered, so that
+it can open no descriptor. Other clients must get responses, the log must stay short, and the
+process must not spin.
 """
 
 import http.client

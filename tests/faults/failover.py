@@ -23,7 +23,7 @@ from harness import (
 
 ROUNDS = 3
 LOGOUTS = 60
-LAG = 3.0  # time without replication before the primary is killed
+LAG = 3.0  # seconds without replication before the primary is killed
 
 
 class AcknowledgedWrites:
@@ -32,8 +32,8 @@ class AcknowledgedWrites:
     def __init__(self):
         self.answers = Counter()
         self.ended = []  # refresh tokens of sessions whose end was acknowledged
-        self.began = []  # addresses whose sign-up was acknowledged
-        self.late = Counter()
+        self.began = []  # email addresses whose sign-up was acknowledged
+        self.late = Counter()  # acknowledged writes that the standby did not receive
 
     def sign_up_client(self, url):
         def work():
@@ -165,13 +165,13 @@ def main(report):
             report.check(undone_logouts == 0, "no acknowledged logout is undone")
             report.check(lost == 0, "no acknowledged account is lost")
             report.check(reuse == 0, f"false reuse revocations: {reuse}")
-            report.check(logged == 0, "no database rollback is logged")
+            report.check(logged == 0, "the log does not say that the database has gone back")
         else:
             report.check(
                 undone_logouts > 0 and lost > 0,
                 "acknowledged writes are lost: asynchronous replication is unsuitable",
             )
-            report.check(logged == 1, "the database rollback is logged as an error")
+            report.check(logged == 1, "the log says as an error that the database has gone back")
         report.check(max(recoveries) <= 2.0, "ready within 2 s of the promotion")
 
 

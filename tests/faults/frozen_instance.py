@@ -2,7 +2,7 @@
 
 After SIGCONT it handles the queued requests before it has read the database. It must not sign
 tokens with the retired key, and a key set without the new key must not be cacheable. A request that
-it answers with an error must have had no effect.
+gets an error from it must have had no effect.
 """
 
 import json

@@ -169,7 +169,7 @@ class Cluster:
     def stop(self, how: str) -> None:
         """Stops the server.
 
-        `fast` rolls back transactions and closes connections; `immediate` exits without that.
+        `fast` rolls back transactions and closes connections; `immediate` does neither.
         """
         assert self._process is not None
         self._process.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[how])
@@ -215,7 +215,7 @@ def children(parent: int) -> list[int]:
 class Link:
     """A TCP proxy in front of PostgreSQL that fails on demand.
 
-    | mode | existing connections | new ones |
+    | mode | existing connections | new connections |
     |---|---|---|
     | `forward` | forwarded, `delay` seconds later | forwarded |
     | `silent` | not forwarded any more, as after a firewall lost its state | never answered |

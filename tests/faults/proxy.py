@@ -1,10 +1,10 @@
 """Two instances behind nginx with deploy/nginx.conf, as in the profile `two` of docker-compose.yml.
 
 The test replaces only ports and service names of the file, and adds a header that names the
-responding instance. It checks that `signet doctor` finds no fault, that addresses and limits are
-those of the clients, and that sessions work at both instances. Then one instance after the other is
-stopped or killed under load. A client repeats a refresh that got no response from Signet, as a
-front end does. That must not end the session.
+responding instance. It checks that `signet doctor` finds no fault, that Signet sees the addresses
+of the clients and limits by them, and that sessions work at both instances. Then one instance after
+the other is stopped or killed under load. A client repeats a refresh that got no response from
+Signet, as a front end does. This must not end the session.
 """
 
 import os
@@ -86,14 +86,14 @@ def check_proxy(report, url, first):
         seen += [http.get("/client-address", headers=spoofed).json() for _ in range(4)]
     expected = {"address": "127.0.0.5", "forwarded": True, "ignored_forwarding": False}
     report.check(
-        all(it == expected for it in seen), f"the client address is that of the client {seen[0]}"
+        all(it == expected for it in seen), f"Signet sees the address of the client {seen[0]}"
     )
     with from_address(url, "127.0.0.6") as http:
         body = {"email": "nobody@example.test", "password": "wrong"}
         answers = [http.post("/api/auth/login", json=body) for _ in range(12)]
     statuses = Counter(it.status_code for it in answers)
     both = {it.headers["x-answered-by"] for it in answers}
-    report.figure("12 wrong logins from one address at both", dict(statuses))
+    report.figure("12 wrong logins from one client address at both", dict(statuses))
     report.check(
         statuses == {401: 5, 429: 7} and len(both) == 2,
         "both instances together allow 5 attempts a minute",
@@ -232,7 +232,7 @@ def main(report, workspace):
     nginx = Nginx(workspace.directory, port, instances)
     try:
         wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 200, 10, "the proxy responds")
-        # This test also checks the attempt limits per address.
+        # This test also checks the attempt limits per client address.
         exact = {"SIGNET_ATTEMPTS_PER_MINUTE": "5", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE": "10"}
         for signet in instances:
             signet.restart(**exact)

@@ -4,8 +4,8 @@
 
 Each section takes some seconds and uses a new database: SQLite, or PostgreSQL if the fault was
 observed there. If a fault needs many or old rows, the section inserts them. A section fails if the
-build (`SIGNET_BIN`) has the fault; with 0f9ae4c all sections fail. W2, W4, W7 and W8 have separate
-scripts.
+build (`SIGNET_BIN`) has the fault; with a build of commit 0f9ae4c all sections fail. W2, W4, W7 and
+W8 have separate scripts.
 """
 
 import base64
@@ -329,7 +329,7 @@ def sign_ups(client: Client, emails: list[str]) -> list[int]:
 
 
 class LogoutReceivers:
-    """LogoutReceivers of logout notices: `/slow` responds after 4.5 s, `/prompt` immediately."""
+    """Receivers of logout notices: `/slow` responds after 4.5 s, `/prompt` immediately."""
 
     def __enter__(self) -> "LogoutReceivers":  # noqa: PYI034
         prompt_notified = self.prompt_notified = threading.Event()
@@ -412,7 +412,7 @@ def w12(report: Report, workspace: Workspace) -> None:
 
 
 def w13(report: Report, workspace: Workspace) -> None:
-    """A client authenticates more often than the limit of failed attempts for its address."""
+    """A client authenticates more often than the limit of failed attempts of its client address."""
     api = "https://api.example.test"
     for path, form, registration in (
         ("/oauth2/introspect", {"token": "x"}, {"grant_types": [], "introspects": [api]}),
@@ -458,9 +458,9 @@ def w14(report: Report, workspace: Workspace) -> None:
     time.sleep(2)
     left = found()
     installation.signet.stop()
-    report.check(not left, f"no file contains the address of a deleted account {left}")
+    report.check(not left, f"no file contains the email address of a deleted account {left}")
     left = found()
-    report.check(not left, f"no file contains it after the server has stopped {left}")
+    report.check(not left, f"after the server has stopped, no file contains it {left}")
 
     installation.rows = Sqlite(str(installation.file))
     ended = f"ended_at = {NOW - 40 * DAY}, end_reason = 'logout', user_agent = 'marked'"

@@ -1,8 +1,8 @@
 """PostgreSQL is restarted 50 times under load, `fast` and `immediate` alternately (F8).
 
 The clients of two instances refresh or sign up continuously, and retry after any failure with the
-same token or address. Commits whose acknowledgement was lost must neither end a session nor be
-applied twice.
+same token or email address. Commits whose acknowledgement was lost must neither end a session nor
+be applied twice.
 """
 
 import secrets

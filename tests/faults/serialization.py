@@ -39,7 +39,7 @@ def main(report, workspace):
     first = Client(signet.url).sign_up()
 
     def sign_up():
-        # Each case uses a new address.
+        # Each case uses a new email address.
         return first.post("/api/auth/signup", email=new_client.email, password="Correct-horse-7")
 
     cases = [
@@ -106,7 +106,7 @@ def main(report, workspace):
 
         return work
 
-    # The clients share the rows of one account and of one address.
+    # The clients share the rows of one account and of one client address.
     clients = [Client(signet.url).sign_up() for _ in range(4)]
     work = [*map(refreshing_client, clients), *[login_client() for _ in range(6)]]
     with Loop(*work) as loops:

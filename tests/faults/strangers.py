@@ -1,11 +1,12 @@
-"""Attackers start logins and never finish them: from one IPv6 /48, then 100,000 addresses (W4).
+"""Attackers start logins and never finish them: in a first round from client addresses in one IPv6
+/48, in a second round from 100,000 client addresses (W4).
 
 Signet must not store these requests: no row is pending, and the database does not grow. Meanwhile
 other clients refresh and log in on the pages. Their response times are compared with those on the
 idle server, directly before and after each round.
 
 `--requests` is the number of requests in each of the two rounds. `--rate` is their number per
-second; it is four times as high from the /48, most of whose requests are rejected. `--database`
+second; in the first round it is four times as high, and most requests are rejected. `--database`
 selects the database. The rate must not use the machine's whole capacity: a debug build on two cores
 serves at most some 200 requests a second. For 1,000,000 requests, use a release build and
 `--requests 1000000 --rate 1000`.
@@ -55,12 +56,12 @@ LIMITS = {
 
 
 def one_ipv6_block(number):
-    """The address of a client: 65,536 clients are in one /48."""
+    """A client address: 65,536 of them are in one /48."""
     return f"2001:db8:7:{number % 65_536:x}::1"
 
 
 def many_addresses(number):
-    """The address of a client: 50,000 are IPv4, 50,000 are in an IPv6 /48 each."""
+    """A client address: 50,000 of them are IPv4, and 50,000 are each in an IPv6 /48 of its own."""
     number %= 100_000
     low = f"{number >> 8 & 255}.{number & 255}"
     return (
@@ -102,7 +103,7 @@ class Flood:
 
 
 class RegularUsers:
-    """Users who refresh or log in during the flood, each from a separate address."""
+    """Users who refresh or log in during the flood, each from a separate client address."""
 
     def __init__(self, url):
         self.url = url

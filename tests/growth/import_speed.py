@@ -4,9 +4,9 @@
 
 The database is SQLite, or PostgreSQL if `TEST_DATABASE_URL` is set. `SIGNET_BIN` names a release build.
 In each round, accounts with distinct bcrypt hashes are imported from NDJSON into an empty database. Then
-the database inserts the rows that this created (accounts, import records, audit events) into empty tables
+the database inserts the rows that the import created (accounts, import records, audit events) into empty tables
 with the same indexes, in one transaction, in the order of the import, and with the same durability. Both
-times include the end of the connection, which writes SQLite's log back to its file. The result is the
+times include the end of the connection, which writes SQLite's write-ahead log back to its file. The result is the
 median of the ratios of both times.
 
 With `--logins`, a server runs on the database, and two clients log in without a pause: at first alone, and

@@ -98,7 +98,7 @@ class Installation:
         )
 
     def hash_time(self) -> float:
-        """Seconds of a login with an unknown address, nearly all of which are spent on a hash."""
+        """Seconds of a login with an unknown email address; nearly all are spent on a hash."""
         durations = []
         for _ in range(7):
             began = time.perf_counter()

@@ -63,7 +63,7 @@ def call_all_operations(url: str, email: str, password: str) -> None:
         return AuthenticatedClient(url, token, raise_on_unexpected_status=True)
 
     body = SignUpBody(email, password)
-    # 202 with a handle if the server requires a verified address.
+    # 202 with a handle if the server requires a verified email address.
     response = sign_up.sync_detailed(client=signet, body=body)
     signed_up = expect_success("signUp", cast(Response[AuthTokens | ErrorEnvelope], response))
     assert isinstance(signed_up, AuthTokens) and signed_up.email == email

@@ -24,7 +24,7 @@ const signedUp = await expectSuccess(
   "signUp",
   signet.POST("/api/auth/signup", { body: { email, password } }),
 );
-// 202 with a handle if the server requires a verified address.
+// 202 with a handle if the server requires a verified email address.
 assert("email" in signedUp);
 assert.equal(signedUp.email, email);
 await expectError("signUp", signet.POST("/api/auth/signup", { body: { email, password } }));

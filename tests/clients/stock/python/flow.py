@@ -138,7 +138,7 @@ def new_request(browser: dict[str, Any], url: str = "") -> Request:
 
 
 def browse(decision: str, url: str) -> str:
-    """Sends the test's browser to a URL. Returns its final address."""
+    """Sends the test's browser to a URL. Returns the browser's final URL."""
     print(decision, url, flush=True)
     return input()
 

@@ -26,7 +26,7 @@ async function flow(registration: Registration): Promise<void> {
 
   await expectError(registration, "denied", logIn(config, registration, "deny"));
   const tokens = await logIn(config, registration, "allow");
-  // The remaining seconds of 900.
+  // The remaining lifetime, of 900 seconds.
   const remaining = tokens.expiresIn() ?? 0;
   assert(tokens.refresh_token !== undefined && remaining > 880 && remaining <= 900);
   const claims = tokens.claims();

@@ -25,7 +25,7 @@ export const parameters = JSON.parse(argument) as Parameters;
 
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
-/** Sends the test's browser to a URL. Returns its final address. */
+/** Sends the test's browser to a URL. Returns the browser's final URL. */
 export async function browse(decision: "allow" | "deny", url: URL): Promise<URL> {
   console.log(decision, url.href);
   const { value, done } = await answers.next();

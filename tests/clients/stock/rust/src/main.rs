@@ -77,7 +77,7 @@ type Client = CoreClient<
 >;
 
 /// An HTTP client that replaces `https` with `http`, since openidconnect revokes tokens only at
-/// `https` addresses.
+/// `https` URLs.
 struct Loopback(Reqwest);
 
 impl SyncHttpClient for Loopback {
@@ -128,7 +128,7 @@ impl Flow<'_> {
         let user: CoreUserInfoClaims = request.request(self.http)?;
         let name = user.name().and_then(|name| name.get(None)).ok_or("no name")?;
         assert_eq!(name.as_str(), "Ada Lovelace");
-        self.report(&format!("userinfo {}", user.email().ok_or("no address")?.as_str()));
+        self.report(&format!("userinfo {}", user.email().ok_or("no email address")?.as_str()));
 
         self.after_login(&client, tokens.refresh_token().ok_or("no refresh token")?)?;
 
@@ -248,7 +248,7 @@ impl Flow<'_> {
     }
 }
 
-/// Sends the test's browser to a URL. Returns its final address.
+/// Sends the test's browser to a URL. Returns the browser's final URL.
 fn browse(decision: &str, url: &Url) -> Fallible<Url> {
     println!("{decision} {url}");
     let mut line = String::new();
