@@ -1,9 +1,9 @@
 import { defineConfig, loadEnv, type Plugin } from "vite";
 
-import { addresses } from "./src/addresses";
+import { serviceUrls } from "./src/service-urls";
 
 export default defineConfig(({ mode }) => ({
-  plugins: [contentSecurityPolicy(addresses(loadEnv(mode, process.cwd())))],
+  plugins: [contentSecurityPolicy(serviceUrls(loadEnv(mode, process.cwd())))],
   // The polyfill would be an inline script, and current browsers do not need it.
   build: { modulePreload: { polyfill: false } },
 }));

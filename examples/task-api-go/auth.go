@@ -29,7 +29,7 @@ func newVerifier() (*verifier.Verifier, error) {
 	)
 }
 
-// ownerOnly allows a route only to the user in its path. A client's own token is rejected.
+// ownerOnly allows a route only to the user in its path. A client credentials token is rejected.
 func ownerOnly(v *verifier.Verifier, route http.HandlerFunc) http.Handler {
 	return v.Middleware(verifier.RequireUser("user_id")(route))
 }

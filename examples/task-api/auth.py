@@ -27,7 +27,10 @@ logging.getLogger("signet_verifier").parent = logging.getLogger("uvicorn.error")
 
 
 def owner(token: Annotated[AccessToken, Depends(bearer.require_user("user_id"))]) -> str:
-    """The `user_id` of the URL, which must be the caller's. A client's own token is rejected."""
+    """The `user_id` of the URL, which must be the caller's.
+
+    A client credentials token is rejected.
+    """
     return token.subject
 
 

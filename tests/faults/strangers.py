@@ -198,7 +198,7 @@ def flood(report, workspace, cluster, signet, regular_users, name, address_of, r
             ("idle again", later),
         ):
             report.figure(f"{what}, {when}", milliseconds(took))
-        # The load itself may slow other clients down. Stored requests would also do that, and for
+        # The load itself may slow other clients down. Stored requests would slow them down for
         # longer.
         for when, took, before, tolerance in (
             ("during the flood", now, idle, 1.0),

@@ -4,10 +4,10 @@
 
 The database is SQLite, or PostgreSQL if `TEST_DATABASE_URL` is set. `SIGNET_BIN` names a release build.
 In each round, accounts with distinct bcrypt hashes are imported from NDJSON into an empty database. Then
-the database inserts the rows that the import created (accounts, import records, audit events) into empty tables
-with the same indexes, in one transaction, in the order of the import, and with the same durability. Both
-times include the end of the connection, which writes SQLite's write-ahead log back to its file. The result is the
-median of the ratios of both times.
+the database inserts the rows that the import created (accounts, import records, audit events) into
+empty tables with the same indexes, in one transaction, in the order of the import, and with the same
+durability. Both times include the end of the connection, which writes SQLite's write-ahead log back to
+its file. The result is the median of the ratios of both times.
 
 With `--logins`, a server runs on the database, and two clients log in without a pause: at first alone, and
 then during each import. The times of these logins are printed as well.

@@ -110,8 +110,8 @@ func bareCheck(b *testing.B, issuer *signettest.Issuer, token string) func() {
 func publishedKey(b *testing.B, issuer *signettest.Issuer) *rsa.PublicKey {
 	b.Helper()
 	recorder := httptest.NewRecorder()
-	address := signettest.URL + "/.well-known/jwks.json"
-	issuer.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, address, http.NoBody))
+	keysURL := signettest.URL + "/.well-known/jwks.json"
+	issuer.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, keysURL, http.NoBody))
 	var set struct{ Keys []struct{ N string } }
 	if err := json.Unmarshal(recorder.Body.Bytes(), &set); err != nil || len(set.Keys) != 1 {
 		b.Fatal(fmt.Errorf("%d keys: %w", len(set.Keys), err))

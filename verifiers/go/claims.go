@@ -12,15 +12,15 @@ import (
 type Claims struct {
 	// Subject is sub: the account, or the client itself for client credentials.
 	Subject string
-	// UserID is user_id: the user whose token it is; empty for a client's own token.
+	// UserID is user_id: the user whose token it is; empty for a client credentials token.
 	UserID string
 	// ClientID is client_id: the client that requested the token (RFC 9068 section 2.2).
 	ClientID string
-	// SessionID is sid: the login in which it was issued; empty if there is none.
+	// SessionID is sid: the session for which the token was issued; empty if there is none.
 	SessionID string
 	// Scope is scope: values separated by spaces, empty if the claim is absent.
 	Scope string
-	// Email is the address at the time of issue. It may change: do not identify users by it.
+	// Email is the email address at the time of issue. It may change: do not identify users by it.
 	Email string
 	// TokenID is jti: unique to this token.
 	TokenID string
@@ -28,13 +28,13 @@ type Claims struct {
 	IssuedAt time.Time
 	// ExpiresAt is exp; the leeway is not added.
 	ExpiresAt time.Time
-	// AuthTime is auth_time: when the user gave the password (RFC 9068 section 2.2.1); the zero time
-	// if the claim is absent.
+	// AuthTime is auth_time: when the user last entered the password (RFC 9068 section 2.2.1); the
+	// zero time if the claim is absent.
 	AuthTime time.Time
 }
 
-// IsUser reports whether this is a token of this user, compared byte for byte. A client's own token
-// belongs to no user.
+// IsUser reports whether this is a token of this user, compared byte for byte. A client credentials
+// token belongs to no user.
 func (c *Claims) IsUser(userID string) bool {
 	return c != nil && c.UserID != "" && c.UserID == userID
 }

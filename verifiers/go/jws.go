@@ -7,7 +7,7 @@ import (
 )
 
 // forbidden are header parameters that are refused with any value: crit and b64 change how a token
-// is parsed; the others contain a key or its address.
+// is parsed; the others contain a key or its URL.
 var forbidden = [...]string{"crit", "b64", "jwk", "jku", "x5c", "x5u"}
 
 // A tokenType is the part of a media type after application/, in lower case.

@@ -152,8 +152,9 @@ func TestThousandUnknownKidsCauseOneFetchPerCooldown(t *testing.T) {
 	}
 }
 
-// Keys are published before they sign. Each second has twenty valid tokens and fifty with unknown
-// kids. A rotation every two minutes, which is longer than the max-age of the key set.
+// Keys are published before they sign. Each second, twenty valid tokens and fifty tokens with
+// unknown kids are verified. The keys are rotated every two minutes, and the key set has a max-age
+// of 30 s.
 func TestRotationsWithUnknownKidsRefuseNoValidToken(t *testing.T) {
 	const seconds, publication = 10 * 60, 60
 	f := newFakeIssuer(t)
@@ -264,8 +265,8 @@ func TestStaleKeysAreUsedAndRefetchedAfterEachPause(t *testing.T) {
 	expectFetches(t, f, keysURL, 3)
 }
 
-// During ten minutes without Signet no valid token is refused, and a service that starts meanwhile
-// reports keys_unavailable. Both recover afterwards.
+// While Signet is unreachable for ten minutes, a running verifier refuses no valid token, and a
+// verifier that starts meanwhile reports keys_unavailable. Afterwards both accept tokens.
 func TestOutageOfTenMinutesRefusesNoValidToken(t *testing.T) {
 	f := newFakeIssuer(t)
 	f.list = claims{"exp": f.Now().Add(15 * time.Minute).Unix()}
@@ -333,7 +334,7 @@ func TestInvalidKeySetDoesNotReplaceTheCachedOne(t *testing.T) {
 	}
 }
 
-// A caller whose check was before the end of a fetch uses its result instead of fetching again.
+// A caller that found a stale copy just before a fetch ended uses the result of that fetch.
 func TestFetchThatHasJustCompletedIsNotRepeated(t *testing.T) {
 	f := newFakeIssuer(t)
 	var blocks atomic.Bool
@@ -406,7 +407,7 @@ func TestRefreshOfUsableKeysDelaysRequestsOnlyBriefly(t *testing.T) {
 	waiting := verifyInBackground(context.Background(), v, next)
 	select {
 	case found := <-waiting:
-		t.Fatalf("a key that is not held is waited for: %s", found)
+		t.Fatalf("a token with an uncached key did not wait for the fetch: %s", found)
 	case <-time.After(50 * time.Millisecond):
 	}
 	release()
@@ -471,8 +472,8 @@ func TestBaseURLIsFetchedInsteadOfTheIssuer(t *testing.T) {
 	})
 	f.respondWith(inside+"/status/1", respond(http.StatusOK, f.listToken()))
 
-	for _, address := range []string{inside, inside + "/"} {
-		expect(t, f.verifier(verifier.WithBaseURL(address)), f.token(nil), "accepted")
+	for _, baseURL := range []string{inside, inside + "/"} {
+		expect(t, f.verifier(verifier.WithBaseURL(baseURL)), f.token(nil), "accepted")
 	}
 	expectFetches(t, f, keysURL, 0)
 	expectFetches(t, f, listURL, 0)
@@ -525,21 +526,21 @@ func TestRetryPauseStartsWhenAFetchTimesOut(t *testing.T) {
 
 func TestInvalidSettingIsRefused(t *testing.T) {
 	for name, made := range map[string]func() (*verifier.Verifier, error){
-		"no issuer":           func() (*verifier.Verifier, error) { return verifier.New("", "a") },
-		"no audience":         func() (*verifier.Verifier, error) { return verifier.New(signettest.URL, "") },
-		"issuer no address":   func() (*verifier.Verifier, error) { return verifier.New("signet", "a") },
-		"base URL of a file":  with(verifier.WithBaseURL("file:///etc/keys")),
-		"base URL, no host":   with(verifier.WithBaseURL("https:///keys")),
-		"base URL, query":     with(verifier.WithBaseURL("https://id.example?a=b")),
-		"base URL, fragment":  with(verifier.WithBaseURL("https://id.example#a")),
-		"negative leeway":     with(verifier.WithLeeway(-1)),
-		"long leeway":         with(verifier.WithLeeway(61 * time.Second)),
-		"negative cool-down":  with(verifier.WithCooldown(-1)),
-		"time-out of nothing": with(verifier.WithTimeout(0)),
-		"no client":           with(verifier.WithHTTPClient(nil)),
-		"no logger":           with(verifier.WithLogger(nil)),
-		"no clock":            with(verifier.WithClock(nil)),
-		"no refusal handler":  with(verifier.WithRefusalHandler(nil)),
+		"no issuer":          func() (*verifier.Verifier, error) { return verifier.New("", "a") },
+		"no audience":        func() (*verifier.Verifier, error) { return verifier.New(signettest.URL, "") },
+		"issuer not a URL":   func() (*verifier.Verifier, error) { return verifier.New("signet", "a") },
+		"base URL of a file": with(verifier.WithBaseURL("file:///etc/keys")),
+		"base URL, no host":  with(verifier.WithBaseURL("https:///keys")),
+		"base URL, query":    with(verifier.WithBaseURL("https://id.example?a=b")),
+		"base URL, fragment": with(verifier.WithBaseURL("https://id.example#a")),
+		"negative leeway":    with(verifier.WithLeeway(-1)),
+		"long leeway":        with(verifier.WithLeeway(61 * time.Second)),
+		"negative cool-down": with(verifier.WithCooldown(-1)),
+		"timeout of 0":       with(verifier.WithTimeout(0)),
+		"no client":          with(verifier.WithHTTPClient(nil)),
+		"no logger":          with(verifier.WithLogger(nil)),
+		"no clock":           with(verifier.WithClock(nil)),
+		"no refusal handler": with(verifier.WithRefusalHandler(nil)),
 	} {
 		if v, err := made(); err == nil || v != nil {
 			t.Errorf("%s: %v", name, err)

@@ -52,13 +52,13 @@ func newConfig(issuer, audience string, options []Option) (*config, error) {
 }
 
 func (c *config) checkBaseURL() error {
-	address, err := url.Parse(c.baseURL)
+	parsed, err := url.Parse(c.baseURL)
 	if err != nil {
 		return err
 	}
-	isHTTP := address.Scheme == "http" || address.Scheme == "https"
-	if !isHTTP || address.Host == "" || address.ForceQuery || strings.ContainsAny(c.baseURL, "?#") {
-		return fmt.Errorf("%q is not an http or https URL without query and fragment", address.Redacted())
+	isHTTP := parsed.Scheme == "http" || parsed.Scheme == "https"
+	if !isHTTP || parsed.Host == "" || parsed.ForceQuery || strings.ContainsAny(c.baseURL, "?#") {
+		return fmt.Errorf("%q is not an http or https URL without query and fragment", parsed.Redacted())
 	}
 	c.baseURL = strings.TrimSuffix(c.baseURL, "/")
 	return nil
@@ -66,9 +66,9 @@ func (c *config) checkBaseURL() error {
 
 // WithBaseURL sets the URL at which Signet is reachable, if it differs from the issuer, for example
 // inside a cluster. Tokens must still have the issuer.
-func WithBaseURL(address string) Option {
+func WithBaseURL(baseURL string) Option {
 	return func(c *config) error {
-		c.baseURL = address
+		c.baseURL = baseURL
 		return nil
 	}
 }
@@ -190,11 +190,11 @@ func (c *config) logFailure(name string) func(error) {
 	}
 }
 
-// withoutPassword returns an address for the log.
-func withoutPassword(address string) string {
-	parsed, err := url.Parse(address)
+// withoutPassword returns a URL for the log.
+func withoutPassword(fetched string) string {
+	parsed, err := url.Parse(fetched)
 	if err != nil {
-		return "an address"
+		return "a URL"
 	}
 	return parsed.Redacted()
 }

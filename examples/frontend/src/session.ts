@@ -4,9 +4,9 @@
  * - The access token is in the memory of each tab. It is sent to services.
  * - The refresh token is in `localStorage`, shared by all tabs. It is sent only to Signet.
  * - A refresh invalidates the refresh token and returns the next one. Therefore tabs refresh one
- *   after the other and share the new tokens, if the browser supports that. Otherwise Signet returns
- *   the same successor to all requests that present the same token at about the same time.
- * - If a response is lost, a repeated request within ten seconds gets the same refresh token.
+ *   after the other and share the new tokens, if the browser has Web Locks. Otherwise several tabs
+ *   may present the same token: for ten seconds, Signet returns the same new refresh token to all
+ *   of them. This also covers a repeated request after a lost response.
  * - When a tab logs out, the others notice the removal of the refresh token and drop their tokens.
  */
 
@@ -18,7 +18,7 @@ export interface User {
   email: string;
 }
 
-/** The stored data. Its lifetime is not stored, since Signet decides it. */
+/** The data in `localStorage`. It has no expiry, because Signet decides when the session ends. */
 interface Login {
   user: User;
   refreshToken: string;
@@ -38,8 +38,12 @@ interface RefreshMessage {
 }
 
 const STORAGE_KEY = "signet.login";
-/** Pauses before retries, in milliseconds. Together with the time limits less than ten seconds. */
+/**
+ * Pauses before retries, in milliseconds. All attempts and pauses take less than the ten seconds in
+ * which a retry gets the same refresh token.
+ */
 const RETRY_PAUSES = [200, 800];
+/** Time limit of one refresh request, in milliseconds. */
 const TIME_LIMIT = 2_500;
 /** How long to wait for another tab's message after its refresh, in milliseconds. */
 const MESSAGE_TIME_LIMIT = 250;
@@ -92,7 +96,7 @@ export class Session {
    */
   async logOut(): Promise<void> {
     try {
-      // Uses a new token, since that in memory may belong to an earlier login of the same user.
+      // Uses a new token, since the one in memory may belong to an earlier login of the same user.
       const headers = { Authorization: `Bearer ${await this.refresh()}` };
       await dataOf(signet.POST("/api/auth/logout", { headers }));
     } catch (problem) {
@@ -120,7 +124,7 @@ export class Session {
   /** Refreshes while no other tab does. After another tab's refresh, uses its access token. */
   async #refreshExclusively(): Promise<string> {
     const before = this.#access;
-    // Locks are not available to pages without https.
+    // The browser offers locks only to pages served over https or from localhost.
     if (!navigator.locks) return this.#exchange();
     const atOnce = await navigator.locks.request(STORAGE_KEY, { ifAvailable: true }, (lock) =>
       lock ? this.#exchange() : undefined,
@@ -160,7 +164,7 @@ export class Session {
       return this.#exchange(); // another login or a logout has replaced this one meanwhile
     }
     if (!tokens) {
-      // If another tab has stored a newer token, that is tried next.
+      // If another tab has stored a newer token, it is tried next.
       if (now?.refreshToken === login.refreshToken) this.#forget();
       return this.#exchange();
     }

@@ -2,9 +2,9 @@
 
 import createClient from "openapi-fetch";
 
-import { addresses } from "./addresses";
+import { serviceUrls } from "./service-urls";
 import type { components, paths } from "./generated/signet";
 
 export type AuthTokens = components["schemas"]["AuthTokens"];
 
-export const signet = createClient<paths>({ baseUrl: addresses(import.meta.env).signet });
+export const signet = createClient<paths>({ baseUrl: serviceUrls(import.meta.env).signet });

@@ -1,6 +1,6 @@
 /** The task API. It never gets a password, and accepts Signet's access tokens. */
 
-import { addresses } from "./addresses";
+import { serviceUrls } from "./service-urls";
 import { dataOf, Problem, type Envelope } from "./problem";
 import type { Session } from "./session";
 
@@ -48,7 +48,7 @@ export class Tasks {
   }
 
   #send<Data>(token: string, method: string, path: string, body?: unknown): Promise<Data> {
-    const url = `${addresses(import.meta.env).tasks}/api/${this.#userId}/tasks${path}`;
+    const url = `${serviceUrls(import.meta.env).tasks}/api/${this.#userId}/tasks${path}`;
     const headers: Record<string, string> = { Authorization: `Bearer ${token}` };
     const request: RequestInit = { method, headers };
     if (body !== undefined) {

@@ -44,7 +44,7 @@ type Claims map[string]any
 // An Issuer is an in-memory Signet. It may be used by several goroutines.
 //
 // Its [Issuer.Verifier] reaches it without a network. A service in another process can reach it
-// through httptest.NewServer(issuer), with that server's address as base URL.
+// through httptest.NewServer(issuer), with that server's URL as base URL.
 type Issuer struct {
 	tb testing.TB
 
@@ -233,8 +233,8 @@ type transport struct {
 }
 
 func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	if address := request.URL.Scheme + "://" + request.URL.Host; address != URL {
-		return nil, fmt.Errorf("%s is not %s", address, URL)
+	if origin := request.URL.Scheme + "://" + request.URL.Host; origin != URL {
+		return nil, fmt.Errorf("%s is not %s", origin, URL)
 	}
 	recorder := httptest.NewRecorder()
 	t.handler.ServeHTTP(recorder, request)

@@ -11,7 +11,7 @@ from outcome import outcome
 
 from signet_verifier import VerificationUnavailable, Verifier
 
-CLIENTS_OWN: dict[str, Any] = {"status": None, "user_id": None}
+CLIENT_CREDENTIALS: dict[str, Any] = {"status": None, "user_id": None}
 
 
 async def test_hundred_concurrent_tokens_cause_one_fetch_per_document(
@@ -27,7 +27,7 @@ async def test_hundred_concurrent_tokens_cause_one_fetch_per_document(
 
 async def test_key_set_is_cached_for_its_max_age(signet: Signet, verifier: Verifier) -> None:
     signet.headers = {"Cache-Control": "public, max-age=60"}
-    token = signet.token(**CLIENTS_OWN)
+    token = signet.token(**CLIENT_CREDENTIALS)
     assert await outcome(verifier, token) == "accepted"
 
     signet.clocks.advance(59)
@@ -60,7 +60,7 @@ async def test_max_age_is_bounded_and_has_a_default(
     signet: Signet, verifier: Verifier, cache_control: str | None, lifetime: int
 ) -> None:
     signet.headers = {} if cache_control is None else {"Cache-Control": cache_control}
-    token = signet.token(**CLIENTS_OWN, exp=START + 100_000)
+    token = signet.token(**CLIENT_CREDENTIALS, exp=START + 100_000)
     await verifier.verify(token)
 
     signet.clocks.advance(lifetime - 0.5)
@@ -75,18 +75,18 @@ async def test_max_age_is_bounded_and_has_a_default(
 async def test_removed_key_is_rejected_after_the_next_fetch(
     signet: Signet, verifier: Verifier
 ) -> None:
-    token = signet.token(**CLIENTS_OWN)
+    token = signet.token(**CLIENT_CREDENTIALS)
     assert await outcome(verifier, token) == "accepted"
 
     signet.keys = {"second": SECOND_KEY}
     signet.clocks.advance(300)
 
     assert await outcome(verifier, token) == "unknown_key"
-    assert await outcome(verifier, signet.token("second", **CLIENTS_OWN)) == "accepted"
+    assert await outcome(verifier, signet.token("second", **CLIENT_CREDENTIALS)) == "accepted"
 
 
 async def test_not_modified_renews_the_cached_key_set(signet: Signet, verifier: Verifier) -> None:
-    token = signet.token(**CLIENTS_OWN)
+    token = signet.token(**CLIENT_CREDENTIALS)
     await verifier.verify(token)
     for _ in range(2):
         signet.clocks.advance(300)
@@ -100,9 +100,9 @@ async def test_not_modified_renews_the_cached_key_set(signet: Signet, verifier: 
 async def test_thousand_unknown_kids_cause_one_fetch_per_cool_down(
     signet: Signet, verifier: Verifier
 ) -> None:
-    await verifier.verify(signet.token(**CLIENTS_OWN))
+    await verifier.verify(signet.token(**CLIENT_CREDENTIALS))
     signet.clocks.advance(30)
-    made_up = [signet.token(secrets.token_hex(8), **CLIENTS_OWN) for _ in range(1000)]
+    made_up = [signet.token(secrets.token_hex(8), **CLIENT_CREDENTIALS) for _ in range(1000)]
 
     outcomes = await asyncio.gather(*(outcome(verifier, token) for token in made_up[:500]))
     for token in made_up[500:]:
@@ -114,9 +114,9 @@ async def test_thousand_unknown_kids_cause_one_fetch_per_cool_down(
 
 
 async def test_new_key_is_fetched_after_the_cool_down(signet: Signet, verifier: Verifier) -> None:
-    await verifier.verify(signet.token(**CLIENTS_OWN))
+    await verifier.verify(signet.token(**CLIENT_CREDENTIALS))
     signet.keys["second"] = SECOND_KEY
-    new = signet.token("second", **CLIENTS_OWN)
+    new = signet.token("second", **CLIENT_CREDENTIALS)
 
     signet.clocks.advance(29)
     assert await outcome(verifier, new) == "unknown_key"
@@ -128,7 +128,7 @@ async def test_new_key_is_fetched_after_the_cool_down(signet: Signet, verifier: 
 async def test_cool_down_applies_to_unknown_kids_while_signet_is_down(
     signet: Signet, verifier: Verifier
 ) -> None:
-    await verifier.verify(signet.token(**CLIENTS_OWN))
+    await verifier.verify(signet.token(**CLIENT_CREDENTIALS))
     signet.is_up = False
     for _ in range(29):
         signet.clocks.advance(1)
@@ -143,7 +143,7 @@ async def test_cool_down_applies_to_unknown_kids_while_signet_is_down(
 async def test_stale_keys_are_used_and_refetched_after_each_pause(
     signet: Signet, verifier: Verifier
 ) -> None:
-    token = signet.token(**CLIENTS_OWN, exp=START + 10**7)
+    token = signet.token(**CLIENT_CREDENTIALS, exp=START + 10**7)
     await verifier.verify(token)
     signet.is_up = False
 
@@ -164,7 +164,7 @@ async def test_without_keys_fetches_are_retried_each_second(
     signet: Signet, verifier: Verifier
 ) -> None:
     signet.is_up = False
-    token = signet.token(**CLIENTS_OWN)
+    token = signet.token(**CLIENT_CREDENTIALS)
     for _ in range(5):
         with pytest.raises(VerificationUnavailable, match="keys_unavailable"):
             await verifier.verify(token)
@@ -183,7 +183,7 @@ async def test_without_keys_fetches_are_retried_each_second(
 async def test_invalid_key_set_does_not_replace_the_cached_one(
     signet: Signet, verifier: Verifier, document: bytes
 ) -> None:
-    token = signet.token(**CLIENTS_OWN)
+    token = signet.token(**CLIENT_CREDENTIALS)
     await verifier.verify(token)
     signet.clocks.advance(300)
     signet.answers[KEYS_URL] = httpx.Response(200, content=document)
@@ -195,7 +195,7 @@ async def test_invalid_key_set_does_not_replace_the_cached_one(
 async def test_clock_set_back_does_not_change_the_cache_age(
     signet: Signet, verifier: Verifier
 ) -> None:
-    token = signet.token(**CLIENTS_OWN)
+    token = signet.token(**CLIENT_CREDENTIALS)
     await verifier.verify(token)
 
     signet.clocks.monotonic += 300
@@ -233,10 +233,10 @@ async def test_cache_age_counts_from_the_start_of_the_fetch(
 async def test_refresh_of_usable_keys_delays_requests_briefly(
     signet: Signet, verifier: Verifier
 ) -> None:
-    token = signet.token(**CLIENTS_OWN)
+    token = signet.token(**CLIENT_CREDENTIALS)
     await verifier.verify(token)
     signet.keys = {"second": SECOND_KEY}
-    new = signet.token("second", **CLIENTS_OWN)
+    new = signet.token("second", **CLIENT_CREDENTIALS)
     signet.clocks.advance(300)
     signet.gate = asyncio.Event()
 
@@ -253,7 +253,7 @@ async def test_refresh_of_usable_keys_delays_requests_briefly(
 
 async def test_cancelled_request_does_not_cancel_others(signet: Signet, verifier: Verifier) -> None:
     signet.gate = asyncio.Event()
-    token = signet.token(**CLIENTS_OWN)
+    token = signet.token(**CLIENT_CREDENTIALS)
     waiters = [asyncio.create_task(outcome(verifier, token)) for _ in range(3)]
     await asyncio.sleep(0.01)
 

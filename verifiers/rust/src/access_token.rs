@@ -10,7 +10,7 @@ use crate::status::StatusReference;
 ///
 /// Only [`Verifier::verify`](crate::Verifier::verify) creates it, so a function that takes an
 /// `AccessToken` needs no check of its own. It contains the claims, but not the token, so it is not
-/// a secret. `Debug` shows the e-mail address, which is personal data.
+/// a secret. `Debug` shows the email address, which is personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessToken {
     subject: String,
@@ -54,8 +54,8 @@ impl AccessToken {
     /// For paths that contain a user id, such as `/users/{id}/tasks`.
     ///
     /// # Errors
-    /// [`NotThisUser`], to be answered 403, if the token belongs to another user or to no user: a
-    /// client-credentials token is never accepted, not even for its own subject.
+    /// [`NotThisUser`] (answer 403) if the token belongs to another user or to no user. A client
+    /// credentials token is never accepted, not even for its own subject.
     pub fn require_user(&self, user_id: &str) -> Result<(), NotThisUser> {
         if self.user_id() == Some(user_id) { Ok(()) } else { Err(NotThisUser) }
     }
@@ -99,7 +99,7 @@ impl AccessToken {
         &self.client_id
     }
 
-    /// `sid`: the session the token was issued in, if any.
+    /// `sid`: the session for which the token was issued, if any.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.session_id.as_deref()

@@ -75,8 +75,8 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// The optional claim `status` (draft-ietf-oauth-status-list §6.1). The address of its list
-    /// must belong to the issuer: a token must not make the verifier fetch other addresses.
+    /// The optional claim `status` (draft-ietf-oauth-status-list §6.1). The URL of its list must
+    /// belong to the issuer: a token must not make the verifier fetch other URLs.
     pub(crate) fn status(&self, issuer: &str) -> Result<Option<StatusReference>, VerifyError> {
         match self.0.get("status") {
             None => Ok(None),

@@ -137,8 +137,8 @@ pub enum StatusListError {
     #[error("the status list is refused: {0}")]
     Refused(#[from] VerifyError),
 
-    /// Its `sub` is not the address from which it was fetched (draft-ietf-oauth-status-list §8.3).
-    #[error("the status list is for another address")]
+    /// Its `sub` is not the URL from which it was fetched (draft-ietf-oauth-status-list §8.3).
+    #[error("the status list is for another URL")]
     WrongUri,
 
     /// The `bits` of `status_list` are not 1, 2, 4 or 8, or its `lst` is not the unpadded base64url

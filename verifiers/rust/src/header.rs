@@ -7,7 +7,7 @@ use crate::error::VerifyError;
 use crate::json::Object;
 
 /// The parameters that are refused with any value. `crit` and `b64` change how a token is
-/// processed. The others supply a key, or the address of a key.
+/// processed. The others supply a key, or the URL of a key.
 const FORBIDDEN: [&str; 6] = ["crit", "b64", "jwk", "jku", "x5c", "x5u"];
 
 /// The required `typ` of a JWS (RFC 8725 §3.11), so that no kind of token is accepted as another.

@@ -1,9 +1,9 @@
 //! The status of a token (Token Status List, draft-ietf-oauth-status-list).
 
-/// A token's claim `status`: the place where its status is looked up.
+/// A token's claim `status`: the list that contains its status, and the index in this list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusReference {
-    /// The address of the list, which begins with the issuer and `/`.
+    /// The URL of the list, which begins with the issuer and `/`.
     pub uri: String,
     /// The index in the list, below 2^53.
     pub index: u64,

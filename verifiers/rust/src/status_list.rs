@@ -15,7 +15,7 @@ use crate::jws;
 use crate::status::Status;
 use crate::status::StatusReference;
 
-/// Largest list that is decompressed, in bytes: eight million sessions of one bit.
+/// Largest decompressed list, in bytes: eight million sessions of one bit.
 const MAX_INFLATED_BYTES: usize = 1024 * 1024;
 
 /// A verified status list, created only by

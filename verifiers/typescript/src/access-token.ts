@@ -17,7 +17,7 @@ export interface AccessTokenClaims {
 /**
  * The claims of an access token that passed every check.
  *
- * It contains no secret, because the token itself is not stored. The e-mail address is personal
+ * It contains no secret, because the token itself is not stored. The email address is personal
  * data, though.
  */
 export class AccessToken implements AccessTokenClaims {
@@ -29,7 +29,7 @@ export class AccessToken implements AccessTokenClaims {
   readonly email: string | undefined
   /** `client_id`: the client that requested the token (RFC 9068 §2.2). */
   readonly clientId: string
-  /** `sid`: the session in which the token was issued, if any. */
+  /** `sid`: the session for which the token was issued, if any. */
   readonly sessionId: string | undefined
   /** `scope`, values separated by spaces; empty if the claim is absent. */
   readonly scope: string

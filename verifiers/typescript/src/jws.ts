@@ -16,7 +16,7 @@ export interface Jws {
 
 /**
  * Header parameters that are refused with any value. `crit` and `b64` change how a token is parsed;
- * the others contain a key or its address.
+ * the others contain a key or its URL.
  */
 const FORBIDDEN = ['crit', 'b64', 'jwk', 'jku', 'x5c', 'x5u']
 

@@ -80,7 +80,7 @@ CHANGES: list[tuple[str, str, Members, Members]] = [
      {"auth_time": ABSENT}, {"auth_time": None}),
     ("auth_time may be 0", "whole seconds from 0",
      {"auth_time": 0}, {"auth_time": 0}),
-    ("a token without user_id is a client's own token, whatever its sub is",
+    ("a token without user_id is a client credentials token, whatever its sub is",
      "only tokens of persons have user_id", {"user_id": ABSENT}, {"user_id": None}),
     ("non-ASCII text is preserved", "RFC 8259 section 8.1: UTF-8",
      {"sub": UNICODE, "user_id": UNICODE, "email": "alïce@exämple.test", "scope": "läsa ✓"},
@@ -118,7 +118,7 @@ def whole_tokens(forge: Forge) -> Iterator[Case]:
         forge.claims(change(CLAIMS, status=STATUS)), status_lists={LIST_URI: forge.list_token()},
     )
     yield accepted(
-        "a client's own token is accepted without a status list",
+        "a client credentials token is accepted without a status list",
         "RFC 6749 section 4.4: neither user_id nor status",
         forge.claims(CLIENT_CLAIMS), CLIENT_RESULT,
     )

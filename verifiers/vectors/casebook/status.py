@@ -190,19 +190,19 @@ def values(forge: Forge) -> Iterator[Case]:
 
 
 def client_tokens(forge: Forge) -> Iterator[Case]:
-    """Yields clients' own tokens, which usually have no status. A present status is checked."""
+    """Yields client credentials tokens. They usually have no status; if present, it is checked."""
     token = forge.claims(change(CLIENT_CLAIMS, status=STATUS))
     for status, error in ERRORS.items():
         yield refused(
-            f"status {status} of a client's own token", "a status is checked if present",
+            f"status {status} of a client credentials token", "a status is checked if present",
             token, error, status_lists=forge.lists({7: status}, 2),
         )
     yield accepted(
-        "status 0 of a client's own token", "a status is checked if present", token, CLIENT_RESULT,
-        status_lists=forge.lists({6: 1}, 1),
+        "status 0 of a client credentials token", "a status is checked if present", token,
+        CLIENT_RESULT, status_lists=forge.lists({6: 1}, 1),
     )
     yield refused(
-        "status of a client's own token whose list is unavailable",
+        "status of a client credentials token whose list is unavailable",
         "a status is checked if present", token, "status_unavailable", status_lists={},
     )
 

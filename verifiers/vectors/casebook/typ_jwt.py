@@ -136,7 +136,7 @@ def access_tokens(forge: Forge) -> Iterator[Case]:
         status_lists={LIST_URI: forge.list_token()},
     )
     yield passes(
-        "a client's own token is accepted", "RFC 6749 section 4.4",
+        "a client credentials token is accepted", "RFC 6749 section 4.4",
         with_claims(forge, CLIENT_CLAIMS), CLIENT_RESULT,
     )
     yield passes(

@@ -15,15 +15,15 @@ class AccessToken:
     subject: str
     """`sub`: the account, or the client itself for client credentials."""
     user_id: str | None
-    """The user whose token it is; `None` for a client's own token."""
+    """The user whose token it is; `None` for a client credentials token."""
     client_id: str
     """The client that requested the token (RFC 9068 section 2.2)."""
     session_id: str | None
-    """`sid`: the login in which it was issued, if any."""
+    """`sid`: the session for which the token was issued, if any."""
     scope: str
     """Values separated by spaces; empty if the claim is absent."""
     email: str | None = field(repr=False)
-    """The address at the time of issue. It may change: do not identify users by it."""
+    """The email address at the time of issue. It may change: do not identify users by it."""
     token_id: str
     """`jti`: unique to this token."""
     issued_at: int
@@ -31,10 +31,10 @@ class AccessToken:
     expires_at: int
     """`exp`; the leeway is not added."""
     auth_time: int | None
-    """When the user gave the password (RFC 9068 section 2.2.1)."""
+    """When the user last entered the password (RFC 9068 section 2.2.1)."""
 
     def is_user(self, user_id: str) -> bool:
-        """Whether this is a token of this user. A client's own token belongs to no user."""
+        """Whether this is a token of this user. A client credentials token belongs to no user."""
         return self.user_id is not None and self.user_id == user_id
 
     def has_scope(self, scope: str) -> bool:

@@ -1,4 +1,4 @@
-"""The checks of a token, ordered so that no part is used before it is verified. No I/O, no clock.
+"""The checks of a token, without I/O and clock. No claim is used before the signature is verified.
 
 1. size and shape, the header and the payload as JSON;
 2. the header, which may name a key of the key set but not contain one;
@@ -28,7 +28,7 @@ ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 JWT_TYPES = frozenset({"jwt", "application/jwt"})
 """The types of any JWT (RFC 7519 section 5.1), including ID tokens."""
 
-# `crit` and `b64` change how a token is parsed; the other members contain a key or its address.
+# `crit` and `b64` change how a token is parsed; the other members contain a key or its URL.
 _FORBIDDEN = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u"})
 
 _Members = Mapping[str, Any]

@@ -32,9 +32,9 @@ pub enum WhenStatusUnavailable {
 /// Why a verifier cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The issuer, or the base URL set instead of it, is not a usable address: it must begin with
+    /// The issuer, or the base URL set instead of it, cannot be fetched: it must begin with
     /// `http://` or `https://`, and have no query or fragment.
-    #[error("{0:?} is no http or https address without query and fragment")]
+    #[error("{0:?} is not an http or https URL without query and fragment")]
     Address(String),
     /// The HTTP client cannot be created, for example because its TLS library has no certificates.
     #[error("the HTTP client cannot be set up: {0}")]
@@ -65,7 +65,7 @@ impl RemoteVerifierBuilder {
         }
     }
 
-    /// Sets the address from which documents are fetched, if it differs from the issuer, for
+    /// Sets the base URL from which documents are fetched, if it differs from the issuer, for
     /// example inside a cluster. Tokens are still compared with the issuer. One trailing slash is
     /// ignored.
     #[must_use]
@@ -117,7 +117,7 @@ impl RemoteVerifierBuilder {
     /// See [`BuildError`].
     pub fn build(self) -> Result<RemoteVerifier, BuildError> {
         let base_url = self.base_url.unwrap_or_else(|| self.issuer.clone());
-        if !is_address(&base_url) {
+        if !is_base_url(&base_url) {
             return Err(BuildError::Address(base_url));
         }
         Ok(RemoteVerifier(Arc::new(Shared {
@@ -144,7 +144,7 @@ impl fmt::Debug for RemoteVerifierBuilder {
     }
 }
 
-fn is_address(text: &str) -> bool {
+fn is_base_url(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https")
             && url.query().is_none()

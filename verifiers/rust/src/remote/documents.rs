@@ -20,7 +20,7 @@ use crate::remote::slot::Slot;
 use crate::status_list::StatusList;
 use crate::verifier::MAX_STATUS_LIST_TOKEN_BYTES;
 
-/// Path of the key set below the issuer's address.
+/// Path of the key set below the base URL.
 const JWKS_PATH: &str = "/.well-known/jwks.json";
 
 /// How long a document is fresh if it declares no lifetime.

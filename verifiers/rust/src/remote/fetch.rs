@@ -53,7 +53,7 @@ pub(super) enum FetchError {
 
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
-        // An address may contain a password.
+        // The URL may contain a password.
         Self::Request(error.without_url())
     }
 }

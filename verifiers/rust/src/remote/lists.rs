@@ -1,4 +1,4 @@
-//! The cached status lists, each in a slot of its own.
+//! The cached status lists, each in its own slot.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -17,7 +17,8 @@ use crate::remote::clock::Clock;
 /// Minimum time between a failed fetch and the next one.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// The minimum time while there is no key set, so that no token can be checked.
+/// The same time before the first key set has been fetched. It is shorter, because no token can be
+/// checked until then.
 pub(super) const RETRY_PAUSE_AT_START: Duration = Duration::from_secs(1);
 
 /// How long to wait for a new copy if the cached copy may still be used.

@@ -213,7 +213,7 @@ async fn background_failure_starts_the_retry_pause() {
     }
 }
 
-/// This applies without keys, with an unusable list, and for an unknown key.
+/// The test covers three cases: no keys, no usable list, and an unknown key.
 #[tokio::test(flavor = "multi_thread")]
 async fn request_without_usable_cache_waits_for_the_fetch() {
     let issuer = Issuer::start().await;

@@ -264,10 +264,10 @@ async fn key_set_is_fetched_below_the_base_url() {
 #[tokio::test]
 async fn one_trailing_slash_of_issuer_and_base_url_is_dropped() {
     let issuer = Issuer::empty().await;
-    let address = format!("http://{}", issuer.address);
+    let base_url = format!("http://{}", issuer.address);
     issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
     for (slashes, expected) in [("", "accepted"), ("/", "accepted"), ("//", "keys_unavailable")] {
-        let name = format!("{address}{slashes}");
+        let name = format!("{base_url}{slashes}");
         let token = without(without(claims(), "status"), "user_id");
         let token = token_with_claims(with(token, "iss", json!(name)));
         let builder = RemoteVerifier::builder(name.clone(), AUDIENCE)

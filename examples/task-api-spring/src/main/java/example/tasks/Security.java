@@ -27,7 +27,7 @@ class Security {
     private static final Map<Integer, String> CODES =
             Map.of(401, "UNAUTHORIZED", 403, "FORBIDDEN", 503, "TEMPORARILY_UNAVAILABLE");
 
-    /** A path with a user id is only accessible to that user. A client's own token is rejected. */
+    /** A path with a user id is only accessible to that user. A client credentials token is rejected. */
     @Bean
     SecurityFilterChain chain(HttpSecurity http, SignetExpressions signet, SignetAnswers answers) throws Exception {
         return http.authorizeHttpRequests(requests -> requests

@@ -13,7 +13,7 @@ public final class SignetExpressions {
 
     SignetExpressions() {}
 
-    /** Whether the caller is this user. A client's own token belongs to no user. */
+    /** Whether the caller is this user. A client credentials token belongs to no user. */
     public boolean isUser(String userId) {
         return isUser(SecurityContextHolder.getContext().getAuthentication(), userId);
     }

@@ -33,12 +33,12 @@ public final class SignetJwt extends Jwt {
         return token.issuedAt().isBefore(token.expiresAt()) ? token.issuedAt() : null;
     }
 
-    /** The user whose token it is; null for a client's own token. */
+    /** The user whose token it is; null for a client credentials token. */
     public String userId() {
         return accessToken.userId();
     }
 
-    /** The login in which it was issued; null if there is none. */
+    /** The session for which the token was issued; null if there is none. */
     public String sid() {
         return accessToken.sessionId();
     }

@@ -44,7 +44,10 @@ class ReactiveTest extends ResourceServerContract {
         }
     }
 
-    /** Otherwise closing one application of a process would end the server of another. */
+    /**
+     * Event loops of the application itself. With the shared ones, closing one application of a
+     * process would end the server of another.
+     */
     @Configuration
     static class OwnLoops {
         @Bean

@@ -16,9 +16,9 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /**
- * Tests of an application with the two properties, for servlets and for WebFlux. Its routes: GET
- * /me returns the caller, GET /users/{userId}/tasks is for this user, and POST /tasks needs a
- * scope.
+ * Tests of an application that sets only issuer and audience, for servlets and for WebFlux. Its
+ * routes: GET /me returns the caller, GET /users/{userId}/tasks is for this user, and POST /tasks
+ * needs a scope.
  */
 @Timeout(120)
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)

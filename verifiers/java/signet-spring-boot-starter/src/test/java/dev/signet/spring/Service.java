@@ -24,7 +24,7 @@ final class Service implements AutoCloseable {
         this.context = context;
     }
 
-    /** Configured with only the two properties of any resource server. */
+    /** Starts an application with only the two required properties, issuer and audiences. */
     static Service start(Class<?> application, String type, SignetTestIssuer signet) {
         return start(application, type, Map.of(
                 SignetAutoConfiguration.ISSUER, signet.issuer(),

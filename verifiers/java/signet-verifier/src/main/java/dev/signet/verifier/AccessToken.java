@@ -13,16 +13,16 @@ import java.util.Objects;
  * contains no secret, since the token itself is not stored.
  *
  * @param subject {@code sub}: the account, or the client itself for client credentials
- * @param userId the user whose token it is; null for a client's own token
+ * @param userId the user whose token it is; null for a client credentials token
  * @param clientId the client that requested the token (RFC 9068 section 2.2)
- * @param sessionId {@code sid}: the login in which it was issued; null if there is none
+ * @param sessionId {@code sid}: the session for which the token was issued; null if there is none
  * @param scope values separated by spaces; empty if the claim is absent
- * @param email the address at the time of issue, or null. It may change: do not identify users by
- * it
+ * @param email the email address at the time of issue, or null. It may change: do not identify users
+ * by it
  * @param tokenId {@code jti}: unique to this token
  * @param issuedAt {@code iat}
  * @param expiresAt {@code exp}; the leeway is not added
- * @param authTime when the user gave the password (RFC 9068 section 2.2.1), or null
+ * @param authTime when the user last entered the password (RFC 9068 section 2.2.1), or null
  * @param claims all claims as plain values: String, Long, Double, Boolean, List, Map and null
  */
 public record AccessToken(
@@ -46,7 +46,7 @@ public record AccessToken(
         claims = Collections.unmodifiableMap(claims);
     }
 
-    /** Whether this is a token of this user. A client's own token belongs to no user. */
+    /** Whether this is a token of this user. A client credentials token belongs to no user. */
     public boolean isUser(String userId) {
         return this.userId != null && this.userId.equals(userId);
     }

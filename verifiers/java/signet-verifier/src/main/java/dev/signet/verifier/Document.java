@@ -113,7 +113,8 @@ final class Document<T> {
     }
 
     /**
-     * Like {@link #refresh()}, even if the copy is fresh, if the last fetch started that long ago.
+     * Like {@link #refresh()}, but starts a fetch if the last one started at least {@code cooldown}
+     * ago, even if the copy is fresh.
      */
     CompletableFuture<Void> refreshAfter(Duration cooldown) {
         PendingFetch current = startOrJoinFetch(() -> nanoTime.getAsLong() - startedAt >= cooldown.toNanos(), false);

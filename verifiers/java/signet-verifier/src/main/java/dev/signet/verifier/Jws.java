@@ -15,7 +15,7 @@ record Jws(Map<String, Object> header, String kid, Map<String, Object> payload, 
 
     /**
      * Header parameters that are refused with any value. {@code crit} and {@code b64} change how a
-     * token is parsed; the others contain a key or its address.
+     * token is parsed; the others contain a key or its URL.
      */
     private static final List<String> FORBIDDEN = List.of("crit", "b64", "jwk", "jku", "x5c", "x5u");
 

@@ -322,7 +322,7 @@ public final class SignetVerifier {
         public SignetVerifier build() {
             require(issuer != null && !issuer.isEmpty(), "issuer must be set");
             require(!audiences.isEmpty() && !audiences.contains(""), "audience must be set");
-            requireAddress(baseUrl == null ? "issuer" : "baseUrl", baseUrl == null ? issuer : baseUrl);
+            requireHttpUrl(baseUrl == null ? "issuer" : "baseUrl", baseUrl == null ? issuer : baseUrl);
             require(leeway != null && !leeway.isNegative() && leeway.compareTo(LONGEST_LEEWAY) <= 0,
                     "leeway must be from 0 to 60 s");
             require(cooldown != null && !cooldown.isNegative(), "cooldown must not be negative");
@@ -335,19 +335,19 @@ public final class SignetVerifier {
             return new SignetVerifier(this);
         }
 
-        private static void requireAddress(String name, String address) {
+        private static void requireHttpUrl(String name, String url) {
             URI uri;
             try {
-                uri = URI.create(address);
+                uri = URI.create(url);
             } catch (IllegalArgumentException error) { // its message contains the URL
                 throw new IllegalArgumentException(name + " is not a URL");
             }
-            // It would be logged with each failed fetch.
+            // The URL is logged with each failed fetch.
             require(uri.getRawUserInfo() == null, name + " must have no user name and no password");
             boolean isHttp = "http".equalsIgnoreCase(uri.getScheme()) || "https".equalsIgnoreCase(uri.getScheme());
             // java.net.URI finds no host in a name with an underscore, and the client then sends no
             // request.
-            require(isHttp && uri.getHost() != null, name + " is not an http or https URL: " + address);
+            require(isHttp && uri.getHost() != null, name + " is not an http or https URL: " + url);
         }
 
         private static void require(boolean holds, String message) {

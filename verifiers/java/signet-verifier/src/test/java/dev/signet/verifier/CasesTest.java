@@ -55,7 +55,7 @@ class CasesTest {
         }));
     }
 
-    /** Whether this is one of the cases that only the JDK accepts, as documented. */
+    /** Whether this case has a token that only Java accepts, as documented. */
     private static boolean mayAccept(Map<String, Object> one) {
         return one.get("accepted_by") instanceof List<?> languages && languages.contains("java");
     }

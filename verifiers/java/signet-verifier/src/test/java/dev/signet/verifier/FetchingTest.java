@@ -105,8 +105,8 @@ class FetchingTest {
         });
 
         assertEquals(expected, Outcome.of(verifier, signet.token().sign()));
-        // The buffers of both sides of a connection have some mebibytes.
-        assertTrue(sent.get() <= limit + 16 * MEBIBYTE, "it took " + sent);
+        // The connection's buffers on both sides hold some mebibytes.
+        assertTrue(sent.get() <= limit + 16 * MEBIBYTE, "bytes sent: " + sent);
     }
 
     @Test
@@ -182,7 +182,7 @@ class FetchingTest {
     }
 
     @Test
-    void truncatedBodyDoesNotReplaceTheCachedKeySet() {
+    void truncatedBodyIsNotUsed() {
         signet.answer(KEYS, exchange -> {
             exchange.sendResponseHeaders(200, 100_000);
             exchange.getResponseBody().write(signet.keySet().getBytes(StandardCharsets.UTF_8));

@@ -266,7 +266,7 @@ class KeyCachingTest {
         signet.advance(1);
         outcome(token);
 
-        assertEquals(3, signet.fetches(KEYS_URL), "what was ended while the answer was on its way is not in it");
+        assertEquals(3, signet.fetches(KEYS_URL), "the cache age counts from the request");
     }
 
     @Test
@@ -280,11 +280,11 @@ class KeyCachingTest {
 
         assertEquals(ACCEPTED, assertReturnsWithin(2000, token));
         for (int number = 0; number < 20; number++) {
-            assertEquals(ACCEPTED, assertReturnsWithin(300, token), "the second is over for all");
+            assertEquals(ACCEPTED, assertReturnsWithin(300, token), "the maximum wait is already over");
         }
         CompletableFuture<String> waiter = verifyInThread(signet.clientToken("second"));
         Thread.sleep(50);
-        assertFalse(waiter.isDone(), "a key that is not held is waited for");
+        assertFalse(waiter.isDone(), "a request with an uncached key waits for the fetch");
         signet.gate.complete(null);
 
         assertEquals(ACCEPTED, waiter.join());
@@ -298,11 +298,11 @@ class KeyCachingTest {
         String token = signet.clientToken();
         List<String> codes = new ArrayList<>();
         Thread first = new Thread(() -> codes.add(outcome(token) + " " + Thread.currentThread().isInterrupted()));
-        first.start();
+        first.start(); // starts the fetch
         waitForFetches(KEYS_URL, 1);
         CompletableFuture<String> second = verifyInThread(token);
 
-        first.interrupt(); // starts the fetch
+        first.interrupt();
         first.join();
         signet.gate.complete(null);
 
@@ -379,8 +379,8 @@ class KeyCachingTest {
     /** The URL is logged with each failed fetch, so it must not contain a password. */
     @Test
     void urlWithAPasswordIsRefusedAndNotQuoted() {
-        for (String address : List.of("http://user:hunter2@signet", "https://hunter2@signet", "http://user:hunter2@bad host")) {
-            SignetVerifier.Builder changed = signet.builder().baseUrl(address);
+        for (String baseUrl : List.of("http://user:hunter2@signet", "https://hunter2@signet", "http://user:hunter2@bad host")) {
+            SignetVerifier.Builder changed = signet.builder().baseUrl(baseUrl);
             IllegalArgumentException refused = assertThrows(IllegalArgumentException.class, changed::build);
             assertTrue(refused.getMessage().startsWith("baseUrl") && !refused.getMessage().contains("hunter2"), refused.getMessage());
         }

@@ -119,7 +119,7 @@ class StatusCachingTest {
         assertEquals(ACCEPTED, outcome(token));
         signet.advance(1);
 
-        assertEquals("status_unavailable", outcome(token), "exp and the leeway are over");
+        assertEquals("status_unavailable", outcome(token), "exp plus the leeway has passed");
         signet.isUp = true;
         signet.advance(5);
         assertEquals(ACCEPTED, outcome(token));
@@ -149,7 +149,7 @@ class StatusCachingTest {
 
         assertEquals(ACCEPTED, assertReturnsWithin(2000, token));
         for (int number = 0; number < 20; number++) {
-            assertEquals(ACCEPTED, assertReturnsWithin(500, token), "the second is over for all");
+            assertEquals(ACCEPTED, assertReturnsWithin(500, token), "the maximum wait is already over");
         }
         assertEquals(2, signet.fetches(LIST_URL));
 
@@ -157,7 +157,7 @@ class StatusCachingTest {
         for (int tries = 0; tries < 200 && outcome(token).equals(ACCEPTED); tries++) {
             Thread.sleep(5);
         }
-        assertEquals("revoked", outcome(token), "what came late is taken");
+        assertEquals("revoked", outcome(token), "the late response is used");
         assertEquals(2, signet.fetches(LIST_URL));
     }
 
@@ -207,7 +207,7 @@ class StatusCachingTest {
         signet.revoke(3);
         signet.advance(5);
 
-        assertEquals("revoked", Outcome.of(lenient, signet.token()), "a list there is counts");
+        assertEquals("revoked", Outcome.of(lenient, signet.token()), "an available list applies");
     }
 
     @Test
@@ -267,7 +267,7 @@ class StatusCachingTest {
         assertEquals(0, requestsFor(List.of(first)));
         assertEquals(0, requestsFor(others));
         assertEquals(1, requestsFor(List.of(oneMore, first)));
-        assertEquals(1, requestsFor(List.of(second)), "the one not asked for longest made room");
+        assertEquals(1, requestsFor(List.of(second)), "the least recently used list was evicted");
         assertEquals(1, signet.fetches(KEYS_URL));
     }
 

@@ -81,7 +81,7 @@ public final class SignetTestIssuer implements BeforeEachCallback {
         server.start();
     }
 
-    /** Starts the issuer, so that its address is known before the service under test starts. */
+    /** Starts the issuer, so that its URL is known before the service under test starts. */
     public static SignetTestIssuer start() {
         return start(InstantSource.system());
     }

@@ -47,8 +47,8 @@ class SignetFilterTest {
     private static Tomcat tomcat;
 
     /**
-     * Returns the caller: any caller at /me, the user of the path at /users/ID, and with two scopes
-     * at /scoped.
+     * Returns the caller's user id. /users/ID is for this user, /scoped needs two scopes, and
+     * /wrapped throws a wrapped refusal.
      */
     private static final class Tasks extends HttpServlet {
         @Override
@@ -61,7 +61,7 @@ class SignetFilterTest {
                 token.requireUser(path.substring("/users/".length()));
             }
             if (path.equals("/scoped")) {
-                response.getWriter().write("this is taken back");
+                response.getWriter().write("the filter discards this");
                 token.requireScope("tasks", "tasks:write");
             }
             if (path.equals("/wrapped")) {
