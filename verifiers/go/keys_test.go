@@ -422,14 +422,14 @@ func TestCancelledRequestDoesNotCancelOthers(t *testing.T) {
 	f := newFakeIssuer(t)
 	v, token := f.verifier(), f.token(clientTokenClaims)
 	release := f.blockResponses()
-	ctx, goAway := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	first := verifyInBackground(ctx, v, token) // starts the fetch
 	eventually(t, "the keys are requested", func() bool { return f.fetches(keysURL) == 1 })
 	others := []<-chan string{
 		verifyInBackground(context.Background(), v, token), verifyInBackground(context.Background(), v, token),
 	}
 
-	goAway()
+	cancel()
 	if found := <-first; found != "keys_unavailable" {
 		t.Error(found)
 	}

@@ -66,7 +66,7 @@ pub enum VerifyError {
     Expired,
 
     /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5, §4.1.6). Answer 401. If this happens for
-    /// new tokens, the clocks of issuer and caller disagree.
+    /// new tokens, check the clocks of the issuer and of this service.
     #[error("the token is not valid yet")]
     NotYetValid,
 

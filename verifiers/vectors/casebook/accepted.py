@@ -81,7 +81,7 @@ CHANGES: list[tuple[str, str, Members, Members]] = [
     ("auth_time may be 0", "whole seconds from 0",
      {"auth_time": 0}, {"auth_time": 0}),
     ("a token without user_id is a client credentials token, whatever its sub is",
-     "only tokens of persons have user_id", {"user_id": ABSENT}, {"user_id": None}),
+     "only users' tokens have user_id", {"user_id": ABSENT}, {"user_id": None}),
     ("non-ASCII text is preserved", "RFC 8259 section 8.1: UTF-8",
      {"sub": UNICODE, "user_id": UNICODE, "email": "alïce@exämple.test", "scope": "läsa ✓"},
      {"subject": UNICODE, "user_id": UNICODE, "email": "alïce@exämple.test", "scope": "läsa ✓"}),
@@ -114,7 +114,7 @@ def cases(forge: Forge) -> Iterator[Case]:
 def whole_tokens(forge: Forge) -> Iterator[Case]:
     """Yields tokens as Signet issues them."""
     yield accepted(
-        "a token of a person is accepted", "RFC 9068 section 2.2",
+        "a user's token is accepted", "RFC 9068 section 2.2",
         forge.claims(change(CLAIMS, status=STATUS)), status_lists={LIST_URI: forge.list_token()},
     )
     yield accepted(
@@ -123,7 +123,7 @@ def whole_tokens(forge: Forge) -> Iterator[Case]:
         forge.claims(CLIENT_CLAIMS), CLIENT_RESULT,
     )
     yield accepted(
-        "a token of a person without the claim status needs no status list",
+        "a user's token without the claim status needs no status list",
         "draft-ietf-oauth-status-list section 6.1: the claim is optional", forge.token(),
     )
     yield accepted(

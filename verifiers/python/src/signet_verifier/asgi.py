@@ -35,7 +35,7 @@ class SignetMiddleware:
         scopes: Collection[str] = (),
         public_paths: Collection[str] = (),
     ) -> None:
-        """Every request needs all `scopes`. Requests to exactly `public_paths` need no token."""
+        """Every request needs all `scopes`, but no token if its path is one of `public_paths`."""
         self._app = app
         self._verifier = verifier
         self._scopes = tuple(scopes)

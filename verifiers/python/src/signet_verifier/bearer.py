@@ -1,4 +1,4 @@
-"""RFC 6750: the location of a token in a request, and the response for each error."""
+"""Reads the token of a request, and creates the response for each error (RFC 6750)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -52,19 +52,26 @@ class Verifier:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises `ValueError` for an invalid setting.
+        """Creates a verifier. Fetches nothing.
 
-        issuer: the `iss` of accepted tokens, byte for byte, including a trailing slash. audience:
-        the `aud` that a token must contain: this service. base_url: the URL at which Signet is
-        reachable, if it differs from the issuer. accept_typ_jwt: also accepts tokens with `typ`
-        `JWT`, not only `at+jwt` (RFC 9068 section 4), for an audience in
-        `SIGNET_TYP_JWT_AUDIENCES`. ID tokens have the same `typ`, so these tokens must have
-        `client_id`, `jti` and `scope`, and neither `nonce` nor `at_hash`. leeway_seconds: the
-        accepted difference between the clocks, 0 to 60. cooldown_seconds: the minimum time between
-        two fetches of the key set for unknown keys. when_status_unavailable: whether a token is
-        accepted while its status is unavailable. timeout_seconds: the timeout of a fetch.
-        http_client: replaces the internal client; the verifier does not close it. clock, monotonic:
-        the time in seconds since 1970, and a monotonic clock for cache ages.
+        Args:
+            issuer: The `iss` of accepted tokens, byte for byte, including a trailing slash.
+            audience: The `aud` that a token must contain: this service.
+            base_url: The URL at which Signet is reachable, if it differs from the issuer.
+            accept_typ_jwt: Also accepts tokens with `typ` `JWT`, not only `at+jwt` (RFC 9068
+                section 4), for an audience in `SIGNET_TYP_JWT_AUDIENCES`. ID tokens have the same
+                `typ`, so these tokens must have `client_id`, `jti` and `scope`, and neither `nonce`
+                nor `at_hash`.
+            leeway_seconds: The accepted difference between the clocks, 0 to 60.
+            cooldown_seconds: The minimum time between two fetches of the key set for unknown keys.
+            when_status_unavailable: Whether a token is accepted while its status is unavailable.
+            timeout_seconds: The timeout of a fetch.
+            http_client: Replaces the internal client. The verifier does not close it.
+            clock: The time in seconds since 1970.
+            monotonic: A monotonic clock in seconds, for cache ages.
+
+        Raises:
+            ValueError: A setting is invalid.
         """
         if not issuer or not audience:
             raise ValueError("issuer and audience must not be empty")
