@@ -18,7 +18,7 @@ use crate::domain::oauth::hosted_login;
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
 use crate::domain::session::listing::{self, Login};
 use crate::domain::session::{
-    self, BrowserCookie, FIRST_PARTY_CLIENT, KillSwitch, NewSession, Switched,
+    self, BrowserCookie, FIRST_PARTY_CLIENT, KillSwitch, MAX_CHECKS, NewSession, Switched,
 };
 use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::account::{self as account_row, Column};
@@ -252,19 +252,33 @@ pub(super) async fn confirm(
     Err(ReauthenticationError::Refused)
 }
 
-/// Runs `action`, and runs it again if the account changed meanwhile. Refunds an attempt that ended
-/// without a verdict.
+/// Runs `action`, and runs it again if the account changed meanwhile, but not more than
+/// [`MAX_CHECKS`] times. Refunds an attempt that ended without a verdict, and, if the account changed
+/// each time, also to the window of the account, because the password was right each time.
 pub(super) async fn run_with_retry<F: Future<Output = Result<(), ReauthenticationError>> + Send>(
     db: &Db,
     confirmation: &Confirmation<'_>,
     action: impl Fn() -> F,
 ) -> Result<(), ReauthenticationError> {
-    let result = match action().await {
-        Err(ReauthenticationError::Changed) => action().await,
-        result => result,
-    };
-    if result.as_ref().is_err_and(|error| !matches!(error, ReauthenticationError::Refused)) {
-        confirmation.admitted.counted().refund_without_verdict(db).await;
+    let mut result = action().await;
+    for _ in 1..MAX_CHECKS {
+        if !matches!(result, Err(ReauthenticationError::Changed)) {
+            break;
+        }
+        result = action().await;
+    }
+    let counted = confirmation.admitted.counted();
+    match &result {
+        Ok(()) | Err(ReauthenticationError::Refused) => {}
+        Err(ReauthenticationError::Changed) => {
+            counted.with_account().refund_without_verdict(db).await;
+        }
+        Err(
+            ReauthenticationError::NotLoggedIn
+            | ReauthenticationError::Hashing(_)
+            | ReauthenticationError::Status(_)
+            | ReauthenticationError::Database(_),
+        ) => counted.refund_without_verdict(db).await,
     }
     result
 }

@@ -116,6 +116,7 @@ mod refresh_failure;
 mod refresh_secrecy;
 mod repeated_forms;
 mod repeated_parameters;
+mod replaced_hash;
 mod request_head;
 mod request_limits;
 mod reset;

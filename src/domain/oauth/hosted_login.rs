@@ -21,7 +21,7 @@ use crate::domain::granted::Granted;
 use crate::domain::oauth::logout;
 use crate::domain::oauth::pending_authorization::PENDING_LIFETIME;
 use crate::domain::password::Hasher;
-use crate::domain::session::{self, BrowserCookie, LogIn, LogInError};
+use crate::domain::session::{self, BrowserCookie, CheckedLogIn, LogIn, LogInError};
 use crate::domain::status::StatusEntries;
 use crate::entity::session::{Column, EndReason, Entity};
 use crate::entity::{account as account_row, authorization_code, pending_authorization};
@@ -48,20 +48,29 @@ pub async fn log_in(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let log_in_once = || async {
-        let mut checked = session::check(db, hasher, entries, &attempt, settings, now).await?;
-        checked.session = checked.session.in_browser(context.cookie.clone());
-        db.write((checked, context.clone()), |txn, now, (checked, context)| {
-            Box::pin(async move {
-                let granted = session::begin(txn, checked, now).await?;
-                let origin = &checked.session.origin;
-                replace_browser_session(txn, &granted, context, origin, now).await?;
-                Ok(granted)
+    let log_in_once = |old_hash| {
+        let (attempt, context) = ((&attempt, old_hash), context.clone());
+        async move {
+            let mut checked = session::check(db, hasher, entries, attempt, settings, now).await?;
+            checked.session = checked.session.in_browser(context.cookie.clone());
+            db.write((checked, context), |txn, now, (checked, context)| {
+                Box::pin(begin_in_browser(txn, checked, context, now))
             })
-        })
-        .await
+            .await
+        }
     };
     session::run_with_retry(db, &attempt, log_in_once).await
+}
+
+async fn begin_in_browser(
+    txn: &DatabaseTransaction,
+    checked: &CheckedLogIn,
+    context: &LoginContext,
+    now: Timestamp,
+) -> Result<Granted, LogInError> {
+    let granted = session::begin(txn, checked, now).await?;
+    replace_browser_session(txn, &granted, context, &checked.session.origin, now).await?;
+    Ok(granted)
 }
 
 /// Creates an account and logs it in on the hosted pages, unless its address must be verified

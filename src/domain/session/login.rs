@@ -55,6 +55,19 @@ pub enum Unverified {
     Refused,
 }
 
+/// How often a password is checked if the stored hash changes during each check.
+pub(in crate::domain) const MAX_CHECKS: usize = 5;
+
+/// What a login does with a stored hash of another cost than the settings require.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldHash {
+    /// It replaces the hash.
+    Replaced,
+    /// It leaves the replacement to a later login. Otherwise, of many concurrent logins at two
+    /// instances with different settings, each would invalidate the checks of all others.
+    Kept,
+}
+
 /// One attempt to log in.
 pub struct LogIn<'a> {
     /// Identifies the account.
@@ -95,17 +108,21 @@ pub async fn log_in(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let log_in_once = || async {
-        let checked = check(db, hasher, entries, &attempt, settings, now).await?;
-        db.write(checked, |txn, now, checked| Box::pin(begin(txn, checked, now))).await
+    let log_in_once = |old_hash| {
+        let attempt = &attempt;
+        async move {
+            let attempt = (attempt, old_hash);
+            let checked = check(db, hasher, entries, attempt, settings, now).await?;
+            db.write(checked, |txn, now, checked| Box::pin(begin(txn, checked, now))).await
+        }
     };
     run_with_retry(db, &attempt, log_in_once).await
 }
 
 /// Checks a password. Must run outside any transaction, because hashing is slow.
 ///
-/// An unknown address costs the same work as a known address. A stored hash that is weaker than the
-/// settings require is replaced when the session starts.
+/// An unknown address costs the same work as a known address. A stored hash of another cost than the
+/// settings require is replaced when the session starts, unless `old_hash` says otherwise.
 ///
 /// # Errors
 /// See [`LogInError`]. Before it returns [`LogInError::Refused`] or
@@ -114,7 +131,7 @@ pub async fn check(
     db: &Db,
     hasher: &Hasher,
     entries: &StatusEntries,
-    attempt: &LogIn<'_>,
+    (attempt, old_hash): (&LogIn<'_>, OldHash),
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<CheckedLogIn, LogInError> {
@@ -124,7 +141,8 @@ pub async fn check(
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
 
     let is_enabled = account.as_ref().is_some_and(account::Model::is_enabled);
-    let then = if is_enabled { AfterMatch::Rehash } else { AfterMatch::Nothing };
+    let is_replaced = is_enabled && old_hash == OldHash::Replaced;
+    let then = if is_replaced { AfterMatch::Rehash } else { AfterMatch::Nothing };
     let (address, client) = (email.key(), origin.address);
     let check = Check { password, stored, account: address, client, then };
     let verdict = hasher.verify(check).await?;
@@ -192,25 +210,33 @@ async fn refuse(
     Ok(LogInError::Refused)
 }
 
-/// Runs `log_in_once`, and runs it a second time if the account changed meanwhile. Of several
-/// concurrent logins, the first replaces an outdated hash, so the others find a changed account.
-/// Refunds an attempt that ended without a verdict.
+/// Runs `log_in_once`, and runs it again if the account changed meanwhile, but not more than
+/// [`MAX_CHECKS`] times. Of several concurrent logins, the first replaces an outdated hash, so the
+/// others find a changed account. Refunds an attempt that ended without a verdict. If the account
+/// changed each time, the password was right each time, so the attempt is also refunded to the window
+/// of the account.
 ///
 /// # Errors
 /// Those of `log_in_once`.
 pub async fn run_with_retry<F: Future<Output = Result<Granted, LogInError>> + Send>(
     db: &Db,
     attempt: &LogIn<'_>,
-    log_in_once: impl Fn() -> F,
+    log_in_once: impl Fn(OldHash) -> F,
 ) -> Result<Granted, LogInError> {
-    let result = match log_in_once().await {
-        Err(LogInError::Changed) => log_in_once().await,
-        result => result,
-    };
-    let has_verdict =
-        |error: &LogInError| matches!(error, LogInError::Refused | LogInError::EmailNotVerified(_));
-    if result.as_ref().is_err_and(|error| !has_verdict(error)) {
-        attempt.admitted.counted().refund_without_verdict(db).await;
+    let mut result = log_in_once(OldHash::Replaced).await;
+    for _ in 1..MAX_CHECKS {
+        if !matches!(result, Err(LogInError::Changed)) {
+            break;
+        }
+        result = log_in_once(OldHash::Kept).await;
+    }
+    let counted = attempt.admitted.counted();
+    match &result {
+        Ok(_) | Err(LogInError::Refused | LogInError::EmailNotVerified(_)) => {}
+        Err(LogInError::Changed) => counted.with_account().refund_without_verdict(db).await,
+        Err(LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_)) => {
+            counted.refund_without_verdict(db).await;
+        }
     }
     result
 }

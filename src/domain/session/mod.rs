@@ -28,8 +28,9 @@ pub use ending::{
     limit_client_sessions, lock_account, log_out,
 };
 pub use kill_switch::{KillSwitch, Switched};
+pub(in crate::domain) use login::MAX_CHECKS;
 pub use login::{
-    CheckedLogIn, LogIn, LogInError, Unverified, begin, check, log_in, run_with_retry,
+    CheckedLogIn, LogIn, LogInError, OldHash, Unverified, begin, check, log_in, run_with_retry,
 };
 pub use logout_outbox::{LogoutNotice, adopt_old as adopt_old_notices, notify_clients};
 pub use retention::{purge_ended, purge_expired};

@@ -115,11 +115,12 @@ impl From<SignUpRefusal> for Problem {
 impl From<LogInError> for Problem {
     fn from(error: LogInError) -> Self {
         match error {
-            LogInError::Refused | LogInError::Changed => Self::auth_failed(),
+            LogInError::Refused => Self::auth_failed(),
             LogInError::EmailNotVerified(_) => Self::email_not_verified(),
-            LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_) => {
-                Self::failed(&error)
-            }
+            LogInError::Changed
+            | LogInError::Hashing(_)
+            | LogInError::Status(_)
+            | LogInError::Database(_) => Self::failed(&error),
         }
     }
 }
@@ -137,8 +138,9 @@ impl From<ReauthenticationError> for Problem {
     fn from(error: ReauthenticationError) -> Self {
         match error {
             ReauthenticationError::NotLoggedIn => Self::invalid_token(),
-            ReauthenticationError::Refused | ReauthenticationError::Changed => Self::auth_failed(),
-            ReauthenticationError::Hashing(_)
+            ReauthenticationError::Refused => Self::auth_failed(),
+            ReauthenticationError::Changed
+            | ReauthenticationError::Hashing(_)
             | ReauthenticationError::Status(_)
             | ReauthenticationError::Database(_) => Self::failed(&error),
         }

@@ -143,13 +143,17 @@ pub(super) async fn log_in_and_continue(
     let attempt = (attempt, cookie.context.clone());
     match hosted_login::log_in(&app.db, &app.hasher, entries, attempt, settings, now).await {
         Ok(_) => Ok(Some(cookie.set_and_continue(call, pending_request, page).await?)),
-        Err(LogInError::Refused | LogInError::Changed) => Ok(None),
+        Err(LogInError::Refused) => Ok(None),
         Err(LogInError::EmailNotVerified(account_id)) => {
             Err(verify_email::after_refusal(call, pending_request.as_ref(), account_id))
         }
-        Err(cause @ (LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_))) => {
-            Err(unavailable(&cause))
-        }
+        // If the account changed during the check, the password may be right.
+        Err(
+            cause @ (LogInError::Changed
+            | LogInError::Hashing(_)
+            | LogInError::Status(_)
+            | LogInError::Database(_)),
+        ) => Err(unavailable(&cause)),
     }
 }
 
