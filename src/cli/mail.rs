@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::{DatabaseSettings, MailSettings};
 use crate::domain::id;
 use crate::domain::language::Language;
+use crate::domain::mail::delivery::UNKNOWN_KEY;
 use crate::domain::mail::{QueuedMail, dead_letters};
 use crate::domain::outbox::Item;
 use crate::server::mail_delivery::{Letter, Mailer, SendError, Templates, Values};
@@ -118,11 +119,22 @@ fn line_of(item: &Item) -> String {
     let (about, name, reason) = match item.read::<QueuedMail>() {
         Some(mail) => {
             let about = if mail.account().is_some() { "account" } else { "invite" };
-            (about, mail.content.name(), mail.failure.unwrap_or_default())
+            (about, mail.content.name(), explained(mail.failure.unwrap_or_default()))
         }
         None => ("account", "unknown", "the mail is from another version".to_owned()),
     };
     format!("{id}  {}  {about} {receiver}  {name}  {reason}", created_at.to_rfc3339())
+}
+
+/// The reason, with what to do if the reason alone does not suggest it.
+fn explained(reason: String) -> String {
+    if reason != UNKNOWN_KEY {
+        return reason;
+    }
+    format!(
+        "{reason}: the master key with which it was queued is not in the key file; invite the \
+         address again, or put the key back, restart the server and resend this mail"
+    )
 }
 
 async fn resend(id: Option<Uuid>, database: &DatabaseSettings) -> anyhow::Result<()> {

@@ -71,6 +71,25 @@ impl InviteTokens {
     fn token(&self, row: &Row) -> Result<String, ErrorStack> {
         self.0.encode(row.id, row.expires_at.as_micros(), row.email_folded.as_bytes())
     }
+
+    /// The token whose digest is stored, whichever key was the current one when the invite was
+    /// created. `None` if it was another key.
+    fn stored_token(&self, row: &Row) -> Result<Option<String>, ErrorStack> {
+        let (number, context) = (row.expires_at.as_micros(), row.email_folded.as_bytes());
+        let tokens = self.0.encode_with_each(row.id, number, context)?;
+        Ok(tokens.into_iter().find(|token| secret::digest(token) == row.digest))
+    }
+}
+
+/// The token of a mailed invite.
+pub enum TokenToMail {
+    /// The token.
+    Token(String),
+    /// The invite was used, revoked or replaced, or has expired.
+    Void,
+    /// This instance does not have the key with which the token was computed: the master key was
+    /// rotated, and either this instance has not restarted yet, or the old key was removed.
+    UnknownKey,
 }
 
 /// How a command names an invite.
@@ -208,16 +227,12 @@ pub async fn token_to_mail(
     tokens: &InviteTokens,
     id: Uuid,
     now: Timestamp,
-) -> Result<Option<String>, DbErr> {
+) -> Result<TokenToMail, DbErr> {
     let found = Entity::find_by_id(id);
     let found = db.read(|db| async move { found.one(&db).await }).await?;
-    let Some(row) = found.filter(|row| row.expires_at > now) else { return Ok(None) };
-    let token = tokens.token(&row).map_err(|error| DbErr::Custom(error.to_string()))?;
-    let is_current = secret::digest(&token) == row.digest;
-    if !is_current {
-        tracing::warn!(%id, "invite not mailed: the master key was rotated after it was created");
-    }
-    Ok(is_current.then_some(token))
+    let Some(row) = found.filter(|row| row.expires_at > now) else { return Ok(TokenToMail::Void) };
+    let token = tokens.stored_token(&row).map_err(|error| DbErr::Custom(error.to_string()))?;
+    Ok(token.map_or(TokenToMail::UnknownKey, TokenToMail::Token))
 }
 
 /// The invited address in lower case, for display.

@@ -80,6 +80,7 @@ mod logins;
 mod logout;
 mod logout_fairness;
 mod mail;
+mod mail_after_key_replacement;
 mod main_use_case;
 mod malformed;
 mod many_sessions;

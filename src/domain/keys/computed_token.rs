@@ -62,12 +62,37 @@ impl ComputedTokens {
     /// # Errors
     /// If OpenSSL fails, which happens only when memory is exhausted.
     pub fn encode(&self, id: Uuid, number: i64, context: &[u8]) -> Result<String, ErrorStack> {
+        let key = self.keys.first().ok_or_else(ErrorStack::get)?;
+        self.encode_with(key, id, number, context)
+    }
+
+    /// The tokens of all keys, as [`encode`](Self::encode) returned them while each key was the
+    /// current one. The first is that of the current key.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which happens only when memory is exhausted.
+    pub fn encode_with_each(
+        &self,
+        id: Uuid,
+        number: i64,
+        context: &[u8],
+    ) -> Result<Vec<String>, ErrorStack> {
+        self.keys.iter().map(|key| self.encode_with(key, id, number, context)).collect()
+    }
+
+    fn encode_with(
+        &self,
+        key: &MacKey,
+        id: Uuid,
+        number: i64,
+        context: &[u8],
+    ) -> Result<String, ErrorStack> {
         let mut bytes = Vec::with_capacity(CONTENT_BYTES + MAC_BYTES);
         bytes.push(VERSION);
         bytes.extend_from_slice(id.as_bytes());
         bytes.extend_from_slice(&number.to_be_bytes());
         bytes.extend_from_slice(context);
-        let mac = self.keys.first().ok_or_else(ErrorStack::get)?.mac(&bytes)?;
+        let mac = key.mac(&bytes)?;
         bytes.truncate(CONTENT_BYTES);
         bytes.extend_from_slice(&mac);
         Ok(format!("{}{}", self.prefix, URL_SAFE_NO_PAD.encode(bytes)))

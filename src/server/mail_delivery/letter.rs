@@ -3,7 +3,7 @@
 use crate::domain::email_challenge::{Purpose, Secrets};
 use crate::domain::email_confirmation;
 use crate::domain::forgotten_password;
-use crate::domain::invite;
+use crate::domain::invite::{self, TokenToMail};
 use crate::domain::language::Language;
 use crate::domain::mail::{Content, QueuedMail};
 use crate::domain::password_reset::ResetError;
@@ -16,28 +16,29 @@ use crate::timestamp::Timestamp;
 ///
 /// # Errors
 /// If the database refuses.
-pub(super) async fn values(app: &App, mail: &QueuedMail) -> Result<Option<Values>, ResetError> {
+pub(super) async fn say(app: &App, mail: &QueuedMail) -> Result<Said, ResetError> {
     let values = Values { issuer: app.issuer_url.clone(), ..Values::default() };
     match &mail.content {
         Content::PasswordChanged
         | Content::TokenReuse
         | Content::EmailChanged
-        | Content::AddressInUse => Ok(Some(values)),
+        | Content::AddressInUse => Ok(Said::Values(values)),
         Content::NewDevice { user_agent, address } => {
             let device = user_agent.as_deref();
             let device = device.and_then(|it| describe_browser(it, mail.language));
             let device = device.unwrap_or_else(|| unknown_program(mail.language).to_owned());
             let address = address.clone().unwrap_or_else(|| "-".to_owned());
-            Ok(Some(Values { device, address, ..values }))
+            Ok(Said::Values(Values { device, address, ..values }))
         }
         Content::ResetPassword { expires_at } => {
             let (db, tokens) = (&app.db, &app.reset_tokens);
             let secrets = forgotten_password::secrets(db, tokens, mail.account_id, *expires_at);
-            Ok(secrets.await?.map(|Secrets { token, code }| {
+            let values = secrets.await?.map(|Secrets { token, code }| {
                 // RS-04: the link is built from the issuer setting and nothing in a request.
                 let link = format!("{}/reset-password?token={token}", app.issuer_url);
                 Values { link, code, ..values }
-            }))
+            });
+            Ok(values.into())
         }
         Content::VerifyEmail { expires_at } => {
             let challenge = (Purpose::VerifyEmail, *expires_at);
@@ -49,13 +50,16 @@ pub(super) async fn values(app: &App, mail: &QueuedMail) -> Result<Option<Values
         }
         Content::Invite { expires_at } => {
             let (db, tokens, now) = (&app.db, &app.invite_tokens, app.clock.now());
-            let token = invite::token_to_mail(db, tokens, mail.account_id, now).await?;
-            Ok(token.map(|token| {
-                let link = format!("{}/signup?invite={token}", app.issuer_url);
-                Values { link, until: expires_at.to_minute(), ..values }
-            }))
+            Ok(match invite::token_to_mail(db, tokens, mail.account_id, now).await? {
+                TokenToMail::Token(token) => {
+                    let link = format!("{}/signup?invite={token}", app.issuer_url);
+                    Said::Values(Values { link, until: expires_at.to_minute(), ..values })
+                }
+                TokenToMail::Void => Said::Nothing,
+                TokenToMail::UnknownKey => Said::UnknownKey,
+            })
         }
-        Content::Nothing => Ok(None),
+        Content::Nothing => Ok(Said::Nothing),
     }
 }
 
@@ -65,13 +69,14 @@ async fn confirmation(
     mail: &QueuedMail,
     challenge: (Purpose, Timestamp),
     values: Values,
-) -> Result<Option<Values>, ResetError> {
+) -> Result<Said, ResetError> {
     let (db, tokens) = (&app.db, &app.email_tokens);
     let secrets = email_confirmation::secrets(db, tokens, mail.account_id, challenge).await?;
-    Ok(secrets.map(|Secrets { token, code }| {
+    let values = secrets.map(|Secrets { token, code }| {
         let link = format!("{}/verify-email?token={token}", app.issuer_url);
         Values { link, code, ..values }
-    }))
+    });
+    Ok(values.into())
 }
 
 /// The words for a program that is not a known browser. The program's own name is not shown,

@@ -21,6 +21,7 @@ use crate::domain::mail::QueuedMail;
 use crate::domain::mail::delivery::{self, Verdict};
 use crate::domain::outbox::{self, Item, Kind};
 use crate::http::App;
+use crate::server::mail_delivery::letter::Said;
 use crate::timestamp::Timestamp;
 
 pub use mailer::{Letter, MailError, Mailer, SendError};
@@ -143,6 +144,13 @@ impl Delivery {
         outcome
     }
 
+    /// The verdict for a mail that needs a master key which this instance does not have.
+    fn without_key(&self, item: &Item) -> Verdict {
+        let is_late = self.app.clock.now().since(item.created_at) >= RESTART_TIME;
+        let reason = delivery::UNKNOWN_KEY.to_owned();
+        if is_late { Verdict::Failed(reason) } else { Verdict::Postponed(reason) }
+    }
+
     async fn attempt(&self, item: &Item) -> (Verdict, Outcome) {
         let responded = |verdict| (verdict, Outcome::Responded);
         // An instance of a newer version may have queued a kind of mail that this version lacks.
@@ -152,9 +160,10 @@ impl Delivery {
         if mail.content.expires_at().is_some_and(|at| at <= self.app.clock.now()) {
             return responded(Verdict::Failed("expired".to_owned()));
         }
-        let values = match letter::values(&self.app, &mail).await {
-            Ok(Some(values)) => values,
-            Ok(None) => return responded(Verdict::Done),
+        let values = match letter::say(&self.app, &mail).await {
+            Ok(Said::Values(values)) => values,
+            Ok(Said::Nothing) => return responded(Verdict::Done),
+            Ok(Said::UnknownKey) => return responded(self.without_key(item)),
             Err(error) => {
                 tracing::warn!(mail.id = %item.id, %error, "a mail could not be written yet");
                 return responded(Verdict::postponed("database"));
