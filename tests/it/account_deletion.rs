@@ -1,8 +1,12 @@
 //! Deletion of an account by its owner.
 
 use futures_util::future::{join, join_all};
+use reqwest::Method;
 use serde_json::json;
+use signet::config::VerifyEmail;
 
+use crate::harness::mailed::{mail, secrets, token_of};
+use crate::harness::smtp::SmtpServer;
 use crate::harness::{Answer, PASSWORD, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
@@ -128,4 +132,57 @@ async fn account_deletion_invalidates_requests_in_flight() {
     }
     assert_eq!(server.database.count("account").await, 0);
     assert_eq!(server.database.count("session").await, 0);
+}
+
+/// ID-06, EN-07: links and codes that were mailed to the deleted account do nothing to the next account
+/// with its address, and its data has nothing of the deleted account.
+#[tokio::test]
+async fn mails_of_a_deleted_account_do_not_act_on_the_next_one() {
+    let smtp = SmtpServer::start().await;
+    let url = smtp.url();
+    let server = TestServer::with(|config| {
+        config.mail.mail = url.parse().unwrap();
+        config.mail.mail_from = Some("id@example.test".to_owned());
+        config.mail.mails_per_hour = 50;
+        config.mail.mails_per_day = 50;
+        config.signup.verify_email = VerifyEmail::Ask;
+    })
+    .await;
+    let before = server.sign_up(ADA).await.tokens();
+    let (to_verify, _) = secrets(&mail(&smtp, 1).await);
+    let forgotten = server.post("/api/auth/password/forgotten", &json!({ "email": ADA })).await;
+    let reset_handle = forgotten.text("handle");
+    let (to_reset, reset_code) = secrets(&mail(&smtp, 2).await);
+    let change = json!({ "email": "lovelace@example.test", "password": PASSWORD });
+    let change =
+        server.as_user(Method::POST, "/api/auth/email", &before.access_token).json(&change);
+    let change_handle = Answer::of(change).await.text("handle");
+    let (to_change, change_code) = secrets(&mail(&smtp, 3).await);
+    server.delete_me(&before.access_token, PASSWORD).await.expect_status(204);
+    let after = server.sign_up(ADA).await.expect_status(201).tokens();
+
+    let new_password = "Jacquard-Loom-1804";
+    for link in [&to_verify, &to_change, &to_reset] {
+        for member in ["password", "new_password"] {
+            let body = json!({ "token": token_of(link), member: PASSWORD });
+            let refused = server.post("/api/auth/email/verify", &body).await;
+            refused.expect_error(400, "INVALID_VERIFICATION_TOKEN");
+        }
+        let body = json!({ "token": token_of(link), "new_password": new_password });
+        let refused = server.post("/api/auth/password/reset", &body).await;
+        refused.expect_error(400, "INVALID_RESET_TOKEN");
+    }
+    let body = json!({ "handle": change_handle, "code": change_code });
+    let refused = server.post("/api/auth/email/verify/code", &body).await;
+    refused.expect_error(400, "INVALID_VERIFICATION_TOKEN");
+    let body = json!({ "handle": reset_handle, "code": reset_code, "new_password": new_password });
+    let refused = server.post("/api/auth/password/reset/code", &body).await;
+    refused.expect_error(400, "INVALID_RESET_TOKEN");
+
+    let me = server.me(&after.access_token).await.json();
+    assert_eq!((&me["email"], &me["email_verified"]), (&json!(ADA), &json!(false)));
+    let data = server.download_data(&after.access_token, PASSWORD).await;
+    let data = String::from_utf8(data.expect_status(200).body.clone()).unwrap();
+    assert!(!data.contains(&before.user_id.to_string()), "{data}");
+    assert!(!data.contains("account_deleted") && !data.contains("email_change"), "{data}");
 }

@@ -1,6 +1,6 @@
 //! Verification of the address of a new account: `SIGNET_VERIFY_EMAIL`.
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, join3};
 use reqwest::Method;
 use serde_json::{Value, json};
 use signet::config::{Config, VerifyEmail};
@@ -306,6 +306,83 @@ async fn one_of_many_concurrent_uses_succeeds() {
     assert_eq!(won, 1, "{statuses:?}");
     let events = "auth_event WHERE type = 'email_verified'";
     assert_eq!(server.database.count(events).await, 1);
+}
+
+/// AT-03, AT-05, AT-10: of many concurrent new passwords with one link, on two instances, one wins,
+/// and only it is valid. Sessions that were opened meanwhile with the old password have ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_many_concurrent_new_passwords_wins() {
+    let (smtp, server) = start(VerifyEmail::Ask).await;
+    let mut config = server.config.clone();
+    config.limits.account_attempts_per_minute = 1_000;
+    let other = server.another_instance_with(config).await;
+    let first = server.sign_up(ADA).await.tokens();
+    let (link, _) = secrets(&mail(&smtp, 1).await);
+    server.database.delay_after_inserts_into("session").await;
+
+    let changes = (0..24).map(async |n| {
+        let password = format!("Difference-Engine-{n}");
+        let server = if n % 2 == 0 { &server } else { &other };
+        let answer = verify(server, token_of(&link), "new_password", &password).await;
+        (answer.status, password)
+    });
+    let log_ins = (0..16).map(|_| other.log_in(ADA, PASSWORD));
+    let refreshing = other.refresh(&first.refresh_token);
+    let (results, log_ins, refreshed) =
+        join3(join_all(changes), join_all(log_ins), refreshing).await;
+
+    let won: Vec<_> = results.iter().filter(|(status, _)| *status == 204).collect();
+    assert_eq!(won.len(), 1, "{results:?}");
+    for tokens in
+        log_ins.iter().chain([&refreshed]).filter(|it| it.status == 200).map(Answer::tokens)
+    {
+        server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
+        let refused = other.refresh(&tokens.refresh_token).await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 0);
+    server.advance_seconds(61);
+    server.log_in(ADA, &won[0].1).await.expect_status(200);
+    server.log_in(ADA, PASSWORD).await.expect_error(401, "AUTH_FAILED");
+    assert_eq!(server.database.count("auth_event WHERE type = 'password_reset'").await, 1);
+}
+
+/// ID-03: when the owner of the address sets a password, the attacker loses everything that he
+/// obtained with the account: logins in browsers, tokens of clients, codes, and the link with which
+/// he wanted to change the address to his own.
+#[tokio::test]
+async fn new_password_voids_all_that_an_attacker_obtained() {
+    let (smtp, server) = start(VerifyEmail::Ask).await;
+    let web = server.register_web_client().await;
+    let attacker = server.sign_up(ADA).await.tokens();
+    let (link, _) = secrets(&mail(&smtp, 1).await);
+    let mut browser = Browser::of(&server);
+    let code = browser.log_in_for_code(ADA, &[("scope", "openid offline_access")]).await;
+    let client_tokens = server.redeem(&web, &code).await;
+    let unused = browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK)["code"].clone();
+    let change = json!({ "email": "eve@example.test", "password": PASSWORD });
+    let change =
+        server.as_user(Method::POST, "/api/auth/email", &attacker.access_token).json(&change);
+    let handle = Answer::of(change).await.text("handle");
+    eventually("the mail arrives", async || !smtp.mails_to("eve@example.test").is_empty()).await;
+    let (to_change, change_code) = secrets(&smtp.mails_to("eve@example.test")[0]);
+
+    verify(&server, token_of(&link), "new_password", NEW_PASSWORD).await.expect_status(204);
+
+    server.me(&attacker.access_token).await.expect_error(401, "UNAUTHORIZED");
+    let fields =
+        [("grant_type", "refresh_token"), ("refresh_token", &client_tokens.text("refresh_token"))];
+    server.token(&web, &fields).await.expect_oauth_error(400, "invalid_grant");
+    server.userinfo(&client_tokens.text("access_token")).await.expect_status(401);
+    server.redeem(&web, &unused).await.expect_oauth_error(400, "invalid_grant");
+    let silent = browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK);
+    assert_eq!(silent["error"], "login_required");
+    let by_link = verify(&server, token_of(&to_change), "password", PASSWORD).await;
+    by_link.expect_error(400, "INVALID_VERIFICATION_TOKEN");
+    let by_code = verify_by_code(&server, &handle, &change_code).await;
+    by_code.expect_error(400, "INVALID_VERIFICATION_TOKEN");
+    let owner = server.log_in(ADA, NEW_PASSWORD).await.expect_status(200).tokens();
+    assert_eq!(server.me(&owner.access_token).await.json()["email"], ADA);
 }
 
 /// The response to a request for another mail does not say whether the password is right or the

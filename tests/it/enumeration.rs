@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use crate::harness::oauth::{Browser, WEB_CLIENT, flow};
-use crate::harness::{Answer, PASSWORD, Program, TestServer};
+use serde_json::json;
+use signet::config::VerifyEmail;
+
+use crate::harness::mailed::secrets;
+use crate::harness::oauth::{Browser, WEB_CLIENT, csrf, flow};
+use crate::harness::smtp::SmtpServer;
+use crate::harness::{Answer, PASSWORD, Program, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
 
@@ -123,6 +128,141 @@ async fn rejected_resets_get_identical_responses() {
     let forged = reset("sgp_none").await;
     assert_eq!(reset(&expired).await, forged, "expired");
     assert_eq!(reset(&replaced).await, forged, "older, expired");
+}
+
+/// A server that sends mail, and asks new users to verify their address.
+async fn server_with_mail(smtp: &SmtpServer) -> TestServer {
+    let url = smtp.url();
+    TestServer::with(|config| {
+        config.mail.mail = url.parse().unwrap();
+        config.mail.mail_from = Some("id@example.test".to_owned());
+        config.signup.verify_email = VerifyEmail::Ask;
+    })
+    .await
+}
+
+/// The newest link that verifies this address.
+async fn verification_link(smtp: &SmtpServer, email: &str, number: usize) -> String {
+    eventually("the mail arrives", async || smtp.mails_to(email).len() == number).await;
+    secrets(smtp.mails_to(email).last().unwrap()).0
+}
+
+/// EN-07: a rejected verification does not disclose whether the link was ever valid, or for which
+/// account, and a rejected code does not disclose whether the handle was.
+#[tokio::test]
+async fn rejected_verifications_get_identical_responses() {
+    let smtp = SmtpServer::start().await;
+    let server = server_with_mail(&smtp).await;
+    let mut links = Vec::new();
+    for account in ["ada", "bob", "eve", "off"] {
+        let email = format!("{account}@example.test");
+        server.sign_up(&email).await.expect_status(201);
+        links.push(verification_link(&smtp, &email, 1).await);
+    }
+    let verify = async |member: &str, link: &str| {
+        let token = link.split_once("token=").map_or(link, |(_, token)| token);
+        let body = json!({ "token": token, member: PASSWORD }).to_string();
+        raw_response(&server, "/api/auth/email/verify", &body).await
+    };
+    let ask = async |email: &str| {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let answer = server.post("/api/auth/email/verify/request", &body).await;
+        answer.expect_status(202);
+        answer.text("handle")
+    };
+    server.advance_seconds(1);
+    let handle = ask(ADA).await;
+    let used = verification_link(&smtp, ADA, 2).await;
+    assert_eq!(verify("password", &used).await.0, 204);
+    let disable = "UPDATE account SET disabled_at = 1 WHERE email = 'off@example.test'";
+    server.database.execute(disable).await;
+    let bob = server.log_in("bob@example.test", PASSWORD).await.tokens();
+    server.delete_me(&bob.access_token, PASSWORD).await.expect_status(204);
+
+    for member in ["password", "new_password"] {
+        let forged = verify(member, "sgv_none").await;
+        assert_eq!(forged.0, 400);
+        for (case, link) in [
+            ("replaced", &links[0]),
+            ("used", &used),
+            ("of a deleted account", &links[1]),
+            ("of a disabled account", &links[3]),
+        ] {
+            assert_eq!(verify(member, link).await, forged, "{case}");
+        }
+    }
+    let verify_by_code = async |handle: &str| {
+        let body = json!({ "handle": handle, "code": "0000-0000" }).to_string();
+        raw_response(&server, "/api/auth/email/verify/code", &body).await
+    };
+    let of_unknown = ask("nobody@example.test").await;
+    let unknown = verify_by_code("sgh_none").await;
+    assert_eq!(unknown.0, 400);
+    for handle in [handle.as_str(), &of_unknown, ""] {
+        assert_eq!(verify_by_code(handle).await, unknown);
+    }
+
+    server.advance_seconds(30 * 60 + 5);
+    let forged = verify("password", "sgv_none").await;
+    assert_eq!(verify("password", &links[2]).await, forged, "expired");
+}
+
+/// EN-07: a rejected code of a reset does not disclose whether the handle is for an account, or why
+/// the code is rejected.
+#[tokio::test]
+async fn rejected_reset_codes_get_identical_responses() {
+    let smtp = SmtpServer::start().await;
+    let server = server_with_mail(&smtp).await;
+    server.sign_up(ADA).await.expect_status(201);
+    let forget = async |email: &str| {
+        let body = json!({ "email": email });
+        server.post("/api/auth/password/forgotten", &body).await.text("handle")
+    };
+    let reset = async |handle: &str| {
+        let body = json!({
+            "handle": handle,
+            "code": "0000-0000",
+            "new_password": "Difference-Engine-1822",
+        });
+        raw_response(&server, "/api/auth/password/reset/code", &body.to_string()).await
+    };
+    let (known, unknown) = (forget(ADA).await, forget("nobody@example.test").await);
+
+    let never_issued = reset("sgh_none").await;
+
+    assert_eq!(never_issued.0, 400);
+    // After five wrong codes, codes are not compared any more.
+    for handle in [&known; 7].into_iter().chain([&unknown; 7]) {
+        assert_eq!(reset(handle).await, never_issued);
+    }
+}
+
+/// EN-03: on the page, a request for a mail leads to the same page, and the same response to a wrong
+/// code, for known and unknown addresses.
+#[tokio::test]
+async fn forgotten_password_page_does_not_distinguish_addresses() {
+    let smtp = SmtpServer::start().await;
+    let server = server_with_mail(&smtp).await;
+    server.sign_up(ADA).await.expect_status(201);
+    server.sign_up("off@example.test").await.expect_status(201);
+    let disable = "UPDATE account SET disabled_at = 1 WHERE email = 'off@example.test'";
+    server.database.execute(disable).await;
+
+    let mut shown = Vec::new();
+    for email in [ADA, "off@example.test", "xyz@example.test"] {
+        let mut browser = Browser::of(&server);
+        let form = browser.get("/forgot-password").await;
+        let sent = browser.submit("/forgot-password", &form, &[("username", email)]).await;
+        let page = browser.get(&sent.location()).await;
+        let typed = [("code", "0000-0000"), ("new_password", "Difference-Engine-1822")];
+        let wrong = browser.submit("/reset-password", &page, &typed).await;
+        let html = [&page, &wrong].map(|page| page.html().replace(&csrf(page), "?"));
+        let cookie = browser.cookie.as_deref().unwrap().split_once('=').unwrap().1;
+        let headers = comparable_headers([&sent, &page, &wrong]);
+        shown.push((wrong.status, html, headers.map(|text| text.replace(cookie, "?"))));
+    }
+
+    assert_eq!([&shown[1], &shown[2]], [&shown[0]; 2]);
 }
 
 /// The minimum time of a hash with the cost of the test below. It is a third of the time measured

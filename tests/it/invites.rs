@@ -97,7 +97,7 @@ async fn invite_is_bound_to_its_address() {
     assert_eq!(server.database.count("account").await, 2);
 }
 
-/// SU-03, AT-01: of 50 concurrent uses on two instances, one creates an account.
+/// SU-03, AT-01, AT-05: of 50 concurrent uses on two instances, one creates an account.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn invite_used_concurrently_on_two_instances_creates_one_account() {
     let one = server().await;

@@ -121,6 +121,8 @@ mod replaced_hash;
 mod request_head;
 mod request_limits;
 mod reset;
+mod reset_sequences;
+mod response_times;
 mod restored;
 mod retention;
 mod retry_after;
