@@ -41,8 +41,10 @@ pub struct MailSettings {
     /// Maximum number of mails that anyone can request, such as those for a forgotten password: their maximum number
     /// to one
     /// email email address in any hour. Further mails are dropped, and recorded in the audit log.
-    /// Notices to the owner of
-    /// an account have a separate limit of the same size.
+    /// Requests from one client address cause at most half
+    /// of them, rounded up. Notices to the owner of
+    /// an account have a separate limit of the same
+    /// size.
     #[arg(long, env = "SIGNET_MAILS_PER_HOUR", default_value = "5",
           value_parser = value_parser!(u32).range(1..=1000))]
     pub mails_per_hour: u32,

@@ -400,7 +400,7 @@ async fn assemble(
         Box::pin(ring.reload(&db)).await?;
     }
     let now = clock.now();
-    let mail = MailQueue::new(&config.mail, master.limit_key()?);
+    let mail = MailQueue::new(&config.mail, master.limit_key()?, config.limits.ipv6_prefix);
     Ok(App {
         clients: ClientCache::new(&db),
         status_entries: StatusEntries::default(),

@@ -293,6 +293,34 @@ async fn flood_of_requests_voids_no_link() {
     eventually("the owner is notified", async || smtp.mails().len() == mails.len() + 1).await;
 }
 
+/// RS-08: a stranger at one client address, whose requests exceed all limits, does not prevent the mail
+/// that the owner requests from another one. The owner's limit is the same whether or not the address
+/// has an account.
+#[tokio::test]
+async fn stranger_does_not_use_up_the_mails_of_the_owner() {
+    let (smtp, server) = start().await;
+    for number in 0..9 {
+        // All are in the same /64.
+        let client = format!("2001:db8::{number}");
+        for email in [ADA, "nobody@example.test"] {
+            let body = json!({ "email": email });
+            let asked = server.post_from(&client, "/api/auth/password/forgotten", &body).await;
+            asked.expect_status(202);
+        }
+        server.advance_seconds(60);
+    }
+    let dropped = "auth_event WHERE type = 'mail_dropped'";
+    assert_eq!(server.database.count(dropped).await, 2);
+    eventually("the outbox is empty", async || server.database.count("outbox").await == 0).await;
+    let before = smtp.mails().len();
+    assert!(before <= 3, "{before}");
+
+    let handle = request(&server, ADA).await;
+
+    let (_, code) = secrets(&mail(&smtp, before + 1).await);
+    reset_by_code(&server, &handle, &code, NEW_PASSWORD).await.expect_status(204);
+}
+
 /// On the pages: scanners that open the link several times change nothing. The person submits the
 /// form, in any browser.
 #[tokio::test]

@@ -38,6 +38,8 @@ impl MailQueueSettings {
         }
         self.mail.check().map_err(|error| anyhow!(error))?;
         let master = MasterKeys::open(&self.master_key_file, true)?;
-        Ok(Some((MailQueue::new(&self.mail, master.limit_key()?), master)))
+        // Commands have no client address, so the prefix does not matter.
+        let queue = MailQueue::new(&self.mail, master.limit_key()?, 128);
+        Ok(Some((queue, master)))
     }
 }

@@ -1,12 +1,15 @@
 //! The limits of mails to one email address, exact for all instances: a maximum number in any hour
 //! and in any 24 hours. They use rows of the attempt table, with longer windows.
+//!
+//! Mails that someone asked for have a second limit: requests from one client address cause at most
+//! half of the mails to one email address. So a single stranger cannot use up the mails of the owner.
 
 use std::time::Duration;
 
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, Set};
 
 use crate::domain::attempt_limit::quota::AttemptKey;
-use crate::domain::attempt_limit::window::{lock, recent_in};
+use crate::domain::attempt_limit::window::{lock_all, recent_in};
 use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;
 
@@ -22,12 +25,20 @@ pub struct MailLimits {
     pub per_day: u32,
 }
 
+impl MailLimits {
+    /// The limits of the mails to this address that requests from one client address may cause.
+    #[must_use]
+    pub const fn of_one_client(self) -> Self {
+        Self { per_hour: self.per_hour.div_ceil(2), per_day: self.per_day.div_ceil(2) }
+    }
+}
+
 /// Whether a mail may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailAdmission {
     /// It may be sent, and was counted.
     Admitted,
-    /// The limit is reached.
+    /// A limit is reached.
     Refused {
         /// Whether this is the first refusal in an hour, which should be recorded.
         is_first: bool,
@@ -41,30 +52,48 @@ pub enum MailAdmission {
 /// If the database refuses.
 pub async fn admit_mail(
     txn: &impl ConnectionTrait,
-    key: &AttemptKey,
-    limits: MailLimits,
+    windows: &[(AttemptKey, MailLimits)],
     now: Timestamp,
 ) -> Result<MailAdmission, DbErr> {
-    let row = lock(txn, key, now).await?;
-    let mut hits = recent_in(&row.hits, DAY, now);
-    let in_last_hour = recent_in(&row.hits, HOUR, now).len();
-    let is_full = in_last_hour >= to_len(limits.per_hour) || hits.len() >= to_len(limits.per_day);
-    let is_first = is_full && row.refused_at.is_none_or(|at| at.plus(HOUR) <= now);
-    if is_full && !is_first {
+    let keys: Vec<_> = windows.iter().map(|(key, _)| key).collect();
+    let rows = lock_all(txn, &keys, now).await?;
+    let full = rows.iter().zip(windows).find(|(row, (_, limits))| is_full(row, *limits, now));
+    if let Some((row, _)) = full {
+        let is_first = row.refused_at.is_none_or(|at| at.plus(HOUR) <= now);
+        if is_first {
+            let hits = recent_in(&row.hits, DAY, now);
+            store(txn, row, hits, Some(now), now).await?;
+        }
         return Ok(MailAdmission::Refused { is_first });
     }
-    if !is_full {
+    for row in &rows {
+        let mut hits = recent_in(&row.hits, DAY, now);
         hits.push(now);
+        store(txn, row, hits, row.refused_at, now).await?;
     }
+    Ok(MailAdmission::Admitted)
+}
+
+fn is_full(row: &attempt::Model, limits: MailLimits, now: Timestamp) -> bool {
+    let count = |window| recent_in(&row.hits, window, now).len();
+    count(HOUR) >= to_len(limits.per_hour) || count(DAY) >= to_len(limits.per_day)
+}
+
+async fn store(
+    txn: &impl ConnectionTrait,
+    row: &attempt::Model,
+    hits: Vec<Timestamp>,
+    refused_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     let row = attempt::ActiveModel {
-        key: Set(row.key),
+        key: Set(row.key.clone()),
         hits: Set(Hits(hits)),
         under_way: Set(None),
-        refused_at: Set(if is_first { Some(now) } else { row.refused_at }),
+        refused_at: Set(refused_at),
         expires_at: Set(now.plus(DAY)),
     };
-    row.update(txn).await?;
-    Ok(if is_full { MailAdmission::Refused { is_first } } else { MailAdmission::Admitted })
+    row.update(txn).await.map(drop)
 }
 
 fn to_len(number: u32) -> usize {

@@ -137,6 +137,19 @@ impl AttemptKey {
         Self(key.mac(&["mail", class, email.key()]))
     }
 
+    /// The key of mails to one address that requests from one client address cause. All clients
+    /// without an address share one key.
+    #[must_use]
+    pub fn of_requester(
+        key: &LimitKey,
+        class: &str,
+        email: &Email,
+        (address, ipv6_prefix): (Option<IpAddr>, u8),
+    ) -> Self {
+        let client = format!("{:x}", network::client(address, ipv6_prefix));
+        Self(key.mac(&["mail by client", class, email.key(), &client]))
+    }
+
     /// The key of wrong codes for an account and a purpose.
     #[must_use]
     pub fn of_code(key: &LimitKey, purpose: &str, account_id: Uuid) -> Self {

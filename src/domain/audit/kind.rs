@@ -113,7 +113,7 @@ kinds! {
     /// `reason`: the name of the limit, `address` or `account`.
     RateLimited = "rate_limited", failure;
     /// A mail was dropped because its recipient gets too many. Recorded once an hour for each
-    /// recipient. `reason`: `limit`.
+    /// recipient, and for each client address that causes too many of them. `reason`: `limit`.
     MailDropped = "mail_dropped", failure;
     /// A mail could not be sent and became a dead letter (`signet mail list`). `reason`: the SMTP
     /// reply code, such as `550`; `expired`; `address`; or `given up after a day` and the last

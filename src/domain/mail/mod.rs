@@ -30,6 +30,9 @@ use crate::timestamp::Timestamp;
 /// The class of notices to the owner of an account.
 const NOTICE: &str = "notice";
 
+/// The class of mails that someone asked for, who may be a stranger.
+const REQUESTED: &str = "requested";
+
 /// A mail as stored in the outbox.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct QueuedMail {
@@ -135,7 +138,7 @@ impl Content {
             | Self::VerifyEmail { .. }
             | Self::ChangeEmail { .. }
             | Self::AddressInUse
-            | Self::Nothing => "requested",
+            | Self::Nothing => REQUESTED,
         }
     }
 
@@ -164,17 +167,39 @@ pub struct MailQueue(Option<Arc<Settings>>);
 struct Settings {
     key: LimitKey,
     limits: MailLimits,
+    ipv6_prefix: u8,
     has_notices: bool,
 }
 
+impl Settings {
+    /// The windows in which a mail counts, in locking order.
+    fn windows(
+        &self,
+        content: &Content,
+        email: &Email,
+        origin: &Origin,
+    ) -> Vec<(AttemptKey, MailLimits)> {
+        let (class, client) = (content.class(), (origin.address, self.ipv6_prefix));
+        let of_recipient = AttemptKey::of_recipient(&self.key, class, email);
+        let mut windows = vec![(of_recipient, self.limits)];
+        if class == REQUESTED {
+            let of_client = AttemptKey::of_requester(&self.key, class, email, client);
+            windows.insert(0, (of_client, self.limits.of_one_client()));
+        }
+        windows
+    }
+}
+
 impl MailQueue {
-    /// The queue for these settings. `key` hides addresses in the attempt table.
+    /// The queue for these settings. `key` hides addresses in the attempt table. An IPv6 block with
+    /// `ipv6_prefix` bits counts as one client.
     #[must_use]
-    pub fn new(settings: &MailSettings, key: LimitKey) -> Self {
+    pub fn new(settings: &MailSettings, key: LimitKey, ipv6_prefix: u8) -> Self {
         let limits =
             MailLimits { per_hour: settings.mails_per_hour, per_day: settings.mails_per_day };
         let has_notices = settings.mail_notices;
-        Self(settings.is_on().then(|| Arc::new(Settings { key, limits, has_notices })))
+        let is_on = settings.is_on();
+        Self(is_on.then(|| Arc::new(Settings { key, limits, ipv6_prefix, has_notices })))
     }
 
     /// A queue that drops all mails.
@@ -233,8 +258,8 @@ impl MailQueue {
         if content.class() == NOTICE && !settings.has_notices {
             return Ok(false);
         }
-        let key = AttemptKey::of_recipient(&settings.key, content.class(), email);
-        let admission = admit_mail(txn, &key, settings.limits, now).await?;
+        let windows = settings.windows(content, email, origin);
+        let admission = admit_mail(txn, &windows, now).await?;
         if admission == (MailAdmission::Refused { is_first: true }) {
             let event = Event::new(EventKind::MailDropped).account(account_id).reason("limit");
             event.record(txn, origin, now).await?;
