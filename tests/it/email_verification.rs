@@ -108,6 +108,45 @@ async fn ask_logs_in_at_once_and_sends_a_mail() {
     assert_eq!(server.database.count(events).await, 1);
 }
 
+/// EV-03: with `ask`, the response to a sign-up has the handle for the code. Other responses with
+/// tokens have none, nor has a sign-up without a mail.
+#[tokio::test]
+async fn sign_up_that_is_asked_to_verify_gets_the_handle_of_the_code() {
+    let (smtp, server) = start(VerifyEmail::Ask).await;
+    let signed_up = server.sign_up(ADA).await;
+    let tokens = signed_up.expect_status(201).tokens();
+    let handle = signed_up.text("verification_handle");
+    let (_, code) = secrets(&mail(&smtp, 1).await);
+    let foreign = server.sign_up("lovelace@example.test").await.text("verification_handle");
+    let elsewhere = verify_by_code(&server, &foreign, &code).await;
+    elsewhere.expect_error(400, "INVALID_VERIFICATION_TOKEN");
+
+    verify_by_code(&server, &handle, &code).await.expect_status(204);
+
+    assert_eq!(server.me(&tokens.access_token).await.json()["email_verified"], true);
+    let logged_in = server.log_in("lovelace@example.test", PASSWORD).await;
+    let refreshed = server.refresh(&tokens.refresh_token).await;
+    let mut config = server.config.clone();
+    config.signup.verify_email = VerifyEmail::Off;
+    let without = server.another_instance_with(config).await.sign_up("bob@example.test").await;
+    let program = Program::new(&server.database)
+        .with("SIGNET_MAIL", &smtp.url())
+        .with("SIGNET_MAIL_FROM", "id@example.test");
+    program.run(&["account", "invite", "eve@example.test"]).await;
+    server.advance_seconds(3600);
+    let arrived = async || !smtp.mails_to("eve@example.test").is_empty();
+    eventually("the invite arrives", arrived).await;
+    let text = smtp.mails_to("eve@example.test")[0].text();
+    let invite = text.lines().find_map(|line| line.split_once("?invite=")).unwrap().1;
+    let body = json!({ "email": "eve@example.test", "password": PASSWORD, "invite": invite });
+    let invited = server.post("/api/auth/signup", &body).await;
+    invited.expect_status(201);
+
+    for answer in [&logged_in, &refreshed, &without, &invited] {
+        assert!(answer.json().get("verification_handle").is_none(), "{answer:?}");
+    }
+}
+
 /// EV-01: with `require`, a sign-up begins no session. A login with the right password is refused
 /// with its own error code, and one with a wrong password is refused as always.
 #[tokio::test]

@@ -44,11 +44,16 @@ impl AccountApi {
 
         let handle = generate_handle()?;
         let verification = app.sign_up_policy.verification(&app.mail, handle.digest.clone());
+        let is_asked = verification.is_some();
         let request = SignUp { permit: &permit, password, admitted, origin: &origin, verification };
         let signed_up =
             account::sign_up(&app.db, &app.hasher, &app.status_entries, request, &app.tokens, now)
                 .await?;
         Ok(match signed_up {
+            // A mailed invite has verified the address already.
+            SignedUp::LoggedIn(granted) if is_asked && !granted.email.email_verified => {
+                SignUpSuccess::Created(AuthTokens::sign_with_handle(&app, granted, handle)?)
+            }
             SignedUp::LoggedIn(granted) => SignUpSuccess::Created(AuthTokens::sign(&app, granted)?),
             SignedUp::Unverified => SignUpSuccess::Accepted(Requested::with(handle)),
         })

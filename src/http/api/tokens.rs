@@ -5,6 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::domain::granted::Granted;
+use crate::domain::secret::Secret;
 use crate::domain::token::SigningError;
 use crate::http::app::App;
 use crate::http::json::Json;
@@ -31,6 +32,11 @@ pub(super) struct AuthTokens {
     refresh_token: String,
     /// Lifetime of the refresh token, in seconds.
     refresh_token_expires_in: u64,
+    /// The secret of this device for `/api/auth/email/verify/code`. Only after a sign-up that sent a
+    /// mail with a link and a code to verify the email address.
+    #[oai(validator(max_length = 256), skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification_handle: Option<String>,
 }
 
 impl AuthTokens {
@@ -39,6 +45,16 @@ impl AuthTokens {
     /// set.
     pub(super) fn sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
         Self::try_to_sign(app, granted).inspect_err(|_| app.db.note_lost_response())
+    }
+
+    /// As [`sign`](Self::sign), after a sign-up that began a verification of the email address.
+    pub(super) fn sign_with_handle(
+        app: &App,
+        granted: Granted,
+        handle: Secret,
+    ) -> Result<Json<Self>, SigningError> {
+        let Json(tokens) = Self::sign(app, granted)?;
+        Ok(Json(Self { verification_handle: Some(handle.text), ..tokens }))
     }
 
     fn try_to_sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
@@ -55,6 +71,7 @@ impl AuthTokens {
             refresh_token_expires_in: granted.refresh_expires_at.since(now).as_secs(),
             email: granted.email.email,
             email_verified: granted.email.email_verified,
+            verification_handle: None,
         }))
     }
 }
