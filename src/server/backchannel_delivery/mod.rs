@@ -24,6 +24,7 @@ use crate::domain::oauth::backchannel;
 use crate::domain::outbox::{self, Answer, Item, Kind, Shares};
 use crate::domain::session;
 use crate::http::App;
+use crate::timestamp::Timestamp;
 
 /// How often the outbox is polled.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -42,8 +43,8 @@ pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bo
         tokio::select! {
             _ = ticks.tick() => adopt_old(&app).await,
             Some(delivered) = deliveries.next() => {
-                let (client_id, answer): (String, Answer) = delivered;
-                shares.settle(&client_id, answer, app.clock.now());
+                let Delivered { client_id, answer, at } = delivered;
+                shares.settle(&client_id, answer, at);
                 if !shares.were_short() {
                     continue;
                 }
@@ -65,21 +66,32 @@ async fn adopt_old(app: &App) {
     }
 }
 
-async fn deliver(app: &App, sender: &Sender, item: Item) -> (String, Answer) {
+/// The end of a delivery.
+struct Delivered {
+    client_id: String,
+    answer: Answer,
+    /// When the client responded, or the request failed. It is before the result was stored, which
+    /// may take longer for some deliveries than for others that failed at the same time.
+    at: Timestamp,
+}
+
+async fn deliver(app: &App, sender: &Sender, item: Item) -> Delivered {
     let begun = Instant::now();
-    let (settled, answer) = match attempt(app, sender, &item).await {
-        Ok(()) => (outbox::forget(&app.db, item.id).await, Answer::After(begun.elapsed())),
+    let attempted = attempt(app, sender, &item).await;
+    let (took, at) = (begun.elapsed(), app.clock.now());
+    let (settled, answer) = match attempted {
+        Ok(()) => (outbox::forget(&app.db, item.id).await, Answer::After(took)),
         Err(Failure { is_silent, why, to }) => {
             let client_id = &item.receiver;
             tracing::warn!(client.id = client_id, to, why, "a logout notice was not delivered yet");
-            let answer = if is_silent { Answer::None } else { Answer::After(begun.elapsed()) };
-            (backchannel::postpone(&app.db, &item, app.clock.now()).await, answer)
+            let answer = if is_silent { Answer::None } else { Answer::After(took) };
+            (backchannel::postpone(&app.db, &item, at).await, answer)
         }
     };
     if let Err(error) = settled {
         tracing::warn!(%error, "a logout notice could not be marked as sent; it will be sent again");
     }
-    (item.receiver, answer)
+    Delivered { client_id: item.receiver, answer, at }
 }
 
 /// Why a delivery failed.

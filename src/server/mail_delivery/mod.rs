@@ -121,7 +121,7 @@ impl Delivery {
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                Some(outcome) = under_way.next() => pause.note(&outcome, self.app.clock.now()),
+                Some((outcome, at)) = under_way.next() => pause.note(&outcome, at),
             }
             let now = self.app.clock.now();
             // A stopping server finishes the mails that it is sending, and takes no more.
@@ -136,12 +136,15 @@ impl Delivery {
         }
     }
 
-    async fn deliver(&self, item: Item) -> Outcome {
+    /// Sends a mail and stores the result. Returns it with its time, which is before it was stored:
+    /// that may take longer for some mails than for others that failed at the same time.
+    async fn deliver(&self, item: Item) -> (Outcome, Timestamp) {
         let (verdict, outcome) = self.attempt(&item).await;
+        let at = self.app.clock.now();
         if let Err(error) = delivery::settle(&self.app.db, &item, verdict).await {
             tracing::warn!(mail.id = %item.id, %error, "the result of sending a mail was not stored");
         }
-        outcome
+        (outcome, at)
     }
 
     /// The verdict for a mail that needs a master key which this instance does not have.
