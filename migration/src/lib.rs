@@ -43,6 +43,7 @@ mod m20261201_000500_create_invite;
 mod m20261201_000600_queue_mails;
 mod m20261201_000601_create_email_challenge;
 mod m20261202_000200_change_addresses;
+mod m20261203_000100_confirm_sign_ups;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -88,6 +89,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261201_000600_queue_mails::Migration),
             Box::new(m20261201_000601_create_email_challenge::Migration),
             Box::new(m20261202_000200_change_addresses::Migration),
+            Box::new(m20261203_000100_confirm_sign_ups::Migration),
         ]
     }
 }

@@ -118,7 +118,11 @@ fn line_of(item: &Item) -> String {
     let Item { id, created_at, receiver, .. } = item;
     let (about, name, reason) = match item.read::<QueuedMail>() {
         Some(mail) => {
-            let about = if mail.account().is_some() { "account" } else { "invite" };
+            let about = match (&mail.content, mail.account()) {
+                (_, Some(_)) => "account",
+                (Content::SignUp { .. }, None) => "sign-up",
+                (_, None) => "invite",
+            };
             (about, mail.content.name(), explained(mail.failure.unwrap_or_default()))
         }
         None => ("account", "unknown", "the mail is from another version".to_owned()),

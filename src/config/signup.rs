@@ -28,6 +28,14 @@ pub struct SignUpSettings {
     #[arg(long, env = "SIGNET_VERIFY_EMAIL", default_value = "off")]
     pub verify_email: VerifyEmail,
 
+    /// Whether a sign-up reveals that its address has an account. `false`: every sign-up gets the same
+    /// response, without tokens, and a mail. A new user confirms the sign-up with its link or code,
+    /// which creates the account, whatever `SIGNET_VERIFY_EMAIL` says; the owner of an account gets a
+    /// notice. Needs `SIGNET_MAIL`.
+    #[arg(long, env = "SIGNET_SIGNUP_REVEALS_EXISTING", default_value = "true",
+          action = clap::ArgAction::Set)]
+    pub signup_reveals_existing: bool,
+
     /// Lifetime of an invite, in seconds.
     #[arg(long, env = "SIGNET_INVITE_SECONDS", default_value = "604800",
           value_parser = value_parser!(u64).range(60..=7_776_000))]
@@ -50,6 +58,14 @@ impl SignUpSettings {
             return Err(
                 "SIGNET_VERIFY_EMAIL needs mail: set SIGNET_MAIL and SIGNET_MAIL_FROM, or \
                         set SIGNET_VERIFY_EMAIL to off"
+                    .to_owned(),
+            );
+        }
+        if !self.signup_reveals_existing && !is_mail_on {
+            return Err(
+                "SIGNET_SIGNUP_REVEALS_EXISTING=false needs mail, because sign-ups are confirmed \
+                        by mail: set SIGNET_MAIL and SIGNET_MAIL_FROM, or set \
+                        SIGNET_SIGNUP_REVEALS_EXISTING to true"
                     .to_owned(),
             );
         }

@@ -13,11 +13,12 @@ use crate::database::{Db, overwrite_all, overwrite_cheaply};
 use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
-use crate::domain::email_challenge;
-use crate::domain::email_verification::{self, Verification};
+use crate::domain::email_challenge::{self, Challenge, Purpose};
+use crate::domain::email_verification::{self, UntilVerified, Verification};
 use crate::domain::granted::Granted;
 use crate::domain::mail;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
+use crate::domain::pending_sign_up::{self, PendingSignUp};
 use crate::domain::session::{self, KillSwitch, NewSession};
 use crate::domain::sign_up_policy::SignUpPermit;
 use crate::domain::status::{AllocationError, StatusEntries};
@@ -75,7 +76,8 @@ pub struct SignUp<'a> {
 pub enum SignedUp {
     /// A session was started.
     LoggedIn(Granted),
-    /// A mail was queued, and the account gets no session before its address is verified.
+    /// A mail is queued, and there is no session, or not even an account, before the address is
+    /// verified.
     Unverified,
 }
 
@@ -85,6 +87,8 @@ pub struct NewAccount {
     row: account::Model,
     invite_digest: Option<Vec<u8>>,
     verification: Option<Verification>,
+    /// The sign-up, if it waits for a confirmation, which creates the account.
+    pending: Option<PendingSignUp>,
     origin: Origin,
     /// The session to be started. `None` if the address must be verified first.
     pub session: Option<NewSession>,
@@ -152,7 +156,7 @@ pub async fn prepare(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<NewAccount, SignUpError> {
-    let SignUp { permit, password, origin, verification, .. } = request;
+    let SignUp { permit, password, origin, verification, admitted } = request;
     let email = permit.email();
     let mut is_proven = false;
     if let Some(digest) = permit.invite_digest() {
@@ -165,13 +169,42 @@ pub async fn prepare(
     let password_hash = hasher.hash(password.clone(), origin.address).await?;
     let verification = verification.clone().filter(|_| !is_proven);
     let session = match &verification {
-        Some(Verification { is_required: true, .. }) => None,
+        Some(it) if it.until_then != UntilVerified::Session => None,
         _ => Some(NewSession::prepare(db, entries, settings, origin, now).await?),
     };
     let row = new_row(email, Some(password_hash), now);
     let row = account::Model { last_login_at: session.as_ref().map(|_| now), ..row };
     let invite_digest = permit.invite_digest().map(<[u8]>::to_vec);
-    Ok(NewAccount { row, invite_digest, verification, origin: (*origin).clone(), session })
+    let waits = verification.clone().filter(|it| it.until_then == UntilVerified::Nothing);
+    let pending = waits.map(|Verification { mail, device_digest, .. }| PendingSignUp {
+        email: email.clone(),
+        email_digest: admitted.counted().email_digest(),
+        password_hash: row.password_hash.clone(),
+        invite_digest: invite_digest.clone(),
+        device_digest,
+        mail,
+    });
+    let origin = (*origin).clone();
+    Ok(NewAccount { row, invite_digest, verification, pending, origin, session })
+}
+
+impl NewAccount {
+    /// The account of a sign-up that was confirmed by mail.
+    pub(super) fn confirmed(
+        row: account::Model,
+        invite_digest: Option<Vec<u8>>,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            row: account::Model { email_verified_at: Some(now), created_at: now, ..row },
+            invite_digest,
+            verification: None,
+            pending: None,
+            origin: origin.clone(),
+            session: None,
+        }
+    }
 }
 
 /// The row of a new account that has not logged in.
@@ -191,9 +224,19 @@ pub(super) fn new_row(
     }
 }
 
+/// The row of the account that the confirmation of a sign-up creates. `None` if the challenge is not
+/// that of a sign-up.
+pub(super) fn of_sign_up(challenge: &Challenge) -> Option<account::Model> {
+    let email = challenge.new_email.as_deref().filter(|_| challenge.purpose == Purpose::SignUp)?;
+    let (email, hash) = (Email::parse(email).ok()?, challenge.password_hash.clone()?);
+    let row = new_row(&email, Some(hash), Timestamp::default());
+    Some(account::Model { id: challenge.account_id, ..row })
+}
+
 /// Creates an account, within the caller's transaction. Starts its first session, or queues the
 /// mail that verifies its address, or does both. Uses up the invite of the sign-up, if there is
-/// one. An invite that was mailed proves control of the address.
+/// one. An invite that was mailed proves control of the address. If the verification creates the
+/// account, only stores the sign-up and queues its mail.
 ///
 /// # Errors
 /// [`SignUpError::EmailExists`], [`SignUpError::InvalidInvite`], or a database error.
@@ -202,14 +245,18 @@ pub async fn create(
     new: &NewAccount,
     now: Timestamp,
 ) -> Result<SignedUp, SignUpError> {
-    let NewAccount { row, invite_digest, verification, origin, session } = new;
+    let NewAccount { row, invite_digest, verification, pending, origin, session } = new;
+    if let Some(pending) = pending {
+        pending_sign_up::store(txn, pending, origin, now).await?;
+        return Ok(SignedUp::Unverified);
+    }
     let (mut row, mut event) = (row.clone(), Event::new(Kind::SignUp));
     if let Some(digest) = invite_digest {
         let folded = row.email_folded.as_deref().unwrap_or(&row.email_canonical);
         let invite = invite::redeem(txn, digest, folded, now).await?;
         let invite = invite.ok_or(SignUpError::InvalidInvite)?;
         event = event.reason(format!("invite {}", invite.id));
-        row.email_verified_at = invite.mailed_at.map(|_| now);
+        row.email_verified_at = row.email_verified_at.or(invite.mailed_at.map(|_| now));
     }
     insert(txn, &row).await.map_err(insert_error)?;
     let signed_up = if let Some(session) = session {

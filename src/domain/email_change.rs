@@ -101,6 +101,8 @@ async fn queue(
         device_digest: device_digest.clone(),
         expires_at,
         new_email: Some(email.spelling().to_owned()),
+        password_hash: None,
+        invite_digest: None,
     };
     let letter = ChallengeMail { challenge, email: email.clone(), to: Some(to), content };
     mail.send_challenge(txn, letter, origin, now).await

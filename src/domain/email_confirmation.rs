@@ -7,13 +7,16 @@
 //! the account or knows its password. Or its user sets a new password, which ends all sessions
 //! (ID-03). A link that confirms a new address does not permit a new password: it goes to an
 //! address that the account does not have yet.
+//!
+//! The link of a pending sign-up ([`pending_sign_up`](crate::domain::pending_sign_up)) follows the
+//! same rules with the account that it would create, and creates it.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::account as account_rules;
+use crate::domain::account::{self as account_rules, NewAccount, SignUpError};
 use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
@@ -72,8 +75,8 @@ impl Link {
             return Ok(None);
         }
         let challenge = email_challenge::find(db, id, purpose, expires_at).await?;
-        let account = password_reset::find_enabled(db, id).await?;
-        let (Some(challenge), Some(account)) = (challenge, account) else { return Ok(None) };
+        let Some(challenge) = challenge else { return Ok(None) };
+        let Some(account) = account_of(db, &challenge).await? else { return Ok(None) };
         let is_valid = tokens.verify_token(presented, &account, &challenge);
         Ok(is_valid.then_some(Self { account, challenge }))
     }
@@ -87,7 +90,14 @@ impl Link {
     /// The new address, if the link confirms a change of the address.
     #[must_use]
     pub fn new_email(&self) -> Option<&str> {
-        self.challenge.new_email.as_deref()
+        let is_change = self.challenge.purpose == Purpose::ChangeEmail;
+        self.challenge.new_email.as_deref().filter(|_| is_change)
+    }
+
+    /// Whether the link confirms a sign-up, and creates the account.
+    #[must_use]
+    pub fn is_sign_up(&self) -> bool {
+        self.challenge.purpose == Purpose::SignUp
     }
 
     /// Accepts the link if its user has the device that requested the mail, or is logged in to the
@@ -128,7 +138,8 @@ impl Link {
             then: AfterMatch::Nothing,
         };
         if hasher.verify(check).await? == Verdict::Mismatch {
-            let event = Event::new(Kind::LogInFailed).account(self.account.id);
+            let account_id = (!self.is_sign_up()).then_some(self.account.id);
+            let event = Event::new(Kind::LogInFailed).account(account_id);
             let event = event.reason(match self.new_email() {
                 Some(_) => "wrong_password_for_email_change",
                 None => "wrong_password_for_email_verification",
@@ -148,6 +159,8 @@ pub enum Confirmed {
     Address,
     /// The account has a new address, which is verified.
     NewAddress,
+    /// The account with this id was created, and its address is verified.
+    Account(Uuid),
 }
 
 /// Confirms the address with a link, once. `mail` queues the notice to the old address.
@@ -174,10 +187,10 @@ pub async fn confirm_by_code(
     (mail, origin): (&MailQueue, &Origin),
     now: Timestamp,
 ) -> Result<Confirmed, ConfirmError> {
-    let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail];
+    let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::SignUp];
     let challenge = email_challenge::find_by_device(db, &purposes, device_digest, now).await?;
     let challenge = challenge.ok_or(ConfirmError::Rejected)?;
-    let account = password_reset::find_enabled(db, challenge.account_id).await?;
+    let account = account_of(db, &challenge).await?;
     let is_right =
         account.as_ref().is_some_and(|account| tokens.verify_code(code, account, &challenge));
     if !email_challenge::admit_code(db, limit_key, &challenge, is_right).await? {
@@ -188,7 +201,8 @@ pub async fn confirm_by_code(
 }
 
 /// Sets a new password with a link, once, and verifies the address. All sessions end, so an
-/// attacker who signed up with the address of another person loses all access.
+/// attacker who signed up with the address of another person loses all access. The link of a sign-up creates
+/// the account with this password.
 ///
 /// # Errors
 /// See [`ResetError`]; then nothing has changed.
@@ -198,10 +212,12 @@ pub async fn set_password(
     link: Link,
     reset: Reset<'_>,
 ) -> Result<(), ResetError> {
-    let Link { account, challenge } = link;
+    let Link { account, challenge } = link.clone();
     // The link of a change goes to an address that may belong to another person.
-    if challenge.purpose != Purpose::VerifyEmail {
-        return Err(ResetError::Rejected);
+    match challenge.purpose {
+        Purpose::VerifyEmail => {}
+        Purpose::SignUp => return create_with_password(db, hasher, link, reset).await,
+        Purpose::ChangeEmail | Purpose::ResetPassword => return Err(ResetError::Rejected),
     }
     let permit = Permit::Challenge(challenge);
     password_reset::set_password(db, hasher, (account, permit), reset).await
@@ -218,9 +234,44 @@ pub async fn secrets(
     (purpose, expires_at): (Purpose, Timestamp),
 ) -> Result<Option<Secrets>, ResetError> {
     let challenge = email_challenge::find(db, account_id, purpose, expires_at).await?;
-    let account = password_reset::find_enabled(db, account_id).await?;
-    let (Some(challenge), Some(account)) = (challenge, account) else { return Ok(None) };
+    let Some(challenge) = challenge else { return Ok(None) };
+    let Some(account) = account_of(db, &challenge).await? else { return Ok(None) };
     Ok(tokens.secrets(&account, &challenge)?)
+}
+
+/// The account of a challenge, if it is enabled. That of a sign-up does not exist yet.
+async fn account_of(db: &Db, challenge: &Challenge) -> Result<Option<account::Model>, DbErr> {
+    match challenge.purpose {
+        Purpose::SignUp => Ok(account_rules::of_sign_up(challenge)),
+        Purpose::VerifyEmail | Purpose::ChangeEmail | Purpose::ResetPassword => {
+            password_reset::find_enabled(db, challenge.account_id).await
+        }
+    }
+}
+
+/// Creates the account of a sign-up with another password than that of the sign-up.
+async fn create_with_password(
+    db: &Db,
+    hasher: &Hasher,
+    link: Link,
+    reset: Reset<'_>,
+) -> Result<(), ResetError> {
+    let Reset { password, policy, origin, .. } = reset;
+    let weaknesses = account_rules::weaknesses(policy, &password, &link.email());
+    if !weaknesses.is_empty() {
+        return Err(ResetError::Weak(weaknesses));
+    }
+    let password_hash = Some(hasher.hash(password, origin.address).await?);
+    let Link { account, challenge } = link;
+    let account = account::Model { password_hash, ..account };
+    store(db, Link { account, challenge }, reset.mail, origin).await.map_err(
+        |error| match error {
+            ConfirmError::Rejected | ConfirmError::WrongPassword => ResetError::Rejected,
+            ConfirmError::Hashing(error) => error.into(),
+            ConfirmError::Database(error) => error.into(),
+        },
+    )?;
+    Ok(())
 }
 
 async fn store(
@@ -232,14 +283,11 @@ async fn store(
     db.write((link, mail.clone(), origin.clone()), |txn, now, (link, mail, origin)| {
         Box::pin(async move {
             let Link { account, challenge } = link;
-            let confirmed = match challenge.new_email.as_deref() {
-                None => {
-                    mark_verified(txn, account, origin, now).await?;
-                    Confirmed::Address
-                }
-                Some(new_email) => {
-                    change_address(txn, (account, new_email), mail, origin, now).await?;
-                    Confirmed::NewAddress
+            let confirmed = match (challenge.purpose, challenge.new_email.as_deref()) {
+                (Purpose::SignUp, _) => create(txn, account, challenge, origin, now).await?,
+                (_, None) => mark_verified(txn, account, origin, now).await?,
+                (_, Some(new_email)) => {
+                    change_address(txn, (account, new_email), mail, origin, now).await?
                 }
             };
             // Of concurrent uses, only one finds the challenge. The others are rolled back.
@@ -248,6 +296,26 @@ async fn store(
         })
     })
     .await
+}
+
+/// Creates the account of a sign-up, if its address is still free and its invite still valid.
+async fn create(
+    txn: &DatabaseTransaction,
+    account: &account::Model,
+    challenge: &Challenge,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Confirmed, ConfirmError> {
+    let invite_digest = challenge.invite_digest.clone();
+    let new = NewAccount::confirmed(account.clone(), invite_digest, origin, now);
+    match account_rules::create(txn, &new, now).await {
+        Ok(_) => Ok(Confirmed::Account(account.id)),
+        Err(SignUpError::Hashing(error)) => Err(error.into()),
+        Err(SignUpError::Database(error)) => Err(error.into()),
+        Err(SignUpError::EmailExists | SignUpError::InvalidInvite | SignUpError::Status(_)) => {
+            Err(ConfirmError::Rejected)
+        }
+    }
 }
 
 /// Gives the account its new address, if neither the old address nor the password has changed since
@@ -259,7 +327,7 @@ async fn change_address(
     mail: &MailQueue,
     origin: &Origin,
     now: Timestamp,
-) -> Result<(), ConfirmError> {
+) -> Result<Confirmed, ConfirmError> {
     let email = Email::parse(new_email).map_err(|_| ConfirmError::Rejected)?;
     let folded = email.folded().ok_or(ConfirmError::Rejected)?;
     let locked = session::lock_account(txn, account.id).await?;
@@ -284,7 +352,7 @@ async fn change_address(
     for kind in [Kind::EmailChanged, Kind::EmailVerified] {
         Event::new(kind).account(locked.id).record(txn, origin, now).await?;
     }
-    Ok(())
+    Ok(Confirmed::NewAddress)
 }
 
 /// Marks the address as verified, if neither the address nor the password has changed since the
@@ -294,7 +362,7 @@ async fn mark_verified(
     account: &account::Model,
     origin: &Origin,
     now: Timestamp,
-) -> Result<(), ConfirmError> {
+) -> Result<Confirmed, ConfirmError> {
     let is_same_password = match &account.password_hash {
         Some(hash) => Column::PasswordHash.eq(hash),
         None => Column::PasswordHash.is_null(),
@@ -314,5 +382,5 @@ async fn mark_verified(
         let event = Event::new(Kind::EmailVerified).account(account.id);
         event.record(txn, origin, now).await?;
     }
-    Ok(())
+    Ok(Confirmed::Address)
 }

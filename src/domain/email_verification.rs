@@ -17,6 +17,7 @@ use crate::domain::email_challenge::{self, Challenge, LIFE, Purpose};
 use crate::domain::id;
 use crate::domain::mail::{ChallengeMail, Content, MailQueue, Recipient};
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
+use crate::domain::pending_sign_up;
 use crate::domain::session;
 use crate::entity::account;
 use crate::timestamp::Timestamp;
@@ -28,8 +29,20 @@ pub struct Verification {
     pub mail: MailQueue,
     /// The digest of the secret of the device that signs up, which may use the code.
     pub device_digest: Vec<u8>,
-    /// Whether the account gets no session before its address is verified.
-    pub is_required: bool,
+    /// What the account gets before its address is verified.
+    pub until_then: UntilVerified,
+}
+
+/// What a new user gets before the address is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UntilVerified {
+    /// An account and its first session.
+    Session,
+    /// An account without a session.
+    Account,
+    /// Nothing: the verification creates the account, so that the sign-up does not reveal whether
+    /// the address has one ([`pending_sign_up`]).
+    Nothing,
 }
 
 /// Why a mail could not be requested.
@@ -72,7 +85,7 @@ pub struct Request<'a> {
 }
 
 /// Queues another mail, which voids the previous one. If the address is verified, or gets too many
-/// mails, nothing is sent.
+/// mails, nothing is sent. `account_id` may also be the id of a pending sign-up of the device.
 ///
 /// # Errors
 /// If the database refuses.
@@ -82,6 +95,10 @@ pub async fn request(db: &Db, mail: &MailQueue, request: Request<'_>) -> Result<
     let input = (device_digest, digest, origin.clone(), mail.clone());
     db.write(input, move |txn, now, (device_digest, digest, origin, mail)| {
         Box::pin(async move {
+            let sign_up = (account_id, device_digest.as_slice());
+            if pending_sign_up::send_again(txn, mail, sign_up, origin, now).await? {
+                return Ok(());
+            }
             // Locked, so that the mail is not sent to an address that the account no longer has.
             let account = account::Entity::find_by_id(account_id).lock_exclusive().one(txn).await?;
             let account = account.filter(is_to_be_verified);
@@ -182,6 +199,8 @@ fn mail_to(
             device_digest: device_digest.to_vec(),
             expires_at,
             new_email: None,
+            password_hash: None,
+            invite_digest: None,
         },
         email: match account {
             Some(account) => Email::of_account(&account.email_canonical),

@@ -98,6 +98,8 @@ impl Request {
                 device_digest: device_digest.clone(),
                 expires_at,
                 new_email: None,
+                password_hash: None,
+                invite_digest: None,
             },
             email: email.clone(),
             content: match recipient {

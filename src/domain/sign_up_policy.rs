@@ -4,7 +4,7 @@
 
 use crate::config::{SignUpMode, SignUpSettings, VerifyEmail};
 use crate::domain::email::Email;
-use crate::domain::email_verification::Verification;
+use crate::domain::email_verification::{UntilVerified, Verification};
 use crate::domain::mail::MailQueue;
 use crate::domain::secret::digest;
 use crate::domain::session::Unverified;
@@ -16,6 +16,7 @@ pub struct SignUpPolicy {
     /// The permitted domains of addresses; empty if all are permitted.
     domains: Vec<String>,
     verify_email: VerifyEmail,
+    reveals_existing: bool,
 }
 
 /// Why a sign-up is refused. The reasons depend only on the settings and the address, never on
@@ -44,8 +45,12 @@ impl SignUpPolicy {
     /// The policy of these settings.
     #[must_use]
     pub fn new(settings: &SignUpSettings) -> Self {
-        let domains = settings.signup_domains.clone();
-        Self { mode: settings.signup, domains, verify_email: settings.verify_email }
+        Self {
+            mode: settings.signup,
+            domains: settings.signup_domains.clone(),
+            verify_email: settings.verify_email,
+            reveals_existing: settings.signup_reveals_existing,
+        }
     }
 
     /// Whether users are asked to verify their address, whether or not it is required.
@@ -54,25 +59,38 @@ impl SignUpPolicy {
         self.verify_email != VerifyEmail::Off
     }
 
-    /// Whether a new account gets no session before its address is verified.
+    /// Whether a sign-up begins no session, unless a mailed invite has verified its address.
     #[must_use]
-    pub fn requires_verified_email(&self) -> bool {
-        self.verify_email == VerifyEmail::Require
+    pub fn delays_session(&self) -> bool {
+        self.verify_email == VerifyEmail::Require || self.conceals_existing()
+    }
+
+    /// Whether a sign-up must not reveal that its address has an account.
+    #[must_use]
+    pub fn conceals_existing(&self) -> bool {
+        !self.reveals_existing
     }
 
     /// The verification of the address that a sign-up begins, if any. `device_digest` is the digest
     /// of the secret of the device that may use the code.
     #[must_use]
     pub fn verification(&self, mail: &MailQueue, device_digest: Vec<u8>) -> Option<Verification> {
-        let is_required = self.requires_verified_email();
-        let mail = mail.clone();
-        self.asks_to_verify().then_some(Verification { mail, device_digest, is_required })
+        let until_then = match self.verify_email {
+            _ if self.conceals_existing() => UntilVerified::Nothing,
+            VerifyEmail::Off => return None,
+            VerifyEmail::Ask => UntilVerified::Session,
+            VerifyEmail::Require => UntilVerified::Account,
+        };
+        Some(Verification { mail: mail.clone(), device_digest, until_then })
     }
 
     /// What happens at a login if the address is not verified.
     #[must_use]
     pub fn unverified_logins(&self) -> Unverified {
-        if self.requires_verified_email() { Unverified::Refused } else { Unverified::Accepted }
+        match self.verify_email {
+            VerifyEmail::Require => Unverified::Refused,
+            VerifyEmail::Off | VerifyEmail::Ask => Unverified::Accepted,
+        }
     }
 
     /// Whether people can sign up on their own, without an invite.

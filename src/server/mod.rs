@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::{Config, PasswordPolicy, RefreshReuse, ServiceSettings};
 use crate::database::{self, ConnectError, Db, Lineage, SchemaError};
-use crate::domain::email_challenge::EmailTokens;
+use crate::domain::email_challenge::{EmailKeys, EmailTokens};
 use crate::domain::invite::InviteTokens;
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
@@ -411,10 +411,11 @@ async fn assemble(
         rotation: Rotation::new(&db, &config.tokens, mail.clone()),
         reset_tokens: ResetTokens::new(master.reset_keys(restore)?),
         invite_tokens: InviteTokens::new(master.invite_keys()?),
-        email_tokens: EmailTokens::new(
-            master.email_verification_keys(restore)?,
-            master.email_change_keys(restore)?,
-        ),
+        email_tokens: EmailTokens::new(EmailKeys {
+            verification: master.email_verification_keys(restore)?,
+            change: master.email_change_keys(restore)?,
+            sign_up: master.sign_up_keys(restore)?,
+        }),
         request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
         mail,

@@ -58,6 +58,7 @@ async fn fill_all_tables(database: &TestDatabase) {
     let instance = id("00000000-0000-7000-8000-00000000ff00");
     let client = "(SELECT id FROM client LIMIT 1)";
     let (most, least) = (i64::MAX, i64::MIN + 1);
+    let hash = blob("00fd");
     for sql in [
         format!("INSERT INTO outage VALUES ({instance}, {least}, NULL, TRUE)"),
         format!("INSERT INTO outage VALUES ({instance}, {most}, {most}, FALSE)"),
@@ -75,7 +76,7 @@ async fn fill_all_tables(database: &TestDatabase) {
              VALUES ({instance}, {}, 'bob@example.test', 'bob@example.test', {least}, {most}, NULL)",
             blob("00ff"),
         ),
-        format!("INSERT INTO email_challenge VALUES ({instance}, 'x', {}, 1, NULL)", blob("00fd")),
+        format!("INSERT INTO email_challenge VALUES ({instance}, '', {hash}, 1, '', '', {hash})"),
         format!("INSERT INTO imported_account VALUES ({instance}, 'ndjson', {}, 1)", blob("00fe")),
         format!("INSERT INTO used_assertion (digest, expires_at) VALUES ({}, 5)", blob("00")),
         format!(

@@ -33,6 +33,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "token",
             "status",
             "session",
+            "pending_sign_up",
             "email_verification",
             "invite",
             "sign_up_policy",

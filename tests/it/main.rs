@@ -41,6 +41,7 @@ mod code_exchange_retry;
 mod code_flow;
 mod code_races;
 mod command_output;
+mod concealed_sign_up;
 mod concurrent_logins;
 mod conformance_page;
 mod connections;

@@ -416,6 +416,47 @@ async fn verification_is_in_english_and_german() {
     assert_translated(&english, &german);
 }
 
+/// The pages on which a user confirms a sign-up that does not reveal accounts.
+async fn sign_up_pages(languages: &'static str, email: &str) -> Pages {
+    let (smtp, open) = start().await;
+    let mut config = open.config.clone();
+    config.signup.signup_reveals_existing = false;
+    let server = open.another_instance_with(config).await;
+    let mut pages = Pages::new();
+    let mut elsewhere = browser(&server, languages);
+    let mut browser = browser(&server, languages);
+    let signup = browser.get("/signup").await;
+    let typed = [("username", email), ("password", PASSWORD)];
+    browser.submit("/signup", &signup, &typed).await.expect_status(303);
+    pages.push(("code", browser.get("/verify-email").await));
+    let login = browser.get("/login").await;
+    pages.push(("login refused", browser.submit("/login", &login, &typed).await));
+    let sent = mail(&smtp, 1).await;
+    assert_eq!(sent.header("Content-Language"), languages);
+    let (link, _) = secrets(&sent);
+    let link = link.strip_prefix(ISSUER).unwrap();
+    pages.push(("link", browser.get(link).await));
+    let foreign = elsewhere.get(link).await;
+    for typed in [("password", WRONG), ("new_password", "short")] {
+        pages.push((typed.0, elsewhere.submit("/verify-email", &foreign, &[typed]).await));
+    }
+    let chosen = [("new_password", NEW_PASSWORD)];
+    let done = elsewhere.submit("/verify-email", &foreign, &chosen).await.location();
+    pages.push(("link elsewhere", foreign));
+    pages.push(("created", elsewhere.get(&done).await));
+    pages.push(("invalid link", elsewhere.get(link).await));
+    pages
+}
+
+/// The pages on which a user confirms a sign-up that does not reveal accounts.
+#[tokio::test]
+async fn confirmation_of_a_sign_up_is_in_english_and_german() {
+    let english = Box::pin(sign_up_pages("en", "ada@example.test")).await;
+    let german = Box::pin(sign_up_pages("de", "eve@example.test")).await;
+
+    assert_translated(&english, &german);
+}
+
 /// The pages on which the owner of an account changes the address. The last is that of a server
 /// without mail.
 async fn email_change_pages(languages: &'static str, emails: [&'static str; 2]) -> Pages {

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use crate::harness::{PASSWORD, Program, TestServer};
 
-const MIGRATIONS: usize = 35;
+const MIGRATIONS: usize = 36;
 
 /// A database with data, whose server has been stopped.
 async fn stopped_database_with_data() -> (TestServer, Program) {

@@ -44,6 +44,8 @@ kinds! {
     /// An account was created. `reason`: `invite` and the id of the invite with which its owner
     /// signed up, or `by the operator`.
     SignUp = "signup", success;
+    /// Someone signed up, and the sign-up goes on by mail (`SIGNET_SIGNUP_REVEALS_EXISTING`).
+    SignUpRequested = "signup_requested", success;
     /// A session began: by a login, or in place of the current session at a password change.
     /// `reason`: `password_change` in the second case.
     LogIn = "login", success;

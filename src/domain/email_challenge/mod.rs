@@ -27,7 +27,7 @@ use crate::entity::email_challenge::{ActiveModel, Column, Entity};
 use crate::timestamp::Timestamp;
 
 pub use crate::entity::email_challenge::{Model as Challenge, Purpose};
-pub use tokens::{EmailTokens, Secrets};
+pub use tokens::{EmailKeys, EmailTokens, Secrets};
 
 /// The lifetime of a link and of a code.
 pub const LIFE: Duration = Duration::from_mins(30);
@@ -39,7 +39,13 @@ pub const LIFE: Duration = Duration::from_mins(30);
 /// If the database refuses.
 pub async fn replace(txn: &impl ConnectionTrait, challenge: Challenge) -> Result<(), DbErr> {
     let replace = OnConflict::columns([Column::AccountId, Column::Purpose])
-        .update_columns([Column::DeviceDigest, Column::ExpiresAt, Column::NewEmail])
+        .update_columns([
+            Column::DeviceDigest,
+            Column::ExpiresAt,
+            Column::NewEmail,
+            Column::PasswordHash,
+            Column::InviteDigest,
+        ])
         .to_owned();
     Entity::insert(ActiveModel::from(challenge).reset_all())
         .on_conflict(replace)
@@ -62,7 +68,19 @@ pub async fn find(
     db.read(|db| async move { found.one(&db).await }).await
 }
 
-/// The newest unexpired challenge of a device for any of these purposes.
+/// The newest unexpired challenge of an account for a purpose, which may have expired.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn newest(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    purpose: Purpose,
+) -> Result<Option<Challenge>, DbErr> {
+    Entity::find_by_id((account_id, purpose)).one(txn).await
+}
+
+/// The newest challenge of a device for any of these purposes.
 ///
 /// # Errors
 /// If the database refuses.
@@ -95,6 +113,7 @@ pub async fn admit_code(
         Purpose::ResetPassword => "reset_password",
         Purpose::VerifyEmail => "verify_email",
         Purpose::ChangeEmail => "change_email",
+        Purpose::SignUp => "sign_up",
     };
     let attempts = CodeAttempts::of(AttemptKey::of_code(key, name, challenge.account_id));
     db.write(attempts, move |txn, now, attempts| {

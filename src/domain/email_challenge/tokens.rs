@@ -21,15 +21,27 @@ pub struct Secrets {
 pub struct EmailTokens {
     verification: ComputedTokens,
     change: ComputedTokens,
+    sign_up: ComputedTokens,
+}
+
+/// The keys for each purpose, the current key first.
+pub struct EmailKeys {
+    /// For verifications of an address.
+    pub verification: Vec<MacKey>,
+    /// For changes of the address.
+    pub change: Vec<MacKey>,
+    /// For sign-ups.
+    pub sign_up: Vec<MacKey>,
 }
 
 impl EmailTokens {
     /// Takes the keys for each purpose, the current key first.
     #[must_use]
-    pub const fn new(verification: Vec<MacKey>, change: Vec<MacKey>) -> Self {
+    pub fn new(keys: EmailKeys) -> Self {
         Self {
-            verification: ComputedTokens::new("sgv_", verification),
-            change: ComputedTokens::new("sge_", change),
+            verification: ComputedTokens::new("sgv_", keys.verification),
+            change: ComputedTokens::new("sge_", keys.change),
+            sign_up: ComputedTokens::new("sgu_", keys.sign_up),
         }
     }
 
@@ -53,10 +65,8 @@ impl EmailTokens {
     /// Parses a token, without verifying it.
     #[must_use]
     pub fn decode(&self, token: &str) -> Option<(Purpose, TokenContent)> {
-        match self.verification.decode(token) {
-            Some(content) => Some((Purpose::VerifyEmail, content)),
-            None => Some((Purpose::ChangeEmail, self.change.decode(token)?)),
-        }
+        let of = |purpose| Some((purpose, self.of(purpose)?.decode(token)?));
+        [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::SignUp].into_iter().find_map(of)
     }
 
     /// Verifies a token.
@@ -89,6 +99,7 @@ impl EmailTokens {
         match purpose {
             Purpose::VerifyEmail => Some(&self.verification),
             Purpose::ChangeEmail => Some(&self.change),
+            Purpose::SignUp => Some(&self.sign_up),
             Purpose::ResetPassword => None,
         }
     }

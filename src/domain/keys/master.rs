@@ -228,6 +228,14 @@ impl MasterKeys {
         self.mac_keys(&purpose_since(restore, "signet email change v1"))
     }
 
+    /// As [`Self::email_verification_keys`], for links and codes that confirm a sign-up.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which happens only when memory is exhausted.
+    pub fn sign_up_keys(&self, restore: Option<Uuid>) -> Result<Vec<MacKey>, ErrorStack> {
+        self.mac_keys(&purpose_since(restore, "signet sign-up v1"))
+    }
+
     /// The keys of mailed invites, the current key first. They do not depend on the last restore,
     /// because a restore deletes all invites.
     ///

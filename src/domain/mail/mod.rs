@@ -36,7 +36,8 @@ const REQUESTED: &str = "requested";
 /// A mail as stored in the outbox.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct QueuedMail {
-    /// The account that the mail is about. The id of the invite, if it is about an invite.
+    /// The account that the mail is about. The id of the invite, if it is about an invite; the id
+    /// of the sign-up, if it is about a sign-up.
     pub account_id: Uuid,
     /// The address of the recipient, in the spelling that was stored when the address was set.
     pub to: String,
@@ -50,11 +51,11 @@ pub struct QueuedMail {
 }
 
 impl QueuedMail {
-    /// The account that the mail is about. `None` if it is about an invite.
+    /// The account that the mail is about. `None` if it is about an invite or a sign-up.
     #[must_use]
     pub const fn account(&self) -> Option<Uuid> {
         match self.content {
-            Content::Invite { .. } => None,
+            Content::Invite { .. } | Content::SignUp { .. } => None,
             _ => Some(self.account_id),
         }
     }
@@ -95,11 +96,17 @@ pub enum Content {
     },
     /// A notice to the old address: the address of the account was changed.
     EmailChanged,
-    /// Someone tried to use the address of the account for another account.
+    /// Someone tried to sign up with the address of the account, or to use it for another account.
     AddressInUse,
     /// The link with which an invited person signs up.
     Invite {
         /// When the invite expires.
+        expires_at: Timestamp,
+    },
+    /// A link and a code, with which a new user confirms a sign-up. If the address has an account
+    /// when the mail is sent, [`Content::AddressInUse`] is sent instead.
+    SignUp {
+        /// When they expire. This identifies the challenge from which they are computed.
         expires_at: Timestamp,
     },
     /// No mail is sent: someone requested a mail for an address without an account. The row exists
@@ -121,6 +128,7 @@ impl Content {
             Self::EmailChanged => "email_changed",
             Self::AddressInUse => "address_in_use",
             Self::Invite { .. } => "invite",
+            Self::SignUp { .. } => "sign_up",
             Self::Nothing => "nothing",
         }
     }
@@ -138,6 +146,7 @@ impl Content {
             | Self::VerifyEmail { .. }
             | Self::ChangeEmail { .. }
             | Self::AddressInUse
+            | Self::SignUp { .. }
             | Self::Nothing => REQUESTED,
         }
     }
@@ -149,7 +158,8 @@ impl Content {
             Self::ResetPassword { expires_at }
             | Self::VerifyEmail { expires_at }
             | Self::ChangeEmail { expires_at }
-            | Self::Invite { expires_at } => Some(*expires_at),
+            | Self::Invite { expires_at }
+            | Self::SignUp { expires_at } => Some(*expires_at),
             Self::PasswordChanged
             | Self::NewDevice { .. }
             | Self::TokenReuse

@@ -15,13 +15,13 @@ use uuid::Uuid;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::account::{self, NewAccount, SignUp, SignUpError, SignedUp};
-use crate::domain::audit::Origin;
+use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::granted::Granted;
 use crate::domain::oauth::logout;
 use crate::domain::oauth::pending_authorization::PENDING_LIFETIME;
 use crate::domain::password::Hasher;
-use crate::domain::session::{self, BrowserCookie, CheckedLogIn, LogIn, LogInError};
+use crate::domain::session::{self, BrowserCookie, CheckedLogIn, LogIn, LogInError, NewSession};
 use crate::domain::status::StatusEntries;
 use crate::entity::session::{Column, EndReason, Entity};
 use crate::entity::{account as account_row, authorization_code, pending_authorization};
@@ -91,6 +91,40 @@ pub async fn sign_up(
         Err(error) => Err(error),
     };
     account::record_refusal(db, &request, result).await
+}
+
+/// Logs a user in who has just confirmed a sign-up in the browser that signed up, or with the
+/// password. `None` if the account was disabled or deleted meanwhile.
+///
+/// # Errors
+/// See [`SignUpError`].
+pub async fn log_in_confirmed(
+    db: &Db,
+    entries: &StatusEntries,
+    (account_id, context): (Uuid, LoginContext),
+    origin: &Origin,
+    settings: &TokenSettings,
+    now: Timestamp,
+) -> Result<Option<Granted>, SignUpError> {
+    let session = NewSession::prepare(db, entries, settings, origin, now).await?;
+    let session = session.in_browser(context.cookie.clone());
+    db.write((session, context), move |txn, now, (session, context)| {
+        Box::pin(async move {
+            let account = session::lock_account(txn, account_id).await?;
+            let account = account.filter(account_row::Model::is_enabled);
+            let Some(account) = account else { return Ok(None) };
+            account_row::Entity::update_many()
+                .col_expr(account_row::Column::LastLoginAt, Expr::value(now))
+                .filter(account_row::Column::Id.eq(account_id))
+                .exec(txn)
+                .await?;
+            let event = Event::new(Kind::LogIn);
+            let granted = session::start(txn, &account, session, event, now).await?;
+            replace_browser_session(txn, &granted, context, &session.origin, now).await?;
+            Ok(Some(granted))
+        })
+    })
+    .await
 }
 
 async fn create_in_browser(

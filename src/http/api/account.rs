@@ -108,7 +108,8 @@ enum SignUpSuccess {
     #[oai(status = 201)]
     Created(Json<AuthTokens>),
     /// The email address must be verified first, with the link or the code in the mail that was
-    /// sent to it.
+    /// sent to it. On a server that does not reveal which addresses have an account, the response
+    /// does not say whether it has one.
     #[oai(status = 202)]
     Accepted(Json<Requested>),
 }
@@ -117,7 +118,7 @@ failures! {
     SignUpFailure {
         BAD_REQUEST "The email address or the password is not valid (`VALIDATION_ERROR`), or the invite is not valid for this email address: unknown, used, revoked or expired (`INVALID_INVITE`)."
         FORBIDDEN "Sign-up is closed or requires an invite (`SIGNUP_CLOSED`), or the domain of the email address cannot sign up (`SIGNUP_DOMAIN_NOT_ALLOWED`)."
-        CONFLICT "An account with this email address exists (`EMAIL_EXISTS`)."
+        CONFLICT "An account with this email address exists (`EMAIL_EXISTS`); never without a mailed invite if the server does not reveal which addresses have an account."
         TOO_MANY_REQUESTS "Too many attempts from this client address (`RATE_LIMIT_EXCEEDED`)."
     }
 }

@@ -90,7 +90,7 @@ impl EmailApi {
         Ok(MailRequested::with(handle))
     }
 
-    /// Verify the email address, or confirm a new one, with the token of a link.
+    /// Verify the email address, or confirm a new one or a sign-up, with the token of a link.
     ///
     /// The link alone proves nothing about the account: someone else may have signed up with the
     /// address. So the request needs either the password of the account, or a new password. A new
@@ -138,7 +138,7 @@ impl EmailApi {
         Ok(EmailVerified::Done)
     }
 
-    /// Verify the email address, or confirm a new one, with the code of a mail.
+    /// Verify the email address, or confirm a new one or a sign-up, with the code of a mail.
     ///
     /// The code works only together with the handle of the response that announced the mail. After
     /// five wrong codes for one account within 30 minutes, codes are refused; the links in mails
@@ -224,7 +224,7 @@ struct VerifyCodeBody {
 
 #[derive(ApiResponse)]
 enum EmailVerified {
-    /// The email address is verified, or changed.
+    /// The email address is verified, or changed, or the account was created.
     #[oai(status = 204)]
     Done,
 }

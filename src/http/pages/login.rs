@@ -3,21 +3,18 @@
 use poem::{Request, Response};
 
 use crate::domain::email::Email;
-use crate::domain::oauth::hosted_login::{self, LoginContext};
-use crate::domain::oauth::pending_authorization::FlowError;
+use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
-use crate::domain::secret::Secret;
-use crate::domain::session::{BrowserCookie, LogIn, LogInError};
+use crate::domain::session::{LogIn, LogInError};
 use crate::http::origin;
 use crate::http::pages::authorization_flow::continue_flow;
 use crate::http::pages::login_form::{Form, NEXT_PAGES};
 use crate::http::pages::message::{self, limited_on, stale, unavailable};
+use crate::http::pages::new_login::NewCookie;
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::verify_email;
-use crate::http::pages::visitor::Visitor;
 use crate::http::redirect::see_other;
-use crate::http::request_context::RequestContext;
 use crate::http::request_language;
 use crate::http::texts;
 
@@ -154,46 +151,5 @@ pub(super) async fn log_in_and_continue(
             | LogInError::Status(_)
             | LogInError::Database(_)),
         ) => Err(unavailable(&cause)),
-    }
-}
-
-/// A new cookie for a new login, which prevents session fixation.
-pub(super) struct NewCookie {
-    value: String,
-    pub(super) context: LoginContext,
-}
-
-impl NewCookie {
-    pub(super) fn of(
-        call: &PageRequest,
-        pending_request: Option<&PendingRequest>,
-    ) -> Result<Self, FlowError> {
-        let secret = Secret::generate("")?;
-        let received_at = RequestContext::current().map(|request| request.at);
-        let cookie = BrowserCookie {
-            digest: secret.digest,
-            previous_digest: call.visitor.cookie_digest(),
-            received_at: received_at.unwrap_or_else(|| call.app.clock.now()),
-        };
-        let client_id = pending_request.map(|it| it.client.id.clone());
-        Ok(Self { value: secret.text, context: LoginContext { cookie, client_id } })
-    }
-
-    /// Sets the cookie of the new login, and continues the pending request or redirects to `page`.
-    pub(super) async fn set_and_continue(
-        self,
-        call: &PageRequest,
-        pending_request: Option<PendingRequest>,
-        page: &str,
-    ) -> Result<Response, Response> {
-        let next = match pending_request {
-            None => see_other(page),
-            Some(pending_request) => {
-                let visitor = Visitor::of_cookie(&call.app, &self.value, &call.request).await;
-                let visitor = visitor.map_err(message::failed)?;
-                Box::pin(continue_flow(call, pending_request, &visitor, None)).await
-            }
-        };
-        Ok(call.app.cookie.set(next, &self.value))
     }
 }

@@ -20,6 +20,7 @@ mod login_form;
 pub(in crate::http) mod logout;
 pub(in crate::http) mod logout_request;
 pub(in crate::http) mod message;
+mod new_login;
 mod page_request;
 mod password_change;
 mod password_hint;

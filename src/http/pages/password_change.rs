@@ -17,8 +17,9 @@ use crate::domain::reauthentication::{
 };
 use crate::http::origin;
 use crate::http::pages::layout::Page;
-use crate::http::pages::login::{NewCookie, log_in_and_continue, redirect_to_login};
+use crate::http::pages::login::{log_in_and_continue, redirect_to_login};
 use crate::http::pages::message::{self, error, stale};
+use crate::http::pages::new_login::NewCookie;
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::{password_hint, reauthentication};
 use crate::http::redirect::see_other;

@@ -10,8 +10,9 @@ use crate::domain::invite;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
 use crate::http::origin;
-use crate::http::pages::login::{NewCookie, continue_if_same, log_in_and_continue};
+use crate::http::pages::login::{continue_if_same, log_in_and_continue};
 use crate::http::pages::message::{self, limited_on, unavailable};
+use crate::http::pages::new_login::NewCookie;
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::password_hint;
 use crate::http::pages::pending_request::PendingRequest;
@@ -135,7 +136,7 @@ async fn sign_up(
 /// The verification that the sign-up begins. Without a session, the browser keeps its cookie.
 fn verification_of(call: &PageRequest, cookie: &NewCookie) -> Option<Verification> {
     let policy = &call.app.sign_up_policy;
-    let device_digest = if policy.requires_verified_email() {
+    let device_digest = if policy.delays_session() {
         call.visitor.cookie_digest()
     } else {
         cookie.context.cookie.digest.clone()

@@ -12,13 +12,14 @@ use uuid::Uuid;
 
 use crate::domain::attempt_limit::AttemptError;
 use crate::domain::email_challenge::{self, Purpose};
-use crate::domain::email_confirmation::{self as domain, ConfirmError};
+use crate::domain::email_confirmation::{self as domain, ConfirmError, Confirmed};
 use crate::domain::email_verification;
 use crate::domain::oauth::pending_authorization::FlowError;
 use crate::http::origin;
 use crate::http::pages::layout::Page;
 use crate::http::pages::login_form;
 use crate::http::pages::message::{self, MessagePage, limited_on, unavailable};
+use crate::http::pages::new_login::log_in_confirmed;
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::verify_email_link::{self as link, done_page};
@@ -63,7 +64,9 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
         };
     }
     let texts = &texts::current().verification;
-    for (action, heading) in [("verified", texts.done), ("changed", texts.changed)] {
+    let headings =
+        [("verified", texts.done), ("changed", texts.changed), ("created", texts.created)];
+    for (action, heading) in headings {
         if call.has_completed(action) {
             return Ok(done(&call, heading));
         }
@@ -132,6 +135,7 @@ async fn verify(
     let (db, tokens, key) = (&app.db, &app.email_tokens, app.limits.key());
     let by = (&app.mail, &origin);
     match domain::confirm_by_code(db, tokens, key, proof, by, now).await {
+        Ok(Confirmed::Account(id)) => log_in_confirmed(call, pending_request, id).await,
         Ok(confirmed) => Ok(match pending_request {
             // The user still has to log in.
             Some(request) if call.visitor.browser.is_none() => {
@@ -203,21 +207,24 @@ async fn limited(
 /// there is none.
 async fn lead_and_account(call: &PageRequest) -> Result<(&'static str, String), Response> {
     let (app, now, texts) = (&call.app, call.app.clock.now(), &texts::current().verification);
-    let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail];
+    let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::SignUp];
     let device = call.visitor.cookie_digest();
     let found = email_challenge::find_by_device(&app.db, &purposes, device, now).await;
     let found = found.map_err(message::failed)?;
-    if found.as_ref().is_some_and(|newest| newest.purpose == Purpose::ChangeEmail) {
-        return Ok((texts.sent_to_new, String::new()));
-    }
+    let lead = match found.as_ref().map(|newest| newest.purpose) {
+        Some(Purpose::ChangeEmail) => return Ok((texts.sent_to_new, String::new())),
+        Some(Purpose::SignUp) => texts.signed_up,
+        None if app.sign_up_policy.conceals_existing() => texts.signed_up,
+        Some(Purpose::VerifyEmail | Purpose::ResetPassword) | None => texts.sent,
+    };
     let of_login = || {
         let account = call.visitor.browser.as_ref().map(|browser| &browser.account);
         account.filter(|it| email_verification::is_to_be_verified(it)).map(|it| it.id)
     };
     let account_id = account_of_form(call).or(found.map(|challenge| challenge.account_id));
     let account_id = account_id.or_else(of_login);
-    let Some(account_id) = account_id else { return Ok((texts.sent, String::new())) };
-    Ok((texts.sent, seal_account(call, account_id).map_err(message::failed)?))
+    let Some(account_id) = account_id else { return Ok((lead, String::new())) };
+    Ok((lead, seal_account(call, account_id).map_err(message::failed)?))
 }
 
 async fn show(

@@ -16,6 +16,7 @@ use crate::domain::password_reset::{Reset, ResetError};
 use crate::http::origin;
 use crate::http::pages::layout::Page;
 use crate::http::pages::message::{self, MessagePage, limited_on, unavailable};
+use crate::http::pages::new_login::log_in_confirmed;
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::password_hint;
 use crate::http::redirect::see_other;
@@ -27,10 +28,14 @@ pub(super) const fn done_page(confirmed: Confirmed) -> &'static str {
     match confirmed {
         Confirmed::Address => "verify-email?done=verified",
         Confirmed::NewAddress => "verify-email?done=changed",
+        Confirmed::Account(_) => CREATED,
     }
 }
 
-/// Where the form for a new password redirects.
+/// Where the form for a sign-up with a new password redirects.
+const CREATED: &str = "verify-email?done=created";
+
+/// Where a new password redirects.
 const PASSWORD_SET: &str = "reset-password?done=reset";
 
 /// The errors of the forms, by field.
@@ -52,6 +57,8 @@ struct LinkPage<'a> {
     email: &'a str,
     /// Whether the address is a new one for the account.
     is_new: bool,
+    /// Whether the link creates the account.
+    is_sign_up: bool,
     /// Whether the password is needed, because this browser neither requested the mail nor is
     /// logged in to the account.
     needs_password: bool,
@@ -118,6 +125,7 @@ async fn verify(call: &PageRequest) -> Result<Response, Response> {
         }
     };
     match domain::confirm(db, proven, (&app.mail, &origin)).await {
+        Ok(Confirmed::Account(id)) => log_in_confirmed(call, None, id).await,
         Ok(confirmed) => Ok(see_other(&request_language::keep_in(done_page(confirmed)))),
         Err(error) => Err(failure(&error).unwrap_or_else(invalid)),
     }
@@ -152,7 +160,10 @@ async fn set_password(call: &PageRequest) -> Result<Response, Response> {
     let reset = Reset { password, policy, limit_key, admitted, origin, mail };
     let set = domain::set_password(&app.db, &app.hasher, link.clone(), reset);
     match Box::pin(set).await {
-        Ok(()) => Ok(see_other(&request_language::keep_in(PASSWORD_SET))),
+        Ok(()) => {
+            let page = if link.is_sign_up() { CREATED } else { PASSWORD_SET };
+            Ok(see_other(&request_language::keep_in(page)))
+        }
         Err(ResetError::NoAccount | ResetError::Rejected) => Err(invalid()),
         Err(ResetError::Weak(weaknesses)) => Err(again(password_hint::problem(&weaknesses))),
         Err(cause @ (ResetError::Token(_) | ResetError::Hashing(_) | ResetError::Database(_))) => {
@@ -168,8 +179,10 @@ fn show(call: &PageRequest, link: Link, problems: &Problems, status: StatusCode)
     // The recipient of a mail to a new address may have nothing to do with the account, so the
     // account's present address is not shown.
     let new_email = link.new_email().map(str::to_owned);
+    let is_sign_up = link.is_sign_up();
     let title = match new_email {
         Some(_) => texts.verification_link.confirm_new,
+        None if is_sign_up => texts.verification_link.confirm_sign_up,
         None => texts.verification.title,
     };
     let page = LinkPage {
@@ -179,6 +192,7 @@ fn show(call: &PageRequest, link: Link, problems: &Problems, status: StatusCode)
         token: token_of(call),
         email: new_email.as_deref().unwrap_or(email.address()),
         is_new: new_email.is_some(),
+        is_sign_up,
         needs_password: link.prove(&call.visitor.cookie_digest(), account_id).is_err(),
         problems,
         rules: password_hint::rules(call.app.password_policy),

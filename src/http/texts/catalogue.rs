@@ -107,6 +107,8 @@ pub(in crate::http) struct Message {
 pub(in crate::http) struct Login {
     /// For an unknown address, a wrong password or a disabled account. It does not say which.
     pub(in crate::http) refused: Text,
+    /// Below [`Login::refused`], if sign-ups are confirmed by mail before there is an account.
+    pub(in crate::http) unconfirmed: Text,
     pub(in crate::http) out_of_date: Text,
     pub(in crate::http) other_account: Text,
     pub(in crate::http) forgot_password: Text,
@@ -323,6 +325,8 @@ pub(in crate::http) struct Verification {
     pub(in crate::http) sent: Text,
     /// After a new address was entered.
     pub(in crate::http) sent_to_new: Text,
+    /// After a sign-up that does not reveal whether its address has an account.
+    pub(in crate::http) signed_up: Text,
     /// After a login with the right password.
     pub(in crate::http) refused: Text,
     pub(in crate::http) submit: Text,
@@ -334,6 +338,8 @@ pub(in crate::http) struct Verification {
     pub(in crate::http) another_mail: Text,
     pub(in crate::http) done: Text,
     pub(in crate::http) changed: Text,
+    /// After the link or the code of a sign-up.
+    pub(in crate::http) created: Text,
     pub(in crate::http) thanks: Text,
     pub(in crate::http) contact_operator: Text,
 }
@@ -353,6 +359,15 @@ pub(in crate::http) struct VerificationLink {
     /// Around a new email address, if the form has only a button.
     pub(in crate::http) new_for_account: Around,
     pub(in crate::http) submit_new: Text,
+    /// The title for a sign-up.
+    pub(in crate::http) confirm_sign_up: Text,
+    /// Around the email address of a sign-up, in a browser that proves nothing.
+    pub(in crate::http) password_chosen: Around,
+    /// Around the email address of a sign-up.
+    pub(in crate::http) creates_account: Around,
+    pub(in crate::http) submit_sign_up: Text,
+    /// As [`VerificationLink::set_password`], for a sign-up.
+    pub(in crate::http) replace_password: Text,
     pub(in crate::http) unknown_password: Text,
     pub(in crate::http) set_password: Text,
     pub(in crate::http) why_invalid: Text,

@@ -62,6 +62,8 @@ pub(super) static TEXTS: Texts = Texts {
     },
     login: Login {
         refused: "Die E-Mail-Adresse oder das Passwort ist falsch.",
+        unconfirmed: "Wenn Sie sich gerade registriert haben, bestätigen Sie dies zuerst mit der \
+                      E-Mail, die wir Ihnen gesendet haben.",
         out_of_date: "Diese Seite war veraltet, oder Ihr Browser speichert keine Cookies dieser \
                       Website. Geben Sie das Passwort noch einmal ein.",
         other_account: "In diesem Browser ist inzwischen ein anderes Konto angemeldet. Geben Sie das \
@@ -229,6 +231,9 @@ pub(super) static TEXTS: Texts = Texts {
                       anderen Konto gehört. Öffnen Sie den Link darin, oder geben Sie den Code \
                       innerhalb einer halben Stunde hier ein. Bis dahin behält Ihr Konto die alte \
                       Adresse.",
+        signed_up: "Wir haben eine E-Mail an Ihre Adresse gesendet. Wenn die Adresse noch kein Konto \
+                    hat, öffnen Sie den Link darin, oder geben Sie den Code innerhalb einer halben \
+                    Stunde hier ein. Wenn sie eines hat, steht es in der E-Mail.",
         refused: "Ihre E-Mail-Adresse ist noch nicht bestätigt. Öffnen Sie den Link in der E-Mail, \
                   die wir Ihnen gesendet haben, oder geben Sie den Code hier ein.",
         submit: "Bestätigen",
@@ -238,6 +243,7 @@ pub(super) static TEXTS: Texts = Texts {
         another_mail: "fordern Sie eine neue E-Mail an",
         done: "Ihre E-Mail-Adresse ist bestätigt",
         changed: "Ihre E-Mail-Adresse wurde geändert",
+        created: "Ihr Konto ist eingerichtet",
         thanks: "Vielen Dank. Sie können Ihr Konto jetzt verwenden.",
         contact_operator: "Dieser Dienst sendet keine E-Mails. Bitte wenden Sie sich an den \
                            Betreiber.",
@@ -257,12 +263,23 @@ pub(super) static TEXTS: Texts = Texts {
         ),
         new_for_account: ("Möchten Sie ", " für Ihr Konto verwenden?"),
         submit_new: "Neue Adresse verwenden",
+        confirm_sign_up: "Registrierung bestätigen",
+        password_chosen: (
+            "Jemand hat sich hier mit ",
+            " registriert. Wenn Sie das waren, geben Sie das Passwort ein, das Sie gewählt haben.",
+        ),
+        creates_account: ("Möchten Sie mit ", " ein Konto anlegen?"),
+        submit_sign_up: "Konto anlegen",
+        replace_password: "Wenn Sie es nicht kennen oder sich jemand anderes mit Ihrer Adresse \
+                           registriert hat, legen Sie ein neues Passwort fest. Das Konto wird mit \
+                           diesem Passwort angelegt, sodass nur Sie es verwenden können.",
         unknown_password: "Wenn Sie das Passwort nicht kennen",
         set_password: "Wenn Sie es nicht kennen oder sich jemand anderes mit Ihrer Adresse registriert \
                        hat, legen Sie ein neues Passwort fest. Alle Sitzungen des Kontos werden \
                        beendet, sodass nur Sie es verwenden können.",
         why_invalid: "Er wurde schon verwendet oder ist älter als eine halbe Stunde, oder es wurde ein \
-                      neuerer gesendet. Melden Sie sich an, um einen neuen anzufordern.",
+                      neuerer gesendet. Melden oder registrieren Sie sich, um einen neuen zu \
+                      erhalten.",
     },
     email: EmailChange {
         title: "E-Mail-Adresse ändern",

@@ -58,6 +58,8 @@ pub(super) static TEXTS: Texts = Texts {
     },
     login: Login {
         refused: "The email address or the password is not right.",
+        unconfirmed: "If you have just signed up, first confirm it with the mail that we have sent to \
+                      you.",
         out_of_date: "This page was out of date, or your browser keeps no cookies of this site. Enter \
                       the password again.",
         other_account: "Another account has logged in to this browser since this page was opened. \
@@ -216,6 +218,9 @@ pub(super) static TEXTS: Texts = Texts {
         sent_to_new: "We have sent a mail to the new email address, unless it belongs to another \
                       account. Open its link, or enter its code here within half an hour. Until \
                       then your account keeps the old address.",
+        signed_up: "We have sent a mail to your email address. If the address has no account yet, \
+                    open the link in the mail, or enter its code here within half an hour. If it \
+                    has one, the mail says so.",
         refused: "Your email address is not verified yet. Open the link in the mail that we have \
                   sent to it, or enter the code here.",
         submit: "Verify",
@@ -225,6 +230,7 @@ pub(super) static TEXTS: Texts = Texts {
         another_mail: "send another mail",
         done: "Your email address is verified",
         changed: "Your email address is changed",
+        created: "Your account is ready",
         thanks: "Thank you. You can use your account now.",
         contact_operator: "This service sends no mail. Please contact its operator.",
     },
@@ -242,6 +248,16 @@ pub(super) static TEXTS: Texts = Texts {
         ),
         new_for_account: ("Do you want to use ", " for your account?"),
         submit_new: "Use the new address",
+        confirm_sign_up: "Confirm your sign-up",
+        password_chosen: (
+            "Someone signed up here with ",
+            ". If that was you, enter the password that you chose.",
+        ),
+        creates_account: ("Do you want to create an account with ", "?"),
+        submit_sign_up: "Create the account",
+        replace_password: "If you do not know it, or someone else signed up with your address, set a \
+                           new password. The account is created with this password, so that only \
+                           you can use it.",
         unknown_password: "If you do not know the password",
         set_password: "If you do not know it, or someone else signed up with your address, set a \
                        new password. All sessions of the account end, so that only you can use the \

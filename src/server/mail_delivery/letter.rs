@@ -7,6 +7,7 @@ use crate::domain::invite::{self, TokenToMail};
 use crate::domain::language::Language;
 use crate::domain::mail::{Content, QueuedMail};
 use crate::domain::password_reset::ResetError;
+use crate::domain::pending_sign_up;
 use crate::http::{App, describe_browser};
 use crate::server::mail_delivery::templates::Values;
 use crate::timestamp::Timestamp;
@@ -47,6 +48,9 @@ pub(super) async fn say(app: &App, mail: &QueuedMail) -> Result<Said, ResetError
         Content::ChangeEmail { expires_at } => {
             let challenge = (Purpose::ChangeEmail, *expires_at);
             confirmation(app, mail, challenge, values).await
+        }
+        Content::SignUp { expires_at } => {
+            confirmation(app, mail, (Purpose::SignUp, *expires_at), values).await
         }
         Content::Invite { expires_at } => {
             let (db, tokens, now) = (&app.db, &app.invite_tokens, app.clock.now());

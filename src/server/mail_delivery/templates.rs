@@ -21,7 +21,7 @@ const FRAME: &str = "frame.html";
 const SUBJECT: &str = "Subject: ";
 
 /// Signet's own templates.
-const OWN: [(&str, &str); 21] = [
+const OWN: [(&str, &str); 23] = [
     (FRAME, include_str!("../../templates/mail/frame.html")),
     ("address_in_use.de.txt", include_str!("../../templates/mail/address_in_use.de.txt")),
     ("address_in_use.en.txt", include_str!("../../templates/mail/address_in_use.en.txt")),
@@ -37,6 +37,8 @@ const OWN: [(&str, &str); 21] = [
     ("password_changed.en.txt", include_str!("../../templates/mail/password_changed.en.txt")),
     ("reset_password.de.txt", include_str!("../../templates/mail/reset_password.de.txt")),
     ("reset_password.en.txt", include_str!("../../templates/mail/reset_password.en.txt")),
+    ("sign_up.de.txt", include_str!("../../templates/mail/sign_up.de.txt")),
+    ("sign_up.en.txt", include_str!("../../templates/mail/sign_up.en.txt")),
     ("test.de.txt", include_str!("../../templates/mail/test.de.txt")),
     ("test.en.txt", include_str!("../../templates/mail/test.en.txt")),
     ("token_reuse.de.txt", include_str!("../../templates/mail/token_reuse.de.txt")),
