@@ -206,6 +206,8 @@ async fn confirmation_creates_the_account() {
         let created = i64::try_from(number).unwrap();
         assert_eq!(server.database.count(accounts).await, created);
         server.log_in(email, PASSWORD).await.expect_error(401, "AUTH_FAILED");
+        let why = Program::new(&server.database).run(&["account", "why", email]).await;
+        assert!(String::from_utf8_lossy(&why.stdout).contains("signup_requested"), "{why:?}");
 
         if number == 0 {
             confirm_by_code(&server, "sgh_foreign", &code).await.expect_status(400);

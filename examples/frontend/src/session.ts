@@ -79,7 +79,8 @@ export class Session {
 
   async signUp(email: string, password: string): Promise<void> {
     const signedUp = await dataOf(signet.POST("/api/auth/signup", { body: { email, password } }));
-    // 202: with `SIGNET_VERIFY_EMAIL=require`, a login is possible once the address is verified.
+    // 202: with `SIGNET_VERIFY_EMAIL=require` or `SIGNET_SIGNUP_REVEALS_EXISTING=false`, a login is
+    // possible once the address is verified.
     if (!("access_token" in signedUp)) {
       throw new Problem("EMAIL_NOT_VERIFIED", "Open the link in the mail, then log in.", 202);
     }
