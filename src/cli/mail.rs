@@ -12,7 +12,7 @@ use crate::config::{DatabaseSettings, MailSettings};
 use crate::domain::id;
 use crate::domain::language::Language;
 use crate::domain::mail::delivery::UNKNOWN_KEY;
-use crate::domain::mail::{QueuedMail, dead_letters};
+use crate::domain::mail::{Content, QueuedMail, dead_letters};
 use crate::domain::outbox::Item;
 use crate::server::mail_delivery::{Letter, Mailer, SendError, Templates, Values};
 

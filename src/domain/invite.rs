@@ -217,8 +217,7 @@ async fn queue(
     Ok(mail.enqueue(txn, row.id, recipient, content, now).await?)
 }
 
-/// The token of a mailed invite. `None` if the invite was used, revoked or replaced, or has
-/// expired.
+/// Computes the token of a mailed invite.
 ///
 /// # Errors
 /// If the database refuses.

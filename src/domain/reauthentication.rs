@@ -82,8 +82,9 @@ pub enum ReauthenticationError {
     /// The password is wrong.
     #[error("the password is wrong")]
     Refused,
-    /// The stored hash was replaced during the check. The new hash may be of the same password.
-    #[error("the account was changed meanwhile")]
+    /// The stored hash changed during each check, so the right password cannot be told from a wrong
+    /// one. The client may retry.
+    #[error("the password hash of the account changed during each check")]
     Changed,
     /// The hashing pool refused or failed.
     #[error("the password could not be checked")]

@@ -8,7 +8,8 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "email_challenge")]
 pub struct Model {
-    /// The account. If the address that was entered has no account, an id that no account has.
+    /// The account. If the address that was entered has no account, an id that no account has. For
+    /// a sign-up, the id that the account gets.
     #[sea_orm(primary_key, auto_increment = false)]
     pub account_id: Uuid,
     /// What the challenge permits.

@@ -45,8 +45,8 @@ pub enum MailAdmission {
     },
 }
 
-/// Admits a mail to the email address of `key` and counts it, or refuses it, within the caller's
-/// transaction.
+/// Admits and counts a mail, within the caller's transaction, if no window is full. Otherwise counts
+/// nothing. All transactions must give the windows in the same order, that of the recipient last.
 ///
 /// # Errors
 /// If the database refuses.

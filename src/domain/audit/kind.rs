@@ -118,8 +118,8 @@ kinds! {
     /// recipient, and for each client address that causes too many of them. `reason`: `limit`.
     MailDropped = "mail_dropped", failure;
     /// A mail could not be sent and became a dead letter (`signet mail list`). `reason`: the SMTP
-    /// reply code, such as `550`; `expired`; `address`; or `given up after a day` and the last
-    /// failure.
+    /// reply code, such as `550`; `expired`; `key`; `address`; or `given up after a day` and the
+    /// last failure.
     MailFailed = "mail_failed", failure;
     /// A client was registered.
     ClientCreated = "client_created", success;

@@ -35,7 +35,7 @@ pub struct EmailKeys {
 }
 
 impl EmailTokens {
-    /// Takes the keys for each purpose, the current key first.
+    /// Takes the keys for each purpose.
     #[must_use]
     pub fn new(keys: EmailKeys) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl EmailTokens {
     /// Parses a token, without verifying it.
     #[must_use]
     pub fn decode(&self, token: &str) -> Option<(Purpose, TokenContent)> {
-        let of = |purpose| Some((purpose, self.of(purpose)?.decode(token)?));
+        let of = |purpose| Some((purpose, self.tokens_of(purpose)?.decode(token)?));
         [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::SignUp].into_iter().find_map(of)
     }
 

@@ -250,9 +250,8 @@ impl MailQueue {
         self.enqueue(txn, account.id, Recipient::of(account, origin), content, now).await
     }
 
-    /// Counts a mail to this address, which belongs to this account. Returns false if the mail must
-    /// not be queued: mail is off, notices are off and the mail is a notice, or the address gets
-    /// too many mails. The last reason is recorded as an event, once an hour.
+    /// Admits and counts a mail to this address, which belongs to this account. Records that it is
+    /// dropped if the address gets too many, or too many because of this client. `false` if mail, or mails of this class, are off.
     ///
     /// # Errors
     /// If the database refuses.

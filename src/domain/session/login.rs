@@ -31,9 +31,9 @@ pub enum LogInError {
     /// the settings require.
     #[error("the address is not verified")]
     EmailNotVerified(Uuid),
-    /// During the check, the account was disabled, or its stored hash was replaced. The new hash
-    /// may be of the same password.
-    #[error("the account was changed meanwhile")]
+    /// The stored hash changed during each check, so the right password cannot be told from a wrong
+    /// one. The client may retry.
+    #[error("the password hash of the account changed during each check")]
     Changed,
     /// The hashing pool refused or failed.
     #[error("the password could not be checked")]

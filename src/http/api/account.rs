@@ -25,8 +25,12 @@ pub(in crate::http) struct AccountApi;
 impl AccountApi {
     /// Sign up with email and password.
     ///
-    /// Creates the account and starts a session. If the server requires a verified email address,
-    /// it creates the account, sends a mail with a link and a code, and starts no session.
+    /// Creates the account and starts a session. If the server asks for a verified email address, it
+    /// also sends a mail with a link and a code. If it requires one, the account gets no session
+    /// before it is verified.
+    /// If the server does not reveal which addresses have an account, every sign-up gets the same
+    /// response: a new address gets a mail whose link or code creates the account, and the owner
+    /// of an account gets a notice. To request another mail, sign up again.
     #[oai(path = "/signup", method = "post", operation_id = "signUp")]
     async fn sign_up(
         &self,

@@ -95,7 +95,7 @@ impl EmailApi {
     /// The link alone proves nothing about the account: someone else may have signed up with the
     /// address. So the request needs either the password of the account, or a new password. A new
     /// password ends all sessions of the account. The link that confirms a new address cannot set a
-    /// password.
+    /// password. The link of a sign-up creates the account.
     #[oai(path = "/verify", method = "post", operation_id = "verifyEmail")]
     async fn verify(
         &self,

@@ -262,8 +262,8 @@ pub(super) static TEXTS: Texts = Texts {
         set_password: "If you do not know it, or someone else signed up with your address, set a \
                        new password. All sessions of the account end, so that only you can use the \
                        account.",
-        why_invalid: "It was used, or is older than half an hour, or a newer link was sent. Log in to \
-                      get another link.",
+        why_invalid: "It was used, or is older than half an hour, or a newer link was sent. Log in or \
+                      sign up to get another link.",
     },
     email: EmailChange {
         title: "Change your email address",

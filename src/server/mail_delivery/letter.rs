@@ -12,24 +12,50 @@ use crate::http::{App, describe_browser};
 use crate::server::mail_delivery::templates::Values;
 use crate::timestamp::Timestamp;
 
-/// The values for the template of a mail. `None` for a mail that must not be sent: its link is void
-/// by now, or its content is [`Content::Nothing`].
+/// What a queued mail says when it is sent.
+pub(super) enum MailValues {
+    /// The values for its template.
+    Known(Values),
+    /// The mail is no longer of use, or is never sent.
+    NotSent,
+    /// Its link cannot be computed, because this instance does not have the master key with which it
+    /// was queued. Only links of invites depend on this key, because their digest is stored.
+    UnknownKey,
+}
+
+impl From<Option<Values>> for MailValues {
+    fn from(values: Option<Values>) -> Self {
+        values.map_or(Self::NotSent, Self::Known)
+    }
+}
+
+/// The mail that is sent for a queued mail, and the values for its template. `None` if it is no
+/// longer of use.
 ///
 /// # Errors
 /// If the database refuses.
-pub(super) async fn say(app: &App, mail: &QueuedMail) -> Result<Said, ResetError> {
+pub(super) async fn mail_and_values(
+    app: &App,
+    queued: QueuedMail,
+) -> Result<Option<(QueuedMail, MailValues)>, ResetError> {
+    let Some(mail) = pending_sign_up::mail_of(&app.db, queued).await? else { return Ok(None) };
+    let values = values(app, &mail).await?;
+    Ok(Some((mail, values)))
+}
+
+async fn values(app: &App, mail: &QueuedMail) -> Result<MailValues, ResetError> {
     let values = Values { issuer: app.issuer_url.clone(), ..Values::default() };
     match &mail.content {
         Content::PasswordChanged
         | Content::TokenReuse
         | Content::EmailChanged
-        | Content::AddressInUse => Ok(Said::Values(values)),
+        | Content::AddressInUse => Ok(MailValues::Known(values)),
         Content::NewDevice { user_agent, address } => {
             let device = user_agent.as_deref();
             let device = device.and_then(|it| describe_browser(it, mail.language));
             let device = device.unwrap_or_else(|| unknown_program(mail.language).to_owned());
             let address = address.clone().unwrap_or_else(|| "-".to_owned());
-            Ok(Said::Values(Values { device, address, ..values }))
+            Ok(MailValues::Known(Values { device, address, ..values }))
         }
         Content::ResetPassword { expires_at } => {
             let (db, tokens) = (&app.db, &app.reset_tokens);
@@ -57,13 +83,13 @@ pub(super) async fn say(app: &App, mail: &QueuedMail) -> Result<Said, ResetError
             Ok(match invite::token_to_mail(db, tokens, mail.account_id, now).await? {
                 TokenToMail::Token(token) => {
                     let link = format!("{}/signup?invite={token}", app.issuer_url);
-                    Said::Values(Values { link, until: expires_at.to_minute(), ..values })
+                    MailValues::Known(Values { link, until: expires_at.to_minute(), ..values })
                 }
-                TokenToMail::Void => Said::Nothing,
-                TokenToMail::UnknownKey => Said::UnknownKey,
+                TokenToMail::Void => MailValues::NotSent,
+                TokenToMail::UnknownKey => MailValues::UnknownKey,
             })
         }
-        Content::Nothing => Ok(Said::Nothing),
+        Content::Nothing => Ok(MailValues::NotSent),
     }
 }
 
@@ -73,7 +99,7 @@ async fn confirmation(
     mail: &QueuedMail,
     challenge: (Purpose, Timestamp),
     values: Values,
-) -> Result<Said, ResetError> {
+) -> Result<MailValues, ResetError> {
     let (db, tokens) = (&app.db, &app.email_tokens);
     let secrets = email_confirmation::secrets(db, tokens, mail.account_id, challenge).await?;
     let values = secrets.map(|Secrets { token, code }| {

@@ -21,7 +21,7 @@ use crate::domain::mail::QueuedMail;
 use crate::domain::mail::delivery::{self, Verdict};
 use crate::domain::outbox::{self, Item, Kind};
 use crate::http::App;
-use crate::server::mail_delivery::letter::Said;
+use crate::server::mail_delivery::letter::MailValues;
 use crate::timestamp::Timestamp;
 
 pub use mailer::{Letter, MailError, Mailer, SendError};
@@ -42,7 +42,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// Maximum pause after failures that concern all mails.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// The background task that sends mails.
+/// How long a mail waits for an instance that has the master key with which the mail was queued. The
+/// instances may be restarting with a new key.
+const RESTART_TIME: Duration = Duration::from_mins(10);
+
+/// What this task needs to send mail.
 pub(super) struct Delivery {
     app: Arc<App>,
     /// The name of the service.
@@ -163,14 +167,18 @@ impl Delivery {
         if mail.content.expires_at().is_some_and(|at| at <= self.app.clock.now()) {
             return responded(Verdict::Failed("expired".to_owned()));
         }
-        let values = match letter::say(&self.app, &mail).await {
-            Ok(Said::Values(values)) => values,
-            Ok(Said::Nothing) => return responded(Verdict::Done),
-            Ok(Said::UnknownKey) => return responded(self.without_key(item)),
+        let (mail, values) = match letter::mail_and_values(&self.app, mail).await {
+            Ok(Some(written)) => written,
+            Ok(None) => return responded(Verdict::Done),
             Err(error) => {
                 tracing::warn!(mail.id = %item.id, %error, "a mail could not be written yet");
                 return responded(Verdict::postponed("database"));
             }
+        };
+        let values = match values {
+            MailValues::Known(values) => values,
+            MailValues::NotSent => return responded(Verdict::Done),
+            MailValues::UnknownKey => return responded(self.without_key(item)),
         };
         let (service, time) = (self.service.clone(), item.created_at.to_minute());
         let values = Values { service, time, ..values };
