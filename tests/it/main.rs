@@ -70,6 +70,7 @@ mod identity;
 mod import_events;
 mod import_faults;
 mod import_formats;
+mod import_runs;
 mod imports;
 mod invites;
 mod key_commands;

@@ -49,13 +49,19 @@ pub(super) async fn plan(
     Ok(candidates.iter().map(|it| step(it, &existing, trust_verified)).collect())
 }
 
+/// Reads in an order in which another import that creates these accounts meanwhile is not
+/// misunderstood: a record of an import before the account, because a record without an account
+/// means that the account was deleted; and addresses before ids, because an address without an
+/// account of this id means that another account has it.
 async fn read(db: &impl ConnectionTrait, candidates: &[Candidate]) -> Result<Existing, DbErr> {
     let ids: Vec<Uuid> = candidates.iter().map(|candidate| candidate.id).collect();
     let keys = candidates.iter().map(Candidate::address_key);
-    let by_id = Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(db).await?;
+    let imported = imported::Entity::find()
+        .filter(imported::Column::AccountId.is_in(ids.iter().copied()))
+        .all(db)
+        .await?;
     let by_address = Entity::find().filter(Entity::address_key().is_in(keys)).all(db).await?;
-    let imported =
-        imported::Entity::find().filter(imported::Column::AccountId.is_in(ids)).all(db).await?;
+    let by_id = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
     let key = |row: &Model| row.email_folded.clone().unwrap_or(row.email_canonical.clone());
     Ok(Existing {
         by_address: by_address.iter().map(|row| (key(row), row.id)).collect(),
