@@ -60,6 +60,6 @@ pub use crate::database::schema::{
     SchemaError, has_table, migrate_down, migrate_up, refuse_copied, status,
 };
 pub use crate::database::serve_lock::{ServeLock, ServeLockError};
-pub use crate::database::source::{SourceDatabase, SourceError};
+pub use crate::database::source::{Row, SourceDatabase, SourceError, UnreadableRow};
 pub use crate::database::state_file::{StateFile, Verdict};
 pub use crate::database::statistics::{analyze, analyze_unknown};

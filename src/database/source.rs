@@ -45,6 +45,18 @@ pub struct SourceDatabase {
     table: String,
 }
 
+/// A row as an object with a member for each column.
+pub type Row = Result<Map<String, Value>, UnreadableRow>;
+
+/// A row that cannot be read.
+#[derive(Debug)]
+pub struct UnreadableRow {
+    /// Why.
+    pub reason: String,
+    /// The columns that can be read nevertheless, to identify the row.
+    pub columns: Map<String, Value>,
+}
+
 enum Rows {
     /// The connection, the columns as an SQL expression, and the `rowid` of the last row read.
     Sqlite { connection: DatabaseConnection, columns: String, last: i64 },
@@ -86,18 +98,21 @@ impl SourceDatabase {
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 
-    /// The next rows as objects with a member for each column; none at the end.
+    /// The next rows; none at the end.
     ///
     /// # Errors
     /// If the database refuses.
-    pub async fn next(&mut self) -> Result<Vec<Map<String, Value>>, SourceError> {
-        let texts: Vec<String> = match &mut self.rows {
+    pub async fn next(&mut self) -> Result<Vec<Row>, SourceError> {
+        // As bytes, because the texts of a table need not be UTF-8.
+        let texts: Vec<Vec<u8>> = match &mut self.rows {
             Rows::Sqlite { connection, columns, last } => {
                 let sql = format!(
-                    "SELECT rowid, {columns} FROM {} WHERE rowid > $1 ORDER BY rowid LIMIT {PORTION}",
+                    "SELECT rowid, CAST({columns} AS BLOB) FROM {} WHERE rowid > $1 \
+                     ORDER BY rowid LIMIT {PORTION}",
                     self.table
                 );
-                let rows: Vec<(i64, String)> = sql::all(connection, &sql, [(*last).into()]).await?;
+                let rows: Vec<(i64, Vec<u8>)> =
+                    sql::all(connection, &sql, [(*last).into()]).await?;
                 *last = rows.last().map_or(*last, |(rowid, _)| *rowid);
                 rows.into_iter().map(|(_, text)| text).collect()
             }
@@ -106,11 +121,20 @@ impl SourceDatabase {
                 sql::all(&**txn, &sql, []).await?
             }
         };
-        let parse = |text: String| {
-            serde_json::from_str(&text).map_err(|error| DbErr::Json(error.to_string()))
-        };
-        Ok(texts.into_iter().map(parse).collect::<Result<_, _>>()?)
+        Ok(texts.iter().map(|text| parse(text)).collect())
     }
+}
+
+fn parse(text: &[u8]) -> Row {
+    let reason = match std::str::from_utf8(text) {
+        Ok(text) => match serde_json::from_str(text) {
+            Ok(columns) => return Ok(columns),
+            Err(error) => format!("the row is not valid JSON: {error}"),
+        },
+        Err(_) => "the row is not UTF-8".to_owned(),
+    };
+    let columns = serde_json::from_str(&String::from_utf8_lossy(text)).unwrap_or_default();
+    Err(UnreadableRow { reason, columns })
 }
 
 fn connect_error(error: DbErr) -> SourceError {
@@ -161,8 +185,12 @@ async fn open_postgres(url: &DatabaseUrl, table: &str) -> Result<Rows, SourceErr
     if found.flatten().is_none() {
         return Err(SourceError::NoTable(table.replace('"', "")));
     }
+    // A database with the encoding SQL_ASCII may contain any bytes. Others are converted. A column of
+    // type `json` may contain escapes that are not valid in `jsonb`.
     let cursor = format!(
-        "DECLARE rows_to_import NO SCROLL CURSOR FOR SELECT to_jsonb(r)::text FROM {table} r"
+        "DECLARE rows_to_import NO SCROLL CURSOR FOR \
+         SELECT convert_to(to_json(r)::text, CASE getdatabaseencoding() \
+                           WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END) FROM {table} r"
     );
     sql::execute(&txn, &cursor, []).await?;
     Ok(Rows::Postgres(Box::new(txn)))

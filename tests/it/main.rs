@@ -71,6 +71,7 @@ mod import_events;
 mod import_faults;
 mod import_formats;
 mod import_runs;
+mod import_texts;
 mod imports;
 mod invites;
 mod key_commands;

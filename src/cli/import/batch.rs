@@ -13,7 +13,36 @@ use crate::domain::import::Refusal;
 const SIZE: usize = 1_000;
 
 /// The members of a record, or why it cannot be read.
-pub(super) type Record = Result<Map<String, Value>, Refusal>;
+pub(super) type Record = Result<Map<String, Value>, Unreadable>;
+
+/// A record that cannot be read.
+pub(super) struct Unreadable {
+    pub(super) refusal: Refusal,
+    /// The members that can be read nevertheless, to identify the record.
+    pub(super) members: Map<String, Value>,
+}
+
+impl From<Refusal> for Unreadable {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, members: Map::new() }
+    }
+}
+
+/// Parses a record that is a JSON object. Messages call it `unit`.
+pub(super) fn parse(text: &[u8], unit: &str) -> Record {
+    let refuse = |reason: String| Err(Refusal::NotARecord(format!("the {unit} {reason}")).into());
+    let Ok(text) = std::str::from_utf8(text) else { return refuse("is not UTF-8".to_owned()) };
+    match serde_json::from_str(text) {
+        Ok(Value::Object(record)) => Ok(record),
+        Ok(_) => refuse("is not a JSON object".to_owned()),
+        Err(error) if error.is_eof() => refuse("is truncated: its JSON is incomplete".to_owned()),
+        Err(error) if error.line() > 1 => {
+            let (line, column) = (error.line(), error.column());
+            refuse(format!("is not valid JSON at column {column} of its line {line}"))
+        }
+        Err(error) => refuse(format!("is not valid JSON at column {}", error.column())),
+    }
+}
 
 /// Some records of a source.
 pub(super) struct Batch {
@@ -33,7 +62,7 @@ impl Batch {
     ) -> Vec<(u64, Result<T, Refusal>)> {
         let read = |record: &Record| match record {
             Ok(record) => read(record),
-            Err(refusal) => Err(refusal.clone()),
+            Err(unreadable) => Err(unreadable.refusal.clone()),
         };
         self.records.iter().map(|(number, record)| (*number, read(record))).collect()
     }
@@ -42,7 +71,10 @@ impl Batch {
     /// column `id_name`.
     pub(super) fn places(&self, prefix: &str, id_name: &str) -> HashMap<u64, String> {
         let place = |(number, record): &(u64, Record)| {
-            let id = record.as_ref().ok().and_then(|record| record.get(id_name));
+            let members = match record {
+                Ok(members) | Err(Unreadable { members, .. }) => members,
+            };
+            let id = members.get(id_name);
             let place = match (self.unit, id) {
                 (Some(unit), _) => format!("{unit} {number}"),
                 (None, Some(Value::String(id))) => format!("{id_name} {id}"),

@@ -41,7 +41,7 @@ pub(super) fn read(
                 };
                 let reason = format!("the record has {len} columns instead of {expected_len}");
                 let line = error.position().map_or(line, csv::Position::line);
-                batches.push(line, Err(Refusal::NotARecord(reason)))?;
+                batches.push(line, Err(Refusal::NotARecord(reason).into()))?;
             }
         }
     }

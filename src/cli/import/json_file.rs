@@ -1,16 +1,17 @@
 //! Reads a JSON array of records, or an object with such an array as its member `users`, one record
-//! at a time.
+//! at a time. The document is first split into its records, and then each of them is parsed, so that
+//! a record that cannot be read is refused and the next one is read.
 
 use std::fmt;
 use std::io::Read;
 
 use anyhow::{Context, bail};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::cli::import::batch::Batches;
+use crate::cli::import::batch::{Batches, parse};
+use crate::cli::import::bytes_as_text::{BytesAsText, to_bytes};
 use crate::cli::import::limit::Progress;
-use crate::domain::import::Refusal;
 
 /// Reads all records.
 pub(super) fn read(
@@ -19,7 +20,7 @@ pub(super) fn read(
     progress: &Progress,
     is_object: bool,
 ) -> anyhow::Result<()> {
-    let mut reader = serde_json::Deserializer::from_reader(input);
+    let mut reader = serde_json::Deserializer::from_reader(BytesAsText::new(input));
     let mut records = Records { batches, progress, count: 0 };
     let result = if is_object {
         reader.deserialize_map(Users(&mut records))
@@ -60,12 +61,9 @@ impl<'de> Visitor<'de> for &mut Records<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         self.progress.start_record();
-        while let Some(element) = elements.next_element::<Value>()? {
+        while let Some(element) = elements.next_element::<Box<RawValue>>()? {
             self.count += 1;
-            let record = match element {
-                Value::Object(record) => Ok(record),
-                _ => Err(Refusal::NotARecord("the element is not a JSON object".to_owned())),
-            };
+            let record = parse(&to_bytes(element.get()), "record");
             self.batches.push(self.count, record).map_err(A::Error::custom)?;
             self.progress.start_record();
         }

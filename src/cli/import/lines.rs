@@ -3,9 +3,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use serde_json::Value;
-
-use crate::cli::import::batch::{Batches, Record};
+use crate::cli::import::batch::{Batches, Record, parse};
 use crate::cli::import::limit::MAX_RECORD;
 use crate::domain::import::Refusal;
 
@@ -32,24 +30,14 @@ pub(super) fn read(
         if is_too_long {
             batches.push(number, refuse("the line is longer than 1 MiB"))?;
         } else if !text.is_empty() {
-            batches.push(number, parse(text))?;
+            batches.push(number, parse(text, "line"))?;
         }
     }
     Ok(())
 }
 
-fn parse(line: &[u8]) -> Record {
-    let Ok(text) = std::str::from_utf8(line) else { return refuse("the line is not UTF-8") };
-    match serde_json::from_str(text) {
-        Ok(Value::Object(record)) => Ok(record),
-        Ok(_) => refuse("the line is not a JSON object"),
-        Err(error) if error.is_eof() => refuse("the line is truncated: its JSON is incomplete"),
-        Err(error) => refuse(&format!("the line is not valid JSON at column {}", error.column())),
-    }
-}
-
 fn refuse(reason: &str) -> Record {
-    Err(Refusal::NotARecord(reason.to_owned()))
+    Err(Refusal::NotARecord(reason.to_owned()).into())
 }
 
 /// Skips the rest of a line without storing it. Returns the number of bytes.

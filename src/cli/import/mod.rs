@@ -1,6 +1,7 @@
 //! `signet import`
 
 mod batch;
+mod bytes_as_text;
 mod csv_file;
 mod events;
 mod json_file;

@@ -8,12 +8,12 @@ use std::thread;
 use anyhow::{Context, bail};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use crate::cli::import::batch::{Batch, Batches};
+use crate::cli::import::batch::{Batch, Batches, Record, Unreadable};
 use crate::cli::import::limit::{Limited, Progress};
 use crate::cli::import::{csv_file, json_file, lines};
 use crate::config::DatabaseUrl;
-use crate::database::SourceDatabase;
-use crate::domain::import::Format;
+use crate::database::{Row, SourceDatabase, UnreadableRow};
+use crate::domain::import::{Format, Refusal};
 
 /// Batches that are read in advance.
 const AHEAD: usize = 2;
@@ -76,12 +76,20 @@ impl Source {
                 if rows.is_empty() {
                     return Ok(None);
                 }
-                let records = (*read + 1..).zip(rows.into_iter().map(Ok)).collect::<Vec<_>>();
+                let records =
+                    (*read + 1..).zip(rows.into_iter().map(to_record)).collect::<Vec<_>>();
                 *read += u64::try_from(records.len())?;
                 Ok(Some(Batch { records, unit: None, position: *read }))
             }
         }
     }
+}
+
+fn to_record(row: Row) -> Record {
+    row.map_err(|UnreadableRow { reason, columns }| Unreadable {
+        refusal: Refusal::NotARecord(reason),
+        members: columns,
+    })
 }
 
 fn open_file(format: Format, path: &Path) -> anyhow::Result<Source> {

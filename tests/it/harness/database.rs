@@ -21,13 +21,23 @@ struct Postgres {
 
 impl TestDatabase {
     pub async fn create() -> Self {
+        Self::create_with("").await
+    }
+
+    /// With this encoding on PostgreSQL.
+    pub async fn create_with_encoding(encoding: &str) -> Self {
+        Self::create_with(&format!("TEMPLATE template0 LOCALE 'C' ENCODING '{encoding}'")).await
+    }
+
+    /// With these options of PostgreSQL's `CREATE DATABASE`.
+    async fn create_with(options: &str) -> Self {
         let directory = TempDir::new().unwrap();
         #[expect(clippy::disallowed_methods, reason = "chooses the database under test")]
         let postgres = match std::env::var("TEST_DATABASE_URL") {
             Ok(server) => {
                 let name = format!("it_{}", unique_name());
                 let postgres = Postgres { server, name };
-                postgres.run(format!("CREATE DATABASE {}", postgres.name)).await;
+                postgres.run(format!("CREATE DATABASE {} {options}", postgres.name)).await;
                 Some(postgres)
             }
             Err(_) => None,

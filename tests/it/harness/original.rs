@@ -9,7 +9,15 @@ pub struct Original {
 
 impl Original {
     pub async fn create() -> Self {
-        let database = TestDatabase::create().await;
+        Self::in_database(TestDatabase::create().await).await
+    }
+
+    /// With another encoding than UTF-8 on PostgreSQL.
+    pub async fn with_encoding(encoding: &str) -> Self {
+        Self::in_database(TestDatabase::create_with_encoding(encoding).await).await
+    }
+
+    async fn in_database(database: TestDatabase) -> Self {
         if !database.is_postgres() {
             std::fs::write(database.directory().join("signet.db"), "").unwrap();
         }
