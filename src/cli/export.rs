@@ -1,18 +1,16 @@
 //! `signet export`
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 
 use crate::cli::output::{OutputError, print_to_stderr};
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
-use crate::database::{Db, migrate_up};
-use crate::domain::export;
+use crate::database::{Db, NewFile, migrate_up};
+use crate::domain::{export, id};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Export {
@@ -26,8 +24,9 @@ pub(super) enum Export {
 
 #[derive(Debug, Args)]
 pub(super) struct ExportAccounts {
-    /// The file to create, readable only by this user. It must not exist. Without it, the accounts
-    /// are written to standard output, unless that is a terminal.
+    /// The file to create, readable only by this user. It must not exist, and gets this name when it
+    /// is complete. Without it, the accounts are written to standard output, unless that is a
+    /// terminal.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -47,7 +46,10 @@ impl Export {
         migrate_up(&db).await?;
         let count = match &command.output {
             Some(path) => export_to_file(&db, path).await?,
-            None => write_accounts(&db, &mut io::stdout()).await?,
+            None => {
+                write_accounts(&db, &mut io::stdout(), |error| OutputError::from(error).into())
+                    .await?
+            }
         };
         db.close().await;
         print_to_stderr(&format!("{count} accounts exported"));
@@ -55,36 +57,35 @@ impl Export {
     }
 }
 
-/// Creates the file, and removes it again if it cannot be completed.
+/// Writes the accounts to a new file, which gets its name when it is complete.
 async fn export_to_file(db: &Db, path: &Path) -> anyhow::Result<u64> {
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = created.map_err(|error| match error.kind() {
+    let failed = |error: io::Error| match error.kind() {
         ErrorKind::AlreadyExists => {
-            anyhow::anyhow!("{} exists already; nothing was written", path.display())
+            anyhow!("{} exists already; nothing was written", path.display())
         }
-        _ => anyhow::anyhow!("cannot create {}: {error}", path.display()),
-    })?;
-    let result = write_accounts(db, &mut file).await.and_then(|count| {
-        File::sync_all(&file).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(count)
-    });
-    if result.is_err() {
-        let _ = fs::remove_file(path);
-    }
-    result
+        _ => anyhow!("cannot write {}: {error}", path.display()),
+    };
+    let mut file = NewFile::create(path, false, id::new(db.clock().now())).map_err(failed)?;
+    let count = write_accounts(db, file.file(), failed).await?;
+    file.publish().map_err(failed)?;
+    Ok(count)
 }
 
-async fn write_accounts(db: &Db, output: &mut (impl Write + Send)) -> anyhow::Result<u64> {
+async fn write_accounts(
+    db: &Db,
+    output: &mut (impl Write + Send),
+    failed: impl Fn(io::Error) -> anyhow::Error,
+) -> anyhow::Result<u64> {
     let mut output = BufWriter::new(output);
     let (mut export, mut count) = (export::Export::default(), 0);
     loop {
         let lines = export.next(db).await?;
         if lines.is_empty() {
-            output.flush().map_err(OutputError::from)?;
+            output.flush().map_err(failed)?;
             return Ok(count);
         }
         for line in &lines {
-            writeln!(output, "{line}").map_err(OutputError::from)?;
+            writeln!(output, "{line}").map_err(&failed)?;
             count += 1;
         }
     }

@@ -1,8 +1,6 @@
 //! Online backup of a SQLite database: a consistent copy in one file, written while servers run.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use sea_orm::DbErr;
@@ -10,9 +8,8 @@ use uuid::Uuid;
 
 use crate::config::DatabaseSettings;
 use crate::database::backup_file::check_magic;
-use crate::database::file::{
-    ConnectError, prepare_file, remove_if_present, rename_without_replacing, sync_folder_of,
-};
+use crate::database::file::{ConnectError, prepare_file};
+use crate::database::new_file::NewFile;
 use crate::database::options::{Access, close, connect_with_retry, sqlite_options};
 use crate::database::sql;
 
@@ -49,14 +46,10 @@ pub enum BackupError {
 
 /// A complete backup under a temporary name, until [`Draft::publish`].
 #[derive(Debug)]
-pub struct Draft {
-    path: PathBuf,
-    target: PathBuf,
-    may_replace: bool,
-}
+pub struct Draft(NewFile);
 
-/// Copies the database to a temporary file with mode 0600 in the folder of `target`, and syncs the
-/// file to disk. `id` makes the temporary name unique.
+/// Copies the database to a temporary file with mode 0600 in the folder of `target`. `id` makes the
+/// temporary name unique.
 ///
 /// The copy is the state of one moment. It contains every transaction that was acknowledged before
 /// the call. Other transactions continue while the copy is made.
@@ -80,11 +73,8 @@ pub async fn draft_backup(
     // SQLite would read a relative path that starts with `file:` as a URI.
     let target = std::path::absolute(target).map_err(failed)?;
     check_target(&target, &database, may_replace)?;
-    let path = target.with_extension(format!("{}.new", id.simple()));
-    let draft = Draft { path, target, may_replace };
     // `VACUUM INTO` accepts an empty file. A file that SQLite creates would have another mode.
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.path);
-    drop(created.map_err(|source| draft.failed(source))?);
+    let draft = Draft(NewFile::create(&target, may_replace, id).map_err(failed)?);
     draft.fill(settings).await?;
     Ok(draft)
 }
@@ -121,13 +111,14 @@ impl Draft {
     /// The temporary file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     async fn fill(&self, settings: &DatabaseSettings) -> Result<(), BackupError> {
-        let Some(path) = self.path.to_str() else {
-            let source = io::Error::other("its path is not valid Unicode");
-            return Err(self.failed(source));
+        let Some(path) = self.path().to_str() else {
+            let (file, source) =
+                (self.0.target().to_owned(), io::Error::other("its path is not valid Unicode"));
+            return Err(BackupError::File { file, source });
         };
         let url = settings.database_url.expose();
         let wait = std::time::Duration::from_secs(settings.database_wait_seconds);
@@ -135,40 +126,22 @@ impl Draft {
         let connection = connect_with_retry(options).await.map_err(ConnectError::from)?;
         let copied = sql::execute(&connection, "VACUUM INTO $1", [path.into()]).await;
         close(&connection).await;
-        copied?;
-        // `VACUUM INTO` does not sync the copy to disk.
-        let synced = File::open(&self.path).and_then(|file| file.sync_all());
-        synced.map_err(|source| self.failed(source))
+        Ok(copied.map(drop)?)
     }
 
-    /// Gives the backup its final name.
+    /// Writes the backup to disk, which SQLite does not do itself, and gives it its final name.
     ///
     /// # Errors
     /// [`BackupError::Exists`] if another process has created a file under this name meanwhile, and
     /// `may_replace` is false.
     pub fn publish(self) -> Result<PathBuf, BackupError> {
-        let renamed = if self.may_replace {
-            std::fs::rename(&self.path, &self.target)
-        } else {
-            rename_without_replacing(&self.path, &self.target)
-        };
-        match renamed.and_then(|()| sync_folder_of(&self.target)) {
-            Ok(()) => Ok(self.target.clone()),
+        let file = self.0.target().to_owned();
+        match self.0.publish() {
+            Ok(()) => Ok(file),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(BackupError::Exists(self.target.clone()))
+                Err(BackupError::Exists(file))
             }
-            Err(source) => Err(self.failed(source)),
+            Err(source) => Err(BackupError::File { file, source }),
         }
-    }
-
-    fn failed(&self, source: io::Error) -> BackupError {
-        BackupError::File { file: self.target.clone(), source }
-    }
-}
-
-/// Removes the temporary file if the backup was not published.
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _ = remove_if_present(&self.path);
     }
 }

@@ -104,3 +104,41 @@ async fn export_contains_every_account_once() {
     assert_eq!((lines.len(), text.lines().count()), (1_203, 1_203));
     assert!(String::from_utf8_lossy(&output.stderr).contains("1203 accounts exported"));
 }
+
+/// IM-11: an export that is killed leaves no file under the name of the export.
+#[tokio::test]
+async fn killed_export_leaves_no_incomplete_file() {
+    let server = TestServer::start().await;
+    let line = |number: u32| {
+        json!({ "id": number.to_string(), "email": format!("a{number}@example.test") }).to_string()
+    };
+    let lines: Vec<String> = (0..20_000).map(line).collect();
+    let path = server.file("accounts.ndjson", lines.join("\n"));
+    server.import("ndjson", &[path.to_str().unwrap()]).await;
+    let folder = server.database.directory().join("export");
+    std::fs::create_dir(&folder).unwrap();
+    let target = folder.join("accounts.ndjson");
+    // Kills the export once it has written a part of a file of any name, unless it was faster.
+    let script = "rm -f export/*; \"$0\" export accounts --output export/accounts.ndjson & \
+                  until find export -type f -size +0 | grep -q .; do :; done; \
+                  kill -9 $!; wait $!";
+    let program = Program::new(&server.database);
+
+    let mut killed = program.run_script(script).await;
+    for _ in 0..10 {
+        if killed.status.code() != Some(0) {
+            break;
+        }
+        assert_eq!(std::fs::read_to_string(&target).unwrap().lines().count(), 20_000);
+        killed = program.run_script(script).await;
+    }
+
+    assert_eq!(killed.status.code(), Some(128 + 9), "{killed:?}");
+    assert!(!target.exists(), "an incomplete file has the name of the export");
+    let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()).collect();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let again = program.run(&["export", "accounts", "--output", target.to_str().unwrap()]).await;
+    assert!(again.status.success(), "{again:?}");
+    assert_eq!(std::fs::read_to_string(&target).unwrap().lines().count(), 20_000);
+}
