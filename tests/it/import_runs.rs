@@ -1,4 +1,7 @@
-//! Several runs of one import, at the same time.
+//! Several runs of one import: at the same time, and with the same report.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use futures_util::future::{join, join_all};
 use sea_orm::{ConnectionTrait, TransactionTrait};
@@ -73,4 +76,71 @@ async fn account_that_appears_during_the_comparison_is_unchanged() {
     let ((), imported) = join(other_import, locked).await;
 
     assert_eq!(imported.counts(), [0, 0, 1, 0, 0, 0], "{}", imported.stderr);
+}
+
+/// IM-14: a repeated import replaces the report of the one before, and reports the same about records
+/// that have not changed.
+#[tokio::test]
+async fn report_is_replaced_by_that_of_the_next_import() {
+    let server = TestServer::start().await;
+    let unusable = json!({ "id": "2", "email": "a2@example.test", "password_hash": "md5$x$y" });
+    let lines = [line(1), unusable.to_string(), "{".to_owned()];
+    let path = server.file("accounts.ndjson", lines.join("\n"));
+    let folder = server.database.directory().join("reports");
+    fs::create_dir(&folder).unwrap();
+    let report = folder.join("refusals.txt");
+    let arguments = ["--report", report.to_str().unwrap(), path.to_str().unwrap()];
+
+    let first = server.import("ndjson", &arguments).await;
+    let findings = findings(&fs::read_to_string(&report).unwrap());
+    let again = server.import("ndjson", &arguments).await;
+
+    assert_eq!(first.counts(), [2, 0, 0, 0, 0, 1], "{}", first.stderr);
+    assert_eq!(again.counts(), [0, 0, 2, 0, 0, 1], "{}", again.stderr);
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(findings[0].starts_with("line 2: needs a password reset: "), "{findings:?}");
+    assert!(findings[1].starts_with("line 3: refused: "), "{findings:?}");
+    let text = fs::read_to_string(&report).unwrap();
+    assert_eq!(self::findings(&text), findings);
+    assert!(text.ends_with("# complete\n"), "{text}");
+    assert_eq!(fs::metadata(&report).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "a temporary file is left");
+}
+
+/// IM-14: any other file at the path of the report is refused, before anything is imported.
+#[tokio::test]
+async fn report_replaces_no_other_file() {
+    let server = TestServer::start().await;
+    let path = server.file("accounts.ndjson", line(1));
+    let own = path.to_str().unwrap();
+
+    for report in [own, "/dev/null"] {
+        let refused = server.import("ndjson", &["--report", report, own]).await;
+
+        assert_eq!(refused.status, 1);
+        let message = format!("{report} exists and is not the report of an import");
+        assert!(refused.stderr.contains(&message), "{}", refused.stderr);
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), line(1));
+    assert_eq!(server.database.count("account").await, 0);
+}
+
+/// IM-14: the report of an import that stopped says that it is not complete.
+#[tokio::test]
+async fn report_of_a_stopped_import_says_so() {
+    let server = TestServer::start().await;
+    let path = server.file("accounts.json", format!("[{}, [1], {{", line(1)));
+    let report = server.database.directory().join("refusals.txt");
+    let arguments = ["--report", report.to_str().unwrap(), path.to_str().unwrap()];
+
+    let stopped = server.import("ndjson", &arguments).await;
+
+    assert!(stopped.stderr.contains("the import stopped"), "{}", stopped.stderr);
+    let text = fs::read_to_string(&report).unwrap();
+    assert_eq!(findings(&text), ["record 2: refused: the record is not a JSON object"]);
+    assert!(text.ends_with("# incomplete: the import stopped\n"), "{text}");
+}
+
+fn findings(report: &str) -> Vec<String> {
+    report.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }

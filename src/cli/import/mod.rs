@@ -75,8 +75,9 @@ pub(super) struct ImportAccounts {
     /// required for `firebase`.
     #[arg(long, value_name = "FILE", required_if_eq("from", "firebase"))]
     firebase_hash_config: Option<PathBuf>,
-    /// A file to create with a line for each record that is refused or not imported completely.
-    /// Without it, these lines are written to standard error.
+    /// A file with a line for each record that is refused or not imported completely. It gets this
+    /// name when the import has ended, and replaces the report of an earlier import; any other file
+    /// is refused. Without it, these lines are written to standard error.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -132,15 +133,29 @@ impl ImportAccounts {
         if let Some(events) = &events {
             events.check(&self.source).await?;
         }
-        let mut report = Report::create(self.report.as_deref())?;
+        let mut report = Report::create(self.report.as_deref(), db.clock().now())?;
+        let refused = self.import_from(&mut source, &settings, events, db, &mut report).await;
+        let finished = report.finish(refused.is_ok());
+        let refused = refused?;
+        finished?;
+        Ok(refused)
+    }
+
+    async fn import_from(
+        &self,
+        source: &mut Source,
+        settings: &SourceSettings,
+        events: Option<Events>,
+        db: &Db,
+        report: &mut Report,
+    ) -> anyhow::Result<u64> {
         let options = Options {
             source: self.from,
             trust_verified: self.trust_verified,
             is_dry_run: self.dry_run,
         };
         let mut importer = Importer::new(db, options);
-        let result = import_all(&mut source, &settings, &mut importer, &mut report).await;
-        if let Err(error) = result {
+        if let Err(error) = import_all(source, settings, &mut importer, report).await {
             report::print_summary(importer.summary(), self.dry_run).await?;
             return Err(error.context("the import stopped; it may be repeated"));
         }
@@ -148,7 +163,7 @@ impl ImportAccounts {
         let summary = importer.finish().await?;
         report::print_summary(&summary, self.dry_run).await?;
         let Some(events) = events else { return Ok(summary.refused) };
-        let taken = events.import(db, &self.source, new_accounts, &mut report, progress_bar);
+        let taken = events.import(db, &self.source, new_accounts, report, progress_bar);
         Ok(summary.refused + taken.await?.refused)
     }
 

@@ -1,34 +1,41 @@
 //! What an import reports: findings about single records, and counts.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
 use tokio::sync::oneshot;
 
 use crate::cli::output::{print, print_to_stderr, printable_line};
+use crate::database::NewFile;
+use crate::domain::id;
 use crate::domain::import::{EventSummary, Finding, Summary};
 use crate::domain::password::{Class, measure};
 use crate::timestamp::Timestamp;
 
+/// The first line of a report, by which a later import recognises a file that it may replace.
+const HEAD: &str = "# Report of signet import accounts";
+
 /// Where findings are written.
 pub(super) enum Report {
     Stderr,
-    File(BufWriter<File>),
+    /// A file that gets its name when the import has ended, so that a report is never incomplete.
+    File(NewFile),
 }
 
 impl Report {
-    /// Creates the file, which must not exist, or writes to standard error.
-    pub(super) fn create(path: Option<&Path>) -> anyhow::Result<Self> {
+    /// Creates the file, or writes to standard error. The file may replace an earlier report.
+    pub(super) fn create(path: Option<&Path>, now: Timestamp) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::Stderr) };
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let file = file.with_context(|| format!("cannot create the report {}", path.display()))?;
-        Ok(Self::File(BufWriter::new(file)))
+        check_replaceable(path)?;
+        let failed = |error: io::Error| cannot_write(path, &error);
+        let mut file = NewFile::create(path, true, id::new(now)).map_err(failed)?;
+        writeln!(file.file(), "{HEAD}, begun at {}", now.to_rfc3339()).map_err(failed)?;
+        Ok(Self::File(file))
     }
 
     /// Writes a line for each finding.
@@ -48,12 +55,44 @@ impl Report {
         match self {
             Self::Stderr => print_to_stderr(&lines),
             Self::File(file) => {
-                writeln!(file, "{lines}").context("cannot write the report")?;
-                file.flush().context("cannot write the report")?;
+                let written = writeln!(file.file(), "{lines}");
+                written.map_err(|error| cannot_write(file.target(), &error))?;
             }
         }
         Ok(())
     }
+
+    /// Completes the file. If the import stopped, the file says so.
+    pub(super) fn finish(self, is_complete: bool) -> anyhow::Result<()> {
+        let Self::File(mut file) = self else { return Ok(()) };
+        let path = file.target().to_owned();
+        let last_line = if is_complete { "# complete" } else { "# incomplete: the import stopped" };
+        let written = writeln!(file.file(), "{last_line}").and_then(|()| file.publish());
+        written.map_err(|error| cannot_write(&path, &error))
+    }
+}
+
+/// Refuses a file that is not the report of an import, such as the file to be imported.
+fn check_replaceable(path: &Path) -> anyhow::Result<()> {
+    let found = match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(|error| cannot_write(path, &error))?,
+    };
+    let mut head = String::new();
+    if found.is_file() {
+        let file = File::open(path).map_err(|error| cannot_write(path, &error))?;
+        // A file that is not UTF-8 is no report either.
+        let _ = file.take(HEAD.len() as u64).read_to_string(&mut head);
+    }
+    if head != HEAD {
+        let path = path.display();
+        bail!("{path} exists and is not the report of an import: name another file for the report");
+    }
+    Ok(())
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!("cannot write the report {}: {error}", path.display())
 }
 
 /// Prints the counts. After a dry run, also how long a login with each kind of hash takes.

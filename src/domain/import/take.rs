@@ -208,13 +208,14 @@ impl Importer {
             }
         };
         *counter += 1;
-        let is_written = matches!(step, Step::Create | Step::Change);
+        // Also if an earlier import wrote it, so that the report of a repeated import is complete.
+        let is_as_in_source = matches!(step, Step::Create | Step::Change | Step::Nothing);
         match candidate.hash {
             None => self.summary.without_password += 1,
             Some(Ok(hash)) => *self.summary.classes.entry(hash.class()).or_default() += 1,
             Some(Err(reason)) => *self.summary.unusable.entry(reason).or_default() += 1,
         }
-        if is_written {
+        if is_as_in_source {
             findings.extend(candidate.findings.into_iter().map(|finding| (number, finding)));
         }
     }
