@@ -10,7 +10,7 @@ use crate::cli::postgres_tools::{PASSWORD, restore_line};
 use crate::cli::restored::{print_result, update_state_file};
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, KeySettings, RestoreSettings};
-use crate::database::{Db, Lineage, Replacement, StateFile, migrate_up};
+use crate::database::{BackupFile, Db, Lineage, Replacement, StateFile, migrate_up};
 use crate::domain::id;
 use crate::domain::keys::{MasterKeys, Sealer};
 use crate::domain::restore::{self, Contents, Declared};
@@ -74,7 +74,7 @@ impl Restore {
         let master = MasterKeys::open(&self.keys.master_key_file, true)?;
         let sealer = master.sealer()?;
         if self.verify {
-            let contents = restore::examine(&self.backup, &sealer).await?;
+            let contents = restore::examine(BackupFile::open(&self.backup).await?, &sealer).await?;
             print_contents(&contents)?;
             return Ok(print("the backup can be restored. Nothing was changed")?);
         }
@@ -83,7 +83,7 @@ impl Restore {
 
     async fn restore(&self, sealer: &Sealer) -> anyhow::Result<()> {
         let replacement = Replacement::prepare(&self.database, &self.backup, self.replace).await?;
-        let contents = restore::examine(replacement.copy(), sealer).await?;
+        let contents = restore::examine(replacement.open_copy().await?, sealer).await?;
         print_contents(&contents)?;
         let db = Db::open(&replacement.settings(&self.database), Clock::shared()).await?;
         let prepared = self.prepare(&db, sealer).await;

@@ -120,7 +120,7 @@ pub(super) fn check_magic(path: &Path) -> Result<(), BackupFileError> {
 }
 
 impl BackupFile {
-    /// Opens a file for reading. SQLite takes no locks and creates no files beside it, so the file
+    /// Opens a backup for reading. SQLite takes no locks and creates no files beside it, so the file
     /// may be on a read-only medium. No process may write to the file while it is open.
     ///
     /// # Errors
@@ -130,8 +130,16 @@ impl BackupFile {
         if has_log(path) {
             return Err(BackupFileError::HasLog(path.to_owned()));
         }
-        let file = path.to_owned();
-        let name = file.clone();
+        Self::open_copy(path, path).await
+    }
+
+    /// As [`BackupFile::open`], for a copy of the file `original`, which messages name. The
+    /// original must have been checked by `check_magic`.
+    ///
+    /// # Errors
+    /// See [`BackupFileError`].
+    pub async fn open_copy(copy: &Path, original: &Path) -> Result<Self, BackupFileError> {
+        let (file, name) = (original.to_owned(), copy.to_owned());
         let mut options = sqlite_options("sqlite:backup", 1, Access::Read, Duration::from_secs(5));
         options.map_sqlx_sqlite_opts(move |sqlite| {
             sqlite.filename(&name).read_only(true).immutable(true)

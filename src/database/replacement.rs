@@ -15,7 +15,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
-use crate::database::backup_file::{BackupFileError, check_magic, has_log, open_regular};
+use crate::database::backup_file::{
+    BackupFile, BackupFileError, check_magic, has_log, open_regular,
+};
 use crate::database::file::{
     ConnectError, folder_of, is_unsupported, path_with_suffix, prepare_folder, remove_if_present,
     rename_without_replacing, sync_folder_of,
@@ -45,8 +47,11 @@ pub enum ReplaceError {
     /// The backup is the database itself.
     #[error("{0} is the database itself, not a backup of it. Nothing was changed")]
     IsDatabase(PathBuf),
-    /// A server uses the database.
-    #[error("a server uses the database {0}: stop it first. Nothing was changed")]
+    /// A server uses the database, or another command replaces or copies it.
+    #[error(
+        "a server uses the database {0}, or another `signet restore` or `signet database copy` \
+         runs: stop it first. Nothing was changed"
+    )]
     Served(PathBuf),
     /// Another process uses the database.
     #[error(
@@ -63,11 +68,12 @@ pub enum ReplaceError {
     /// The backup cannot be used.
     #[error(transparent)]
     Backup(#[from] BackupFileError),
-    /// A file cannot be written or renamed.
-    #[error("cannot write {file}: {source}. The database {database} was not replaced")]
+    /// A file in the folder of the database cannot be written or renamed.
+    #[error(
+        "cannot write a copy of the backup beside the database {database}: {source}. The database \
+         was not replaced"
+    )]
     File {
-        /// The file.
-        file: PathBuf,
         /// The database.
         database: PathBuf,
         /// The operating system's error.
@@ -88,6 +94,7 @@ pub enum ReplaceError {
 #[derive(Debug)]
 pub struct Replacement {
     database: PathBuf,
+    backup: PathBuf,
     copy: PathBuf,
     _lock: ServeLock,
 }
@@ -116,18 +123,24 @@ impl Replacement {
             ServeLockError::InUse { file, .. } => ReplaceError::Served(file),
             other => ReplaceError::Lock(other),
         })?;
+        // Another restore may have created it meanwhile.
+        if database.exists() && !may_replace {
+            return Err(ReplaceError::Exists(database));
+        }
         let copy = path_with_suffix(&database, "-restoring");
-        let replacement = Self { database, copy, _lock: lock };
+        let replacement = Self { database, backup: backup.to_owned(), copy, _lock: lock };
         // A restore that was killed has left its copy.
         replacement.remove_copy().map_err(|source| replacement.failed(source))?;
-        replacement.fill(backup).await?;
+        replacement.fill().await?;
         Ok(replacement)
     }
 
-    /// The copy.
-    #[must_use]
-    pub fn copy(&self) -> &Path {
-        &self.copy
+    /// Opens the copy for reading. Messages name the backup.
+    ///
+    /// # Errors
+    /// See [`BackupFileError`].
+    pub async fn open_copy(&self) -> Result<BackupFile, BackupFileError> {
+        BackupFile::open_copy(&self.copy, &self.backup).await
     }
 
     /// Settings with which the copy can be opened.
@@ -137,7 +150,8 @@ impl Replacement {
         DatabaseSettings { database_url, ..settings.clone() }
     }
 
-    async fn fill(&self, backup: &Path) -> Result<(), ReplaceError> {
+    async fn fill(&self) -> Result<(), ReplaceError> {
+        let backup = self.backup.as_path();
         copy_private(backup, &self.copy).map_err(|source| self.failed(source))?;
         if has_log(backup) {
             let log = |path: &Path| path_with_suffix(path, "-wal");
@@ -254,8 +268,7 @@ impl Replacement {
     }
 
     fn failed(&self, source: io::Error) -> ReplaceError {
-        let (file, database) = (self.copy.clone(), self.database.clone());
-        ReplaceError::File { file, database, source }
+        ReplaceError::File { database: self.database.clone(), source }
     }
 }
 

@@ -2,8 +2,6 @@
 //! issued before, even if the backup does not contain it. Otherwise sessions and tokens that were
 //! revoked after the backup would be valid again, because no record of their revocation exists.
 
-use std::path::Path;
-
 use sea_orm::{ColumnTrait, DbErr};
 
 use crate::database::{self, BackupFile, BackupFileError, Counts, Db, Lineage, delete_all};
@@ -128,8 +126,7 @@ pub enum ExamineError {
 ///
 /// # Errors
 /// See [`ExamineError`].
-pub async fn examine(file: &Path, sealer: &Sealer) -> Result<Contents, ExamineError> {
-    let backup = BackupFile::open(file).await?;
+pub async fn examine(backup: BackupFile, sealer: &Sealer) -> Result<Contents, ExamineError> {
     let contents = contents(&backup, sealer).await;
     backup.close().await;
     contents

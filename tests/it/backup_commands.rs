@@ -314,6 +314,8 @@ async fn unusable_backups_are_refused_and_lose_nothing() {
         for option in ["--verify", "--replace"] {
             let message = failed(&program.run(&["restore", option, &file]).await);
             assert!(message.contains(expected), "{name} {option}: {message}");
+            // Not the copy that is checked.
+            assert!(!message.contains("-restoring"), "{name} {option}: {message}");
         }
     }
     let mut after = all_files(&database);
