@@ -20,6 +20,7 @@ use crate::database::options::{
 use crate::database::pool::Pool;
 use crate::database::postgres_writer::{Doubts, PooledWriter};
 use crate::database::retention_time::RetentionTime;
+use crate::database::serve_lock;
 use crate::database::sql;
 use crate::database::sqlite_writer::SharedWriter;
 use crate::timestamp::Timestamp;
@@ -159,6 +160,16 @@ impl Db {
     #[must_use]
     pub fn has_one_writer(&self) -> bool {
         matches!(self.backend, Backend::Sqlite { .. })
+    }
+
+    /// Whether a server may be using the database at the moment.
+    pub(super) fn may_be_served(&self) -> bool {
+        match &self.backend {
+            Backend::Sqlite { url, .. } => {
+                url.sqlite_file().is_none_or(|file| serve_lock::may_be_served(&file))
+            }
+            Backend::Postgres(_) => true,
+        }
     }
 
     /// Why writes cannot be acknowledged at the moment; `None` if they can.

@@ -12,6 +12,7 @@ mod backup;
 mod backup_file;
 mod batch;
 mod batches;
+pub mod bulk_insert;
 mod copy;
 mod db;
 mod erase;

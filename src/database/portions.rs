@@ -42,12 +42,27 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// milliseconds or less, and could miss a shorter pause several times.
 const PAUSE_ON_SQLITE: Duration = Duration::from_millis(25);
 
+/// Pause of a bulk insert into a SQLite file that no server uses, three times within the time for
+/// which other commands wait. After 0.3 s of waiting, SQLite lets them sleep for 100 ms between two
+/// attempts.
+const RARE_PAUSE: Duration = Duration::from_millis(110);
+
 /// How long [`delete_expired`] works on one table. After that, other tables are processed.
 const TIME_PER_TABLE: Duration = Duration::from_secs(10);
 
 /// Makes PostgreSQL use the index, so that it stops after one portion. Otherwise the planner would
 /// rely on row counts from before the previous portions.
 const USE_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
+
+/// Keeps the pages that a portion of a bulk insert changes in memory, some 10 MiB because ids are
+/// random. SQLite would otherwise write each of them several times.
+const LARGE_CACHE: &str = "PRAGMA cache_size = -32000";
+
+/// Number of pages in the write-ahead log after which a bulk insert writes them back to a database
+/// that no server uses. A page that was changed several times is written once. While a server uses
+/// the database, SQLite's default stays: otherwise the commits of the server would write them back.
+const RARE_CHECKPOINTS: &str = "PRAGMA wal_autocheckpoint = 8000";
+const USUAL_CHECKPOINTS: &str = "PRAGMA wal_autocheckpoint = 1000";
 
 /// Why deleting expired rows failed. Some rows may have been deleted.
 pub type PurgeError = DbErr;
@@ -63,6 +78,8 @@ pub struct Portions {
     is_bulk_insert: bool,
     /// When the next portion of a bulk insert may begin.
     next_at: Option<Instant>,
+    /// When the last pause of a bulk insert began.
+    paused_at: Instant,
 }
 
 /// The result of [`delete_expired`].
@@ -83,13 +100,22 @@ impl Portions {
             if db.has_one_writer() { (LONG_ON_SQLITE, PAUSE_ON_SQLITE) } else { (LONG, PAUSE) };
         // The first portion is small, because the time per row is not known yet.
         let size = most.min(MIN_ROWS * 4);
-        Self { db: db.clone(), size, most, long, pause, is_bulk_insert: false, next_at: None }
+        Self {
+            db: db.clone(),
+            size,
+            most,
+            long,
+            pause,
+            is_bulk_insert: false,
+            next_at: None,
+            paused_at: Instant::now(),
+        }
     }
 
-    /// Portions of at most `most` rows for a bulk insert. They are larger than other portions,
-    /// because each commit has a fixed cost. Other writers wait for a portion about as long as a
-    /// login takes. The pause is always the shortest one, and the caller prepares the next portion
-    /// during it.
+    /// Portions of at most `most` rows for a bulk insert. They take longer than other portions,
+    /// because each commit has a fixed cost, but about as long as a login takes. The pause is the
+    /// shortest one in which others get to write. While no server uses a SQLite file, pauses are
+    /// rare.
     #[must_use]
     pub fn of_insert(db: &Db, most: u64) -> Self {
         Self { long: LONG_OF_INSERT, is_bulk_insert: true, ..Self::of(db, most) }
@@ -112,10 +138,10 @@ impl Portions {
             tokio::time::sleep_until(next_at.into()).await;
         }
         loop {
-            let work = work.clone();
-            let portion = self
-                .db
-                .write(self.size, move |txn, now, size| Box::pin(timed(txn, work(txn, now, size))));
+            let (work, settings) = (work.clone(), self.connection_settings());
+            let portion = self.db.write(self.size, move |txn, now, size| {
+                Box::pin(timed(txn, settings, work(txn, now, size)))
+            });
             match portion.await {
                 Ok((value, took)) => {
                     self.adapt_size(took);
@@ -147,6 +173,15 @@ impl Portions {
         .await
     }
 
+    fn connection_settings(&self) -> &'static [&'static str] {
+        match (self.db.has_one_writer(), self.is_bulk_insert) {
+            (false, _) => &[USE_INDEX],
+            (true, false) => &[],
+            (true, true) if self.db.may_be_served() => &[LARGE_CACHE, USUAL_CHECKPOINTS],
+            (true, true) => &[LARGE_CACHE, RARE_CHECKPOINTS],
+        }
+    }
+
     /// If a portion takes less than this, the next one has twice the size. Bulk inserts do more
     /// work between two commits.
     fn short(&self) -> Duration {
@@ -155,7 +190,15 @@ impl Portions {
 
     async fn pause(&mut self, took: Duration) {
         if self.is_bulk_insert {
-            self.next_at = Some(Instant::now() + self.pause);
+            let now = Instant::now();
+            let pause = if !self.db.has_one_writer() || self.db.may_be_served() {
+                self.pause
+            } else if now.duration_since(self.paused_at) >= self.db.wait() / 3 {
+                RARE_PAUSE
+            } else {
+                return;
+            };
+            (self.paused_at, self.next_at) = (now, Some(now + pause));
         } else {
             tokio::time::sleep(took.max(self.pause)).await;
         }
@@ -253,10 +296,11 @@ impl Deleted {
 /// because it does not depend on the size of the portion.
 async fn timed<T, E: From<DbErr>>(
     txn: &DatabaseTransaction,
+    settings: &[&str],
     work: Work<'_, T, E>,
 ) -> Result<(T, Duration), E> {
-    if txn.get_database_backend() == DbBackend::Postgres {
-        txn.execute_unprepared(USE_INDEX).await?;
+    for setting in settings {
+        txn.execute_unprepared(setting).await?;
     }
     let began = Instant::now();
     let value = work.await?;

@@ -131,3 +131,14 @@ impl ServeLock {
         }
     }
 }
+
+/// Whether a server has a SQLite file in use, or a command that excludes servers. True if this cannot
+/// be told.
+pub(super) fn may_be_served(database: &Path) -> bool {
+    let target = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+    match File::open(path_with_suffix(&target, "-lock")) {
+        // Closing the file releases the lock. A server that starts in this moment tries again.
+        Ok(file) => file.try_lock_shared().is_err(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}

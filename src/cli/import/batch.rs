@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use crate::domain::import::Refusal;
 
 /// Number of records in a batch.
-const SIZE: usize = 1_000;
+const SIZE: usize = 2_000;
 
 /// The members of a record, or why it cannot be read.
 pub(super) type Record = Result<Map<String, Value>, Unreadable>;

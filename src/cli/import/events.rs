@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 use uuid::Uuid;
 
 use crate::cli::import::batch::Batch;
+use crate::cli::import::checked::check;
 use crate::cli::import::report::{self, Report};
 use crate::cli::import::source::Source;
 use crate::database::Db;
@@ -42,23 +43,24 @@ impl Events {
         bar: impl FnOnce(u64) -> ProgressBar,
     ) -> anyhow::Result<EventSummary> {
         let is_dry_run = new_accounts.is_some();
-        let mut source = self.open(source).await?;
+        let source = self.open(source).await?;
         let mut importer = EventImporter::new(db);
         if let Some(accounts) = new_accounts {
             importer = importer.dry_run(accounts);
         }
         let bar = bar(source.size());
-        let read = async {
-            while let Some(batch) = source.next().await? {
-                let places = batch.places(&format!("{} ", self.table), self.settings.id_column());
-                let events = batch.read(|record| self.settings.read(record));
-                let findings = importer.take(events).await?;
-                bar.suspend(|| report.write(&findings, &places))?;
+        let (prefix, id_name) = (format!("{} ", self.table), self.settings.id_column().to_owned());
+        let settings = self.settings.clone();
+        let mut checked = check(source, prefix, id_name, move |record| settings.read(record));
+        let import = async {
+            while let Some(batch) = checked.recv().await.transpose()? {
+                let findings = importer.take(batch.records).await?;
+                bar.suspend(|| report.write(&findings, &batch.places))?;
                 bar.set_position(batch.position);
             }
             anyhow::Ok(())
         };
-        let result = read.await;
+        let result = import.await;
         bar.finish_and_clear();
         if let Err(error) = result {
             report::print_events(importer.summary(), self.settings.since, is_dry_run)?;

@@ -2,6 +2,7 @@
 
 mod batch;
 mod bytes_as_text;
+mod checked;
 mod csv_file;
 mod events;
 mod json_file;
@@ -11,6 +12,7 @@ mod names;
 mod report;
 mod source;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -18,6 +20,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::import::checked::check;
 use crate::cli::import::events::Events;
 use crate::cli::import::names::Map;
 use crate::cli::import::report::Report;
@@ -129,12 +132,12 @@ impl ImportAccounts {
         let events = self.events(&map)?;
         let table = map.accounts.get("table").cloned();
         let settings = self.settings(db, map)?;
-        let mut source = Source::open(self.from, &self.source, table.as_deref()).await?;
+        let source = Source::open(self.from, &self.source, table.as_deref()).await?;
         if let Some(events) = &events {
             events.check(&self.source).await?;
         }
         let mut report = Report::create(self.report.as_deref(), db.clock().now())?;
-        let refused = self.import_from(&mut source, &settings, events, db, &mut report).await;
+        let refused = self.import_from(source, settings, events, db, &mut report).await;
         let finished = report.finish(refused.is_ok());
         let refused = refused?;
         finished?;
@@ -143,8 +146,8 @@ impl ImportAccounts {
 
     async fn import_from(
         &self,
-        source: &mut Source,
-        settings: &SourceSettings,
+        source: Source,
+        settings: SourceSettings,
         events: Option<Events>,
         db: &Db,
         report: &mut Report,
@@ -216,24 +219,36 @@ impl ImportAccounts {
 
 /// Imports all accounts of a source.
 async fn import_all(
-    source: &mut Source,
-    settings: &SourceSettings,
+    source: Source,
+    settings: SourceSettings,
     importer: &mut Importer,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let id_name = settings.names.get("id").map_or("id", |name| name);
+    let id_name = settings.names.get("id").map_or("id", |name| name).to_owned();
     let bar = progress_bar(source.size());
-    let read = async {
-        while let Some(batch) = source.next().await? {
-            let places = batch.places("", id_name);
-            let candidates = batch.read(|record| settings.read(record));
-            let findings = importer.take(candidates).await?;
+    let mut checked = check(source, String::new(), id_name, move |record| settings.read(record));
+    let import = async {
+        // The importer returns what it found in the batch before.
+        let (mut places, mut stopped) = (HashMap::new(), Ok(()));
+        while let Some(batch) = checked.recv().await {
+            let batch = match batch {
+                Ok(batch) => batch,
+                // What was read before is imported.
+                Err(error) => {
+                    stopped = Err(error);
+                    break;
+                }
+            };
+            let findings = importer.take(batch.records).await?;
             bar.suspend(|| report.write(&findings, &places))?;
             bar.set_position(batch.position);
+            places = batch.places;
         }
-        anyhow::Ok(())
+        let findings = importer.take_rest().await?;
+        bar.suspend(|| report.write(&findings, &places))?;
+        stopped
     };
-    let result = read.await;
+    let result = import.await;
     bar.finish_and_clear();
     result
 }

@@ -13,9 +13,10 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Set};
 use uuid::Uuid;
 
+use crate::database::bulk_insert;
 use crate::domain::id;
 use crate::domain::language::Language;
-use crate::entity::auth_event::{ActiveModel, Column, Entity};
+use crate::entity::auth_event::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
 pub use kind::Kind;
@@ -113,9 +114,8 @@ impl Event {
     }
 }
 
-/// Writes events that no request caused, in one statement. Must run in the transaction of the
-/// actions that they record. The caller must limit the number of events, because each event takes
-/// several parameters of the statement, and databases limit their number.
+/// Writes events that no request caused. Must run in the transaction of the actions that they
+/// record.
 ///
 /// # Errors
 /// If the database refuses; then the transaction must not be committed.
@@ -127,8 +127,28 @@ pub async fn record_all(
     if events.is_empty() {
         return Ok(());
     }
-    let rows = events.into_iter().map(|event| event.row(&Origin::default(), now));
-    Entity::insert_many(rows).exec_without_returning(txn).await.map(drop)
+    let origin = Origin::default();
+    let rows: Vec<Model> = events.into_iter().map(|event| model(event.row(&origin, now))).collect();
+    bulk_insert::insert_all::<Entity>(txn, &rows).await
+}
+
+/// All columns of an event.
+fn model(mut row: ActiveModel) -> Model {
+    Model {
+        id: row.id.take().unwrap_or_default(),
+        at: row.at.take().unwrap_or_default(),
+        kind: row.kind.take().unwrap_or_default(),
+        outcome: row.outcome.take().unwrap_or_default(),
+        reason: row.reason.take().flatten(),
+        account_id: row.account_id.take().flatten(),
+        session_id: row.session_id.take().flatten(),
+        client_id: row.client_id.take().flatten(),
+        address: row.address.take().flatten(),
+        forwarded: row.forwarded.take().flatten(),
+        user_agent: row.user_agent.take().flatten(),
+        request_id: row.request_id.take().flatten(),
+        email_digest: row.email_digest.take().flatten(),
+    }
 }
 
 /// An event that another system recorded.
@@ -145,8 +165,8 @@ pub struct PastEvent {
 }
 
 /// Writes events that another system recorded, in one statement. Skips events that were written
-/// before. Returns how many were written. The caller must limit the number of events, as for
-/// [`record_all`].
+/// before. Returns how many were written. The caller must limit the number of events, because each needs
+/// some parameters of the statement.
 ///
 /// # Errors
 /// If the database refuses; then the transaction must not be committed.

@@ -29,6 +29,13 @@ pub(super) enum Step {
     Refuse(Refusal),
 }
 
+impl Step {
+    /// Whether it writes to the database.
+    pub(super) fn is_write(&self) -> bool {
+        matches!(self, Self::Create | Self::Change)
+    }
+}
+
 /// What the database has about some candidates.
 struct Existing {
     by_id: HashMap<Uuid, Model>,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::future::join;
 use sea_orm::{DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
@@ -43,6 +44,18 @@ pub struct Importer {
     would_be_created: HashSet<Uuid>,
     /// Truncated digests of the addresses so far.
     addresses: HashSet<[u8; 16]>,
+    /// The last records, which are not written yet.
+    last: Compared,
+}
+
+/// Records that were compared with the database.
+#[derive(Default)]
+struct Compared {
+    /// The numbers of the candidates, in their order.
+    numbers: Vec<u64>,
+    planned: Arc<Vec<Planned>>,
+    /// The records that were refused before the comparison.
+    refused: Vec<(u64, Refusal)>,
 }
 
 impl Importer {
@@ -57,10 +70,12 @@ impl Importer {
             ids: HashSet::new(),
             would_be_created: HashSet::new(),
             addresses: HashSet::new(),
+            last: Compared::default(),
         }
     }
 
-    /// Imports records. Returns what an operator should know about them.
+    /// Compares records with the database, and meanwhile imports those of the call before. Returns
+    /// what an operator should know about those; [`Importer::take_rest`] imports the last records.
     ///
     /// # Errors
     /// If the database fails. Some of the records may have been imported; all of them may be
@@ -69,27 +84,32 @@ impl Importer {
         &mut self,
         records: Vec<Numbered>,
     ) -> Result<Vec<(u64, Finding)>, ImportError> {
-        let mut findings = Vec::new();
-        let (mut numbers, mut candidates) = (Vec::new(), Vec::new());
+        let (mut numbers, mut candidates, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for (number, record) in records {
             match record.and_then(|candidate| self.first_of_its_kind(candidate)) {
                 Ok(candidate) => {
                     numbers.push(number);
                     candidates.push(candidate);
                 }
-                Err(refusal) => self.refuse(number, refusal, &mut findings),
+                Err(refusal) => refused.push((number, refusal)),
             }
         }
-        let steps = if self.options.is_dry_run {
-            self.compare(&candidates).await?
-        } else {
-            self.compare_and_write(&candidates).await?
-        };
-        for ((number, candidate), step) in numbers.into_iter().zip(candidates).zip(steps) {
-            self.count(number, candidate, step, &mut findings);
-        }
-        findings.sort_by_key(|(number, _)| *number);
+        let last = std::mem::take(&mut self.last);
+        let (db, trust_verified) = (self.db.clone(), self.options.trust_verified);
+        let (planned, findings) =
+            join(compare(&db, candidates, trust_verified), self.import(last)).await;
+        let findings = findings?;
+        self.last = Compared { numbers, planned: Arc::new(planned?), refused };
         Ok(findings)
+    }
+
+    /// Imports the records of the last call of [`Importer::take`].
+    ///
+    /// # Errors
+    /// As [`Importer::take`].
+    pub async fn take_rest(&mut self) -> Result<Vec<(u64, Finding)>, ImportError> {
+        let last = std::mem::take(&mut self.last);
+        self.import(last).await
     }
 
     /// Ends the import: lets PostgreSQL collect statistics of the tables that have grown.
@@ -129,34 +149,36 @@ impl Importer {
         Ok(candidate)
     }
 
-    async fn compare(&self, candidates: &[Candidate]) -> Result<Vec<Step>, ImportError> {
-        let mut steps = Vec::with_capacity(candidates.len());
-        for candidates in candidates.chunks(COMPARED) {
-            let trust = self.options.trust_verified;
-            let read = self.db.read(|db| async move { plan(&db, candidates, trust).await });
-            steps.extend(read.await?);
+    async fn import(&mut self, compared: Compared) -> Result<Vec<(u64, Finding)>, ImportError> {
+        let Compared { numbers, planned, refused } = compared;
+        let mut findings = Vec::new();
+        for (number, refusal) in refused {
+            self.refuse(number, refusal, &mut findings);
         }
-        Ok(steps)
+        let steps = if self.options.is_dry_run {
+            planned.iter().map(|(_, step)| step.clone()).collect()
+        } else {
+            self.write(&planned).await?
+        };
+        for ((number, (candidate, _)), step) in numbers.into_iter().zip(&*planned).zip(steps) {
+            self.count(number, candidate, step, &mut findings);
+        }
+        findings.sort_by_key(|(number, _)| *number);
+        Ok(findings)
     }
 
-    /// Compares outside of the transactions, because a repeated import has nothing to write for most
-    /// accounts, and because others can write meanwhile.
-    async fn compare_and_write(
-        &mut self,
-        candidates: &[Candidate],
-    ) -> Result<Vec<Step>, ImportError> {
-        let mut steps = self.compare(candidates).await?;
-        let is_write = |step: &Step| matches!(step, Step::Create | Step::Change);
-        let to_write = candidates.iter().zip(&steps).filter(|(_, step)| is_write(step));
-        let to_write = to_write.map(|(candidate, step)| (candidate.clone(), step.clone()));
-        let to_write: Arc<Vec<Planned>> = Arc::new(to_write.collect());
-        let mut written = Vec::with_capacity(to_write.len());
-        while written.len() < to_write.len() {
-            written.extend(self.write_portion(&to_write, written.len()).await?);
-        }
-        let places = steps.iter_mut().filter(|step| is_write(step));
-        for (place, step) in places.zip(written) {
-            *place = step;
+    /// Writes the accounts that are to be created or changed, in portions. Returns the steps of all
+    /// candidates.
+    async fn write(&mut self, planned: &Arc<Vec<Planned>>) -> Result<Vec<Step>, ImportError> {
+        let mut steps: Vec<Step> = Vec::with_capacity(planned.len());
+        while steps.len() < planned.len() {
+            let rest = planned.get(steps.len()..).unwrap_or_default();
+            // A repeated import has nothing to write for most accounts.
+            let unwritten = rest.iter().take_while(|(_, step)| !step.is_write());
+            steps.extend(unwritten.map(|(_, step)| step.clone()));
+            if steps.len() < planned.len() {
+                steps.extend(self.write_portion(planned, steps.len()).await?);
+            }
         }
         Ok(steps)
     }
@@ -170,7 +192,7 @@ impl Importer {
         let (options, planned) = (self.options, Arc::clone(planned));
         self.portions
             .run(move |txn, now, size| {
-                let portion = portion(Arc::clone(&planned), start, *size);
+                let portion = Portion::new(Arc::clone(&planned), start, *size);
                 Box::pin(write_rows(txn, portion, options, now))
             })
             .await
@@ -184,7 +206,7 @@ impl Importer {
     fn count(
         &mut self,
         number: u64,
-        candidate: Candidate,
+        candidate: &Candidate,
         step: Step,
         findings: &mut Vec<(u64, Finding)>,
     ) {
@@ -210,29 +232,47 @@ impl Importer {
         *counter += 1;
         // Also if an earlier import wrote it, so that the report of a repeated import is complete.
         let is_as_in_source = matches!(step, Step::Create | Step::Change | Step::Nothing);
-        match candidate.hash {
+        match &candidate.hash {
             None => self.summary.without_password += 1,
             Some(Ok(hash)) => *self.summary.classes.entry(hash.class()).or_default() += 1,
-            Some(Err(reason)) => *self.summary.unusable.entry(reason).or_default() += 1,
+            Some(Err(reason)) => *self.summary.unusable.entry(*reason).or_default() += 1,
         }
         if is_as_in_source {
-            findings.extend(candidate.findings.into_iter().map(|finding| (number, finding)));
+            findings.extend(candidate.findings.iter().map(|finding| (number, finding.clone())));
         }
     }
 }
 
-/// At most `size` candidates, from `start`.
-fn portion(planned: Arc<Vec<Planned>>, start: usize, size: u64) -> Portion {
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let end = start.saturating_add(size).min(planned.len());
-    Portion { planned, start, end }
+/// Compares outside of the transactions, so that others can write meanwhile.
+async fn compare(
+    db: &Db,
+    candidates: Vec<Candidate>,
+    trust_verified: bool,
+) -> Result<Vec<Planned>, DbErr> {
+    let mut steps = Vec::with_capacity(candidates.len());
+    for candidates in candidates.chunks(COMPARED) {
+        let read = db.read(|db| async move { plan(&db, candidates, trust_verified).await });
+        steps.extend(read.await?);
+    }
+    Ok(candidates.into_iter().zip(steps).collect())
 }
 
-/// Some of the candidates that are to be written.
+/// Some of the candidates.
 struct Portion {
     planned: Arc<Vec<Planned>>,
     start: usize,
     end: usize,
+}
+
+impl Portion {
+    /// The candidates from `start` on, of which at most `size` are written.
+    fn new(planned: Arc<Vec<Planned>>, start: usize, size: u64) -> Self {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let rest = planned.iter().enumerate().skip(start);
+        let written = rest.filter(|(_, (_, step))| step.is_write());
+        let end = written.take(size).last().map_or(planned.len(), |(place, _)| place + 1);
+        Self { planned, start, end }
+    }
 }
 
 async fn write_rows(

@@ -2,27 +2,22 @@
 
 use std::collections::HashSet;
 
-use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, Set,
-};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::database::bulk_insert;
 use crate::domain::audit::{Event, Kind, record_all};
 use crate::domain::import::candidate::Candidate;
 use crate::domain::import::digest;
 use crate::domain::import::options::Options;
 use crate::domain::import::plan::{Step, is_verified_after, plan};
 use crate::domain::session::{KillSwitch, lock_account};
-use crate::entity::account::{ActiveModel, Column, Entity, Model};
+use crate::entity::account::{Column, Entity, Model};
 use crate::entity::imported_account as imported;
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
-
-/// Number of rows in a statement. SQLite allows 32,766 parameters, and a row has up to 17.
-const ROWS_PER_STATEMENT: usize = 100;
 
 /// A candidate, and what the comparison with the database said to do with it: to create or to change
 /// an account.
@@ -38,10 +33,7 @@ pub(super) async fn write(
 ) -> Result<Vec<Step>, DbErr> {
     let is_new = |(_, step): &&Planned| *step == Step::Create;
     let new: Vec<&Candidate> = planned.iter().filter(is_new).map(|(it, _)| it).collect();
-    let mut created = HashSet::with_capacity(new.len());
-    for candidates in new.chunks(ROWS_PER_STATEMENT) {
-        created.extend(create(txn, candidates, options, now).await?);
-    }
+    let created: HashSet<Uuid> = create(txn, &new, options, now).await?.into_iter().collect();
     let mut steps = Vec::with_capacity(planned.len());
     for (candidate, step) in planned {
         steps.push(match step {
@@ -65,17 +57,15 @@ async fn create(
     now: Timestamp,
 ) -> Result<Vec<Uuid>, DbErr> {
     let rows: Vec<Model> = candidates.iter().map(|it| row(it, options, now)).collect();
-    let models = rows.iter().cloned().map(|row| ActiveModel::from(row).reset_all());
-    let skip = OnConflict::new().do_nothing().to_owned();
-    let insert = Entity::insert_many(models).on_conflict(skip);
-    let created = insert.exec_with_returning_keys(txn).await?;
+    let created =
+        bulk_insert::insert_new::<Entity, _>(txn, &rows, Column::Id, |row| row.id).await?;
     let is_created: HashSet<&Uuid> = created.iter().collect();
     let rows = rows.iter().filter(|row| is_created.contains(&row.id));
     let reason = options.source.name();
     let event = |row: &Model| Event::new(Kind::AccountImported).account(row.id).reason(reason);
     let (records, events): (Vec<_>, Vec<_>) =
         rows.map(|row| (record(row, options, now), event(row))).unzip();
-    store_records(txn, records).await?;
+    bulk_insert::insert_or_replace::<imported::Entity>(txn, &records).await?;
     record_all(txn, events, now).await?;
     Ok(created)
 }
@@ -122,31 +112,13 @@ fn profile(candidate: &Candidate) -> Option<Value> {
     Some(&candidate.profile).filter(|it| !it.is_empty()).map(|it| Value::Object(it.clone()))
 }
 
-fn record(row: &Model, options: Options, now: Timestamp) -> imported::ActiveModel {
-    imported::ActiveModel {
-        account_id: Set(row.id),
-        source: Set(options.source.name().to_owned()),
-        digest: Set(digest::of_account(row).to_vec()),
-        imported_at: Set(now),
+fn record(row: &Model, options: Options, now: Timestamp) -> imported::Model {
+    imported::Model {
+        account_id: row.id,
+        source: options.source.name().to_owned(),
+        digest: digest::of_account(row).to_vec(),
+        imported_at: now,
     }
-}
-
-async fn store_records(
-    txn: &impl ConnectionTrait,
-    records: Vec<imported::ActiveModel>,
-) -> Result<(), DbErr> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let replace = OnConflict::column(imported::Column::AccountId)
-        .update_columns([
-            imported::Column::Source,
-            imported::Column::Digest,
-            imported::Column::ImportedAt,
-        ])
-        .to_owned();
-    let insert = imported::Entity::insert_many(records).on_conflict(replace);
-    insert.exec_without_returning(txn).await.map(drop)
 }
 
 /// Changes an account to the state of the source. If this changes the password or disables the
@@ -187,7 +159,8 @@ async fn change(
         switch.end_all(txn, None, reason, now).await?;
     }
     update(txn, &after).await?;
-    store_records(txn, vec![record(&after, options, now)]).await?;
+    let records = [record(&after, options, now)];
+    bulk_insert::insert_or_replace::<imported::Entity>(txn, &records).await?;
     let reason = format!("{} changed", options.source.name());
     let event = Event::new(Kind::AccountImported).account(after.id).reason(reason);
     record_all(txn, vec![event], now).await?;
