@@ -352,7 +352,7 @@ async fn schema_downgrade_is_refused_while_sessions_wait_to_be_ended() {
     server.stop();
     let program = Program::new(&server.database);
 
-    let output = program.run(&["migrate", "down", "--steps", "15"]).await;
+    let output = program.run(&["migrate", "down", "--steps", "16"]).await;
 
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let message = String::from_utf8_lossy(&output.stderr);
