@@ -168,7 +168,7 @@ async fn stale_sign_up_form_does_not_log_in_another_user() {
     let typed = [("username", BOB), ("password", PASSWORD)];
     let login = browser.submit("/login", &page, &typed).await;
     login.expect_status(400);
-    assert!(login.html().contains("Another account is logged in"), "{}", login.html());
+    assert!(login.html().contains("Another account has logged in"), "{}", login.html());
     assert!(login.html().contains(BOB), "the form keeps the typed address");
     browser.submit("/signup", &signup, &typed).await.expect_status(400);
     assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, 1);
