@@ -211,7 +211,7 @@ async fn refuse(
 }
 
 /// Runs `log_in_once`, and runs it again if the account changed meanwhile, but not more than
-/// [`MAX_CHECKS`] times. Of several concurrent logins, the first replaces an outdated hash, so the
+/// `MAX_CHECKS` times. Of several concurrent logins, the first replaces an outdated hash, so the
 /// others find a changed account. Refunds an attempt that ended without a verdict. If the account
 /// changed each time, the password was right each time, so the attempt is also refunded to the window
 /// of the account.
