@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes `cases.json`; with `--check`, reports whether that file is up to date.
+"""Writes `cases.json` and `authorization.json`; with `--check`, checks that they are up to date.
 
-Each run generates new keys and discards them, so no two outputs are equal. `--check`
-compares only the values that do not depend on a key.
+Each run generates new keys and discards them, so no two outputs of `cases.json` are equal.
+`--check` compares only the values that do not depend on a key.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from casebook import (
     accepted,
+    authorization,
     claims,
     documents,
     header,
@@ -32,6 +33,7 @@ from casebook.forge import Forge
 
 HERE = Path(__file__).parent
 CASES = HERE / "cases.json"
+AUTHORIZATION = HERE / "authorization.json"
 PACKING = HERE / "packing.json"
 GROUPS = [
     accepted, shape, documents, header, signature, typ_jwt, claims, status, lists, list_claims,
@@ -47,9 +49,7 @@ def document() -> dict[str, Any]:
     """
     forge = Forge()
     cases = [case for group in GROUPS for case in group.cases(forge)]
-    duplicates = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
-    if duplicates:
-        raise SystemExit(f"names used by two cases: {', '.join(duplicates)}")
+    require_unique(case.name for case in cases)
     return {
         "issuer": ISSUER,
         "audience": AUDIENCE,
@@ -59,6 +59,24 @@ def document() -> dict[str, Any]:
         "cases": [members(case) for case in cases],
         "lists": json.loads(PACKING.read_text()),
     }
+
+
+def authorization_document() -> dict[str, Any]:
+    """Builds the contents of `authorization.json`, which depend on no key.
+
+    Raises:
+        SystemExit: Two cases have the same name.
+    """
+    cases = authorization.cases()
+    require_unique(case["name"] for case in cases)
+    return {"cases": cases}
+
+
+def require_unique(names: Iterable[str]) -> None:
+    """Exits if a name occurs twice."""
+    duplicates = [name for name, count in Counter(names).items() if count > 1]
+    if duplicates:
+        raise SystemExit(f"names used by two cases: {', '.join(duplicates)}")
 
 
 def members(case: Case) -> dict[str, Any]:
@@ -127,8 +145,11 @@ def main() -> None:
     if parser.parse_args().check:
         if paths := stale():
             raise SystemExit(f"{CASES.name} is stale, run {Path(__file__).name}: {paths[:9]}")
-        print(f"{CASES.name} is up to date")
+        if AUTHORIZATION.read_text() != as_text(authorization_document()):
+            raise SystemExit(f"{AUTHORIZATION.name} is stale, run {Path(__file__).name}")
+        print(f"{CASES.name} and {AUTHORIZATION.name} are up to date")
         return
+    AUTHORIZATION.write_text(as_text(authorization_document()))
     whole = document()
     CASES.write_text(as_text(whole))
     print(f"{len(whole['cases'])} cases, {CASES.stat().st_size} bytes")
