@@ -23,7 +23,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 /// The response never contains which check failed. Only the log does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// There is no `Authorization: Bearer`, or more than one: 401.
+    /// There is no `Authorization: Bearer`: 401.
     #[error("there is no bearer token")]
     NoToken,
     /// The token is refused: 401. Or it cannot be checked at the moment: 503.
@@ -101,24 +101,48 @@ pub(crate) async fn authenticate(
     headers: &HeaderMap,
     verifier: &RemoteVerifier,
 ) -> Result<AccessToken, Denied> {
-    let token = bearer(headers)?;
-    verifier.verify(token).await.map_err(|error| {
+    let token = bearer(headers).ok_or(Denied::NoToken)?;
+    let result = match token {
+        Ok(token) => verifier.verify(token).await,
+        Err(error) => Err(error.into()),
+    };
+    result.map_err(|error| {
         tracing::debug!(code = error.code(), %error, "bearer token not accepted");
         Denied::Token(error)
     })
 }
 
-/// The token in the header `Authorization` (RFC 6750 §2.1). Two such headers are refused, because a
-/// proxy may have checked the other one.
-fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
+/// The token in the header `Authorization` (RFC 6750 §2.1), or `None` if there is none.
+///
+/// A token in the first of several fields is refused: combined with a comma (RFC 9110 §5.3), the
+/// fields contain no valid token, and a proxy may have checked the other one.
+fn bearer(headers: &HeaderMap) -> Option<Result<&str, VerifyError>> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(Denied::NoToken) };
-    let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len()).unwrap_or_default();
-    if !scheme.eq_ignore_ascii_case(b"Bearer ") || token.trim_ascii().is_empty() {
-        return Err(Denied::NoToken);
+    let credentials = trim(values.next()?.as_bytes(), b" \t");
+    let (scheme, token) = credentials.split_at_checked("Bearer ".len())?;
+    if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+        return None;
     }
-    std::str::from_utf8(token.trim_ascii())
-        .map_err(|_| RemoteError::from(VerifyError::Malformed).into())
+    if values.next().is_some() {
+        return Some(Err(VerifyError::Malformed));
+    }
+    Some(std::str::from_utf8(trim(token, b" ")).map_err(|_| VerifyError::Malformed))
+}
+
+/// `text` without these characters around it. `trim_ascii` would also remove characters that
+/// are not white space in a field value (RFC 9110 §5.6.3).
+fn trim<'t>(mut text: &'t [u8], blanks: &[u8]) -> &'t [u8] {
+    while let [first, rest @ ..] = text
+        && blanks.contains(first)
+    {
+        text = rest;
+    }
+    while let [rest @ .., last] = text
+        && blanks.contains(last)
+    {
+        text = rest;
+    }
+    text
 }
 
 /// Whether `c` may occur in a scope value (RFC 6749 §3.3), or is the space between two values.

@@ -17,8 +17,10 @@ use signet_verifier::NotThisUser;
 use signet_verifier::RemoteVerifier;
 use tower::ServiceExt;
 
+use crate::remote::answers;
 use crate::remote::answers::Answer;
 use crate::remote::answers::assert_documented_responses;
+use crate::remote::authorization::assert_shared_cases;
 
 /// A state type of the service, which contains the verifier.
 #[derive(Clone)]
@@ -43,16 +45,20 @@ async fn reports(token: AccessToken) -> Result<StatusCode, MissingScope> {
     Ok(StatusCode::OK)
 }
 
-async fn call(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>) -> Answer {
+async fn call(verifier: RemoteVerifier, sent: answers::Request) -> Answer {
     let router = Router::new()
-        .route("/users/{id}/tasks", get(tasks))
+        .route("/users/{id}/tasks", get(tasks).post(tasks))
         .route("/reports", get(reports))
         .with_state(App { verifier });
-    let mut request = Request::get(path);
-    for value in authorization {
+    let mut request = Request::get(sent.path);
+    if !sent.form.is_empty() {
+        let media_type = "application/x-www-form-urlencoded";
+        request = request.method("POST").header(header::CONTENT_TYPE, media_type);
+    }
+    for value in sent.authorization {
         request = request.header(header::AUTHORIZATION, value);
     }
-    let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let response = router.oneshot(request.body(Body::from(sent.form)).unwrap()).await.unwrap();
     let (head, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
     Answer { status: head.status, headers: head.headers, body }
@@ -61,6 +67,11 @@ async fn call(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>
 #[tokio::test]
 async fn axum_extractor_returns_every_documented_response() {
     assert_documented_responses(call).await;
+}
+
+#[tokio::test]
+async fn axum_extractor_reads_the_authorization_header_as_all_verifiers_do() {
+    assert_shared_cases(call).await;
 }
 
 /// A handler with a single kind of error can return this error itself.

@@ -1,6 +1,7 @@
 //! Tests of `RemoteVerifier` with a real server, and with a clock that the test sets.
 
 mod answers;
+mod authorization;
 mod axum;
 mod bounds;
 mod cases;

@@ -7,14 +7,17 @@ use poem::Result;
 use poem::Route;
 use poem::get;
 use poem::handler;
+use poem::http::Method;
 use poem::http::StatusCode;
 use poem::http::header;
 use poem::web::Path;
 use signet_verifier::AccessToken;
 use signet_verifier::RemoteVerifier;
 
+use crate::remote::answers;
 use crate::remote::answers::Answer;
 use crate::remote::answers::assert_documented_responses;
+use crate::remote::authorization::assert_shared_cases;
 
 #[handler]
 fn tasks(token: AccessToken, Path(user_id): Path<String>) -> Result<String> {
@@ -30,15 +33,18 @@ fn reports(token: AccessToken) -> Result<StatusCode> {
 }
 
 fn route() -> Route {
-    Route::new().at("/users/:id/tasks", get(tasks)).at("/reports", get(reports))
+    Route::new().at("/users/:id/tasks", get(tasks).post(tasks)).at("/reports", get(reports))
 }
 
-async fn call(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>) -> Answer {
-    let mut request = Request::builder().uri(path.parse().unwrap());
-    for value in authorization {
+async fn call(verifier: RemoteVerifier, sent: answers::Request) -> Answer {
+    let mut request = Request::builder().uri(sent.path.parse().unwrap());
+    if !sent.form.is_empty() {
+        request = request.method(Method::POST).content_type("application/x-www-form-urlencoded");
+    }
+    for value in sent.authorization {
         request = request.header(header::AUTHORIZATION, value);
     }
-    let response = route().data(verifier).get_response(request.finish()).await;
+    let response = route().data(verifier).get_response(request.body(sent.form)).await;
     let (head, body) = response.into_parts();
     Answer { status: head.status, headers: head.headers, body: body.into_vec().await.unwrap() }
 }
@@ -46,6 +52,11 @@ async fn call(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>
 #[tokio::test]
 async fn poem_extractor_returns_every_documented_response() {
     assert_documented_responses(call).await;
+}
+
+#[tokio::test]
+async fn poem_extractor_reads_the_authorization_header_as_all_verifiers_do() {
+    assert_shared_cases(call).await;
 }
 
 /// If the service forgets the verifier, requests must not be accepted unchecked.
