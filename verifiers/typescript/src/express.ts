@@ -3,15 +3,14 @@
  * compiles and runs without Express and its types.
  */
 
-import { accessToken, authorize, checkUser, remember } from './guard.js'
-import type { GuardOptions } from './guard.js'
+import { accessToken, authorizationOf, authorize, checkUser, remember } from './guard.js'
+import type { GuardOptions, NodeFields } from './guard.js'
 import { Refusal, checkScopes } from './refusal.js'
 import type { Verifier } from './verifier.js'
 
 export { accessToken }
 
-export interface ExpressRequest {
-  readonly headers: { readonly authorization?: string | undefined }
+export interface ExpressRequest extends NodeFields {
   readonly params: object
 }
 
@@ -35,7 +34,7 @@ export function authenticate(
   const { scopes = [], onRefusal } = options
   checkScopes(scopes)
   return (request, response, next) => {
-    authorize(verifier, request.headers.authorization, scopes).then(
+    authorize(verifier, authorizationOf(request), scopes).then(
       (token) => {
         remember(request, token)
         next()

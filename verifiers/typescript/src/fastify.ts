@@ -4,7 +4,7 @@
  * without Fastify.
  */
 
-import { accessToken, authorize, checkUser, remember } from './guard.js'
+import { accessToken, authorizationOf, authorize, checkUser, remember } from './guard.js'
 import type { GuardOptions } from './guard.js'
 import { Refusal, checkScopes } from './refusal.js'
 import type { Verifier } from './verifier.js'
@@ -13,6 +13,7 @@ export { accessToken }
 
 export interface FastifyRequestLike {
   readonly headers: { readonly authorization?: string | undefined }
+  readonly raw?: { readonly rawHeaders?: readonly string[] | undefined } | undefined
   readonly params: unknown
 }
 
@@ -33,7 +34,9 @@ export function authenticate(
   checkScopes(scopes)
   return guard(async (request) => {
     try {
-      remember(request, await authorize(verifier, request.headers.authorization, scopes))
+      const { headers, raw } = request
+      const authorization = authorizationOf({ headers, rawHeaders: raw?.rawHeaders })
+      remember(request, await authorize(verifier, authorization, scopes))
     } catch (error) {
       if (error instanceof Refusal) onRefusal?.(error, request)
       throw error

@@ -12,12 +12,39 @@ export interface GuardOptions<R = unknown> {
   readonly onRefusal?: ((refusal: Refusal, request: R) => void) | undefined
 }
 
+/** A Node request, as far as its `Authorization` fields are concerned. */
+export interface NodeFields {
+  readonly headers: { readonly authorization?: string | undefined }
+  /** Names and values in turn. */
+  readonly rawHeaders?: readonly string[] | undefined
+}
+
+/**
+ * The value of the `Authorization` field of a Node request. Several fields are combined with a
+ * comma (RFC 9110 §5.3): `headers` has only the first, and a proxy may have checked another one.
+ */
+export function authorizationOf({ headers, rawHeaders = [] }: NodeFields): string | undefined {
+  const values = rawHeaders.filter(
+    (_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'authorization',
+  )
+  return values.length > 1 ? values.join(', ') : headers.authorization
+}
+
 /**
  * The token of an `Authorization: Bearer` header (RFC 6750 §2.1), or `undefined` if there is none.
  * Tokens in URLs are not read, because URLs are logged.
  */
 export function bearerToken(authorization: string | null | undefined): string | undefined {
-  return /^Bearer +(\S.*)$/i.exec(authorization ?? '')?.[1]?.trimEnd()
+  return /^Bearer +([^ ].*)$/is.exec(trim(authorization ?? ''))?.[1]
+}
+
+/** `String.trim` would also remove characters that are not white space in a field value. */
+function trim(value: string): string {
+  const isBlank = (character: string | undefined) => character === ' ' || character === '\t'
+  let [start, end] = [0, value.length]
+  while (start < end && isBlank(value[start])) start++
+  while (end > start && isBlank(value[end - 1])) end--
+  return value.slice(start, end)
 }
 
 /**
