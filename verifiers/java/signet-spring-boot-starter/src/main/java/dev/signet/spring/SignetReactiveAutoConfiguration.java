@@ -4,6 +4,7 @@ import dev.signet.verifier.Bearer;
 import dev.signet.verifier.MissingTokenException;
 import dev.signet.verifier.SignetVerifier;
 import dev.signet.verifier.VerificationException;
+import java.util.ArrayList;
 import java.util.List;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
@@ -79,9 +80,19 @@ public class SignetReactiveAutoConfiguration {
                 .build();
     }
 
-    /** Spring would use the first of two {@code Authorization} headers. */
+    /**
+     * Spring would use the first of two {@code Authorization} headers.
+     *
+     * <p>{@code getValuesAsList} would split a value at its commas, and lose some of them. {@code
+     * get} has a different signature in Spring 7.
+     */
     private static Mono<Authentication> bearer(ServerWebExchange exchange) {
-        List<String> headers = exchange.getRequest().getHeaders().getValuesAsList(HttpHeaders.AUTHORIZATION);
+        List<String> headers = new ArrayList<>();
+        exchange.getRequest().getHeaders().forEach((name, values) -> {
+            if (name.equalsIgnoreCase(HttpHeaders.AUTHORIZATION)) {
+                headers.addAll(values);
+            }
+        });
         try {
             return Mono.just(new BearerTokenAuthenticationToken(Bearer.token(headers)));
         } catch (MissingTokenException none) {

@@ -43,13 +43,16 @@ final class Service implements AutoCloseable {
         return new Service(spring.run());
     }
 
+    int port() {
+        return context.getEnvironment().getRequiredProperty("local.server.port", Integer.class);
+    }
+
     HttpResponse<String> get(String path, String... tokens) {
         return send("GET", path, tokens);
     }
 
     HttpResponse<String> send(String method, String path, String... tokens) {
-        String port = context.getEnvironment().getProperty("local.server.port");
-        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + path))
+        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port() + path))
                 .method(method, BodyPublishers.noBody());
         for (String token : tokens) {
             request.header("Authorization", "Bearer " + token);

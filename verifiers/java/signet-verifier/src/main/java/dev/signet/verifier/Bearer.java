@@ -17,13 +17,14 @@ public final class Bearer {
      */
     public static String token(List<String> authorization) {
         String header = strip(String.join(", ", authorization));
-        String token = header.regionMatches(true, 0, SCHEME, 0, SCHEME.length())
-                ? strip(header.substring(SCHEME.length()))
-                : "";
-        if (token.isEmpty()) {
+        if (!header.regionMatches(true, 0, SCHEME, 0, SCHEME.length())) {
             throw new MissingTokenException();
         }
-        return token;
+        int start = SCHEME.length();
+        while (header.charAt(start) == ' ') { // ends, because the last character is not a space
+            start++;
+        }
+        return header.substring(start);
     }
 
     /** {@code String.strip} would also strip characters that are not white space in HTTP. */
