@@ -14,6 +14,7 @@ use crate::timestamp::Timestamp;
 const PAGE: u64 = 500;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 pub(in crate::cli) struct List {
     /// Only accounts whose email address contains this text.
     #[arg(long, value_name = "TEXT")]
@@ -24,6 +25,9 @@ pub(in crate::cli) struct List {
     /// Only enabled accounts.
     #[arg(long)]
     enabled: bool,
+    /// Only accounts without a password, whose owners cannot log in before a reset.
+    #[arg(long)]
+    without_password: bool,
     /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
@@ -40,6 +44,8 @@ impl List {
         let is_wanted = |account: &&account::Model| {
             let is_enabled = account.is_enabled();
             let is_of_state = (is_enabled || !self.enabled) && (!is_enabled || !self.disabled);
+            let is_of_state =
+                is_of_state && (account.password_hash.is_none() || !self.without_password);
             is_of_state && account.email_claims().email.to_lowercase().contains(&address_part)
         };
         let print = if self.json { print_object } else { print_line };
@@ -70,6 +76,7 @@ fn print_object(account: &account::Model) -> Result<(), OutputError> {
         "email": account.email_claims().email,
         "email_verified": account.email_claims().email_verified,
         "created_at": account.created_at.to_rfc3339(),
+        "has_password": account.password_hash.is_some(),
         "disabled_at": account.disabled_at.map(Timestamp::to_rfc3339),
         "last_login_at": account.last_login_at.map(Timestamp::to_rfc3339),
     });

@@ -2,6 +2,7 @@
 
 mod argument;
 mod create;
+mod imported;
 mod invite;
 mod list;
 mod mail_queue;
@@ -30,6 +31,13 @@ pub(super) enum Account {
     ///
     /// Ordered by id, which is the order of creation, except for accounts imported with an id.
     List(list::List),
+    /// List the accounts that were imported, also those that were deleted here since: id, email
+    /// address, and what was changed here.
+    ///
+    /// Accounts that signed up here, and records that an import refused, are not listed. Ordered by
+    /// id. For scripts that write changes back to the system that the accounts are from
+    /// (docs/moving-in.md).
+    ListImported(imported::ListImported),
     /// Show an account: its sessions, consents and recent failures.
     ///
     /// For an email address without an account, shows only the failures: failed logins and
@@ -148,6 +156,7 @@ impl Account {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List(command) => command.run().await,
+            Self::ListImported(command) => command.run().await,
             Self::Show(command) => command.run().await,
             Self::Why(command) => command.run().await,
             Self::Create(command) => command.run().await,
