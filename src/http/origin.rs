@@ -6,7 +6,7 @@
 //! poem's `RealIp` trusts the leftmost hop, from any peer.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use ipnet::IpNet;
 use poem::http::header;
@@ -20,6 +20,10 @@ use crate::http::request_language;
 /// The header in which proxies write the addresses of the clients whose requests they forward.
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
 
+/// Limits the warning about an ignored header to one per process, because clients can send the header
+/// themselves.
+static WARNED: Once = Once::new();
+
 impl<'a> FromRequest<'a> for Origin {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
         Ok(of(request))
@@ -31,6 +35,9 @@ pub(super) fn of(request: &Request) -> Origin {
     let proxies = request.data::<Arc<App>>().map_or(&[][..], |app| app.trusted_proxies.as_slice());
     let peer = peer(request);
     let is_proxied = peer.is_some_and(|peer| is_trusted(proxies, peer));
+    if !is_proxied && request.headers().contains_key(FORWARDED_FOR) {
+        WARNED.call_once(|| warn_of_ignored_header(peer));
+    }
     let chain = is_proxied.then(|| chain(request)).filter(|chain| !chain.is_empty());
     let user_agent = request.headers().get(header::USER_AGENT);
     Origin {
@@ -40,6 +47,16 @@ pub(super) fn of(request: &Request) -> Origin {
         request_id: RequestContext::current().map(|context| context.id),
         language: request_language::current(),
     }
+}
+
+fn warn_of_ignored_header(peer: Option<IpAddr>) {
+    let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+    tracing::warn!(
+        peer,
+        "X-Forwarded-For is ignored, because SIGNET_TRUSTED_PROXIES does not contain the address that \
+         the request came from. If that is your proxy, add it: until then, all clients behind it share \
+         the attempt limits of one address. Logged once, for the first such request"
+    );
 }
 
 fn peer(request: &Request) -> Option<IpAddr> {

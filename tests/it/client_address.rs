@@ -1,9 +1,10 @@
 //! Rate limits use a client address that the client cannot choose.
 
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::{Answer, TestServer};
+use crate::harness::{Answer, Program, TestDatabase, TestServer};
 
 /// A server that permits `attempts` per minute and address.
 async fn server(attempts: u32) -> TestServer {
@@ -187,4 +188,26 @@ async fn ipv6_48_has_ten_times_the_limit_of_one_address() {
     assert_eq!(statuses[..10], [401; 10]);
     assert_eq!(statuses[10..], [429; 2]);
     assert_eq!(log_in_with_chain(&server, "2001:db8:8::1").await, 401, "the next /48");
+}
+
+/// RL-03: a proxy that was not configured as trusted is noticed in the log, once per process, because
+/// clients can send the header as well.
+#[tokio::test]
+async fn ignored_forwarding_header_is_logged_once() {
+    let database = TestDatabase::create().await;
+    let server = Program::new(&database).serve().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for number in 1..=3 {
+        let body = json!({ "email": format!("a{number}@example.test"), "password": "x" });
+        let request = http.post(server.url("/api/auth/login")).json(&body);
+        let response =
+            request.header("x-forwarded-for", format!("203.0.113.{number}")).send().await;
+        assert_eq!(response.unwrap().status(), 401);
+    }
+
+    let (_, log) = server.stop_with(Signal::TERM).await;
+
+    assert_eq!(log.matches("X-Forwarded-For is ignored").count(), 1, "{log}");
+    assert!(log.contains("SIGNET_TRUSTED_PROXIES") && log.contains("127.0.0.1"), "{log}");
+    assert!(!log.contains("203.0.113"), "the header is not repeated: {log}");
 }
