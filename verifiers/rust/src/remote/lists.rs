@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 
@@ -12,36 +13,46 @@ use crate::status_list::StatusList;
 /// Largest number of cached lists. Only tokens signed by the issuer can name one.
 const MAX_LISTS: usize = 64;
 
-type Lists = BTreeMap<Box<str>, Arc<Slot<StatusList>>>;
+type Lists = BTreeMap<Box<str>, Arc<Entry>>;
+
+struct Entry {
+    slot: Arc<Slot<StatusList>>,
+    /// The number of the list's last use.
+    last_use: AtomicU64,
+}
 
 /// Lookups take no lock. To add a list, the whole map is replaced.
 #[derive(Default)]
-pub(super) struct StatusLists(ArcSwap<Lists>);
+pub(super) struct StatusLists {
+    lists: ArcSwap<Lists>,
+    uses: AtomicU64,
+}
 
 impl StatusLists {
     pub(super) fn slot(&self, uri: &str) -> Arc<Slot<StatusList>> {
-        if let Some(slot) = self.0.load().get(uri) {
-            return Arc::clone(slot);
+        let this_use = self.uses.fetch_add(1, Ordering::Relaxed);
+        if let Some(entry) = self.lists.load().get(uri) {
+            entry.last_use.store(this_use, Ordering::Relaxed);
+            return Arc::clone(&entry.slot);
         }
-        let new = Arc::new(Slot::new());
-        let before = self.0.rcu(|lists| {
+        let slot = Arc::new(Slot::new());
+        let new = Arc::new(Entry { slot, last_use: AtomicU64::new(this_use) });
+        let before = self.lists.rcu(|lists| {
             let mut lists = Lists::clone(lists);
             if !lists.contains_key(uri) {
-                evict_oldest(&mut lists);
+                evict_least_recently_used(&mut lists);
                 lists.insert(uri.into(), Arc::clone(&new));
             }
             lists
         });
-        before.get(uri).map_or(new, Arc::clone)
+        Arc::clone(&before.get(uri).unwrap_or(&new).slot)
     }
 }
 
-/// Evicts the lists with the oldest fetches until there is space for one more.
-fn evict_oldest(lists: &mut Lists) {
+/// Evicts lists until there is space for one more.
+fn evict_least_recently_used(lists: &mut Lists) {
     while lists.len() >= MAX_LISTS {
-        let requested_at =
-            |slot: &Slot<_>| slot.cached().map_or(Duration::ZERO, |cached| cached.requested_at);
-        let oldest = lists.iter().min_by_key(|(_, slot)| requested_at(slot));
+        let oldest = lists.iter().min_by_key(|(_, entry)| entry.last_use.load(Ordering::Relaxed));
         let Some(uri) = oldest.map(|(uri, _)| uri.clone()) else { return };
         lists.remove(&uri);
     }
