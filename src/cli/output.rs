@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::database::text_with_causes;
 use crate::naming;
 
 /// Maximum time that a blocked standard error may delay the exit of a command.
@@ -46,7 +47,7 @@ pub(super) fn print_json(json: &str) -> Result<(), OutputError> {
 
 /// Prints an error to standard error.
 pub(super) fn print_error(error: &anyhow::Error) {
-    print_to_stderr(&format!("error: {error:#}"));
+    print_to_stderr(&format!("error: {}", text_with_causes(error.chain())));
 }
 
 /// Prints to standard error, for human readers; machine-readable output goes to standard output. A

@@ -9,6 +9,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use sea_orm::DbErr;
 
+use crate::database::message::message_of;
+
 /// The folder in the default `SIGNET_DATABASE_URL`; it is created if missing.
 const DEFAULT_FOLDER: &str = "data";
 
@@ -54,13 +56,8 @@ pub enum ConnectError {
 }
 
 impl From<DbErr> for ConnectError {
-    /// Reports only the innermost cause, because the drivers' errors repeat it at each level.
     fn from(error: DbErr) -> Self {
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        Self::Connect(cause.to_string())
+        Self::Connect(message_of(&error))
     }
 }
 

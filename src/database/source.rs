@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::config::DatabaseUrl;
 use crate::database::file::ConnectError;
+use crate::database::message::message_of;
+use crate::database::options::connection_error;
 use crate::database::sql;
 
 /// Rows read at a time.
@@ -36,7 +38,13 @@ pub enum SourceError {
     NoTable(String),
     /// The database refused a query.
     #[error("the table to import from cannot be read: {0}")]
-    Read(#[from] DbErr),
+    Read(String),
+}
+
+impl From<DbErr> for SourceError {
+    fn from(error: DbErr) -> Self {
+        Self::Read(message_of(&error))
+    }
 }
 
 /// A table of another application's database, read once from its beginning.
@@ -178,6 +186,10 @@ async fn open_postgres(url: &DatabaseUrl, table: &str) -> Result<Rows, SourceErr
     options.map_sqlx_postgres_opts(|postgres| {
         postgres.options([("default_transaction_read_only", "on"), ("timezone", "UTC")])
     });
+    // The pool would try again until its timeout, and report only the timeout.
+    if let Some(error) = connection_error(url.expose()).await {
+        return Err(connect_error(error));
+    }
     let connection = Database::connect(options).await.map_err(connect_error)?;
     let txn = connection.begin().await?;
     let found: Option<Option<String>> =
