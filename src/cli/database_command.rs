@@ -8,16 +8,17 @@ use crate::cli::output::{OutputError, print};
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, DatabaseUrl, KeySettings, RestoreSettings, TokenSettings};
 use crate::database::{CopiedTable, Db, Lineage, StateFile, copy_database, migrate_up, undo_copy};
-use crate::domain::id;
 use crate::domain::keys::{KeyRing, MasterKeys, Schedule};
+use crate::domain::{administration, id};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Database {
-    /// Create a new, empty database although the state file records another one.
+    /// Create a new database although the state file records another one.
     ///
-    /// `serve` creates a database itself at its first start. It refuses an empty database if the
-    /// state file records a database that was served before, because that database was probably
-    /// lost. Run this command once to begin with an empty database nevertheless.
+    /// `serve` creates a database itself at its first start. It refuses a database that was never
+    /// served if the state file records one that was, because that database was probably lost. Run
+    /// this command once to begin with a new database nevertheless. Accounts that were imported into
+    /// it are kept.
     Create(Create),
     /// Copy the database to another one, between SQLite and PostgreSQL.
     ///
@@ -94,8 +95,12 @@ impl Create {
             let file = file.path().display();
             format!("the database was created, but the state file {file} cannot be written")
         })?;
+        let accounts = administration::count(&db).await?;
         db.close().await;
-        Ok(print("a new, empty database was created")?)
+        Ok(print(&match accounts {
+            0 => "a new, empty database was created".to_owned(),
+            _ => format!("the first signing key was created; the {accounts} accounts were kept"),
+        })?)
     }
 }
 

@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::database::Db;
+use crate::database::{Db, SchemaError, has_table};
 use crate::domain::account;
 use crate::domain::attempt_limit::AttemptKey;
 use crate::domain::audit::{Event, Kind, Origin};
@@ -71,6 +71,20 @@ pub async fn list(
         .order_by_asc(Column::Id)
         .limit(count);
     db.read(|db| async move { page.all(&db).await }).await
+}
+
+/// The number of accounts in a schema of any version, deleted ones included; 0 before the first
+/// migration.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn count(db: &Db) -> Result<u64, SchemaError> {
+    if !has_table(db, "account").await? {
+        return Ok(0);
+    }
+    let ids = account_row::Entity::find().select_only().column(Column::Id);
+    let count = db.read(|db| async move { ids.count(&db).await }).await;
+    count.map_err(SchemaError::Database)
 }
 
 /// An account with its sessions and consents.

@@ -39,7 +39,7 @@ use crate::domain::refresh::{RefreshTokens, Rotation};
 use crate::domain::sign_up_policy::SignUpPolicy;
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
-use crate::domain::{email_folding, id};
+use crate::domain::{administration, email_folding, id};
 use crate::http::{self, App, Branding, BrowserCookie, Limits, LogoError, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::backchannel_delivery::deliver_logout_notices;
@@ -177,7 +177,11 @@ impl Storage {
             keys::check_sealed(&db, &sealer).await?;
         }
         let lineage = Lineage::read(&db).await.map_err(ConnectError::from)?;
-        refuse_other_database(config, &lineage, clock)?;
+        let accounts = match lineage.name() {
+            None => administration::count(&db).await?,
+            Some(_) => 0,
+        };
+        refuse_other_database(config, &lineage, accounts, clock)?;
         database::migrate_up(&db).await?;
         fold_addresses(&db).await;
         let bits = config.keys.rsa_bits;

@@ -47,6 +47,20 @@ pub enum OtherDatabase {
         /// The state file.
         file: PathBuf,
     },
+    /// The database has accounts, for example imported ones, but was never served.
+    #[error(
+        "the database has {accounts} accounts, but was never served: it has no signing key. {file} \
+         (SIGNET_STATE_FILE) records another database that was served before. If these are the \
+         accounts that you want to serve, for example after an import, run `signet database create` \
+         once: it creates the first signing key, and keeps the accounts. Otherwise correct \
+         SIGNET_DATABASE_URL. Nothing was changed"
+    )]
+    NeverServed {
+        /// The number of accounts.
+        accounts: u64,
+        /// The state file.
+        file: PathBuf,
+    },
 }
 
 /// Maintains the state file of this instance.
@@ -68,11 +82,13 @@ fn state_file(config: &Config, clock: &Clock) -> StateFile {
     StateFile::at(path, id::new(clock.now()))
 }
 
-/// Refuses a database that is older than the state file records, and an empty database if the state
-/// file records another one. Changes nothing.
+/// Refuses a database that is older than the state file records, and a database that was never served
+/// if the state file records another one. Changes nothing. `accounts` is their number in a database
+/// without signing keys.
 pub(super) fn refuse_other_database(
     config: &Config,
     lineage: &Lineage,
+    accounts: u64,
     clock: &Clock,
 ) -> Result<(), OtherDatabase> {
     let file = state_file(config, clock);
@@ -83,7 +99,11 @@ pub(super) fn refuse_other_database(
             return Err(OtherDatabase::Older { commits, file });
         }
         Ok(Verdict::New) if !file.is_empty() => {
-            return Err(OtherDatabase::Empty { file: file.path().to_owned() });
+            let file = file.path().to_owned();
+            return Err(match accounts {
+                0 => OtherDatabase::Empty { file },
+                _ => OtherDatabase::NeverServed { accounts, file },
+            });
         }
         Ok(Verdict::New | Verdict::Current) => {}
         Ok(Verdict::Unknown) => tracing::warn!(
