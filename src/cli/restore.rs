@@ -30,7 +30,8 @@ pub(super) struct Restore {
     /// The backup, as `signet backup` writes it. It is not changed.
     #[arg(value_name = "FILE")]
     backup: PathBuf,
-    /// Only check the backup and print what it contains. Writes nothing; servers may run.
+    /// Only check the backup and print what it contains. Writes nothing; servers may run. Only for
+    /// SQLite.
     #[arg(long, conflicts_with_all = ["replace", "keep_sessions"])]
     verify: bool,
     /// Replace an existing database. It is kept under another name, which is printed.
@@ -63,6 +64,12 @@ impl Restore {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let url = &self.database.database_url;
         if url.sqlite_file().is_none() {
+            if self.verify {
+                bail!(
+                    "only backups of SQLite databases can be verified; nothing was checked. Check a \
+                     backup of PostgreSQL by restoring it into an empty database with pg_restore"
+                );
+            }
             print(&restore_line(url, &self.backup))?;
             print("signet restored")?;
             bail!(

@@ -33,6 +33,7 @@ mod replacement;
 mod reserve;
 mod retention;
 mod retention_time;
+mod same_database;
 mod schema;
 mod serve_lock;
 pub mod session_rotation;
@@ -60,6 +61,7 @@ pub use crate::database::message::text_with_causes;
 pub use crate::database::outage::{may_be_delayed_request, may_have_lost_response, retry_later};
 pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};
 pub use crate::database::replacement::{ReplaceError, Replacement};
+pub use crate::database::same_database::is_same_database;
 pub use crate::database::schema::{
     SchemaError, has_table, migrate_down, migrate_up, refuse_copied, status,
 };

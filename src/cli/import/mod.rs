@@ -27,7 +27,7 @@ use crate::cli::import::report::Report;
 use crate::cli::import::source::Source;
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
-use crate::database::{Db, migrate_up, status};
+use crate::database::{Db, is_same_database, migrate_up, status};
 use crate::domain::import::{
     EventSettings, FirebaseHashConfig, Format, Importer, Options, SourceSettings, parse_since,
 };
@@ -98,6 +98,7 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
 impl Import {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let Self::Accounts(command) = self;
+        command.refuse_source_as_target().await?;
         let db = Db::open(&command.database, Clock::shared()).await?;
         command.prepare_schema(&db).await?;
         let refused = Box::pin(command.import(&db)).await?;
@@ -111,6 +112,20 @@ impl Import {
 }
 
 impl ImportAccounts {
+    /// Refuses to create Signet's tables in the database of the other application.
+    async fn refuse_source_as_target(&self) -> anyhow::Result<()> {
+        let Ok(source) = self.source.parse() else { return Ok(()) };
+        if self.from == Format::FastApi
+            && is_same_database(&source, &self.database.database_url).await
+        {
+            bail!(
+                "SIGNET_DATABASE_URL is the database to import from: Signet needs a database of its \
+                 own. Nothing was changed"
+            );
+        }
+        Ok(())
+    }
+
     /// Applies pending migrations. A dry run must write nothing.
     async fn prepare_schema(&self, db: &Db) -> anyhow::Result<()> {
         if !self.dry_run {
@@ -132,6 +147,9 @@ impl ImportAccounts {
         let events = self.events(&map)?;
         let table = map.accounts.get("table").cloned();
         let settings = self.settings(db, map)?;
+        if self.from == Format::FastApi {
+            self.check_columns(&settings, table.as_deref()).await?;
+        }
         let source = Source::open(self.from, &self.source, table.as_deref()).await?;
         if let Some(events) = &events {
             events.check(&self.source).await?;
@@ -168,6 +186,18 @@ impl ImportAccounts {
         let Some(events) = events else { return Ok(summary.refused) };
         let taken = events.import(db, &self.source, new_accounts, report, progress_bar);
         Ok(summary.refused + taken.await?.refused)
+    }
+
+    /// Refuses a table without the required columns, because each of its rows would be refused.
+    async fn check_columns(
+        &self,
+        settings: &SourceSettings,
+        table: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let mut source = Source::open(self.from, &self.source, table).await?;
+        let Some(batch) = source.next().await? else { return Ok(()) };
+        let mut rows = batch.records.iter().filter_map(|(_, row)| row.as_ref().ok());
+        Ok(rows.next().map_or(Ok(()), |row| settings.check_columns(row))?)
     }
 
     fn read_map(&self) -> anyhow::Result<Map> {

@@ -43,6 +43,17 @@ pub struct SourceSettings {
     pub now: Timestamp,
 }
 
+/// A required column that the table of users does not have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the table of users has no column {column}: name the column in the file of --map, as `{member}`. \
+     Nothing was imported"
+)]
+pub struct MissingUserColumn {
+    member: &'static str,
+    column: String,
+}
+
 /// Claims of the profile that can be mapped.
 const CLAIMS: [&str; 6] =
     ["name", "given_name", "family_name", "preferred_username", "phone_number", "picture"];
@@ -148,6 +159,22 @@ impl SourceSettings {
     pub fn unknown_names(&self) -> impl Iterator<Item = &String> {
         let is_known = |name: &str| MEMBERS.contains(&name) || CLAIMS.contains(&name);
         self.names.keys().filter(move |name| !is_known(name))
+    }
+
+    /// Checks that a row of a table has the columns without which no account can be imported.
+    ///
+    /// # Errors
+    /// The first column that is missing.
+    pub fn check_columns(&self, row: &Record) -> Result<(), MissingUserColumn> {
+        for member in ["id", "email", "password_hash"] {
+            let usual = self.format.usual_names().iter().find(|(name, _)| *name == member);
+            let usual = usual.map_or(member, |(_, usual)| usual);
+            let column = self.names.get(member).map_or(usual, |name| name);
+            if !row.contains_key(column) {
+                return Err(MissingUserColumn { member, column: column.to_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// Reads a record of the source.

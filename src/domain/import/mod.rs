@@ -38,7 +38,7 @@ mod write;
 pub use candidate::Candidate;
 pub use event::{EventSettings, MissingColumn, SourceEvent, parse_since};
 pub use event_importer::{EventImporter, EventSummary};
-pub use format::{Format, SourceSettings};
+pub use format::{Format, MissingUserColumn, SourceSettings};
 pub use hash_config::{FirebaseHashConfig, InvalidHashConfig};
 pub use imported::{ImportedAccount, ImportedState, list_imported};
 pub use options::Options;
