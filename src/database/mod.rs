@@ -58,6 +58,7 @@ pub use crate::database::file::ConnectError;
 pub use crate::database::job::{Transact, Work, is_in_doubt};
 pub use crate::database::lineage::{Lineage, Restore, start_new_lineage};
 pub use crate::database::message::text_with_causes;
+pub use crate::database::new_file::NewFile;
 pub use crate::database::outage::{may_be_delayed_request, may_have_lost_response, retry_later};
 pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};
 pub use crate::database::replacement::{ReplaceError, Replacement};
