@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
 
-use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
+use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens};
 
 const ADA: &str = "ada@example.test";
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
@@ -147,4 +147,35 @@ async fn change_password_with_retries(server: &TestServer, access_token: &str) -
         answer = server.change_password(access_token, PASSWORD, NEW_PASSWORD).await;
     }
     answer
+}
+
+/// A login whose password is checked while an operator changes the email address begins no session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn login_with_the_previous_address_begins_no_session_after_its_change() {
+    let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
+    server.sign_up(ADA).await.expect_status(201);
+    let program = Program::new(&server.database);
+
+    let is_changed = AtomicBool::new(false);
+    let logins = (0..32).map(async |_| {
+        // At least one login begins after the change.
+        let mut statuses = Vec::new();
+        loop {
+            let is_last = is_changed.load(Ordering::Acquire);
+            statuses.push(server.log_in(ADA, PASSWORD).await.status);
+            if is_last {
+                return statuses;
+            }
+        }
+    });
+    let change = async {
+        let output = program.run(&["account", "set-email", ADA, "new@example.test"]).await;
+        is_changed.store(true, Ordering::Release);
+        output
+    };
+    let (statuses, change) = join(join_all(logins), change).await;
+
+    assert!(change.status.success(), "{change:?}");
+    assert!(statuses.iter().all(|it| it.last() == Some(&401)), "{statuses:?}");
+    assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 0);
 }

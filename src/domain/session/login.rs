@@ -241,8 +241,9 @@ pub async fn run_with_retry<F: Future<Output = Result<Granted, LogInError>> + Se
     result
 }
 
-/// Updates the account's row, if the account is still enabled and still has the password hash that
-/// was checked. Returns the updated row. Its session epoch cannot change until the commit.
+/// Updates the account's row, if the account is still enabled and still has the password hash, the
+/// email address and the verification of this address that were checked. Returns the updated row.
+/// Its session epoch cannot change until the commit.
 async fn mark_logged_in(
     txn: &impl ConnectionTrait,
     account: &account::Model,
@@ -257,5 +258,8 @@ async fn mark_logged_in(
     if let Some(hash) = new_hash {
         update = update.col_expr(account::Column::PasswordHash, Expr::value(hash));
     }
-    update.exec_with_returning(txn).await?.pop().ok_or(LogInError::Changed)
+    let updated = update.exec_with_returning(txn).await?.pop().ok_or(LogInError::Changed)?;
+    let is_unchanged =
+        account.email == updated.email && account.email_verified_at == updated.email_verified_at;
+    if is_unchanged { Ok(updated) } else { Err(LogInError::Changed) }
 }
