@@ -95,11 +95,12 @@ impl Create {
             let file = file.path().display();
             format!("the database was created, but the state file {file} cannot be written")
         })?;
-        let accounts = administration::count(&db).await?;
+        let has_accounts = administration::has_accounts(&db).await?;
         db.close().await;
-        Ok(print(&match accounts {
-            0 => "a new, empty database was created".to_owned(),
-            _ => format!("the first signing key was created; the {accounts} accounts were kept"),
+        Ok(print(if has_accounts {
+            "the first signing key was created; the accounts were kept"
+        } else {
+            "a new, empty database was created"
         })?)
     }
 }

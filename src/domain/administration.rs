@@ -73,18 +73,18 @@ pub async fn list(
     db.read(|db| async move { page.all(&db).await }).await
 }
 
-/// The number of accounts in a schema of any version, deleted ones included; 0 before the first
-/// migration.
+/// Whether there are accounts in a schema of any version, deleted ones included.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn count(db: &Db) -> Result<u64, SchemaError> {
+pub async fn has_accounts(db: &Db) -> Result<bool, SchemaError> {
     if !has_table(db, "account").await? {
-        return Ok(0);
+        return Ok(false);
     }
-    let ids = account_row::Entity::find().select_only().column(Column::Id);
-    let count = db.read(|db| async move { ids.count(&db).await }).await;
-    count.map_err(SchemaError::Database)
+    let first = account_row::Entity::find().select_only().column(Column::Id).limit(1);
+    let first = first.into_tuple::<Uuid>();
+    let first = db.read(|db| async move { first.one(&db).await }).await;
+    Ok(first.map_err(SchemaError::Database)?.is_some())
 }
 
 /// An account with its sessions and consents.

@@ -177,11 +177,8 @@ impl Storage {
             keys::check_sealed(&db, &sealer).await?;
         }
         let lineage = Lineage::read(&db).await.map_err(ConnectError::from)?;
-        let accounts = match lineage.name() {
-            None => administration::count(&db).await?,
-            Some(_) => 0,
-        };
-        refuse_other_database(config, &lineage, accounts, clock)?;
+        let has_accounts = lineage.name().is_none() && administration::has_accounts(&db).await?;
+        refuse_other_database(config, &lineage, has_accounts, clock)?;
         database::migrate_up(&db).await?;
         fold_addresses(&db).await;
         let bits = config.keys.rsa_bits;

@@ -49,15 +49,13 @@ pub enum OtherDatabase {
     },
     /// The database has accounts, for example imported ones, but was never served.
     #[error(
-        "the database has {accounts} accounts, but was never served: it has no signing key. {file} \
+        "the database has accounts, but was never served: it has no signing key. {file} \
          (SIGNET_STATE_FILE) records another database that was served before. If these are the \
          accounts that you want to serve, for example after an import, run `signet database create` \
          once: it creates the first signing key, and keeps the accounts. Otherwise correct \
          SIGNET_DATABASE_URL. Nothing was changed"
     )]
     NeverServed {
-        /// The number of accounts.
-        accounts: u64,
         /// The state file.
         file: PathBuf,
     },
@@ -83,12 +81,12 @@ fn state_file(config: &Config, clock: &Clock) -> StateFile {
 }
 
 /// Refuses a database that is older than the state file records, and a database that was never served
-/// if the state file records another one. Changes nothing. `accounts` is their number in a database
-/// without signing keys.
+/// if the state file records another one. Changes nothing. `has_accounts` says whether a database
+/// without signing keys has accounts.
 pub(super) fn refuse_other_database(
     config: &Config,
     lineage: &Lineage,
-    accounts: u64,
+    has_accounts: bool,
     clock: &Clock,
 ) -> Result<(), OtherDatabase> {
     let file = state_file(config, clock);
@@ -100,9 +98,10 @@ pub(super) fn refuse_other_database(
         }
         Ok(Verdict::New) if !file.is_empty() => {
             let file = file.path().to_owned();
-            return Err(match accounts {
-                0 => OtherDatabase::Empty { file },
-                _ => OtherDatabase::NeverServed { accounts, file },
+            return Err(if has_accounts {
+                OtherDatabase::NeverServed { file }
+            } else {
+                OtherDatabase::Empty { file }
             });
         }
         Ok(Verdict::New | Verdict::Current) => {}

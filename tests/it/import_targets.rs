@@ -65,10 +65,10 @@ async fn new_database_with_imported_accounts_is_served_after_a_command() {
     let refusal = program.startup_error().await;
     let created = succeeded(&program.run(&["database", "create"]).await);
 
-    assert!(refusal.contains("the database has 3 accounts, but was never served"), "{refusal}");
+    assert!(refusal.contains("the database has accounts, but was never served"), "{refusal}");
     assert!(refusal.contains("signet database create"), "{refusal}");
     assert!(!refusal.contains("empty"), "{refusal}");
-    assert_eq!(created, "the first signing key was created; the 3 accounts were kept\n");
+    assert_eq!(created, "the first signing key was created; the accounts were kept\n");
     program.serve().await.stop_with(Signal::TERM).await;
     assert_eq!(new.count("account").await, 3);
 }
