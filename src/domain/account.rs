@@ -164,7 +164,8 @@ pub async fn prepare(
         // the invite again.
         let invite = invite::find_by_digest(db, digest.to_vec(), now).await?;
         let invite = invite.filter(|invite| invite.email_folded == email.key());
-        is_proven = invite.ok_or(SignUpError::InvalidInvite)?.mailed_at.is_some();
+        let invite = invite.ok_or(SignUpError::InvalidInvite)?;
+        is_proven = invite::proves_control(&invite, email.address());
     }
     let password_hash = hasher.hash(password.clone(), origin.address).await?;
     let verification = verification.clone().filter(|_| !is_proven);
@@ -235,8 +236,8 @@ pub(super) fn of_sign_up(challenge: &Challenge) -> Option<account::Model> {
 
 /// Creates an account, within the caller's transaction. Starts its first session, or queues the
 /// mail that verifies its address, or does both. Uses up the invite of the sign-up, if there is
-/// one. An invite that was mailed proves control of the address. If the verification creates the
-/// account, only stores the sign-up and queues its mail.
+/// one. An invite that was mailed to this address proves control of it. If the verification creates
+/// the account, only stores the sign-up and queues its mail.
 ///
 /// # Errors
 /// [`SignUpError::EmailExists`], [`SignUpError::InvalidInvite`], or a database error.
@@ -256,7 +257,8 @@ pub async fn create(
         let invite = invite::redeem(txn, digest, folded, now).await?;
         let invite = invite.ok_or(SignUpError::InvalidInvite)?;
         event = event.reason(format!("invite {}", invite.id));
-        row.email_verified_at = row.email_verified_at.or(invite.mailed_at.map(|_| now));
+        let is_proven = invite::proves_control(&invite, &row.email_canonical);
+        row.email_verified_at = row.email_verified_at.or(is_proven.then_some(now));
     }
     insert(txn, &row).await.map_err(insert_error)?;
     let signed_up = if let Some(session) = session {

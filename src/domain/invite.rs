@@ -241,6 +241,12 @@ pub fn address_of(row: &Row) -> String {
     parsed.map_or_else(|_| row.email.clone(), |email| email.address().to_owned())
 }
 
+/// Whether the use of an invite proves control of the address of this account: the invite was mailed,
+/// and to this address. Addresses that fold alike are one account, but may be different mailboxes.
+pub(super) fn proves_control(row: &Row, email_canonical: &str) -> bool {
+    row.mailed_at.is_some() && address_of(row) == email_canonical
+}
+
 /// The first `count` invites after the id `after` that have not expired, in the order of creation.
 ///
 /// # Errors

@@ -581,6 +581,34 @@ async fn invites_and_refusals_work_with_concealment() {
     open.post("/api/auth/signup", &weak).await.expect_error(400, "VALIDATION_ERROR");
 }
 
+/// SU-03: a mailed invite does not prove control of another address that folds alike, so this sign-up
+/// is confirmed by mail.
+#[tokio::test]
+async fn mailed_invite_does_not_prove_control_of_another_mailbox() {
+    let (smtp, server) = start().await;
+    let program = Program::new(&server.database)
+        .with("SIGNET_MAIL", &smtp.url())
+        .with("SIGNET_MAIL_FROM", "id@example.test");
+    let sent = program.run(&["account", "invite", "stra\u{df}e@example.test"]).await;
+    assert!(sent.status.success(), "{sent:?}");
+    // The command uses the real clock.
+    server.advance_seconds(3600);
+    let text = mail(&smtp, 1).await.text();
+    let token = text.lines().find_map(|line| line.split_once("?invite=")).unwrap().1;
+    let email = "strasse@example.test";
+    let body = json!({ "email": email, "password": PASSWORD, "invite": token });
+
+    let handle = server.post("/api/auth/signup", &body).await.expect_status(202).text("handle");
+
+    let created = "account WHERE email_canonical = 'strasse@example.test'";
+    assert_eq!(server.database.count(created).await, 0);
+    let sent = mail(&smtp, 2).await;
+    assert_eq!(sent.to, email);
+    confirm_by_code(&server, &handle, &secrets(&sent).1).await.expect_status(204);
+    assert_eq!(server.database.count(created).await, 1);
+    assert_eq!(server.database.count("invite").await, 0);
+}
+
 /// A revoked invite voids the sign-up that waits for a confirmation.
 #[tokio::test]
 async fn revoked_invite_voids_a_pending_sign_up() {

@@ -408,6 +408,39 @@ async fn mailed_invite_verifies_the_address() {
     sign_up(&server, "ada.l@example.test", token).await.expect_error(400, "INVALID_INVITE");
 }
 
+/// SU-03: addresses that fold alike are one account, but may be different mailboxes. A mailed invite
+/// verifies only the address to which it was mailed; for another one it is like a printed invite.
+#[tokio::test]
+async fn mailed_invite_does_not_verify_another_mailbox() {
+    for mode in [VerifyEmail::Off, VerifyEmail::Require] {
+        let (smtp, server) = server_with_mail().await;
+        let mut config = server.config.clone();
+        config.signup.verify_email = mode;
+        let server = server.another_instance_with(config).await;
+        let program = program_with_mail(&smtp, &server);
+        let sent = program.run(&["account", "invite", "stra\u{df}e@example.test"]).await;
+        assert!(sent.status.success(), "{sent:?}");
+        // The clock of the command is ahead of that of the server.
+        server.advance_seconds(3600);
+        let text = mail(&smtp, 1).await.text();
+        let token = text.lines().find_map(|line| line.split_once("?invite=")).unwrap().1;
+
+        let answer = sign_up(&server, "strasse@example.test", token).await;
+
+        if mode == VerifyEmail::Off {
+            let tokens = answer.expect_status(201).tokens();
+            let claims = TestServer::claims(&tokens.access_token);
+            assert_eq!(claims["email_verified"], false, "{claims}");
+        } else {
+            answer.expect_status(202);
+        }
+        assert!(!events(&server).await.contains(&"email_verified ".to_owned()));
+        assert_eq!(server.database.count("account").await, 1);
+        assert_eq!(server.database.count("account WHERE email_verified_at IS NULL").await, 1);
+        assert_eq!(server.database.count("invite").await, 0);
+    }
+}
+
 /// SU-03: `--print` prints the link, which does not verify the address. With
 /// `SIGNET_VERIFY_EMAIL=require`, a sign-up with a printed invite needs a verification, and one
 /// with a mailed invite does not.
