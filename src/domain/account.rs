@@ -13,7 +13,7 @@ use crate::database::{Db, overwrite_all, overwrite_cheaply};
 use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
-use crate::domain::email_challenge::{self, Challenge, Purpose};
+use crate::domain::email_challenge::{Challenge, Purpose};
 use crate::domain::email_verification::{self, UntilVerified, Verification};
 use crate::domain::granted::Granted;
 use crate::domain::mail;
@@ -324,6 +324,8 @@ pub async fn delete(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let id = account.id;
+    // Before the kill switch, which deletes challenges that contain addresses.
+    overwrite_all(txn).await?;
     // Deleting the account's row with its sessions, through the foreign key, would not suffice:
     // clients must be notified of ended sessions, and there may be too many for one transaction.
     switch.end_all(txn, None, EndReason::AccountDeleted, now).await?;
@@ -344,11 +346,9 @@ pub async fn delete(
         deleted_at: Set(Some(now)),
         ..Default::default()
     };
-    overwrite_all(txn).await?;
     account::Entity::update(emptied).exec(txn).await?;
     invite::delete_of(txn, &Email::of_account(&account.email_canonical)).await?;
     mail::forget(txn, id).await?;
-    email_challenge::forget(txn, id).await?;
     overwrite_cheaply(txn).await?;
     Event::new(Kind::AccountDeleted).account(id).reason(reason).record(txn, origin, now).await
 }

@@ -319,7 +319,7 @@ async fn create(
 }
 
 /// Gives the account its new address, if neither the old address nor the password has changed since
-/// the secret was checked. Voids reset tokens that were sent to the old address, and queues a
+/// the secret was checked. Voids links and codes that were sent to the old address, and queues a
 /// notice to this address. Sessions continue.
 async fn change_address(
     txn: &DatabaseTransaction,
@@ -348,6 +348,9 @@ async fn change_address(
         .filter(Column::Id.eq(locked.id))
         .exec(txn)
         .await?;
+    for purpose in [Purpose::ResetPassword, Purpose::VerifyEmail] {
+        email_challenge::void(txn, locked.id, purpose).await?;
+    }
     mail.send(txn, &locked, Content::EmailChanged, origin, now).await?;
     for kind in [Kind::EmailChanged, Kind::EmailVerified] {
         Event::new(kind).account(locked.id).record(txn, origin, now).await?;

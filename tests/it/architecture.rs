@@ -118,6 +118,7 @@ fn raw_sql_is_written_only_in_database() {
 /// `database/portions.rs`.
 const DELETES_MANY: &[(&str, &str)] = &[
     ("database/portions.rs", "deletes in batches"),
+    ("domain/email_challenge/mod.rs", "challenges of one account, at most one per purpose"),
     ("domain/invite.rs", "the invite of one address, which is unique"),
     ("domain/mail/mod.rs", "mails of one account, whose number per day is limited"),
     ("domain/oauth/code.rs", "codes of one user for one request, valid for a minute"),

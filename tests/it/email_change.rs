@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::mailed::{mail, secrets, token_of};
-use crate::harness::oauth::{Browser, ISSUER};
+use crate::harness::oauth::{Browser, ISSUER, hidden_fields};
 use crate::harness::smtp::SmtpServer;
 use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens, eventually};
 
@@ -218,6 +218,49 @@ async fn link_and_code_become_void() {
     server.post("/api/auth/password/reset", &body).await.expect_status(204);
     expect_void(&second, &newer, NEW_PASSWORD).await;
     server.log_in(ADA, NEW_PASSWORD).await.expect_status(200);
+}
+
+/// ID-05, SU-05: an attacker who knew the password cannot take the address after the operator or the
+/// owner has ended all sessions.
+#[tokio::test]
+async fn kill_switches_void_link_and_code() {
+    for switch in ["disable", "end-sessions", "set-email", "others", "everywhere"] {
+        let (smtp, server, tokens) = start().await;
+        let handle = request(&server, &tokens, NEW).await;
+        let (link, code) = secrets(&mail(&smtp, 1).await);
+
+        match switch {
+            "disable" => {
+                server.account_command(&["disable", ADA]).await;
+                server.account_command(&["enable", ADA]).await;
+            }
+            "set-email" => {
+                server.account_command(&["set-email", ADA, "eve@example.test"]).await;
+                server.account_command(&["set-email", "eve@example.test", ADA]).await;
+            }
+            "others" => {
+                let ended = server.end_other_sessions(&tokens.access_token).await;
+                ended.expect_status(204);
+            }
+            "everywhere" => {
+                let mut browser = Browser::of(&server);
+                let login = browser.get("/login").await;
+                let typed = [("username", ADA), ("password", PASSWORD)];
+                browser.submit("/login", &login, &typed).await.expect_status(303);
+                let csrf = hidden_fields(&browser.get("/account").await)[0].1.clone();
+                let ended = browser.post("/account", &[("csrf", &csrf), ("end", "all")]).await;
+                ended.expect_status(303);
+            }
+            _ => drop(server.account_command(&["end-sessions", ADA]).await),
+        }
+
+        assert_eq!(server.database.count("email_challenge").await, 0, "{switch}");
+        let by_code = confirm_by_code(&server, &handle, &code).await;
+        by_code.expect_error(400, "INVALID_VERIFICATION_TOKEN");
+        let by_link = confirm(&server, token_of(&link), "password", PASSWORD).await;
+        by_link.expect_error(400, "INVALID_VERIFICATION_TOKEN");
+        server.log_in(ADA, PASSWORD).await.expect_status(200);
+    }
 }
 
 /// On the pages: the account page leads to the form, and the new address is confirmed in the same

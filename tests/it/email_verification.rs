@@ -307,10 +307,13 @@ async fn link_and_code_become_void() {
     server.account_command(&["set-email", ADA, "lovelace@example.test"]).await;
     expect_void(&changed, &handle).await;
     server.account_command(&["set-email", "lovelace@example.test", ADA]).await;
+    expect_void(&changed, &handle).await;
 
     server.advance_seconds(3600);
     let (disabled, handle) = ask(NEW_PASSWORD, 5).await;
     server.account_command(&["disable", ADA]).await;
+    expect_void(&disabled, &handle).await;
+    server.account_command(&["enable", ADA]).await;
     expect_void(&disabled, &handle).await;
     assert!(!is_verified(&server).await);
 }

@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable, QueryFilter,
-    QueryOrder,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
 };
 use uuid::Uuid;
 
@@ -133,15 +132,25 @@ pub async fn spend(txn: &impl ConnectionTrait, challenge: &Challenge) -> Result<
     Ok(spent.exec(txn).await?.rows_affected == 1)
 }
 
-/// Deletes the challenges of a deleted account.
+/// Voids all links and codes of an account, by deleting its challenges. Must be called after the
+/// account's row was locked, as all transactions that store a challenge do, to prevent deadlocks.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn forget(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
-    for purpose in Purpose::iter() {
-        Entity::delete_by_id((account_id, purpose)).exec(txn).await?;
-    }
-    Ok(())
+pub async fn void_all(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::AccountId.eq(account_id)).exec(txn).await.map(drop)
+}
+
+/// Voids the link and the code of an account for one purpose. As [`void_all`].
+///
+/// # Errors
+/// If the database refuses.
+pub async fn void(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    purpose: Purpose,
+) -> Result<(), DbErr> {
+    Entity::delete_by_id((account_id, purpose)).exec(txn).await.map(drop)
 }
 
 /// Deletes expired challenges.

@@ -12,6 +12,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::account_lock;
+use crate::domain::email_challenge;
 use crate::domain::session::ending::{SESSIONS_PER_STATEMENT, end_each};
 use crate::domain::session::unfinished::{self, Unfinished};
 use crate::entity::account;
@@ -46,8 +47,9 @@ impl KillSwitch {
         Ok(Self { account_id })
     }
 
-    /// Ends all sessions of the account except `except`, within the caller's transaction. The cost
-    /// does not depend on the number of sessions.
+    /// Ends all sessions of the account except `except`, within the caller's transaction. Voids all
+    /// reset tokens, and the links and codes that were mailed for the account: whoever had access
+    /// must not change the address later. The cost does not depend on the number of sessions.
     ///
     /// # Errors
     /// If the database refuses.
@@ -74,6 +76,7 @@ impl KillSwitch {
             // The account was deleted.
             return Ok(Switched { epoch: 0, has_ended_any: false });
         };
+        email_challenge::void_all(txn, account_id).await?;
         if let Some(session_id) = except {
             session::Entity::update_many()
                 .col_expr(session::Column::Epoch, Expr::value(epoch))
