@@ -263,6 +263,38 @@ async fn kill_switches_void_link_and_code() {
     }
 }
 
+/// ID-05: notices of logins with new devices do not use up the limit of the notice to the old
+/// address.
+#[tokio::test]
+async fn other_notices_do_not_prevent_the_notice_to_the_old_address() {
+    let (smtp, server, tokens) = start().await;
+    for device in ["Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Eta"] {
+        let log_in = server.request(Method::POST, "/api/auth/login").header("user-agent", device);
+        let log_in = log_in.header("x-forwarded-for", server.new_client_address());
+        let body = json!({ "email": ADA, "password": PASSWORD });
+        Answer::of(log_in.json(&body)).await.expect_status(200);
+    }
+    let dropped = "auth_event WHERE type = 'mail_dropped'";
+    assert_eq!(server.database.count(dropped).await, 1);
+    mail(&smtp, 5).await;
+    let new_password = NEW_PASSWORD;
+    let changed = server.change_password(&tokens.access_token, PASSWORD, new_password).await;
+    changed.expect_status(204);
+    let answer = change(&server, &tokens, NEW, new_password).await;
+    let handle = answer.expect_status(202).text("handle");
+    eventually("the code arrives", async || !smtp.mails_to(NEW).is_empty()).await;
+    let (_, code) = secrets(&smtp.mails_to(NEW)[0]);
+
+    confirm_by_code(&server, &handle, &code).await.expect_status(204);
+
+    let is_sent = |text: &str| smtp.mails_to(ADA).iter().any(|mail| mail.text().contains(text));
+    eventually("the notices arrive", async || {
+        is_sent("The password of your account") && is_sent("The email address of your account")
+    })
+    .await;
+    assert_eq!(smtp.mails_to(ADA).len(), 7);
+}
+
 /// On the pages: the account page leads to the form, and the new address is confirmed in the same
 /// browser, by code or by link.
 #[tokio::test]

@@ -27,7 +27,7 @@ use crate::entity::account;
 use crate::entity::outbox as outbox_row;
 use crate::timestamp::Timestamp;
 
-/// The class of notices to the owner of an account.
+/// The class of notices to the owner of an account about logins and sessions.
 const NOTICE: &str = "notice";
 
 /// The class of mails that someone asked for, who may be a stranger.
@@ -134,13 +134,15 @@ impl Content {
     }
 
     /// The class. Mails of one class share a limit per recipient. Notices and invites have classes
-    /// of their own, because requests of strangers must not use up their limits.
+    /// of their own, because requests of strangers must not use up their limits. The notices of a
+    /// new password and of a new address have classes of their own, too: otherwise an attacker who
+    /// takes over an account could prevent them by causing other notices. The names are part of
+    /// stored keys, so they never change.
     const fn class(&self) -> &'static str {
         match self {
-            Self::PasswordChanged
-            | Self::NewDevice { .. }
-            | Self::TokenReuse
-            | Self::EmailChanged => NOTICE,
+            Self::NewDevice { .. } | Self::TokenReuse => NOTICE,
+            Self::PasswordChanged => "password_changed",
+            Self::EmailChanged => "email_changed",
             Self::Invite { .. } => "invite",
             Self::ResetPassword { .. }
             | Self::VerifyEmail { .. }
@@ -149,6 +151,14 @@ impl Content {
             | Self::SignUp { .. }
             | Self::Nothing => REQUESTED,
         }
+    }
+
+    /// Whether the mail is a notice to the owner of an account (`SIGNET_MAIL_NOTICES`).
+    const fn is_notice(&self) -> bool {
+        matches!(
+            self,
+            Self::PasswordChanged | Self::NewDevice { .. } | Self::TokenReuse | Self::EmailChanged
+        )
     }
 
     /// After this time the mail is of no use.
@@ -264,7 +274,7 @@ impl MailQueue {
         now: Timestamp,
     ) -> Result<bool, DbErr> {
         let Some(settings) = &self.0 else { return Ok(false) };
-        if content.class() == NOTICE && !settings.has_notices {
+        if content.is_notice() && !settings.has_notices {
             return Ok(false);
         }
         let windows = settings.windows(content, email, origin);
