@@ -66,7 +66,9 @@ impl TestServer {
     /// Runs `signet import accounts --from FORMAT …`.
     pub async fn import(&self, format: &str, arguments: &[&str]) -> Imported {
         let command = [&["import", "accounts", "--from", format], arguments].concat();
-        let output = Program::new(&self.database).run(&command).await;
+        // Concurrent imports wait for each other, on a slow machine for longer than by default.
+        let program = Program::new(&self.database).with("SIGNET_DATABASE_WAIT_SECONDS", "30");
+        let output = program.run(&command).await;
         let imported = Imported {
             status: output.status.code().expect("it was killed"),
             stdout: String::from_utf8(output.stdout).unwrap(),
