@@ -81,7 +81,9 @@ pub async fn has_accounts(db: &Db) -> Result<bool, SchemaError> {
     if !has_table(db, "account").await? {
         return Ok(false);
     }
-    let first = account_row::Entity::find().select_only().column(Column::Id).limit(1);
+    // Ordered, so that PostgreSQL reads the index.
+    let first = account_row::Entity::find().select_only().column(Column::Id);
+    let first = first.order_by_asc(Column::Id).limit(1);
     let first = first.into_tuple::<Uuid>();
     let first = db.read(|db| async move { first.one(&db).await }).await;
     Ok(first.map_err(SchemaError::Database)?.is_some())
