@@ -4,6 +4,7 @@
 mod acceptor;
 mod backchannel_delivery;
 mod connection_limit;
+mod deliveries;
 mod descriptors;
 pub mod mail_delivery;
 mod shortage;

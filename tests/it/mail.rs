@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rustix::process::Signal;
 use serde_json::json;
 use signet::config::Config;
@@ -228,6 +229,33 @@ async fn stalled_mail_delays_no_other() {
     cause_notice(&server, "bob@example.test").await;
 
     eventually("the mail arrives", async || smtp.mails_to("bob@example.test").len() == 1).await;
+}
+
+/// Many mails that are sent at the same time leave database connections for requests.
+#[tokio::test]
+async fn mails_in_progress_leave_connections_for_requests() {
+    let smtp = SmtpServer::start().await;
+    let url = smtp.url();
+    let server = TestServer::with(|config| {
+        with_mail(config, &url);
+        config.database.database_connections = 2;
+    })
+    .await;
+
+    let mut round = 0;
+    while round < 8 || queued(&server).await > 0 {
+        let requests = (0..if round < 8 { 40 } else { 4 }).map(|n| {
+            let body = json!({ "email": format!("nobody{n}@{round}.example.test") });
+            let request = server.request(reqwest::Method::POST, "/api/auth/password/forgotten");
+            let request = request.header("x-forwarded-for", server.new_client_address());
+            Answer::of(request.json(&body))
+        });
+        for answer in join_all(requests).await {
+            answer.expect_status(202);
+        }
+        round += 1;
+        assert!(round < 1_000, "the mails are not sent");
+    }
 }
 
 /// If the connection breaks after the mail was transmitted, it is sent again, with the same

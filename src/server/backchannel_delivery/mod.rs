@@ -11,8 +11,6 @@ use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
@@ -24,6 +22,7 @@ use crate::domain::oauth::backchannel;
 use crate::domain::outbox::{self, Answer, Item, Kind, Shares};
 use crate::domain::session;
 use crate::http::App;
+use crate::server::deliveries::Deliveries;
 use crate::timestamp::Timestamp;
 
 /// How often the outbox is polled.
@@ -34,9 +33,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Delivers due logout notices until the server stops.
 pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bool) {
-    let sender = Sender::new(is_private_allowed);
+    let sender = Arc::new(Sender::new(is_private_allowed));
     let mut shares = Shares::default();
-    let mut deliveries = FuturesUnordered::new();
+    let mut deliveries = Deliveries::new();
     let mut ticks = tokio::time::interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -52,7 +51,9 @@ pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bo
         }
         let now = app.clock.now();
         match outbox::take_due(&app.db, Kind::LogoutNotice, &mut shares, now).await {
-            Ok(due) => deliveries.extend(due.into_iter().map(|it| deliver(&app, &sender, it))),
+            Ok(due) => due.into_iter().for_each(|item| {
+                deliveries.start(deliver(Arc::clone(&app), Arc::clone(&sender), item));
+            }),
             Err(error) => tracing::warn!(%error, "the outbox of logout notices could not be read"),
         }
     }
@@ -75,9 +76,9 @@ struct Delivered {
     at: Timestamp,
 }
 
-async fn deliver(app: &App, sender: &Sender, item: Item) -> Delivered {
+async fn deliver(app: Arc<App>, sender: Arc<Sender>, item: Item) -> Delivered {
     let begun = Instant::now();
-    let attempted = attempt(app, sender, &item).await;
+    let attempted = attempt(&app, &sender, &item).await;
     let (took, at) = (begun.elapsed(), app.clock.now());
     let (settled, answer) = match attempted {
         Ok(()) => (outbox::forget(&app.db, item.id).await, Answer::After(took)),

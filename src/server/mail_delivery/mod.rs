@@ -12,8 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
@@ -21,6 +19,7 @@ use crate::domain::mail::QueuedMail;
 use crate::domain::mail::delivery::{self, Verdict};
 use crate::domain::outbox::{self, Item, Kind};
 use crate::http::App;
+use crate::server::deliveries::Deliveries;
 use crate::server::mail_delivery::letter::MailValues;
 use crate::timestamp::Timestamp;
 
@@ -118,8 +117,9 @@ impl Delivery {
 
     /// Sends due mails until the server stops.
     pub(super) async fn run(self) {
+        let delivery = Arc::new(self);
         let mut pause = Pause::default();
-        let mut under_way = FuturesUnordered::new();
+        let mut under_way = Deliveries::new();
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -127,14 +127,18 @@ impl Delivery {
                 _ = ticks.tick() => {}
                 Some((outcome, at)) = under_way.next() => pause.note(&outcome, at),
             }
-            let now = self.app.clock.now();
+            let app = &delivery.app;
+            let now = app.clock.now();
             // A stopping server finishes the mails that it is sending, and takes no more.
-            let is_stopping = self.app.is_shutting_down.load(Ordering::Acquire);
+            let is_stopping = app.is_shutting_down.load(Ordering::Acquire);
             let slots = if is_stopping { 0 } else { pause.slots(now) };
             let free = slots.saturating_sub(under_way.len());
             let limit = u64::try_from(free).unwrap_or(0);
-            match outbox::take_oldest(&self.app.db, Kind::Mail, limit, CLAIM, now).await {
-                Ok(due) => under_way.extend(due.into_iter().map(|item| self.deliver(item))),
+            match outbox::take_oldest(&app.db, Kind::Mail, limit, CLAIM, now).await {
+                Ok(due) => {
+                    let start = |item| under_way.start(Arc::clone(&delivery).deliver(item));
+                    due.into_iter().for_each(start);
+                }
                 Err(error) => tracing::warn!(%error, "the outbox of mails could not be read"),
             }
         }
@@ -142,7 +146,7 @@ impl Delivery {
 
     /// Sends a mail and stores the result. Returns it with its time, which is before it was stored:
     /// that may take longer for some mails than for others that failed at the same time.
-    async fn deliver(&self, item: Item) -> (Outcome, Timestamp) {
+    async fn deliver(self: Arc<Self>, item: Item) -> (Outcome, Timestamp) {
         let (verdict, outcome) = self.attempt(&item).await;
         let at = self.app.clock.now();
         if let Err(error) = delivery::settle(&self.app.db, &item, verdict).await {

@@ -1,0 +1,37 @@
+//! Deliveries in progress, each in a task of its own.
+//!
+//! A `FuturesUnordered` would poll them only while the loop that owns it waits for the next result.
+//! While that loop waits for a database connection instead, no delivery runs, also none to which the
+//! connection pool has just given a connection. They would occupy all connections until the loop
+//! times out, and every request would wait as long.
+
+use tokio::task::JoinSet;
+
+/// Deliveries whose results are of type `T`. Dropping them cancels them.
+pub(super) struct Deliveries<T>(JoinSet<T>);
+
+impl<T: Send + 'static> Deliveries<T> {
+    pub(super) fn new() -> Self {
+        Self(JoinSet::new())
+    }
+
+    pub(super) fn start(&mut self, delivery: impl Future<Output = T> + Send + 'static) {
+        self.0.spawn(delivery);
+    }
+
+    /// The number of deliveries that have started and whose results were not returned yet.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The result of the next delivery that ends, or `None` if there is none in progress.
+    pub(super) async fn next(&mut self) -> Option<T> {
+        loop {
+            match self.0.join_next().await? {
+                Ok(result) => return Some(result),
+                // What it should have delivered becomes due again.
+                Err(error) => tracing::error!(%error, "a delivery was aborted"),
+            }
+        }
+    }
+}
