@@ -2,7 +2,8 @@
 //!
 //! Migrations name tables and columns by strings and never use the entities of the application,
 //! because a migration must have the same effect in all later versions. All pending migrations run
-//! in one transaction, which `database::schema` opens.
+//! in one transaction, which `database::schema` opens. For the target of a copy, `database::copy`
+//! opens it.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryOrder, Statement};
@@ -17,7 +18,7 @@ mod m20261121_000006_schedule_signing_keys;
 mod m20261126_000007_create_status_list;
 mod m20261126_000010_add_profile;
 mod m20261126_000020_create_client;
-mod m20261126_000021_open_sessions_to_clients;
+mod m20261126_000021_open_sessions_to_clients; // columns of sessions outside the JSON API
 mod m20261126_000022_create_authorization;
 mod m20261126_000023_create_logout_notice;
 mod m20261126_000050_bind_reset_tokens;
@@ -26,16 +27,16 @@ mod m20261126_000061_tell_consents_apart_by_audience;
 mod m20261126_000070_ask_for_claims;
 mod m20261126_000080_find_live_sessions;
 mod m20261129_000090_record_outages;
-mod m20261129_000100_index_what_grows;
+mod m20261129_000100_index_what_grows; // indexes on tables that grow
 mod m20261129_000110_fold_addresses;
 mod m20261129_000120_end_sessions_by_epoch;
-mod m20261129_000130_own_waiting_requests;
+mod m20261129_000130_own_waiting_requests; // counts pending authorizations per account
 mod m20261129_000140_keep_retention_time;
 mod m20261129_000141_find_ended_sessions;
-mod m20261129_000150_tell_restores;
-mod m20261129_000160_relax_clients;
+mod m20261129_000150_tell_restores; // detects restores, and closes status lists
+mod m20261129_000160_relax_clients; // settings that common client libraries need
 mod m20261129_000170_remember_previous_cookies;
-mod m20261129_000180_tell_attempts_under_way;
+mod m20261129_000180_tell_attempts_under_way; // attempts that have no result yet
 mod m20261130_000190_find_failed_attempts;
 mod m20261201_000300_record_imports;
 mod m20261201_000400_mark_copied_databases;
@@ -112,8 +113,9 @@ where
     Ok(rows.into_iter().map(|row| row.version).collect())
 }
 
-/// Whether a table exists in the current schema of PostgreSQL. The views of `information_schema`,
-/// which [`SchemaManager`] reads, take milliseconds on a new connection.
+/// Whether a table exists in the current schema of PostgreSQL. Reads `pg_class`, because the views
+/// of `information_schema`, which [`SchemaManager`] reads, take several milliseconds on a new
+/// connection.
 const HAS_TABLE: &str = "\
     SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = current_schema() AND c.relname = $1 AND c.relkind IN ('r', 'p'))";

@@ -10,8 +10,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // This table has one row. On SQLite each commit increments `writes`, so that the writer can
-        // check whether other connections see the commit before it is acknowledged. Only servers
+        // This table has one row. On SQLite each commit increments `writes`, so that the writer,
+        // before it acknowledges a commit, can check that other connections see it. Only servers
         // increment `commits`: on SQLite with each commit, on PostgreSQL once a second. So a
         // command that is run on an older copy does not make the copy look newer. On SQLite,
         // `served_at` is the time of the server's last commit, and null after a clean stop.
@@ -30,7 +30,8 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.execute(row).await?;
 
-        // Instances on PostgreSQL that have not stopped cleanly.
+        // One row per instance on PostgreSQL. A clean stop deletes it. The row of a killed instance
+        // remains until it is too old to matter.
         let table = Table::create()
             .table("instance")
             .col(uuid("id").primary_key())
@@ -44,7 +45,8 @@ impl MigrationTrait for Migration {
             .col(big_integer("began_at"))
             // Null while the outage lasts.
             .col(big_integer_null("ended_at"))
-            // True if too many concurrent requests caused the outage, as an attacker can.
+            // True if the outage was overload by too many concurrent requests, which an attacker
+            // can cause.
             .col(boolean("is_crowd").default(false))
             .primary_key(Index::create().col("instance_id").col("began_at"))
             .to_owned();
