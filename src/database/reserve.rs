@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::database::file::path_with_suffix;
 
-/// Size of the reserve in bytes, enough for the write-ahead log of thousands of small transactions.
+/// Size of the reserve in bytes, enough for the write-ahead log of hundreds of small transactions.
 const SIZE: usize = 4 * 1024 * 1024;
 
 /// A file beside the database that occupies the reserved space.

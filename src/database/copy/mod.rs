@@ -1,13 +1,13 @@
 //! Copies a database to an empty one, between SQLite and PostgreSQL in both directions.
 //!
-//! 1. The target gets the schema and the mark "incomplete", in one transaction.
-//! 2. One transaction on the source blocks all writes to it, and reads every table in portions,
-//!    which are written to the target.
-//! 3. The target is read again, and the number of rows and a digest of each table are compared.
-//! 4. The transaction on the source marks it as moved and is committed. Then the mark of the target
+//! 1. A transaction on the source blocks all writes to it.
+//! 2. The target gets the schema and the mark "incomplete", in one transaction.
+//! 3. The transaction on the source reads every table in portions, which are written to the target.
+//! 4. The target is read again, and the number of rows and a digest of each table are compared.
+//! 5. The transaction on the source marks it as moved and is committed. Then the mark of the target
 //!    is removed.
 //!
-//! If the process ends before the commit of step 4, the source is unchanged, and the target is not
+//! If the process ends before the commit of step 5, the source is unchanged, and the target is not
 //! served. If it ends after the commit and before the target's mark is removed, neither is served
 //! until `signet database copy --undo`.
 
@@ -42,8 +42,8 @@ pub use rows::Digest;
 
 /// Counts the instances that may be running. Each instance with a row in `instance` sends a
 /// heartbeat every second. If a lease has not expired, all rows count. Otherwise, those count whose
-/// last heartbeat is at most ten seconds old. An instance that stops cleanly deletes its row, so
-/// the rest of its lease does not count.
+/// last heartbeat is at most ten seconds old. An instance that stops cleanly deletes its row, so it
+/// does not count even if its lease has not expired.
 const COUNT_INSTANCES: &str = "SELECT count(*) FROM instance, \
      (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) clock \
      WHERE beat_at > now - 10000000 OR EXISTS (SELECT 1 FROM lease WHERE expires_at > now)";
@@ -54,13 +54,13 @@ pub enum CopyError {
     /// A server uses the database.
     #[error(
         "a server uses the database {0}: stop all instances first (one that was killed counts for \
-         10 seconds, or until its lease ends). Nothing was changed"
+         10 seconds, or until its lease ends). Nothing was copied"
     )]
     Served(String),
     /// The target has tables.
     #[error(
         "the target {0} is not empty: name an empty database, or a file that does not exist. \
-         Nothing was changed"
+         Nothing was copied"
     )]
     NotEmpty(String),
     /// The schemas differ.
@@ -81,18 +81,23 @@ pub enum CopyError {
     /// A lock cannot be taken.
     #[error(transparent)]
     Lock(ServeLockError),
-    /// The source cannot be read.
-    #[error("the source cannot be read: {0}. It is unchanged, and the target is not served")]
-    Source(DbErr),
-    /// The target cannot be written.
+    /// The source cannot be read, or its mark cannot be written. After a failed commit it is
+    /// unknown whether the source is marked.
     #[error(
-        "the target cannot be written: {0}. The source is unchanged, and the target is not served"
+        "the source cannot be read or marked: {0}. Its rows are unchanged. If `serve` then refuses \
+         it as moved, run `signet database copy --undo` on it"
+    )]
+    Source(DbErr),
+    /// The target cannot be read or written.
+    #[error(
+        "the target cannot be read or written: {0}. The source is unchanged, and the target is not \
+         served"
     )]
     Target(DbErr),
     /// Everything was copied, and the target still has its mark.
     #[error(
-        "the target is complete, but it cannot be released: {0}. The source is marked as moved. Run \
-         `signet database copy --undo` there, and copy again"
+        "the target is complete, but its mark \"incomplete\" cannot be removed: {0}. The source is \
+         marked as moved. Run `signet database copy --undo` on the source, and copy again"
     )]
     Release(DbErr),
 }
@@ -200,7 +205,8 @@ async fn lock_and_check_served(txn: &DatabaseTransaction) -> Result<bool, DbErr>
     txn.execute_unprepared("SET LOCAL lock_timeout = '5s'").await?;
     let names = tables::all(txn).await?;
     let names = names.iter().map(|table| table.name.as_str());
-    // Commands lock the table of the mark first, so they wait there and hold no other lock.
+    // The table of the mark is locked first, as commands do: they then wait while they hold no
+    // other lock, so no deadlock is possible.
     let names = std::iter::once(moved::TABLE).chain(names);
     let list = names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     txn.execute_unprepared(&format!("LOCK TABLE {list} IN SHARE ROW EXCLUSIVE MODE")).await?;
