@@ -6,16 +6,16 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
 
-/// The names of columns by those of Signet's members.
+/// Maps a member of Signet's own format to the name of the column in the source.
 type Names = BTreeMap<String, String>;
 
 /// The content of the file.
 #[derive(Default, Deserialize)]
 pub(super) struct Map {
-    /// The names of the columns of events, with that of their table as `table`.
+    /// The names of the columns of audit events. The entry `table` is the name of their table.
     #[serde(default)]
     pub(super) auth_events: Names,
-    /// The names of the columns of accounts, with that of their table as `table`.
+    /// The names of the columns of accounts. The entry `table` is the name of their table.
     #[serde(flatten)]
     pub(super) accounts: Names,
 }
@@ -24,5 +24,5 @@ pub(super) struct Map {
 pub(super) fn read(path: &Path) -> anyhow::Result<Map> {
     let text = std::fs::read_to_string(path);
     let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    toml::from_str(&text).map_err(|error| anyhow!("{}: {}", path.display(), error.message()))
+    toml::from_str(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
 }

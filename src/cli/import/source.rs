@@ -35,9 +35,13 @@ pub(super) enum Source {
 /// How the records of a file are separated.
 #[derive(Clone, Copy)]
 enum Layout {
+    /// NDJSON: a JSON object on each line.
     Lines,
+    /// CSV, whose first line has the names of the columns.
     Csv,
+    /// A JSON array of records.
     Array,
+    /// A JSON object whose member `users` is the array of records (Firebase, Keycloak).
     UsersObject,
 }
 
@@ -139,7 +143,8 @@ fn read_records(
     }
 }
 
-/// Finds the layout of a file by its first character. Skips a byte order mark.
+/// Finds the layout of a file: CSV by its extension, otherwise by the first character that is not
+/// white space. Skips a byte order mark.
 fn layout(input: &mut impl BufRead, format: Format, is_csv: bool) -> anyhow::Result<Layout> {
     let start = input.fill_buf().context("cannot read the file")?;
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {

@@ -1,4 +1,5 @@
-//! The digest by which a later import detects what has changed: in the source, or here.
+//! The digest by which a later import detects whether an account has changed, and where: in the
+//! source or in Signet.
 
 use serde_json::Value;
 
@@ -6,7 +7,7 @@ use crate::domain::import::candidate::Candidate;
 use crate::entity::account;
 
 /// The part of an account that an import may change. Times are left out, because sources may lack
-/// them, and so are logins.
+/// them. So is the last login.
 struct State<'a> {
     password_hash: Option<&'a str>,
     is_verified: bool,
@@ -37,7 +38,7 @@ pub(super) fn of_candidate(candidate: &Candidate, is_verified: bool) -> [u8; 32]
 
 fn digest(state: &State<'_>) -> [u8; 32] {
     let State { password_hash, is_verified, is_disabled, profile } = state;
-    // The lengths and the debug notation keep members apart.
+    // The debug notation and JSON escape line feeds, so the lines keep the members apart.
     let text = format!("1\n{password_hash:?}\n{is_verified}\n{is_disabled}\n{profile}");
     openssl::sha::sha256(text.as_bytes())
 }
