@@ -47,6 +47,7 @@ pub struct Shares {
     under_way: usize,
     /// How many slots have been allotted so far.
     turns: u64,
+    /// Whether the last allotment had too few slots for the due deliveries.
     were_short: bool,
 }
 
@@ -99,12 +100,13 @@ impl Shares {
         for (name, _) in due {
             self.receivers.entry(name.clone()).or_default().used_at = now;
         }
-        // The receiver that has waited longest for a slot comes first.
+        // The receiver that last got a slot the longest time ago comes first.
         let mut due: Vec<_> = due.iter().map(|(name, number)| (name, *number, 0)).collect();
         due.sort_by_key(|(name, ..)| self.receivers.get(*name).map(|it| it.turn));
         let slow = self.receivers.values().filter(|it| !it.is_prompt()).map(|it| it.under_way);
         let mut slow: usize = slow.sum();
-        // Level by level: the receiver with the fewest deliveries under way comes first.
+        // Receivers with no delivery under way get a slot first, then those with one, and so on.
+        // Among equals, the order above decides.
         for level in 0..SHARE {
             for (name, number, allotted) in &mut due {
                 let is_taken = *allotted < *number && self.take(name, level, &mut slow, now);
@@ -132,7 +134,7 @@ impl Shares {
         true
     }
 
-    /// Returns unused slots.
+    /// Gives back slots that were allotted but not used, or whose delivery has ended.
     pub(super) fn release(&mut self, name: &str, number: usize) {
         if let Some(receiver) = self.receivers.get_mut(name) {
             receiver.under_way = receiver.under_way.saturating_sub(number);

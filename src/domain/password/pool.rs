@@ -35,9 +35,11 @@ use crate::domain::password::workspace::Workspace;
 pub struct PoolSettings {
     /// Number of threads, by default the number of cores. Each thread has its own memory.
     pub threads: u32,
-    /// Work is admitted while the admitted work takes at most this estimated time.
+    /// How long all unfinished admitted work may take, by estimate. Further work is refused, except
+    /// that clients with little work may use a reserve (`queue`).
     pub backlog: Duration,
-    /// Timeout of a waiting caller. It is slightly shorter than the timeout of the request.
+    /// How long a caller waits for the result. It is slightly shorter than the timeout of the
+    /// request.
     pub patience: Duration,
     /// Length of the IPv6 prefix that counts as one client, in bits.
     pub ipv6_prefix: u8,
@@ -46,7 +48,8 @@ pub struct PoolSettings {
 /// Why a password could not be hashed or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// The admitted work takes too long, or this job waited too long. Nothing was done.
+    /// The backlog is full, or there was no result within [`PoolSettings::patience`]. Any later
+    /// result is discarded.
     #[error("too many passwords are being hashed")]
     Busy {
         /// How long until there is room again.
