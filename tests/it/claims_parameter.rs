@@ -12,7 +12,7 @@ const BOB: &str = "bob@example.test";
 const TASKS: &str = "https://tasks.example/v1";
 const FILES: &str = "https://files.example";
 
-/// A first-party client, and one that requires consent; neither is registered for the `address`
+/// A client that needs no consent, and one that does; neither is registered for the `address`
 /// scope.
 const CLIENTS: &str = r#"
 [[client]]
@@ -276,8 +276,12 @@ fn parameters<'a>(scope: &'a str, claims: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![("client_id", "asking"), ("scope", scope), ("claims", claims)]
 }
 
+/// As the value of `claims`, this removes the parameter.
+const NO_CLAIMS: &str = "-";
+
 const BIRTHDATE: &str = r#"{"userinfo":{"birthdate":null}}"#;
-const NAME: &str = r#"{"id_token":{"name":{"essential":true}},"userinfo":{"birthdate":null}}"#;
+const NAME_AND_BIRTHDATE: &str =
+    r#"{"id_token":{"name":{"essential":true}},"userinfo":{"birthdate":null}}"#;
 
 /// MUST-069: the consent page describes the requested claims that no requested scope covers.
 #[tokio::test]
@@ -286,9 +290,9 @@ async fn requested_claim_needs_consent() {
     let mut ada = Browser::of(&server);
     ada.log_in_without_request(ADA).await;
     let scope = "openid offline_access";
-    let redirect = ada.authorize(&parameters(scope, "-")).await;
+    let redirect = ada.authorize(&parameters(scope, NO_CLAIMS)).await;
     ada.grant_consent(&redirect).await;
-    assert_eq!(ada.authorize_silently(&parameters(scope, "-"), &[]).await, "code");
+    assert_eq!(ada.authorize_silently(&parameters(scope, NO_CLAIMS), &[]).await, "code");
     assert_eq!(
         ada.authorize_silently(&parameters(scope, BIRTHDATE), &[]).await,
         "consent_required"
@@ -303,19 +307,25 @@ async fn requested_claim_needs_consent() {
     assert!(!page.contains("see your name"), "{page}");
     assert_eq!(userinfo_claims(&server, &tokens).await, json!({ "birthdate": "1815-12-10" }));
     assert_eq!(ada.authorize_silently(&parameters(scope, BIRTHDATE), &[]).await, "code");
-    assert_eq!(ada.authorize_silently(&parameters(scope, NAME), &[]).await, "consent_required");
+    assert_eq!(
+        ada.authorize_silently(&parameters(scope, NAME_AND_BIRTHDATE), &[]).await,
+        "consent_required"
+    );
     // Consent to a claim does not cover a scope at another audience.
     assert_eq!(
         ada.authorize_silently(&parameters(scope, BIRTHDATE), &[FILES]).await,
         "consent_required"
     );
-    let whole_scope = parameters("openid profile", "-");
+    let whole_scope = parameters("openid profile", NO_CLAIMS);
     assert_eq!(ada.authorize_silently(&whole_scope, &[]).await, "consent_required");
 
     // Consent to a scope, at any audience, covers its claims.
     let redirect = ada.authorize_for_audiences(&whole_scope, &[FILES]).await;
     ada.grant_consent(&redirect).await;
-    assert_eq!(ada.authorize_silently(&parameters(scope, NAME), &[TASKS]).await, "code");
+    assert_eq!(
+        ada.authorize_silently(&parameters(scope, NAME_AND_BIRTHDATE), &[TASKS]).await,
+        "code"
+    );
     let mail = r#"{"id_token":{"email":null}}"#;
     assert_eq!(
         ada.authorize_silently(&parameters(scope, mail), &[TASKS]).await,
@@ -353,8 +363,11 @@ async fn consent_to_a_claim_is_listed_and_can_be_withdrawn() {
     let at = |claims| format!("openid at {TASKS}, claims {claims}");
     let expected = [at("birthdate"), at("name"), "openid, claims birthdate name".to_owned()];
     assert_eq!(server.database.column::<String>(reasons).await, expected);
-    assert_eq!(ada.authorize_silently(&parameters("openid", "-"), &[]).await, "consent_required");
-    let again = ada.authorize(&parameters("openid", "-")).await;
+    assert_eq!(
+        ada.authorize_silently(&parameters("openid", NO_CLAIMS), &[]).await,
+        "consent_required"
+    );
+    let again = ada.authorize(&parameters("openid", NO_CLAIMS)).await;
     ada.grant_consent(&again).await;
     assert_eq!(
         ada.authorize_silently(&parameters("openid", BIRTHDATE), &[]).await,
@@ -362,14 +375,15 @@ async fn consent_to_a_claim_is_listed_and_can_be_withdrawn() {
     );
 }
 
-/// Consent covers the claims that the client gets now, not those that it requested earlier.
+/// The consent page asks only for claims that the current registration allows, even if the pending
+/// request names more.
 #[tokio::test]
 async fn consent_page_asks_for_currently_registered_claims() {
     let (server, _, app) = server().await;
     let mut ada = Browser::of(&server);
     ada.log_in_without_request(ADA).await;
-    let mail = r#"{"userinfo":{"email":null,"name":null}}"#;
-    let redirect = ada.authorize(&parameters("openid", mail)).await;
+    let claims = r#"{"userinfo":{"email":null,"name":null}}"#;
+    let redirect = ada.authorize(&parameters("openid", claims)).await;
 
     server
         .register_clients(&CLIENTS.replace("openid profile email offline", "openid email offline"))
@@ -395,7 +409,7 @@ async fn consent_covers_only_what_the_page_displayed() {
     let (server, _, app) = server().await;
     let mut ada = Browser::of(&server);
     ada.log_in_without_request(ADA).await;
-    let redirect = ada.authorize(&parameters("openid email", NAME)).await;
+    let redirect = ada.authorize(&parameters("openid email", NAME_AND_BIRTHDATE)).await;
     let page = ada.open_consent_page(&redirect).await;
     let fields = hidden_fields(&page);
     assert_eq!(fields[2], ("claims".to_owned(), "birthdate name".to_owned()));

@@ -1,5 +1,6 @@
-//! Tokens that Signet did not sign. An attacker could make some of them. Others are signed with the
-//! real private key, so only a defect of Signet could produce them.
+//! The private key of a server, and functions that sign, read and check tokens. An attacker could
+//! make some of the signed tokens. Others are signed with the real private key, so only a defect of
+//! Signet could produce them.
 //!
 //! The private key is read without any code of Signet, so this also tests how keys are stored.
 

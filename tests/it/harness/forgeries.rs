@@ -1,5 +1,5 @@
-//! Forgeries of a valid token, for every endpoint that accepts tokens. Each differs from the valid
-//! token in one property.
+//! Lists of forgeries of a valid token, for every endpoint that accepts tokens. Each differs from
+//! the valid token in one property.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};

@@ -5,8 +5,8 @@ mod backup;
 pub mod consents;
 mod database;
 mod dump;
-pub mod forge;
-pub mod forgeries;
+pub mod forge; // the private key of a server, and functions that sign with it
+pub mod forgeries; // lists of faulty tokens
 mod import;
 pub mod mailed;
 pub mod oauth;
