@@ -28,7 +28,7 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def parts(forge: Forge) -> Iterator[Case]:
-    """Yields tokens that do not have exactly three parts, or are not in compact form."""
+    """Yields texts that are not a compact JWS, a token with an empty payload, and a long one."""
     valid = forge.token()
     header, payload, signature = valid.split(".")
     members = {"protected": header, "signature": signature}
@@ -58,7 +58,7 @@ def parts(forge: Forge) -> Iterator[Case]:
          f"{header}.{payload}.{signature[:-4]}\uff21{signature[-3:]}"),
         ("ideographic full stops instead of dots", valid.replace(".", "\u3002")),
     ]:
-        yield refused(name, "RFC 7515 section 3.1: three parts", token, "malformed")
+        yield refused(name, "RFC 7515 section 3.1: three base64url parts", token, "malformed")
     yield refused(
         "an empty payload", "RFC 7519 section 7.2: the payload is a JSON object",
         jws(f"{header}.", forge.first), "malformed",
@@ -71,15 +71,17 @@ def parts(forge: Forge) -> Iterator[Case]:
 def encodings(forge: Forge) -> Iterator[Case]:
     """Yields encodings that a lenient decoder accepts. The signature covers the given encoding."""
     header, payload = base64url(HEADER), base64url(CLAIMS)
-    unpadded_payload = base64url(with_spaces(CLAIMS, 0))
-    spare_header, spare_payload = (base64url(with_spaces(part, 1)) for part in (HEADER, CLAIMS))
+    # Its length needs no padding.
+    aligned_payload = base64url(with_spaces(CLAIMS, 0))
+    header_with_spare_bits = base64url(with_spaces(HEADER, 1))
+    payload_with_spare_bits = base64url(with_spaces(CLAIMS, 1))
     # The base64url of "?>" and "~" contains "_" and "-".
     standard = standard_alphabet(base64url(change(CLAIMS, x="?>?>?>~~~~~~")))
     for name, signed in [
-        ("padding after the header", f"{spare_header}==.{payload}"),
-        ("padding after the payload", f"{header}.{spare_payload}=="),
-        ("incomplete padding after the payload", f"{header}.{spare_payload}="),
-        ("needless padding after the payload", f"{header}.{unpadded_payload}===="),
+        ("padding after the header", f"{header_with_spare_bits}==.{payload}"),
+        ("padding after the payload", f"{header}.{payload_with_spare_bits}=="),
+        ("incomplete padding after the payload", f"{header}.{payload_with_spare_bits}="),
+        ("needless padding after the payload", f"{header}.{aligned_payload}===="),
         ("the standard base64 alphabet in the payload", f"{header}.{standard}"),
         ("a line feed in the header", f"{insert(header, chr(10))}.{payload}"),
         ("a tab in the header", f"{insert(header, chr(9))}.{payload}"),
@@ -90,9 +92,11 @@ def encodings(forge: Forge) -> Iterator[Case]:
         ("a NUL in the payload", f"{header}.{insert(payload, chr(0))}"),
         ("a character outside of the alphabet in the payload", f"{header}.{insert(payload, '!')}"),
         ("a percent escape in the payload", f"{header}.{insert(payload, '%41')}"),
-        ("stray bits at the end of the header", f"{with_stray_bits(spare_header)}.{payload}"),
-        ("stray bits at the end of the payload", f"{header}.{with_stray_bits(spare_payload)}"),
-        ("a payload whose length is 1 modulo 4", f"{header}.{unpadded_payload}A"),
+        ("stray bits at the end of the header",
+         f"{with_stray_bits(header_with_spare_bits)}.{payload}"),
+        ("stray bits at the end of the payload",
+         f"{header}.{with_stray_bits(payload_with_spare_bits)}"),
+        ("a payload whose length is 1 modulo 4", f"{header}.{aligned_payload}A"),
     ]:
         yield refused(name, ENCODING, jws(signed, forge.first), "malformed")
 

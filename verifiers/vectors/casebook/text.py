@@ -1,4 +1,4 @@
-"""Writes objects as JSON, including forms that JSON writers do not produce."""
+"""Writes JSON and base64url, including forms that their encoders do not produce."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def signing_input(header: Text, payload: Text) -> str:
 def with_spaces(members: dict[str, Any], remainder: int) -> str:
     """Returns the object as JSON, padded with spaces to a length of `remainder` modulo 3.
 
-    With a remainder of 1, four bits of the last base64url character are unused.
+    With a remainder of 1, four bits of the last base64url character are spare.
     """
     text = compact(members)
     return text + " " * ((remainder - len(to_bytes(text))) % 3)
 
 
 def with_stray_bits(part: str) -> str:
-    """Returns the part with an unused trailing bit set. The part must have such a bit."""
+    """Returns the part with a stray bit: a spare trailing bit, which it must have, is set."""
     return part[:-1] + ALPHABET[ALPHABET.index(part[-1]) + 1]
 
 

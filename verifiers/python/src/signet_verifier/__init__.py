@@ -1,5 +1,5 @@
 """Verifies Signet's access tokens locally: with its public keys, and with its lists of sessions
-that have ended. The README has a ten-line example for FastAPI."""
+that have ended. The README has a short example for FastAPI."""
 
 from signet_verifier.access_token import AccessToken
 from signet_verifier.errors import (

@@ -1,7 +1,8 @@
 """Strict base64url and JSON, so that all parsers read a token in the same way.
 
-The parsers are those of the standard library; this module refuses what they accept in addition. All
-functions raise `ValueError`.
+The standard library does the parsing. This module refuses what it accepts beyond canonical
+base64url and strict JSON, which the README of all verifiers defines. All functions raise
+`ValueError`.
 """
 
 import base64

@@ -50,8 +50,9 @@ use crate::verifier::Verifier;
 /// key, but only once in 30 seconds ([`cool_down`]). A status list is fetched again when its `ttl`
 /// has passed.
 ///
-/// If a fetch fails, the next attempt is made five seconds later. Meanwhile the cached copy is
-/// used: a key set without limit, a status list until its `exp`.
+/// After a failed fetch, the next one is made after five seconds at the earliest (one second while
+/// there are no keys). Meanwhile the cached copy is used: a key set without limit, a status list
+/// until its `exp`, or without `exp` until its `ttl` has passed.
 ///
 /// [`cool_down`]: RemoteVerifierBuilder::cool_down
 #[derive(Clone)]

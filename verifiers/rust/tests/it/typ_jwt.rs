@@ -84,7 +84,8 @@ fn claims_specific_to_id_tokens_are_rejected() {
     }
 }
 
-/// OpenID Connect Core §2, §3.1.3.6: the ID token is like those of Signet, except for its audience.
+/// OpenID Connect Core §2, §3.1.3.6: the ID token is like those of Signet, except for its audience,
+/// and without `acr` and `amr`.
 #[test]
 fn id_token_is_rejected() {
     let id_token = json!({

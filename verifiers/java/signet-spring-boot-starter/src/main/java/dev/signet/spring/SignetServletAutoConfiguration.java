@@ -19,7 +19,7 @@ import org.springframework.security.oauth2.jwt.JwtDecoder;
 import org.springframework.security.oauth2.server.resource.web.BearerTokenResolver;
 import org.springframework.security.web.SecurityFilterChain;
 
-/** For servlets. Beans of the application replace these beans. */
+/** For servlets. Beans of the application replace these beans, except the filter. */
 @AutoConfiguration(
         after = SignetAutoConfiguration.class,
         beforeName = {
@@ -44,7 +44,10 @@ public class SignetServletAutoConfiguration {
         };
     }
 
-    /** Spring would use the first of two {@code Authorization} headers. */
+    /**
+     * Refuses a request with two {@code Authorization} headers; Spring's own resolver would use the
+     * first.
+     */
     @Bean
     @ConditionalOnMissingBean
     BearerTokenResolver signetBearerTokenResolver() {

@@ -49,7 +49,10 @@ public final class TestToken {
         return claim("aud", audience);
     }
 
-    /** Sets the time until it expires; with a negative duration it has already expired. */
+    /**
+     * Sets the time until it expires; with a negative duration it has already expired. A verifier
+     * accepts it for as long as its leeway (30 seconds by default) after that.
+     */
     public TestToken expiresIn(Duration life) {
         return claim("exp", now.plus(life).getEpochSecond());
     }
@@ -72,7 +75,7 @@ public final class TestToken {
         return this;
     }
 
-    /** Signs it with an unpublished key, but with the kid of the issuer's key. */
+    /** Makes {@link #sign()} use an unpublished key, but the kid of the issuer's key. */
     public TestToken forged() {
         isForged = true;
         return this;
