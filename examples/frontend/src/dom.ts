@@ -50,7 +50,10 @@ export function notice(): HTMLElement {
   return h("p", { className: "notice", role: "status" });
 }
 
-/** Runs `action` when a form is submitted. Its button is disabled until the action has ended. */
+/**
+ * Runs `action` when a form is submitted. Further submits are ignored until it has ended.
+ * Meanwhile the button has `aria-disabled`.
+ */
 export function onSubmit(form: HTMLFormElement, action: () => Promise<void>): void {
   form.noValidate = true; // the app itself shows errors, beside the fields
   form.addEventListener("submit", async (event) => {
