@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::mailed::{mail, secrets, token_of};
 use crate::harness::oauth::{Browser, ISSUER, hidden_fields};
-use crate::harness::smtp::SmtpServer;
+use crate::harness::smtp::{Behaviour, SmtpServer};
 use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens, eventually};
 
 const ADA: &str = "ada@example.test";
@@ -151,6 +151,53 @@ async fn address_of_another_account_is_not_revealed() {
     assert!(!notice.text().contains("token="), "{}", notice.text());
     let same = change(&server, &tokens, "ADA@example.test", PASSWORD).await;
     same.expect_error(400, "VALIDATION_ERROR");
+}
+
+/// EN-03, EN-06: mails to a free address and to the address of another account are dropped, or fail.
+/// The data that the user downloads is the same in both cases.
+#[tokio::test]
+async fn own_events_do_not_reveal_the_address_of_another_account() {
+    let (smtp, server, tokens) = start().await;
+    for taken in ["bob@example.test", "dead-bob@example.test"] {
+        server.sign_up(taken).await.expect_status(201);
+    }
+    for dead in ["dead-bob@example.test", "dead-free@example.test"] {
+        smtp.behave(dead, Behaviour::Refuse("550 no such user"));
+    }
+    let events_of = async |email: &str, requests: usize| {
+        server.advance_seconds(60);
+        let client = server.new_client_address();
+        let seen = types_of_own_events(&server, &tokens).await.len();
+        for _ in 0..requests {
+            let request = server.request(Method::POST, "/api/auth/email");
+            let request = request.header("x-forwarded-for", &client);
+            let body = json!({ "email": email, "password": PASSWORD });
+            let request = request.bearer_auth(&tokens.access_token).json(&body);
+            Answer::of(request).await.expect_status(202);
+        }
+        let sent = async || server.database.count("outbox WHERE kind = 'mail'").await == 0;
+        eventually("each mail is sent, or is a dead letter", sent).await;
+        types_of_own_events(&server, &tokens).await.split_off(seen)
+    };
+
+    let (free, taken) = (events_of(NEW, 4).await, events_of("bob@example.test", 4).await);
+    assert_eq!(free, taken);
+    assert!(free.contains(&"mail_dropped".to_owned()), "{free:?}");
+    let free = events_of("dead-free@example.test", 1).await;
+    let taken = events_of("dead-bob@example.test", 1).await;
+    assert_eq!(free, taken);
+    let failed = server.database.count("auth_event WHERE type = 'mail_failed'").await;
+    assert_eq!(failed, 2);
+}
+
+/// The types of the events in the data that the user downloads, in the order of the ids. Events of
+/// the downloads are left out.
+async fn types_of_own_events(server: &TestServer, tokens: &Tokens) -> Vec<String> {
+    let data = server.download_data(&tokens.access_token, PASSWORD).await;
+    let data = data.expect_status(200).json();
+    let types = data["events"].as_array().unwrap().iter().map(|event| &event["type"]);
+    let types = types.map(|kind| kind.as_str().unwrap().to_owned());
+    types.filter(|kind| kind != "data_downloaded").collect()
 }
 
 /// An address that another account gets meanwhile is not taken over.

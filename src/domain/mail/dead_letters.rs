@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::database::{Db, delete_all};
 use crate::domain::audit::{Event, Kind as EventKind, Origin};
-use crate::domain::mail::QueuedMail;
+use crate::domain::mail::{Content, QueuedMail};
 use crate::domain::outbox::{Item, Kind};
 use crate::entity::outbox::{Column, Entity};
 use crate::timestamp::Timestamp;
@@ -30,7 +30,12 @@ const LETTERS_PER_TRANSACTION: u64 = 500;
 pub async fn make_dead_letter(db: &Db, item: &Item, reason: &str) -> Result<(), DbErr> {
     let mut item = item.clone();
     let mail = item.read::<QueuedMail>();
-    let account_id = mail.as_ref().and_then(QueuedMail::account);
+    let account_id = mail.as_ref().and_then(|mail| match mail.content {
+        // The failure of the notice that is sent instead if the address is taken is not an event of
+        // the requester, either. Otherwise his events, which he can download, would show which.
+        Content::ChangeEmail { .. } => None,
+        _ => mail.account(),
+    });
     if let Some(mail) = mail {
         let mail = QueuedMail { failure: Some(reason.to_owned()), ..mail };
         item.payload = serde_json::to_value(mail).map_err(|it| DbErr::Json(it.to_string()))?;

@@ -18,7 +18,7 @@ use crate::config::MailSettings;
 use crate::domain::attempt_limit::{AttemptKey, MailAdmission, MailLimits, admit_mail};
 use crate::domain::audit::{Event, Kind as EventKind, Origin};
 use crate::domain::email::Email;
-use crate::domain::email_challenge::{self, Challenge};
+use crate::domain::email_challenge::{self, Challenge, Purpose};
 use crate::domain::id;
 use crate::domain::keys::LimitKey;
 use crate::domain::language::Language;
@@ -300,7 +300,12 @@ impl MailQueue {
         now: Timestamp,
     ) -> Result<bool, DbErr> {
         let ChallengeMail { challenge, email, to, content } = mail;
-        let known_id = to.as_ref().map(|(account_id, _)| *account_id);
+        let known_id = match challenge.purpose {
+            // Otherwise the events of the account, which its owner can download, would show whether
+            // the new address belongs to another account.
+            Purpose::ChangeEmail => Some(challenge.account_id),
+            _ => to.as_ref().map(|(account_id, _)| *account_id),
+        };
         if !self.admit(txn, &content, (&email, known_id), origin, now).await? {
             return Ok(false);
         }
