@@ -3,7 +3,7 @@
 //! Sessions are ended by the kill switch of their account, which ends all of them in constant time.
 //! After that, the rows of the sessions are marked and clients are notified, in portions.
 
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -17,6 +17,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::session::{self, KillSwitch};
 use crate::entity::account::{self as account_row, Column};
+use crate::entity::email_challenge::{self, Purpose};
 use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{auth_event, consent};
 use crate::timestamp::Timestamp;
@@ -217,21 +218,26 @@ pub async fn end_sessions(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
     complete_end_of_sessions(db, id, ended_at).await
 }
 
-/// Ends all sessions of all accounts, and returns their number.
+/// Ends all sessions of all accounts, and returns their number. Voids the reset tokens and the mailed
+/// links of all accounts, also of those without sessions.
 ///
 /// # Errors
 /// See [`OperatorError`]. Sessions that ended before the error stay ended.
 pub async fn end_all_sessions(db: &Db) -> Result<u64, OperatorError> {
-    let (mut after, mut ended) = (None, 0);
-    loop {
-        let page = accounts_with_sessions(db, after).await?;
-        let Some(last) = page.last() else { return Ok(ended) };
-        after = Some(*last);
-        let ended_at = end_sessions_of(db, page.clone()).await?;
-        for id in page {
-            ended += complete_end_of_sessions(db, id, ended_at).await?;
+    let mut ended = 0;
+    for access in [Access::Session, Access::ResetToken, Access::MailedLink] {
+        let mut after = None;
+        loop {
+            let page = accounts_with(db, access, after).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            let ended_at = end_sessions_of(db, page.clone()).await?;
+            for id in page {
+                ended += complete_end_of_sessions(db, id, ended_at).await?;
+            }
         }
     }
+    Ok(ended)
 }
 
 /// Uses the kill switches of all accounts, but does not wait for the remaining work: instances
@@ -242,30 +248,58 @@ pub async fn end_all_sessions(db: &Db) -> Result<u64, OperatorError> {
 pub async fn switch_all_sessions_off(db: &Db) -> Result<usize, OperatorError> {
     let (mut after, mut accounts) = (None, 0);
     loop {
-        let page = accounts_with_sessions(db, after).await?;
+        let page = accounts_with(db, Access::Session, after).await?;
         let Some(last) = page.last() else { return Ok(accounts) };
         (after, accounts) = (Some(*last), accounts + page.len());
         end_sessions_of(db, page).await?;
     }
 }
 
-/// The first accounts after the ID `after` that have sessions, in the order of IDs.
-async fn accounts_with_sessions(db: &Db, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr> {
+/// What gives access to an account, and is ended by its kill switch.
+#[derive(Debug, Clone, Copy)]
+enum Access {
+    Session,
+    /// A token of `signet account reset-password`.
+    ResetToken,
+    /// A link that confirms a new address, for example.
+    MailedLink,
+}
+
+/// The IDs of the first accounts after the ID `after` that have this access, in the order of IDs.
+/// Some of them may be IDs that no account has.
+async fn accounts_with(db: &Db, access: Access, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr> {
     let now = db.clock().now();
-    let sessions = session_row::Entity::find()
-        .select_only()
-        .column(session_row::Column::Id)
-        .filter(session_row::Column::AccountId.into_expr().equals(Column::Id.as_column_ref()))
-        .filter(session_row::Entity::live_by_row(now));
     let accounts = account_row::Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::DeletedAt.is_null())
-        .filter(Expr::exists(sessions.into_query()))
         .apply_if(after, |accounts, id| accounts.filter(Column::Id.gt(id)))
         .order_by_asc(Column::Id)
         .limit(ACCOUNTS_PER_TRANSACTION);
-    db.read(|db| async move { accounts.into_tuple().all(&db).await }).await
+    let page = match access {
+        Access::Session => accounts.filter(Expr::exists(live_sessions(now))).into_tuple(),
+        Access::ResetToken => accounts.filter(Column::ResetExpiresAt.gt(now)).into_tuple(),
+        Access::MailedLink => email_challenge::Entity::find()
+            .select_only()
+            .column(email_challenge::Column::AccountId)
+            .distinct()
+            .filter(email_challenge::Column::Purpose.ne(Purpose::SignUp))
+            .apply_if(after, |links, id| links.filter(email_challenge::Column::AccountId.gt(id)))
+            .order_by_asc(email_challenge::Column::AccountId)
+            .limit(ACCOUNTS_PER_TRANSACTION)
+            .into_tuple(),
+    };
+    db.read(|db| async move { page.all(&db).await }).await
+}
+
+/// The live sessions of the account of the enclosing query.
+fn live_sessions(now: Timestamp) -> SelectStatement {
+    session_row::Entity::find()
+        .select_only()
+        .column(session_row::Column::Id)
+        .filter(session_row::Column::AccountId.into_expr().equals(Column::Id.as_column_ref()))
+        .filter(session_row::Entity::live_by_row(now))
+        .into_query()
 }
 
 /// Ends all sessions of these accounts, and returns the time at which they ended. Skips accounts

@@ -3,10 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::harness::mailed::{mail, secrets, token_of};
 use crate::harness::oauth::{Browser, CALLBACK, Rp, hidden_fields};
+use crate::harness::smtp::SmtpServer;
 use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens, eventually};
 
 const ADA: &str = "ada@example.test";
@@ -221,6 +224,36 @@ async fn one_command_ends_the_sessions_of_all_accounts() {
         "1 session ended\n",
         "repeated"
     );
+}
+
+/// What lets someone take over an account later is void, although the account has no session.
+#[tokio::test]
+async fn end_of_all_sessions_voids_the_links_of_accounts_without_sessions() {
+    let smtp = SmtpServer::start().await;
+    let url = smtp.url();
+    let server = TestServer::with(|config| {
+        config.mail.mail = url.parse().unwrap();
+        config.mail.mail_from = Some("id@example.test".to_owned());
+    })
+    .await;
+    let tokens = server.sign_up(ADA).await.tokens();
+    let request = server.as_user(Method::POST, "/api/auth/email", &tokens.access_token);
+    let body = json!({ "email": "new@example.test", "password": PASSWORD });
+    Answer::of(request.json(&body)).await.expect_status(202);
+    let (link, _) = secrets(&mail(&smtp, 1).await);
+    server.log_out(&tokens.access_token).await.expect_status(200);
+    let bob = server.sign_up("bob@example.test").await.tokens();
+    server.log_out(&bob.access_token).await.expect_status(200);
+    let reset = server.reset_token("bob@example.test").await;
+
+    let printed = server.account_command(&["end-sessions", "--all"]).await;
+
+    assert_eq!(printed, "no session was live\n");
+    let body = json!({ "token": token_of(&link), "password": PASSWORD });
+    server.post("/api/auth/email/verify", &body).await.expect_status(400);
+    let body = json!({ "token": reset, "new_password": NEW_PASSWORD });
+    server.post("/api/auth/password/reset", &body).await.expect_status(400);
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
 /// W3: a hundred thousand live sessions of one account end in the same time as one session. Their

@@ -72,7 +72,8 @@ pub(super) enum Account {
     /// A later sign-up with the same address creates an account with another `sub`. Asks for
     /// confirmation on a terminal; scripts pass --yes.
     Delete(Delete),
-    /// End all sessions of one account or of all accounts. Users can log in again.
+    /// End all sessions of one account or of all accounts, and void their reset tokens and the links
+    /// that were mailed. Users can log in again.
     EndSessions(EndSessions),
     /// Print a token that lets the owner of an account set a new password.
     ///
