@@ -210,13 +210,14 @@ async fn login_failure_event_names_an_existing_account() {
     }
 }
 
-/// AU-02, IJ-08: the user agent is truncated, and its control characters and invalid bytes are
-/// replaced.
+/// AU-02, IJ-08: the user agent is truncated. Its invalid bytes, and characters that are invisible or
+/// change the order of others, are replaced: in the audit log, the session and the mail.
 #[tokio::test]
 async fn user_agent_is_truncated_and_sanitized() {
     let server = TestServer::start().await;
     let sent =
-        [b"tab\there, C1 \xc2\x85, no UTF-8 \xff, key \xf0\x9f\x94\x91 ", [b'x'; 700].as_slice()];
+        "tab\there, C1 \u{85}, order \u{202e}, invisible \u{200b}\u{2066}, key 🔑 ".as_bytes();
+    let sent = [sent, b"no UTF-8 \xff ", [b'x'; 700].as_slice()];
     let chain = format!("{}{CLIENT_ADDRESS}", "198.51.100.1, ".repeat(60));
     let request = server
         .request(Method::POST, "/api/auth/login")
@@ -228,7 +229,9 @@ async fn user_agent_is_truncated_and_sanitized() {
 
     let row = newest_event(&server).await;
     let user_agent = text(&row, "user_agent").unwrap();
-    assert!(user_agent.starts_with("tab\u{fffd}here, C1 \u{fffd}, no UTF-8 \u{fffd}, key 🔑 xxx"));
+    let expected = "tab\u{fffd}here, C1 \u{fffd}, order \u{fffd}, invisible \u{fffd}\u{fffd}, \
+                    key 🔑 no UTF-8 \u{fffd} xxx";
+    assert!(user_agent.starts_with(expected), "{user_agent}");
     assert_eq!(user_agent.chars().count(), 500);
     assert_eq!(text(&row, "forwarded").unwrap(), chain[..500]);
     assert_eq!(text(&row, "address").unwrap(), CLIENT_ADDRESS);

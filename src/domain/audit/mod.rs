@@ -17,6 +17,7 @@ use crate::database::bulk_insert;
 use crate::domain::id;
 use crate::domain::language::Language;
 use crate::entity::auth_event::{ActiveModel, Column, Entity, Model};
+use crate::naming;
 use crate::timestamp::Timestamp;
 
 pub use kind::Kind;
@@ -180,8 +181,10 @@ pub async fn record_past(txn: &impl ConnectionTrait, events: Vec<PastEvent>) -> 
     insert.exec_without_returning(txn).await
 }
 
-/// The stored form of a text that a client sent: truncated, and without control characters.
+/// The stored form of a text that a client sent: truncated, and with U+FFFD for characters that are
+/// invisible or change the order of other characters. The pages and mails show it.
 #[must_use]
 pub fn sanitized(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(MAX_TEXT).collect()
+    let replaced = |c| if naming::is_printable(c) { c } else { '\u{fffd}' };
+    text.chars().map(replaced).take(MAX_TEXT).collect()
 }
