@@ -213,7 +213,7 @@ pub(super) static TEXTS: Texts = Texts {
                ein.",
         code: "Code",
         wrong_code: "Dieser Code ist falsch, nicht mehr gültig oder wurde in einem anderen Browser \
-                     angefordert. Der Link in der E-Mail funktioniert in jedem Browser.",
+                     oder vor einer Abmeldung angefordert. Der Link in der E-Mail funktioniert in jedem Browser.",
         submit: "Passwort festlegen",
         another_mail: "Noch eine E-Mail senden",
         done: "Passwort geändert",

@@ -201,8 +201,8 @@ pub(super) static TEXTS: Texts = Texts {
         lead: "If the email address has an account, we have sent a mail to it. Open its link, or \
                enter its code here within half an hour.",
         code: "Code",
-        wrong_code: "This code is not right, or no longer valid, or was requested in another \
-                     browser. The link in the mail works in every browser.",
+        wrong_code: "This code is wrong or no longer valid, or it was requested in another browser \
+                     or before a logout. The link in the mail works in every browser.",
         submit: "Set the password",
         another_mail: "Send another mail",
         done: "Password changed",
