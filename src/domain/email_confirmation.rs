@@ -25,6 +25,7 @@ use crate::domain::keys::LimitKey;
 use crate::domain::mail::{Content, MailQueue};
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
 use crate::domain::password_reset::{self, Permit, Reset, ResetError};
+use crate::domain::repeated_form::{self, FormDigest};
 use crate::domain::session;
 use crate::entity::account::{self, Column};
 use crate::timestamp::Timestamp;
@@ -163,16 +164,17 @@ pub enum Confirmed {
     Account(Uuid),
 }
 
-/// Confirms the address with a link, once. `mail` queues the notice to the old address.
+/// Confirms the address with a link, once. `mail` queues the notice to the old address. `form` is
+/// the form of a page, `None` at the JSON API.
 ///
 /// # Errors
 /// See [`ConfirmError`]; then nothing has changed.
 pub async fn confirm(
     db: &Db,
     proven: Proven,
-    (mail, origin): (&MailQueue, &Origin),
+    (mail, origin, form): (&MailQueue, &Origin, Option<FormDigest>),
 ) -> Result<Confirmed, ConfirmError> {
-    store(db, proven.0, mail, origin).await
+    store(db, proven.0, (mail, origin, form)).await
 }
 
 /// Confirms the address with a code, once, on the device that requested the mail.
@@ -184,7 +186,7 @@ pub async fn confirm_by_code(
     tokens: &EmailTokens,
     limit_key: &LimitKey,
     (device_digest, code): (Vec<u8>, &str),
-    (mail, origin): (&MailQueue, &Origin),
+    (mail, origin, form): (&MailQueue, &Origin, Option<FormDigest>),
     now: Timestamp,
 ) -> Result<Confirmed, ConfirmError> {
     let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::SignUp];
@@ -197,7 +199,7 @@ pub async fn confirm_by_code(
         return Err(ConfirmError::Rejected);
     }
     let account = account.ok_or(ConfirmError::Rejected)?;
-    store(db, Link { account, challenge }, mail, origin).await
+    store(db, Link { account, challenge }, (mail, origin, form)).await
 }
 
 /// Sets a new password with a link, once, and verifies the address. All sessions end, so an
@@ -256,7 +258,7 @@ async fn create_with_password(
     link: Link,
     reset: Reset<'_>,
 ) -> Result<(), ResetError> {
-    let Reset { password, policy, origin, .. } = reset;
+    let Reset { password, policy, origin, mail, form, .. } = reset;
     let weaknesses = account_rules::weaknesses(policy, &password, &link.email());
     if !weaknesses.is_empty() {
         return Err(ResetError::Weak(weaknesses));
@@ -264,7 +266,7 @@ async fn create_with_password(
     let password_hash = Some(hasher.hash(password, origin.address).await?);
     let Link { account, challenge } = link;
     let account = account::Model { password_hash, ..account };
-    store(db, Link { account, challenge }, reset.mail, origin).await.map_err(
+    store(db, Link { account, challenge }, (mail, origin, form)).await.map_err(
         |error| match error {
             ConfirmError::Rejected | ConfirmError::WrongPassword => ResetError::Rejected,
             ConfirmError::Hashing(error) => error.into(),
@@ -277,10 +279,10 @@ async fn create_with_password(
 async fn store(
     db: &Db,
     link: Link,
-    mail: &MailQueue,
-    origin: &Origin,
+    (mail, origin, form): (&MailQueue, &Origin, Option<FormDigest>),
 ) -> Result<Confirmed, ConfirmError> {
-    db.write((link, mail.clone(), origin.clone()), |txn, now, (link, mail, origin)| {
+    let input = (link, mail.clone(), origin.clone(), form);
+    db.write(input, |txn, now, (link, mail, origin, form)| {
         Box::pin(async move {
             let Link { account, challenge } = link;
             let confirmed = match (challenge.purpose, challenge.new_email.as_deref()) {
@@ -292,6 +294,7 @@ async fn store(
             };
             // Of concurrent uses, only one finds the challenge. The others are rolled back.
             let is_first = email_challenge::spend(txn, challenge).await?;
+            repeated_form::record(txn, form.as_ref(), now).await?;
             if is_first { Ok(confirmed) } else { Err(ConfirmError::Rejected) }
         })
     })

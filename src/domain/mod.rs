@@ -54,6 +54,7 @@ pub mod pending_sign_up;
 pub mod profile;
 pub mod reauthentication;
 pub mod refresh;
+pub mod repeated_form;
 pub mod restore;
 pub mod secret;
 pub mod session;

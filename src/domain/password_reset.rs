@@ -20,6 +20,7 @@ use crate::domain::email_challenge::{self, Challenge};
 use crate::domain::keys::{ComputedTokens, LimitKey, MacKey};
 use crate::domain::mail::{Content, MailQueue};
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
+use crate::domain::repeated_form::{self, FormDigest};
 use crate::domain::session::{self, KillSwitch};
 use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::EndReason;
@@ -158,6 +159,8 @@ pub struct Reset<'a> {
     pub origin: &'a Origin,
     /// Queues the notice to the owner.
     pub mail: &'a MailQueue,
+    /// The form of a page. `None` at the JSON API.
+    pub form: Option<FormDigest>,
 }
 
 /// The account with this id, if it is enabled.
@@ -217,7 +220,7 @@ pub async fn set_password(
     (account, permit): (account_row::Model, Permit),
     reset: Reset<'_>,
 ) -> Result<(), ResetError> {
-    let Reset { password, policy, limit_key, origin, mail, .. } = reset;
+    let Reset { password, policy, limit_key, origin, mail, form, .. } = reset;
     let email = Email::of_account(&account.email_canonical);
     let weaknesses = account::weaknesses(policy, &password, &email);
     if !weaknesses.is_empty() {
@@ -228,12 +231,13 @@ pub async fn set_password(
     // The attempt window is deleted, because failed guesses of other people must not prevent the
     // owner from logging in with the new password.
     let window = AttemptKey::of_account(limit_key, &email);
-    let input = ((account, permit), hash, window, (origin.clone(), mail.clone()));
+    let input = ((account, permit), hash, (window, form), (origin.clone(), mail.clone()));
     db.urgent()
-        .write(input, move |txn, now, ((account, permit), hash, window, (origin, mail))| {
+        .write(input, move |txn, now, ((account, permit), hash, (window, form), (origin, mail))| {
             Box::pin(async move {
                 replace(txn, account, (permit, hash), origin, now).await?;
                 mail.send(txn, account, Content::PasswordChanged, origin, now).await?;
+                repeated_form::record(txn, form.as_ref(), now).await?;
                 Ok(attempt_limit::forget(txn, window).await?)
             })
         })

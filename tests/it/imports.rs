@@ -26,6 +26,7 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "outbox",
             "audit",
             "keys",
+            "repeated_form",
             "attempt_limit",
             "email_challenge",
             "mail",

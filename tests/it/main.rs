@@ -120,6 +120,7 @@ mod refresh_batches;
 mod refresh_failure;
 mod refresh_secrecy;
 mod repeated_forms;
+mod repeated_mail_forms;
 mod repeated_parameters;
 mod replaced_hash;
 mod request_head;

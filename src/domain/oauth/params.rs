@@ -37,6 +37,13 @@ impl Params {
         values.iter().map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// All names and values, in the order of the names.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values.iter().flat_map(|(name, values)| {
+            values.iter().map(move |value| (name.as_str(), value.as_str()))
+        })
+    }
+
     /// Whether the parameter is repeated.
     #[must_use]
     pub fn repeats(&self, name: &str) -> bool {

@@ -115,7 +115,7 @@ impl EmailApi {
                 let admitted = app.limits.admit_reauthentication(db, &email, &origin).await?;
                 let proof = (password, admitted);
                 let proven = link.prove_by_password(db, hasher, proof, &origin).await?;
-                email_confirmation::confirm(db, proven, (&app.mail, &origin)).await?;
+                email_confirmation::confirm(db, proven, (&app.mail, &origin, None)).await?;
             }
             (None, Some(password)) => {
                 let password = parse_password("new_password", &password)?;
@@ -123,7 +123,8 @@ impl EmailApi {
                 let link = find_link(&app, &token).await?;
                 let (policy, limit_key) = (app.password_policy, app.limits.key());
                 let (origin, mail) = (&origin, &app.mail);
-                let reset = Reset { password, policy, limit_key, admitted, origin, mail };
+                let form = None;
+                let reset = Reset { password, policy, limit_key, admitted, origin, mail, form };
                 let set = email_confirmation::set_password(db, hasher, link, reset);
                 Box::pin(set).await.map_err(|error| match error {
                     ResetError::Rejected => Problem::invalid_verification_token(),
@@ -157,7 +158,7 @@ impl EmailApi {
 
         let (db, tokens, key) = (&app.db, &app.email_tokens, app.limits.key());
         let proof = (digest(&handle), code.as_str());
-        let by = (&app.mail, &origin);
+        let by = (&app.mail, &origin, None);
         email_confirmation::confirm_by_code(db, tokens, key, proof, by, now).await?;
         Ok(EmailVerified::Done)
     }

@@ -70,7 +70,7 @@ impl ForgottenPasswordApi {
 
         let (policy, limit_key) = (app.password_policy, app.limits.key());
         let (origin, mail) = (&origin, &app.mail);
-        let reset = Reset { password, policy, limit_key, admitted, origin, mail };
+        let reset = Reset { password, policy, limit_key, admitted, origin, mail, form: None };
         let proof = (digest(&handle), code.as_str());
         let (db, hasher, tokens) = (&app.db, &app.hasher, &app.reset_tokens);
         Box::pin(forgotten_password::redeem_code(db, hasher, tokens, proof, reset, now)).await?;

@@ -71,7 +71,7 @@ impl PasswordApi {
         let policy = app.password_policy;
         let limit_key = app.limits.key();
         let (origin, mail) = (&origin, &app.mail);
-        let reset = Reset { password, policy, limit_key, admitted, origin, mail };
+        let reset = Reset { password, policy, limit_key, admitted, origin, mail, form: None };
         let token = (&app.reset_tokens, token.as_str());
         password_reset::redeem(&app.db, &app.hasher, token, reset, now).await?;
         Ok(PasswordReset::Done)

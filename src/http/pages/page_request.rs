@@ -11,6 +11,7 @@ use crate::domain::oauth::client::entitlement::{self, Outdated};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pending_authorization::{self as rows, Pending};
 use crate::domain::oauth::sealed;
+use crate::domain::repeated_form::{self, FormDigest};
 use crate::http::app::App;
 use crate::http::endpoint::app_of;
 use crate::http::form::{self, Unreadable};
@@ -68,6 +69,19 @@ impl PageRequest {
     /// Whether the browser states that the request is same-origin. Some browsers state nothing.
     pub(super) fn is_same_origin(&self) -> bool {
         self.request.header("sec-fetch-site") == Some("same-origin")
+    }
+
+    /// The digest of the form.
+    pub(super) fn form_digest(&self) -> Option<FormDigest> {
+        let fields: Vec<_> = self.params.pairs().collect();
+        FormDigest::of(self.app.limits.key(), self.request.uri().path(), &fields)
+    }
+
+    /// Whether an equal form has just used its link or code.
+    pub(super) async fn is_repetition(&self) -> Result<bool, Response> {
+        let Some(form) = self.form_digest() else { return Ok(false) };
+        let found = repeated_form::is_repetition(&self.app.db, &form, self.app.clock.now()).await;
+        found.map_err(message::failed)
     }
 
     pub(super) fn is_post(&self) -> bool {

@@ -73,7 +73,8 @@ async fn reset(call: &PageRequest) -> Result<Response, Response> {
     let admitted = admitted.map_err(|error| limited_on(&error, limited))?;
     let (policy, limit_key) = (app.password_policy, app.limits.key());
     let (origin, mail) = (&origin, &app.mail);
-    let reset = Reset { password, policy, limit_key, admitted, origin, mail };
+    let form = call.form_digest();
+    let reset = Reset { password, policy, limit_key, admitted, origin, mail, form };
     let (db, hasher, tokens) = (&app.db, &app.hasher, &app.reset_tokens);
     let done = match token_of(call) {
         "" => {
@@ -85,6 +86,9 @@ async fn reset(call: &PageRequest) -> Result<Response, Response> {
     };
     match done {
         Ok(()) => Ok(see_other(&request_language::keep_in(DONE))),
+        Err(ResetError::NoAccount | ResetError::Rejected) if call.is_repetition().await? => {
+            Ok(see_other(&request_language::keep_in(DONE)))
+        }
         Err(ResetError::NoAccount | ResetError::Rejected) => Err(rejected(call)),
         Err(ResetError::Weak(weaknesses)) => {
             let problem = password_hint::problem(&weaknesses);

@@ -133,16 +133,13 @@ async fn verify(
     let code = call.params.get("code").unwrap_or_default();
     let proof = (call.visitor.cookie_digest(), code);
     let (db, tokens, key) = (&app.db, &app.email_tokens, app.limits.key());
-    let by = (&app.mail, &origin);
+    let by = (&app.mail, &origin, call.form_digest());
     match domain::confirm_by_code(db, tokens, key, proof, by, now).await {
         Ok(Confirmed::Account(id)) => log_in_confirmed(call, pending_request, id).await,
-        Ok(confirmed) => Ok(match pending_request {
-            // The user still has to log in.
-            Some(request) if call.visitor.browser.is_none() => {
-                login_form::Form::of(app, &call.visitor, Some(&request)).answer()
-            }
-            _ => see_other(&request_language::keep_in(done_page(confirmed))),
-        }),
+        Ok(confirmed) => Ok(confirmed_without_login(call, pending_request, confirmed)),
+        Err(ConfirmError::Rejected) if call.is_repetition().await? => {
+            Ok(confirmed_without_login(call, pending_request, Confirmed::Address))
+        }
         Err(ConfirmError::Rejected | ConfirmError::WrongPassword) => {
             let (problem, status) = (texts::current().reset.wrong_code, StatusCode::BAD_REQUEST);
             Err(show(call, pending_request.as_ref(), problem, status).await?)
@@ -150,6 +147,21 @@ async fn verify(
         Err(cause @ (ConfirmError::Hashing(_) | ConfirmError::Database(_))) => {
             Err(unavailable(&cause))
         }
+    }
+}
+
+/// The response to a confirmation that logs nobody in.
+fn confirmed_without_login(
+    call: &PageRequest,
+    pending_request: Option<PendingRequest>,
+    confirmed: Confirmed,
+) -> Response {
+    match pending_request {
+        // The user still has to log in.
+        Some(request) if call.visitor.browser.is_none() => {
+            login_form::Form::of(&call.app, &call.visitor, Some(&request)).answer()
+        }
+        _ => see_other(&request_language::keep_in(done_page(confirmed))),
     }
 }
 

@@ -10,6 +10,7 @@ use poem::Response;
 use poem::http::StatusCode;
 
 use crate::domain::account;
+use crate::domain::email_challenge::Purpose;
 use crate::domain::email_confirmation::{self as domain, ConfirmError, Confirmed, Link};
 use crate::domain::password::Password;
 use crate::domain::password_reset::{Reset, ResetError};
@@ -87,6 +88,31 @@ async fn find(call: &PageRequest) -> Result<Link, Response> {
     found.map_err(message::failed)?.ok_or_else(invalid)
 }
 
+/// The link of a form, if it is valid. If the form is the repetition of a form that used the link,
+/// the error is the redirect to `done`.
+async fn find_for_form(call: &PageRequest, done: &str) -> Result<Link, Response> {
+    let (app, token) = (&call.app, token_of(call));
+    let found = Link::find(&app.db, &app.email_tokens, token, app.clock.now()).await;
+    match found.map_err(message::failed)? {
+        Some(link) => Ok(link),
+        None => Err(invalid_or_repeated(call, done).await?),
+    }
+}
+
+async fn invalid_or_repeated(call: &PageRequest, done: &str) -> Result<Response, Response> {
+    let is_repetition = call.is_repetition().await?;
+    Ok(if is_repetition { see_other(&request_language::keep_in(done)) } else { invalid() })
+}
+
+/// What the link confirms, valid or not.
+fn confirmed_by(call: &PageRequest) -> Confirmed {
+    match call.app.email_tokens.decode(token_of(call)) {
+        Some((Purpose::ChangeEmail, _)) => Confirmed::NewAddress,
+        Some((Purpose::SignUp, content)) => Confirmed::Account(content.id),
+        Some((Purpose::VerifyEmail | Purpose::ResetPassword, _)) | None => Confirmed::Address,
+    }
+}
+
 fn token_of(call: &PageRequest) -> &str {
     call.params.get("token").unwrap_or_default()
 }
@@ -104,7 +130,7 @@ async fn verify(call: &PageRequest) -> Result<Response, Response> {
     let db = &app.db;
     let admitted = app.limits.admit_email_confirmation(db, &origin).await;
     drop(admitted.map_err(|error| message::limited(&error))?);
-    let link = find(call).await?;
+    let link = find_for_form(call, done_page(confirmed_by(call))).await?;
     let account_id = call.visitor.browser.as_ref().map(|browser| browser.account.id);
     let proven = match link.clone().prove(&call.visitor.cookie_digest(), account_id) {
         Ok(proven) => proven,
@@ -124,9 +150,12 @@ async fn verify(call: &PageRequest) -> Result<Response, Response> {
             proven.map_err(|error| failure(&error).unwrap_or_else(refused))?
         }
     };
-    match domain::confirm(db, proven, (&app.mail, &origin)).await {
+    match domain::confirm(db, proven, (&app.mail, &origin, call.form_digest())).await {
         Ok(Confirmed::Account(id)) => log_in_confirmed(call, None, id).await,
         Ok(confirmed) => Ok(see_other(&request_language::keep_in(done_page(confirmed)))),
+        Err(ConfirmError::Rejected) => {
+            Err(invalid_or_repeated(call, done_page(confirmed_by(call))).await?)
+        }
         Err(error) => Err(failure(&error).unwrap_or_else(invalid)),
     }
 }
@@ -144,7 +173,9 @@ async fn set_password(call: &PageRequest) -> Result<Response, Response> {
     let (app, origin) = (&call.app, origin::of(&call.request));
     let admitted = app.limits.admit_email_confirmation(&app.db, &origin).await;
     let admitted = admitted.map_err(|error| message::limited(&error))?;
-    let link = find(call).await?;
+    let is_sign_up = matches!(confirmed_by(call), Confirmed::Account(_));
+    let done = if is_sign_up { CREATED } else { PASSWORD_SET };
+    let link = find_for_form(call, done).await?;
     let again = |new_password| {
         let problems = Problems { new_password, ..Problems::default() };
         show(call, link.clone(), &problems, StatusCode::BAD_REQUEST)
@@ -157,14 +188,14 @@ async fn set_password(call: &PageRequest) -> Result<Response, Response> {
     }
     let (policy, limit_key) = (app.password_policy, app.limits.key());
     let (origin, mail) = (&origin, &app.mail);
-    let reset = Reset { password, policy, limit_key, admitted, origin, mail };
+    let form = call.form_digest();
+    let reset = Reset { password, policy, limit_key, admitted, origin, mail, form };
     let set = domain::set_password(&app.db, &app.hasher, link.clone(), reset);
     match Box::pin(set).await {
-        Ok(()) => {
-            let page = if link.is_sign_up() { CREATED } else { PASSWORD_SET };
-            Ok(see_other(&request_language::keep_in(page)))
+        Ok(()) => Ok(see_other(&request_language::keep_in(done))),
+        Err(ResetError::NoAccount | ResetError::Rejected) => {
+            Err(invalid_or_repeated(call, done).await?)
         }
-        Err(ResetError::NoAccount | ResetError::Rejected) => Err(invalid()),
         Err(ResetError::Weak(weaknesses)) => Err(again(password_hint::problem(&weaknesses))),
         Err(cause @ (ResetError::Token(_) | ResetError::Hashing(_) | ResetError::Database(_))) => {
             Err(unavailable(&cause))
