@@ -3,7 +3,7 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, Set, SqlErr,
+    NotSet, QueryFilter, Set, SqlErr,
 };
 use tracing::field;
 use uuid::Uuid;
@@ -344,7 +344,9 @@ pub async fn delete(
         profile_updated_at: Set(None),
         reset_expires_at: Set(None),
         deleted_at: Set(Some(now)),
-        ..Default::default()
+        // Named, so that a new column does not compile until it is decided whether it is erased.
+        created_at: NotSet,
+        session_epoch: NotSet,
     };
     account::Entity::update(emptied).exec(txn).await?;
     invite::delete_of(txn, &Email::of_account(&account.email_canonical)).await?;

@@ -33,23 +33,41 @@ impl Export {
 
 /// An account as an object. Members without a value are left out.
 fn record(account: &Model) -> Map<String, Value> {
+    // All columns are named, so that a new column does not compile until it is exported or left out.
+    let Model {
+        id,
+        email,
+        email_canonical,
+        email_folded,
+        email_ambiguous,
+        password_hash,
+        email_verified_at,
+        disabled_at,
+        last_login_at,
+        created_at,
+        profile,
+        profile_updated_at,
+        reset_expires_at: _,
+        session_epoch: _,
+        deleted_at: _,
+    } = account;
     let text = |text: &str| Some(Value::String(text.to_owned()));
     let time = |at: Option<Timestamp>| at.map(|at| Value::String(at.to_rfc3339_exact()));
-    let has_other_spelling = account.email != account.email_canonical;
-    let folded = account.email_folded.as_deref().filter(|_| account.email_ambiguous);
+    let typed = Some(email).filter(|email| *email != email_canonical);
+    let folded = email_folded.as_deref().filter(|_| *email_ambiguous);
     let members = [
-        ("id", text(&account.id.to_string())),
-        ("email", text(&account.email_canonical)),
-        ("email_as_typed", has_other_spelling.then(|| Value::String(account.email.clone()))),
-        ("email_ambiguous", account.email_ambiguous.then_some(Value::Bool(true))),
+        ("id", text(&id.to_string())),
+        ("email", text(email_canonical)),
+        ("email_as_typed", typed.and_then(|typed| text(typed))),
+        ("email_ambiguous", email_ambiguous.then_some(Value::Bool(true))),
         ("email_folded", folded.and_then(text)),
-        ("email_verified_at", time(account.email_verified_at)),
-        ("password_hash", account.password_hash.as_deref().and_then(text)),
-        ("disabled_at", time(account.disabled_at)),
-        ("created_at", time(Some(account.created_at))),
-        ("last_login_at", time(account.last_login_at)),
-        ("profile", account.profile.clone().filter(|profile| !profile.is_null())),
-        ("profile_updated_at", time(account.profile_updated_at)),
+        ("email_verified_at", time(*email_verified_at)),
+        ("password_hash", password_hash.as_deref().and_then(text)),
+        ("disabled_at", time(*disabled_at)),
+        ("created_at", time(Some(*created_at))),
+        ("last_login_at", time(*last_login_at)),
+        ("profile", profile.clone().filter(|profile| !profile.is_null())),
+        ("profile_updated_at", time(*profile_updated_at)),
     ];
     members
         .into_iter()

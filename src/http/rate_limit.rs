@@ -276,14 +276,21 @@ impl Limits {
     /// Evicts idle buckets, and logs how many failures were not recorded. Call it about once a
     /// minute.
     pub fn sweep(&self) {
-        let Self { sign_ups, log_ins, resets, reauthentications, refreshes, .. } = self;
+        // All fields are named, so that a new limit does not compile until it is swept.
         let Self {
+            settings: _,
+            key: _,
+            sign_ups,
+            log_ins,
+            resets,
+            reauthentications,
+            refreshes,
             changes,
             requests,
             failed_authentications,
             forged_refresh_tokens,
             failed_client_authentications,
-            ..
+            client_requests,
         } = self;
         let password_limits = [sign_ups, log_ins, resets, reauthentications];
         let other_limits = [refreshes, changes, requests, failed_authentications];
@@ -303,7 +310,7 @@ impl Limits {
                 );
             }
         }
-        evict_idle(&self.client_requests);
+        evict_idle(client_requests);
     }
 
     fn address_quotas(&self, action: LimitedAction, origin: &Origin) -> Vec<Quota> {

@@ -54,7 +54,14 @@ impl LimitedAction {
     /// Whether an attempt that does not fail is refunded to the window of its address. This applies
     /// to actions whose success requires an existing account.
     const fn is_refundable(self) -> bool {
-        matches!(self, Self::LogIn | Self::Reauthenticate)
+        match self {
+            Self::LogIn | Self::Reauthenticate => true,
+            Self::SignUp
+            | Self::Reset
+            | Self::RequestReset
+            | Self::ConfirmEmail
+            | Self::RequestVerification => false,
+        }
     }
 }
 

@@ -104,7 +104,9 @@ fn row(candidate: &Candidate, options: Options, now: Timestamp) -> Model {
         created_at,
         profile: profile(candidate),
         profile_updated_at: candidate.profile_updated_at,
-        ..Model::default()
+        reset_expires_at: None,
+        session_epoch: 0,
+        deleted_at: None,
     }
 }
 

@@ -155,10 +155,19 @@ impl Content {
 
     /// Whether the mail is a notice to the owner of an account (`SIGNET_MAIL_NOTICES`).
     const fn is_notice(&self) -> bool {
-        matches!(
-            self,
-            Self::PasswordChanged | Self::NewDevice { .. } | Self::TokenReuse | Self::EmailChanged
-        )
+        match self {
+            Self::PasswordChanged
+            | Self::NewDevice { .. }
+            | Self::TokenReuse
+            | Self::EmailChanged => true,
+            Self::ResetPassword { .. }
+            | Self::VerifyEmail { .. }
+            | Self::ChangeEmail { .. }
+            | Self::AddressInUse
+            | Self::Invite { .. }
+            | Self::SignUp { .. }
+            | Self::Nothing => false,
+        }
     }
 
     /// After this time the mail is of no use.
