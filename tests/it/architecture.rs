@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::harness::oauth::PAGES;
+
 /// `(module, modules it may import)`. A module that is not listed may import no other module.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &["timestamp"]),
@@ -147,6 +149,19 @@ fn bulk_deletes_are_batched() {
 
     let expected: Vec<_> = DELETES_MANY.iter().map(|(file, _)| *file).collect();
     assert_eq!(found, expected);
+}
+
+/// Tests of all pages loop over `PAGES`.
+#[test]
+fn every_hosted_page_is_in_the_list_of_the_tests() {
+    let source = fs::read_to_string("src/http/pages/mod.rs").unwrap();
+    let paths = source.split("page(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let paths: Vec<_> = paths.collect();
+
+    assert!(paths.len() > 10, "{paths:?}");
+    for path in paths {
+        assert!(PAGES.contains(&path), "{path} is not in PAGES of tests/it/harness/oauth.rs");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::harness::mailed::mail_without_server;
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, PAGES, WEB_CLIENT, csrf};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
@@ -91,7 +92,7 @@ async fn form_fields_cause_no_off_site_redirect() {
 /// user is logged in.
 #[tokio::test]
 async fn link_parameters_cause_no_off_site_redirect() {
-    let server = TestServer::start().await;
+    let server = TestServer::with(mail_without_server).await;
     server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
     let mut logged_in = Browser::of(&server);
@@ -116,7 +117,7 @@ async fn link_parameters_cause_no_off_site_redirect() {
 /// request.
 #[tokio::test]
 async fn parameters_are_escaped_on_pages() {
-    let server = TestServer::start().await;
+    let server = TestServer::with(mail_without_server).await;
     let web =
         server.register_clients(&WEB_CLIENT.replace("consent = \"skip\"", "")).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);

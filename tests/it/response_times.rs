@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 use signet::config::VerifyEmail;
 
+use crate::harness::mailed::mail_without_server;
 use crate::harness::oauth::Browser;
 use crate::harness::{Answer, PASSWORD, TestServer, Tokens, eventually};
 
@@ -34,8 +35,7 @@ async fn server(hash: Hash) -> TestServer {
         if hash == Hash::Cheap {
             (config.passwords.argon2_memory_kib, config.passwords.argon2_iterations) = (8, 1);
         }
-        config.mail.mail = "smtp://127.0.0.1:1?tls=off".parse().unwrap();
-        config.mail.mail_from = Some("id@example.test".to_owned());
+        mail_without_server(config);
         config.mail.mails_per_hour = 100_000;
         config.mail.mails_per_day = 100_000;
         config.limits.account_attempts_per_minute = 100_000;

@@ -1,7 +1,16 @@
 //! The links and codes in mails that the SMTP server of a test received.
 
+use signet::config::Config;
+
 use crate::harness::eventually;
 use crate::harness::smtp::{Mail, SmtpServer};
+
+/// Turns mail on, with an SMTP server that does not exist: the pages about mails are shown, and mails
+/// wait.
+pub fn mail_without_server(config: &mut Config) {
+    config.mail.mail = "smtp://127.0.0.1:1?tls=off".parse().unwrap();
+    config.mail.mail_from = Some("id@example.test".to_owned());
+}
 
 /// Waits for the mail with this number, from 1.
 pub async fn mail(smtp: &SmtpServer, number: usize) -> Mail {

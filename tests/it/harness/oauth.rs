@@ -16,7 +16,7 @@ pub const ISSUER: &str = "https://id.example.test";
 pub const CALLBACK: &str = "https://rp.example/cb";
 
 /// All hosted pages.
-pub const PAGES: [&str; 10] = [
+pub const PAGES: [&str; 14] = [
     "/login",
     "/signup",
     "/consent",
@@ -24,6 +24,10 @@ pub const PAGES: [&str; 10] = [
     "/account",
     "/edit-profile",
     "/change-password",
+    "/forgot-password",
+    "/reset-password",
+    "/change-email",
+    "/verify-email",
     "/download-data",
     "/delete-account",
     "/oauth2/logout",
