@@ -28,7 +28,7 @@ impl From<Refusal> for Unreadable {
     }
 }
 
-/// Parses a record that is a JSON object. Messages call it `unit`.
+/// Parses a record that is a JSON object. `unit` is the word for it in messages, such as `line`.
 pub(super) fn parse(text: &[u8], unit: &str) -> Record {
     let refuse = |reason: String| Err(Refusal::NotARecord(format!("the {unit} {reason}")).into());
     let Ok(text) = std::str::from_utf8(text) else { return refuse("is not UTF-8".to_owned()) };
@@ -44,18 +44,18 @@ pub(super) fn parse(text: &[u8], unit: &str) -> Record {
     }
 }
 
-/// Some records of a source.
+/// Consecutive records of a source.
 pub(super) struct Batch {
-    /// The records, by their number or the number of their line.
+    /// The records, each with its number: of its line, or counted from 1.
     pub(super) records: Vec<(u64, Record)>,
-    /// How a number is introduced; `None` if records are identified by their id.
+    /// What a number counts, `line` or `record`; `None` if messages identify records by their id.
     pub(super) unit: Option<&'static str>,
     /// How much of the source has been read, in bytes or rows.
     pub(super) position: u64,
 }
 
 impl Batch {
-    /// The records, checked by `read`.
+    /// The records, each checked by `read`.
     pub(super) fn read<T>(
         &self,
         read: impl Fn(&Map<String, Value>) -> Result<T, Refusal>,
@@ -67,8 +67,8 @@ impl Batch {
         self.records.iter().map(|(number, record)| (*number, read(record))).collect()
     }
 
-    /// Where an operator finds each record, after `prefix`. Rows of a table are identified by the
-    /// column `id_name`.
+    /// The place of each record in the source, as messages name it: `prefix`, and then for example
+    /// `line 3`. Rows of a table are identified by the column `id_name`.
     pub(super) fn places(&self, prefix: &str, id_name: &str) -> HashMap<u64, String> {
         let place = |(number, record): &(u64, Record)| {
             let members = match record {
@@ -115,7 +115,7 @@ impl Batches {
         if self.records.len() >= SIZE { self.flush() } else { Ok(()) }
     }
 
-    /// Sends the last records, and why the file could not be read to its end.
+    /// Sends the last records, and the error if the file could not be read to its end.
     pub(super) fn finish(mut self, result: anyhow::Result<()>) {
         if self.flush().is_err() {
             return;

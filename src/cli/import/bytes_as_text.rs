@@ -3,9 +3,9 @@
 
 use std::io::{self, Read};
 
-/// A reader that returns each byte of another reader as a character: the one of ISO 8859-1, and for
-/// a control character other than white space the one that is 256 higher. [`to_bytes`] is the
-/// inverse.
+/// A reader that returns each byte of another reader as one character in UTF-8. The number of the
+/// character is the byte (ISO 8859-1), plus 256 if the byte is a control character other than tab,
+/// line feed or carriage return. [`to_bytes`] is the inverse.
 pub(super) struct BytesAsText<R> {
     inner: R,
     /// The second byte of the last character, if it has not been returned.

@@ -1,4 +1,4 @@
-//! Reads and checks the next records while those before are written.
+//! Reads and checks the next records while the previous ones are written.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::domain::import::Refusal;
 pub(super) struct Checked<T> {
     /// The records, by their numbers.
     pub(super) records: Vec<(u64, Result<T, Refusal>)>,
-    /// Where an operator finds each of them.
+    /// The place of each record in the source, as messages name it, by its number.
     pub(super) places: HashMap<u64, String>,
     /// How much of the source has been read, in bytes or rows.
     pub(super) position: u64,

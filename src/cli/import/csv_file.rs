@@ -1,4 +1,4 @@
-//! Reads CSV (RFC 4180) with a line of names.
+//! Reads CSV (RFC 4180) whose first line has the names of the columns.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -11,7 +11,8 @@ use crate::cli::import::batch::{Batches, Record};
 use crate::cli::import::limit::Progress;
 use crate::domain::import::Refusal;
 
-/// Reads all records. A record with other columns is refused, and the next record is read.
+/// Reads all records. A record with more or fewer columns than names is refused, and the next
+/// record is read.
 pub(super) fn read(
     input: impl Read,
     batches: &mut Batches,

@@ -12,19 +12,19 @@ use crate::cli::import::source::Source;
 use crate::database::Db;
 use crate::domain::import::{EventImporter, EventSettings, EventSummary};
 
-/// The table of the original application.
+/// The table of audit events in the original application.
 pub(super) const DEFAULT_TABLE: &str = "auth_events";
 
 /// The events to import.
 pub(super) struct Events {
-    /// How they are read.
+    /// How the records of the table are read.
     pub(super) settings: EventSettings,
     /// The table that they are in.
     pub(super) table: String,
 }
 
 impl Events {
-    /// Checks that the table can be read, before anything is imported.
+    /// Checks that the table can be read and has the required columns, before anything is imported.
     pub(super) async fn check(&self, source: &str) -> anyhow::Result<()> {
         let mut source = self.open(source).await?;
         match source.next().await? {
@@ -63,11 +63,11 @@ impl Events {
         let result = import.await;
         bar.finish_and_clear();
         if let Err(error) = result {
-            report::print_events(importer.summary(), self.settings.since, is_dry_run)?;
+            report::print_event_summary(importer.summary(), self.settings.since, is_dry_run)?;
             return Err(error.context("the import of events stopped; it may be repeated"));
         }
         let summary = importer.finish().await?;
-        report::print_events(&summary, self.settings.since, is_dry_run)?;
+        report::print_event_summary(&summary, self.settings.since, is_dry_run)?;
         Ok(summary)
     }
 

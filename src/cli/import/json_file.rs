@@ -1,6 +1,6 @@
-//! Reads a JSON array of records, or an object with such an array as its member `users`, one record
-//! at a time. The document is first split into its records, and then each of them is parsed, so that
-//! a record that cannot be read is refused and the next one is read.
+//! Reads a JSON array of records, or an object with such an array as its member `users`. Of each
+//! record, first its end is found, and then it is parsed. So a record that cannot be read is
+//! refused, and the next one is read.
 
 use std::fmt;
 use std::io::Read;
@@ -13,7 +13,7 @@ use crate::cli::import::batch::{Batches, parse};
 use crate::cli::import::bytes_as_text::{BytesAsText, to_bytes};
 use crate::cli::import::limit::Progress;
 
-/// Reads all records.
+/// Reads all records. If `is_object`, they are in the member `users` of an object.
 pub(super) fn read(
     input: impl Read,
     batches: &mut Batches,
@@ -72,7 +72,8 @@ impl<'de> Visitor<'de> for &mut Records<'_> {
     }
 }
 
-/// An object with the member `users`; other members are skipped. Whether it has this member.
+/// Reads the member `users` of an object, and skips the others. The value says whether the object
+/// has the member.
 struct Users<'r, 'b>(&'r mut Records<'b>);
 
 impl<'de> Visitor<'de> for Users<'_, '_> {

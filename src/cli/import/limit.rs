@@ -7,12 +7,13 @@ use std::rc::Rc;
 /// Longest record, in bytes.
 pub(super) const MAX_RECORD: u64 = 1_024 * 1_024;
 
-/// What has been read from a file.
+/// How much has been read from a file.
 #[derive(Clone, Default)]
 pub(super) struct Progress {
     /// Bytes from the beginning of the file.
     pub(super) total: Rc<Cell<u64>>,
-    /// Bytes since the last record; `None` where the size is not limited.
+    /// Bytes since the beginning of the current record; `None` outside of the records, where the
+    /// size is not limited.
     record: Rc<Cell<Option<u64>>>,
 }
 
@@ -28,7 +29,7 @@ impl Progress {
     }
 }
 
-/// A reader that fails within a record that is too long.
+/// A reader that fails when the current record exceeds [`MAX_RECORD`].
 pub(super) struct Limited<R> {
     inner: R,
     progress: Progress,

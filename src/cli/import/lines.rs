@@ -7,7 +7,7 @@ use crate::cli::import::batch::{Batches, Record, parse};
 use crate::cli::import::limit::MAX_RECORD;
 use crate::domain::import::Refusal;
 
-/// Reads all lines. `consumed` is called with the number of bytes of each.
+/// Reads all lines. Calls `consumed` with the number of bytes of each line.
 pub(super) fn read(
     mut input: impl BufRead,
     batches: &mut Batches,

@@ -38,9 +38,9 @@ pub(super) enum Import {
     /// Import accounts with their ids and password hashes.
     ///
     /// The server may run meanwhile. The command may be interrupted and repeated: it creates the
-    /// accounts that are missing, and changes those that changed in the source, but leaves alone
-    /// those that were changed or deleted here. It refuses an address or an id that another account
-    /// has. All other records are imported, and then the exit code is 1. See docs/moving-in.md.
+    /// accounts that are missing, and changes those that changed in the source, but not those that
+    /// were changed or deleted here. It refuses a record whose address or id another account has.
+    /// All other records are imported; the exit code is then 1. See docs/moving-in.md.
     Accounts(Box<ImportAccounts>),
 }
 
@@ -63,7 +63,8 @@ pub(super) struct ImportAccounts {
     /// and the section `[auth_events]` has the names for `--auth-events`.
     #[arg(long, value_name = "FILE")]
     map: Option<PathBuf>,
-    /// Believe the source which addresses are verified. Otherwise no imported address is.
+    /// Mark an address as verified if the source says that it is. Without this option, no imported
+    /// address is verified.
     #[arg(long)]
     trust_verified: bool,
     /// Import the audit events of the original's table `auth_events` as well, after the accounts:
@@ -78,9 +79,9 @@ pub(super) struct ImportAccounts {
     /// required for `firebase`.
     #[arg(long, value_name = "FILE", required_if_eq("from", "firebase"))]
     firebase_hash_config: Option<PathBuf>,
-    /// A file with a line for each record that is refused or not imported completely. It gets this
-    /// name when the import has ended, and replaces the report of an earlier import; any other file
-    /// is refused. Without it, these lines are written to standard error.
+    /// A file with a line for each record that is refused or not imported completely. The file gets
+    /// this name when the import has ended. It replaces the report of an earlier import, but no
+    /// other file. Without this option, these lines are written to standard error.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -126,7 +127,7 @@ impl ImportAccounts {
         Ok(())
     }
 
-    /// Applies pending migrations. A dry run must write nothing.
+    /// Applies pending migrations. A dry run fails if there are any, because it must write nothing.
     async fn prepare_schema(&self, db: &Db) -> anyhow::Result<()> {
         if !self.dry_run {
             return Ok(migrate_up(db).await?);
@@ -140,8 +141,8 @@ impl ImportAccounts {
         Ok(())
     }
 
-    /// Imports the accounts, and then the events, if they are wanted. Returns the number of refused
-    /// records.
+    /// Imports the accounts, and then the audit events if `--auth-events` is set. Returns the
+    /// number of refused records.
     async fn import(&self, db: &Db) -> anyhow::Result<u64> {
         let map = self.read_map()?;
         let events = self.events(&map)?;
@@ -162,6 +163,7 @@ impl ImportAccounts {
         Ok(refused)
     }
 
+    /// Imports the accounts of an opened source, prints the counts, and then imports the events.
     async fn import_from(
         &self,
         source: Source,
@@ -203,14 +205,14 @@ impl ImportAccounts {
     fn read_map(&self) -> anyhow::Result<Map> {
         match &self.map {
             None => Ok(Map::default()),
-            Some(_) if !self.from.has_names() => {
+            Some(_) if !self.from.is_mappable() => {
                 bail!("--map has no effect on the format {}", self.from.name())
             }
             Some(path) => names::read(path),
         }
     }
 
-    /// How accounts are read.
+    /// How the records of accounts are read.
     fn settings(&self, db: &Db, map: Map) -> anyhow::Result<SourceSettings> {
         let firebase = match &self.firebase_hash_config {
             None => None,
@@ -229,7 +231,7 @@ impl ImportAccounts {
         Ok(settings)
     }
 
-    /// How events are read, if they are wanted.
+    /// The audit events to import; `None` without `--auth-events`.
     fn events(&self, map: &Map) -> anyhow::Result<Option<Events>> {
         if !self.auth_events {
             return Ok(None);
@@ -258,12 +260,12 @@ async fn import_all(
     let bar = progress_bar(source.size());
     let mut checked = check(source, String::new(), id_name, move |record| settings.read(record));
     let import = async {
-        // The importer returns what it found in the batch before.
+        // `take` returns findings about the previous batch, so its places are kept.
         let (mut places, mut stopped) = (HashMap::new(), Ok(()));
         while let Some(batch) = checked.recv().await {
             let batch = match batch {
                 Ok(batch) => batch,
-                // What was read before is imported.
+                // The records before the error are imported.
                 Err(error) => {
                     stopped = Err(error);
                     break;

@@ -28,7 +28,8 @@ pub(super) enum Report {
 }
 
 impl Report {
-    /// Creates the file, or writes to standard error. The file may replace an earlier report.
+    /// Creates the file at `path`, which may replace an earlier report. Without `path`, findings
+    /// are written to standard error.
     pub(super) fn create(path: Option<&Path>, now: Timestamp) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::Stderr) };
         check_replaceable(path)?;
@@ -114,7 +115,7 @@ pub(super) async fn print_summary(summary: &Summary, is_dry_run: bool) -> anyhow
     }
     print("passwords of the accounts that are not refused:")?;
     for (class, count) in &summary.classes {
-        let time = if is_dry_run { time(*class).await? } else { String::new() };
+        let time = if is_dry_run { login_time(*class).await? } else { String::new() };
         print(&format!("{count:>9}  {class}{time}"))?;
     }
     for (reason, count) in &summary.unusable {
@@ -125,7 +126,7 @@ pub(super) async fn print_summary(summary: &Summary, is_dry_run: bool) -> anyhow
 }
 
 /// Prints the counts of events.
-pub(super) fn print_events(
+pub(super) fn print_event_summary(
     summary: &EventSummary,
     since: Option<Timestamp>,
     is_dry_run: bool,
@@ -148,8 +149,8 @@ pub(super) fn print_events(
     Ok(())
 }
 
-/// How long a login takes, measured on a separate thread.
-async fn time(class: Class) -> anyhow::Result<String> {
+/// The computing time of a login with a hash of this class, measured on a separate thread.
+async fn login_time(class: Class) -> anyhow::Result<String> {
     let (sender, measured) = oneshot::channel();
     let measuring = move || drop(sender.send(measure(class)));
     thread::Builder::new().spawn(measuring).context("cannot start a thread")?;

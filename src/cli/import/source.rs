@@ -15,10 +15,10 @@ use crate::config::DatabaseUrl;
 use crate::database::{Row, SourceDatabase, UnreadableRow};
 use crate::domain::import::{Format, Refusal};
 
-/// Batches that are read in advance.
+/// Number of batches that are read in advance.
 const AHEAD: usize = 2;
 
-/// The table of the original application.
+/// The table of accounts in the original application.
 const DEFAULT_TABLE: &str = "users";
 
 /// Byte order mark of UTF-8.
@@ -64,7 +64,7 @@ impl Source {
         open_file(format, Path::new(source))
     }
 
-    /// The size of the source, for the progress bar.
+    /// The size of the source in bytes or rows, for the progress bar.
     pub(super) fn size(&self) -> u64 {
         match self {
             Self::File { size, .. } | Self::Database { size, .. } => *size,
@@ -144,7 +144,7 @@ fn read_records(
 }
 
 /// Finds the layout of a file: CSV by its extension, otherwise by the first character that is not
-/// white space. Skips a byte order mark.
+/// white space. Skips a byte order mark and white space.
 fn layout(input: &mut impl BufRead, format: Format, is_csv: bool) -> anyhow::Result<Layout> {
     let start = input.fill_buf().context("cannot read the file")?;
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") {

@@ -10,7 +10,7 @@ use crate::domain::password::{ForeignHash, Unreadable};
 use crate::domain::profile::{Profile, ProfilePatch};
 use crate::timestamp::Timestamp;
 
-/// Longest id of a source, in characters.
+/// Longest id that a record may have, in characters.
 const MAX_ID: usize = 255;
 
 /// The members of Signet's own format.
@@ -36,15 +36,16 @@ const MEMBERS: [&str; 14] = [
 pub struct Candidate {
     /// The id of the account.
     pub id: Uuid,
-    /// Its address.
+    /// Its email address.
     pub email: Email,
     /// The value of the column `email`.
     pub(super) email_as_stored: String,
     /// The folded form to store. It may be missing if the address is ambiguous.
     pub(super) folded: Option<String>,
-    /// Whether the address is ambiguous.
+    /// Whether the account is found only by the canonical form of its address
+    /// ([`email_ambiguous`](crate::entity::account::Model::email_ambiguous)).
     pub(super) is_ambiguous: bool,
-    /// The password hash. `None` for an account without a password.
+    /// The password hash, or why it cannot be verified. `None` for an account without a password.
     pub hash: Option<Result<ForeignHash, Unreadable>>,
     pub(super) verified: Flag,
     pub(super) disabled: Flag,
@@ -56,7 +57,7 @@ pub struct Candidate {
     pub findings: Vec<Finding>,
 }
 
-/// A state of an account, and since when it has it, if the source says so.
+/// Whether an account is disabled, or its address verified, and since when if the source says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Flag {
     pub(super) is_set: bool,
@@ -64,21 +65,24 @@ pub(super) struct Flag {
 }
 
 impl Flag {
+    /// Reads the flag `name`. If the record has only the time `time_name`, the flag is set.
     fn of(record: &Record, name: &str, time_name: &str) -> Result<Self, Refusal> {
         let since = time(record, time_name)?;
         let is_set = boolean(record, name)?.unwrap_or(since.is_some());
         Ok(Self { is_set, since })
     }
 
-    /// Since when; `otherwise` if the source does not say so; `None` if it is not set.
-    pub(super) fn time(self, otherwise: Timestamp) -> Option<Timestamp> {
-        self.is_set.then(|| self.since.unwrap_or(otherwise))
+    /// The time since which the flag is set, or `default` if the source does not have this time.
+    /// `None` if the flag is not set.
+    pub(super) fn time(self, default: Timestamp) -> Option<Timestamp> {
+        self.is_set.then(|| self.since.unwrap_or(default))
     }
 }
 
 impl Candidate {
-    /// Checks a record in Signet's own format. `namespace` is the format of the source, which
-    /// becomes part of ids that are not UUIDs. If `is_strict`, unknown members are refused.
+    /// Checks a record in Signet's own format. `namespace` is the name of the source's format. An
+    /// id that is not a UUID becomes one that depends on this name. If `is_strict`, unknown members
+    /// are refused.
     ///
     /// # Errors
     /// The first reason not to import the record.
@@ -112,7 +116,7 @@ impl Candidate {
         })
     }
 
-    /// The value of the unique index of addresses that this account will have.
+    /// The value that this account will have in the unique index of addresses.
     pub(super) fn address_key(&self) -> &str {
         self.folded.as_deref().unwrap_or(self.email.address())
     }
@@ -123,12 +127,13 @@ impl Candidate {
     }
 }
 
-/// An address that only earlier versions accepted is ambiguous.
+/// Whether the address is ambiguous, as is each address that only earlier versions accepted.
 fn is_ambiguous(record: &Record, email: &Email) -> Result<bool, Refusal> {
     Ok(boolean(record, "email_ambiguous")?.unwrap_or(false) || email.folded().is_none())
 }
 
-/// One of several ambiguous addresses with the same folded form stores this form.
+/// The folded form to store. Of several ambiguous addresses with the same folded form, only one
+/// stores this form.
 fn folded(record: &Record, email: &Email) -> Result<Option<String>, Refusal> {
     let stored = text(record, "email_folded")?;
     if stored.is_some() && stored.as_deref() != email.folded() {
@@ -138,7 +143,7 @@ fn folded(record: &Record, email: &Email) -> Result<Option<String>, Refusal> {
     Ok(email.folded().filter(|_| is_stored).map(str::to_owned))
 }
 
-/// The address as the user typed it, if the record has it, as in accounts of early versions.
+/// The address as the user typed it, which records of early versions have, or the address itself.
 fn email_as_stored(record: &Record, email: &Email) -> Result<String, Refusal> {
     let Some(typed) = text(record, "email_as_typed")? else {
         return Ok(email.address().to_owned());
@@ -162,7 +167,7 @@ pub(super) fn account_id(text: &str, namespace: &str) -> Result<Uuid, Refusal> {
     if id.is_nil() { Err(Refusal::Id) } else { Ok(id) }
 }
 
-/// The claims of the profile. Claims that are not valid are left out.
+/// The claims of the profile. A claim that is not valid is left out, and is a finding.
 fn profile(record: &Record, findings: &mut Vec<Finding>) -> Result<Map<String, Value>, Refusal> {
     let mut claims = match record.get("profile") {
         None | Some(Value::Null) => return Ok(Map::new()),
@@ -179,6 +184,7 @@ fn profile(record: &Record, findings: &mut Vec<Finding>) -> Result<Map<String, V
                     claims.remove(&name);
                     findings.push(Finding::InvalidClaim(name));
                 }
+                // Each error names a claim, so this only guards against an endless loop.
                 if claims.len() == before {
                     return Err(Refusal::Member("profile".to_owned()));
                 }

@@ -7,7 +7,7 @@ use crate::domain::import::candidate::Candidate;
 use crate::entity::account;
 
 /// The part of an account that an import may change. Times are left out, because sources may lack
-/// them. So is the last login.
+/// them.
 struct State<'a> {
     password_hash: Option<&'a str>,
     is_verified: bool,

@@ -12,7 +12,7 @@ use crate::domain::import::refusal::Refusal;
 use crate::domain::import::value::{Record, parse_time, text, time};
 use crate::timestamp::Timestamp;
 
-/// The members of an event, with the names that columns usually have for them.
+/// The members of an event, each with the usual names of its column. `address` is an IP address.
 const MEMBERS: [(&str, &[&str]); 6] = [
     ("id", &["id"]),
     ("type", &["event_type", "type", "event"]),
@@ -25,7 +25,7 @@ const MEMBERS: [(&str, &[&str]); 6] = [
 /// The members without which no event can be imported.
 const REQUIRED: [&str; 4] = ["id", "type", "at", "account_id"];
 
-/// The types that the original records. They have the same names here.
+/// The types of events that the original records. Signet's audit log has them by the same names.
 const KINDS: [Kind; 4] = [Kind::SignUp, Kind::LogIn, Kind::LogInFailed, Kind::LogOut];
 
 /// Latest time that fits into the 48 bits of a `UUIDv7` (RFC 9562 §5.7), in milliseconds.
@@ -39,7 +39,7 @@ pub struct EventSettings {
     /// The names of the source's columns by `id`, `type`, `at`, `account_id`, `address` and
     /// `user_agent`, where they are not the usual ones.
     pub names: BTreeMap<String, String>,
-    /// Older events are not imported.
+    /// Events before this time are not imported.
     pub since: Option<Timestamp>,
 }
 
@@ -57,7 +57,7 @@ pub struct MissingColumn {
 /// An event of a source.
 #[derive(Debug, Clone)]
 pub enum SourceEvent {
-    /// It is older than wanted.
+    /// It is older than [`EventSettings::since`].
     Older,
     /// It has no user.
     WithoutUser,
@@ -77,7 +77,7 @@ pub struct AccountEvent {
 }
 
 impl EventSettings {
-    /// A name in a file of names that events do not have.
+    /// A key of `names` that is not a member of events.
     #[must_use]
     pub fn unknown_name(&self) -> Option<&String> {
         let is_known = |name: &str| MEMBERS.iter().any(|(member, _)| *member == name);
@@ -123,10 +123,10 @@ impl EventSettings {
             return Ok(SourceEvent::WithoutUser);
         };
         let account_id = account_id(&account, name)?;
-        let address = text(record, self.column(record, "address"))?;
-        let address: Option<IpAddr> = address.and_then(|text| text.trim().parse().ok());
+        let ip_address = text(record, self.column(record, "address"))?;
+        let ip_address: Option<IpAddr> = ip_address.and_then(|text| text.trim().parse().ok());
         let origin = Origin {
-            address: address.map(|address| address.to_canonical()),
+            address: ip_address.map(|address| address.to_canonical()),
             user_agent: text(record, self.column(record, "user_agent"))?,
             ..Origin::default()
         };
@@ -168,8 +168,8 @@ impl AccountEvent {
     }
 }
 
-/// A `UUIDv7` whose random bits are a digest of the source's id, so that it is the same in each import
-/// and sorts by time. `None` if the time does not fit.
+/// A `UUIDv7` whose random bits are a digest of the source's id, so that it is the same in each
+/// import and sorts by time. `None` if the time does not fit into the 48 bits.
 fn id(namespace: &str, source_id: &str, at: Timestamp) -> Option<Uuid> {
     let millis = u64::try_from(at.as_micros() / 1_000).ok().filter(|it| *it <= MAX_MILLIS)?;
     let name = format!("{namespace}:auth_events:{}", source_id.trim());
@@ -178,7 +178,8 @@ fn id(namespace: &str, source_id: &str, at: Timestamp) -> Option<Uuid> {
     Some(uuid::Builder::from_unix_timestamp_millis(millis, bits).into_uuid())
 }
 
-/// Reads the time of an option: a date, or a point in time in the format of RFC 3339.
+/// Reads the value of `--auth-events-since`: a date, which stands for its beginning in UTC, or a
+/// point in time (RFC 3339).
 ///
 /// # Errors
 /// If the text is neither.

@@ -24,14 +24,14 @@ const EVENTS_PER_STATEMENT: usize = 100;
 /// Number of events that are compared with the database in one query.
 const COMPARED: usize = 500;
 
-/// How many events had which result. Every event is counted in exactly one of these.
+/// How many events had which result. Every event is in exactly one of these counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EventSummary {
     /// Events that were imported.
     pub imported: u64,
     /// Events that an earlier import has imported.
     pub present: u64,
-    /// Events that are older than wanted.
+    /// Events that are older than [`since`](crate::domain::import::EventSettings::since).
     pub older: u64,
     /// Events without a user.
     pub without_user: u64,
@@ -64,13 +64,14 @@ impl EventImporter {
         }
     }
 
-    /// Only counts, as if `new_accounts` existed as well.
+    /// Makes this a dry run, which writes nothing and counts as if `new_accounts` existed.
     #[must_use]
     pub fn dry_run(self, new_accounts: HashSet<Uuid>) -> Self {
         Self { is_dry_run: true, new_accounts, ..self }
     }
 
-    /// Imports events. Returns what an operator should know about them.
+    /// Imports the events of records, which are identified by their numbers in the source. Returns
+    /// what an operator should know about them.
     ///
     /// # Errors
     /// If the database fails. Some of the events may have been imported; all of them may be
@@ -116,6 +117,7 @@ impl EventImporter {
         &self.summary
     }
 
+    /// Counts the results that an import of these events would have.
     async fn compare(&mut self, events: &[AccountEvent]) -> Result<(), DbErr> {
         for events in events.chunks(COMPARED) {
             let read = self.db.read(|db| async move {
@@ -188,7 +190,7 @@ async fn write_rows(txn: &impl ConnectionTrait, events: &[AccountEvent]) -> Resu
     Ok(Written { taken: events.len(), imported, without_account })
 }
 
-/// Which accounts of these events exist.
+/// The ids of the existing accounts to which these events belong.
 async fn existing_accounts(
     db: &impl ConnectionTrait,
     events: &[AccountEvent],
@@ -202,7 +204,7 @@ async fn existing_accounts(
     Ok(found.into_tuple::<Uuid>().all(db).await?.into_iter().collect())
 }
 
-/// Which of these events were imported before.
+/// The ids of the events, among these, that an earlier import has written.
 async fn existing_events(
     db: &impl ConnectionTrait,
     events: &[AccountEvent],

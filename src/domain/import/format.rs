@@ -1,4 +1,5 @@
-//! The formats of other systems: how their members are called, and how they differ from Signet's.
+//! The formats of other systems: the names of their members, and other differences from Signet's
+//! own format.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ pub enum Format {
     FastApi,
     /// `manage.py dumpdata auth.user`, or the table `auth_user` as CSV.
     Django,
-    /// An export of users, or the export of password hashes from the support.
+    /// An export of users, or the export of password hashes that Auth0's support makes.
     Auth0,
     /// `firebase auth:export --format=json`.
     Firebase,
@@ -35,11 +36,11 @@ pub enum Format {
 pub struct SourceSettings {
     /// The system that the source is from.
     pub format: Format,
-    /// The names of the source's members by those of Signet, where they are not the usual ones.
+    /// Maps members of Signet's own format to the source's members that have unusual names.
     pub names: BTreeMap<String, String>,
     /// The parameters of a Firebase project.
     pub firebase: Option<FirebaseHashConfig>,
-    /// The time by which a temporary ban has ended.
+    /// The current time, to decide whether a temporary ban has ended.
     pub now: Timestamp,
 }
 
@@ -54,11 +55,12 @@ pub struct MissingUserColumn {
     column: String,
 }
 
-/// Claims of the profile that can be mapped.
+/// Claims of the profile whose names in the source `--map` can give.
 const CLAIMS: [&str; 6] =
     ["name", "given_name", "family_name", "preferred_username", "phone_number", "picture"];
 
-/// Members that can be mapped, apart from [`CLAIMS`]. `enabled` is the opposite of `disabled`.
+/// The other members whose names in the source `--map` can give. `enabled` is the opposite of
+/// `disabled`.
 const MEMBERS: [&str; 10] = [
     "id",
     "email",
@@ -99,9 +101,9 @@ impl Format {
         }
     }
 
-    /// Whether the members of its records can be called otherwise.
+    /// Whether `--map` can give the names of the members of its records.
     #[must_use]
-    pub const fn has_names(self) -> bool {
+    pub const fn is_mappable(self) -> bool {
         matches!(self, Self::FastApi | Self::Django | Self::Supabase | Self::Ndjson)
     }
 
@@ -111,7 +113,7 @@ impl Format {
         matches!(self, Self::Firebase | Self::Keycloak)
     }
 
-    /// The usual names of members that Signet calls otherwise.
+    /// The members of Signet's own format that have other names in this format, with these names.
     const fn usual_names(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::FastApi => &[
@@ -155,7 +157,7 @@ impl Format {
 }
 
 impl SourceSettings {
-    /// The names in a file of names that cannot be mapped.
+    /// The keys of `names` that are no members of Signet's own format, or cannot be mapped.
     pub fn unknown_names(&self) -> impl Iterator<Item = &String> {
         let is_known = |name: &str| MEMBERS.contains(&name) || CLAIMS.contains(&name);
         self.names.keys().filter(move |name| !is_known(name))
@@ -201,7 +203,7 @@ impl SourceSettings {
         }
     }
 
-    /// Renames the members. Claims become members of the profile.
+    /// Renames the members as `names` and the format say. Claims become members of `profile`.
     fn rename(&self, record: &Record) -> Result<Record, Refusal> {
         let (mut renamed, mut profile) = (Record::new(), Map::new());
         let usual = self.format.usual_names();
@@ -279,8 +281,8 @@ impl SourceSettings {
         Ok(renamed)
     }
 
-    /// The export of password hashes has the id without the prefix that tokens have, and may have
-    /// the address only among the identifiers.
+    /// The export of password hashes has the id without the prefix `auth0|`, which the ids in
+    /// Auth0's tokens have. It may have the email address only among the identifiers.
     fn auth0(&self, user: &Record) -> Result<Record, Refusal> {
         let mut renamed = self.rename(user)?;
         let of_string = |value: Option<String>| value.map(Value::String);
@@ -304,7 +306,7 @@ impl SourceSettings {
             renamed.insert("email".to_owned(), member("value"));
             renamed.insert("email_verified".to_owned(), member("verified"));
         }
-        // Auth0 uses the address as the name of users who have none.
+        // Auth0 uses the email address as the name of users who have no name.
         if let Some(Value::Object(profile)) = renamed.get_mut("profile") {
             profile.retain(|_, claim| !claim.as_str().is_some_and(|text| text.contains('@')));
         }
@@ -312,7 +314,7 @@ impl SourceSettings {
     }
 }
 
-/// The text below a path of members.
+/// The text that nested objects have at a path of member names.
 fn text_at(user: &Record, path: &[&str]) -> Option<String> {
     let (first, rest) = path.split_first()?;
     let value = rest.iter().try_fold(user.get(*first)?, |value, name| value.get(*name))?;

@@ -29,11 +29,13 @@ impl FirebaseHashConfig {
     /// # Errors
     /// The first parameter that is missing or not valid.
     pub fn parse(text: &str) -> Result<Self, InvalidHashConfig> {
-        let is_quote = |c: char| c == ',' || c == '"' || c == '\'' || c.is_whitespace();
+        let is_delimiter = |c: char| c == ',' || c == '"' || c == '\'' || c.is_whitespace();
         let values: BTreeMap<&str, &str> = text
             .lines()
             .filter_map(|line| line.split_once([':', '=']))
-            .map(|(name, value)| (name.trim_matches(is_quote), value.trim_matches(is_quote)))
+            .map(|(name, value)| {
+                (name.trim_matches(is_delimiter), value.trim_matches(is_delimiter))
+            })
             .collect();
         let get = |name| values.get(name).copied().ok_or(InvalidHashConfig(name));
         let base64 = |name| {
@@ -50,7 +52,7 @@ impl FirebaseHashConfig {
         })
     }
 
-    /// The notation of Supabase Auth for a hash of this project.
+    /// A hash of this project in the notation of Supabase Auth, which contains the parameters.
     pub(super) fn notation(&self, salt: &str, hash: &str) -> String {
         let standard = |text: &str| text.replace('-', "+").replace('_', "/");
         format!(
@@ -77,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_the_console_is_read() {
+    fn text_that_the_firebase_console_shows_is_read() {
         let text = "hash_config {\n  algorithm: SCRYPT,\n  base64_signer_key: a+/b==,\n  \
                     base64_salt_separator: Bw==,\n  rounds: 8,\n  mem_cost: 14,\n}\n";
 

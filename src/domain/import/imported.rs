@@ -35,12 +35,12 @@ pub enum ImportedState {
     Deleted,
     /// It exists.
     Exists {
-        /// Its address in tokens.
+        /// Its email address, as tokens contain it.
         email: String,
-        /// Whether its address was changed here, according to the audit log.
+        /// Whether its email address was changed here, according to the audit log.
         is_email_changed: bool,
-        /// Whether its password hash, its profile, whether it is disabled, or whether its address
-        /// is verified, was changed here. The first login may replace the hash.
+        /// Whether anything else was changed here: its password hash, its profile, whether it is
+        /// disabled, or whether its address is verified. The first login may replace the hash.
         is_changed: bool,
     },
 }
@@ -91,7 +91,8 @@ fn state(row: Option<&Model>, digest: &[u8], is_email_changed: bool) -> Imported
     }
 }
 
-/// Which of these accounts have an event that their address was changed.
+/// The ids of the accounts, among these, whose email address was changed here, according to the
+/// audit log.
 async fn with_new_address(db: &DatabaseConnection, ids: Vec<Uuid>) -> Result<HashSet<Uuid>, DbErr> {
     let changes = auth_event::Entity::find()
         .select_only()

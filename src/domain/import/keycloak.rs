@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
-/// The notation of the hash of a user; `None` if the user has no password.
+/// The password hash of a user, as a string that `ForeignHash` parses; `None` if the user has no
+/// password.
 ///
-/// A credential has its data as JSON in two texts: `secretData` and `credentialData`.
+/// A credential has its data as JSON in two strings: `secretData` and `credentialData`.
 pub(super) fn password_hash(user: &Map<String, Value>) -> Option<String> {
     let credentials = user.get("credentials")?.as_array()?;
     let password = credentials.iter().find(|it| text(it, "type") == "password")?;

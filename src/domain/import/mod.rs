@@ -12,12 +12,12 @@
 //!
 //! - **Nothing is merged.** An address that another account has is refused, and so is an id of an
 //!   account with another address.
-//! - **An import may be repeated.** An account is created or changed only if it is as the last import
-//!   left it (`imported_account`). An account that was changed or deleted here stays as it is.
-//! - **A hash is not believed to be harmless.** A hash that cannot be verified within bounds is not
+//! - **An import may be repeated.** It changes an account only if the account is as the last import
+//!   left it (`imported_account`). An account that was changed or deleted in Signet stays as it is.
+//! - **A hash is not trusted.** A hash whose verification would need too much time or memory is not
 //!   stored; the account then needs a password reset.
 //!
-//! [`EventImporter`] takes the audit events of the original application, after its accounts.
+//! [`EventImporter`] imports the audit events of the original application, after its accounts.
 
 mod candidate;
 mod digest;

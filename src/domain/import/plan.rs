@@ -21,29 +21,31 @@ pub(super) enum Step {
     Change,
     /// Nothing: the account is as in the source.
     Nothing,
-    /// Nothing: the account was changed here since. Whether the source has changed as well.
+    /// Nothing: the account was changed here since the last import, or was never imported.
+    /// `is_conflict` tells whether the source has changed as well.
     Keep { is_conflict: bool },
     /// Nothing: the account was deleted here.
     StayDeleted,
-    /// Nothing: another account is in the way.
+    /// Nothing: another account has the id or the address.
     Refuse(Refusal),
 }
 
 impl Step {
-    /// Whether it writes to the database.
+    /// Whether this step writes to the database.
     pub(super) fn is_write(&self) -> bool {
         matches!(self, Self::Create | Self::Change)
     }
 }
 
-/// What the database has about some candidates.
+/// The rows that concern some candidates.
 struct Existing {
     by_id: HashMap<Uuid, Model>,
     by_address: HashMap<String, Uuid>,
     imported: HashMap<Uuid, Vec<u8>>,
 }
 
-/// The steps for these candidates, in their order. The candidates must differ in id and address.
+/// The steps for these candidates, in their order. No two candidates may have the same id or
+/// address.
 pub(super) async fn plan(
     db: &impl ConnectionTrait,
     candidates: &[Candidate],
@@ -56,10 +58,12 @@ pub(super) async fn plan(
     Ok(candidates.iter().map(|it| step(it, &existing, trust_verified)).collect())
 }
 
-/// Reads in an order in which another import that creates these accounts meanwhile is not
-/// misunderstood: a record of an import before the account, because a record without an account
-/// means that the account was deleted; and addresses before ids, because an address without an
-/// account of this id means that another account has it.
+/// Reads the rows. Another import may create these accounts meanwhile, so the order matters:
+///
+/// - Rows of `imported_account` are read before accounts, because such a row without its account
+///   means that the account was deleted.
+/// - Accounts are searched by address before they are searched by id, because an address in use
+///   without an account of the candidate's id means that another account has the address.
 async fn read(db: &impl ConnectionTrait, candidates: &[Candidate]) -> Result<Existing, DbErr> {
     let ids: Vec<Uuid> = candidates.iter().map(|candidate| candidate.id).collect();
     let keys = candidates.iter().map(Candidate::address_key);
@@ -105,7 +109,7 @@ fn step(candidate: &Candidate, existing: &Existing, trust_verified: bool) -> Ste
     }
 }
 
-/// Whether the address counts as verified after the import. An import never takes this away.
+/// Whether the address is verified after the import. A verified address stays verified.
 pub(super) fn is_verified_after(candidate: &Candidate, row: &Model, trust_verified: bool) -> bool {
     row.email_verified_at.is_some() || (trust_verified && candidate.verified.is_set)
 }

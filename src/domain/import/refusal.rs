@@ -67,7 +67,7 @@ pub enum Finding {
     /// The account was deleted here, and stays deleted.
     #[error("not imported again, because the account was deleted here")]
     Deleted,
-    /// The profile had a claim that is not valid, which was left out.
+    /// It was imported without a claim of its profile that is not valid.
     #[error("imported without {0}, which is not valid")]
     InvalidClaim(String),
 }

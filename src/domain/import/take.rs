@@ -30,7 +30,7 @@ pub enum ImportError {
     Database(#[from] DbErr),
 }
 
-/// A record of a source, with its number in it.
+/// The number of a record in its source, and the result of the check of the record.
 pub type Numbered = (u64, Result<Candidate, Refusal>);
 
 /// An import in progress.
@@ -44,7 +44,7 @@ pub struct Importer {
     would_be_created: HashSet<Uuid>,
     /// Truncated digests of the addresses so far.
     addresses: HashSet<[u8; 16]>,
-    /// The last records, which are not written yet.
+    /// The records of the last call of `take`, which are compared but not written yet.
     last: Compared,
 }
 
@@ -74,8 +74,9 @@ impl Importer {
         }
     }
 
-    /// Compares records with the database, and meanwhile imports those of the call before. Returns
-    /// what an operator should know about those; [`Importer::take_rest`] imports the last records.
+    /// Compares records with the database, and meanwhile imports the records of the previous call.
+    /// Returns what an operator should know about the imported ones. [`Importer::take_rest`]
+    /// imports the records of the last call.
     ///
     /// # Errors
     /// If the database fails. Some of the records may have been imported; all of them may be
@@ -86,7 +87,7 @@ impl Importer {
     ) -> Result<Vec<(u64, Finding)>, ImportError> {
         let (mut numbers, mut candidates, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for (number, record) in records {
-            match record.and_then(|candidate| self.first_of_its_kind(candidate)) {
+            match record.and_then(|candidate| self.refuse_repeated(candidate)) {
                 Ok(candidate) => {
                     numbers.push(number);
                     candidates.push(candidate);
@@ -129,14 +130,14 @@ impl Importer {
         &self.summary
     }
 
-    /// The accounts that the records so far would create, after a dry run.
+    /// Takes out the ids of the accounts that an import would create, after a dry run.
     #[must_use]
     pub fn take_would_be_created(&mut self) -> HashSet<Uuid> {
         std::mem::take(&mut self.would_be_created)
     }
 
     /// Refuses a record whose id or address an earlier record has.
-    fn first_of_its_kind(&mut self, candidate: Candidate) -> Result<Candidate, Refusal> {
+    fn refuse_repeated(&mut self, candidate: Candidate) -> Result<Candidate, Refusal> {
         let digest = openssl::sha::sha256(candidate.address_key().as_bytes());
         let digest: [u8; 16] = digest.first_chunk().copied().unwrap_or_default();
         if self.ids.contains(&candidate.id) {
@@ -173,7 +174,8 @@ impl Importer {
         let mut steps: Vec<Step> = Vec::with_capacity(planned.len());
         while steps.len() < planned.len() {
             let rest = planned.get(steps.len()..).unwrap_or_default();
-            // A repeated import has nothing to write for most accounts.
+            // A repeated import has nothing to write for most accounts, so these need no
+            // transaction.
             let unwritten = rest.iter().take_while(|(_, step)| !step.is_write());
             steps.extend(unwritten.map(|(_, step)| step.clone()));
             if steps.len() < planned.len() {
@@ -230,7 +232,8 @@ impl Importer {
             }
         };
         *counter += 1;
-        // Also if an earlier import wrote it, so that the report of a repeated import is complete.
+        // Includes accounts that an earlier import wrote, so that the report of a repeated import
+        // is complete.
         let is_as_in_source = matches!(step, Step::Create | Step::Change | Step::Nothing);
         match &candidate.hash {
             None => self.summary.without_password += 1,
@@ -243,7 +246,7 @@ impl Importer {
     }
 }
 
-/// Compares outside of the transactions, so that others can write meanwhile.
+/// Decides the steps outside of the transactions that write, so that others can write meanwhile.
 async fn compare(
     db: &Db,
     candidates: Vec<Candidate>,
@@ -257,7 +260,7 @@ async fn compare(
     Ok(candidates.into_iter().zip(steps).collect())
 }
 
-/// Some of the candidates.
+/// The candidates that one transaction processes.
 struct Portion {
     planned: Arc<Vec<Planned>>,
     start: usize,

@@ -22,7 +22,8 @@ pub(super) fn text(record: &Record, name: &str) -> Result<Option<String>, Refusa
     }
 }
 
-/// A boolean, also as `0`, `1`, `t`, `f`, or a word in any case. `None` if it is missing.
+/// A boolean, also as `1`, `t`, `yes` or `true`, `0`, `f`, `no` or `false`, in any case. `None` if
+/// it is missing.
 pub(super) fn boolean(record: &Record, name: &str) -> Result<Option<bool>, Refusal> {
     if let Some(Value::Bool(value)) = record.get(name) {
         return Ok(Some(*value));
@@ -35,8 +36,9 @@ pub(super) fn boolean(record: &Record, name: &str) -> Result<Option<bool>, Refus
     }
 }
 
-/// A point in time: RFC 3339, the same with a space and without an offset (then in UTC), or
-/// milliseconds since the epoch, until the year 9999. `None` if it is missing.
+/// A point in time until the year 9999: in the notation of RFC 3339, also with a space instead of
+/// `T`, without seconds, or without an offset (then in UTC); or in milliseconds since the Unix
+/// epoch. `None` if it is missing.
 pub(super) fn time(record: &Record, name: &str) -> Result<Option<Timestamp>, Refusal> {
     let Some(text) = text(record, name)? else { return Ok(None) };
     parse_time(&text).map(Some).ok_or_else(|| Refusal::Member(name.to_owned()))
@@ -66,6 +68,7 @@ pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
         .map(Timestamp::from)
 }
 
+/// Parses a date and a time without seconds, in UTC.
 fn without_seconds(date: &str, clock: &str) -> Option<OffsetDateTime> {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]");
     let at = PrimitiveDateTime::parse(&format!("{date} {clock}"), format).ok()?;

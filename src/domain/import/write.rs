@@ -19,8 +19,7 @@ use crate::entity::imported_account as imported;
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
 
-/// A candidate, and what the comparison with the database said to do with it: to create or to change
-/// an account.
+/// A candidate, and the step that the comparison with the database decided for it.
 pub(super) type Planned = (Candidate, Step);
 
 /// Creates and changes accounts as planned. Returns the steps, which differ from the planned ones
@@ -81,7 +80,7 @@ async fn compare_again(
     let steps = plan(txn, std::slice::from_ref(candidate), options.trust_verified).await?;
     match steps.into_iter().next() {
         Some(Step::Change) => change(txn, candidate, options, now).await,
-        // The other account has disappeared since: the portion is tried again.
+        // The other account has disappeared since. The error makes `Portions` repeat the portion.
         None | Some(Step::Create) => Err(DbErr::RecordNotInserted),
         Some(step) => Ok(step),
     }
@@ -124,7 +123,7 @@ fn record(row: &Model, options: Options, now: Timestamp) -> imported::Model {
 }
 
 /// Changes an account to the state of the source. If this changes the password or disables the
-/// account, its sessions end, as they do when this happens here.
+/// account, its sessions end, as after such a change by its owner or an operator.
 async fn change(
     txn: &DatabaseTransaction,
     candidate: &Candidate,
@@ -133,7 +132,7 @@ async fn change(
 ) -> Result<Step, DbErr> {
     let switch = KillSwitch::lock(txn, candidate.id).await?;
     let Some(before) = lock_account(txn, candidate.id).await? else { return Ok(Step::StayDeleted) };
-    // The account may have changed before it was locked.
+    // The account may have changed between the comparison and the lock.
     let steps = plan(txn, std::slice::from_ref(candidate), options.trust_verified).await?;
     match steps.into_iter().next() {
         Some(Step::Change) => {}
