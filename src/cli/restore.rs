@@ -34,7 +34,8 @@ pub(super) struct Restore {
     /// SQLite.
     #[arg(long, conflicts_with_all = ["replace", "keep_sessions"])]
     verify: bool,
-    /// Replace an existing database. It is kept under another name, which is printed.
+    /// Replace an existing database, which is kept under another name. The command prints this
+    /// name.
     #[arg(long)]
     replace: bool,
     /// Leave the sessions and the signing keys of the backup valid.
@@ -115,7 +116,7 @@ impl Restore {
         }
     }
 
-    /// Migrates the copy, and invalidates what was issued before unless sessions are kept.
+    /// Migrates the copy, and invalidates what was issued before, except with `--keep-sessions`.
     async fn prepare(&self, db: &Db, sealer: &Sealer) -> anyhow::Result<Prepared> {
         migrate_up(db).await?;
         if self.keep_sessions {
@@ -125,7 +126,8 @@ impl Restore {
     }
 }
 
-/// Makes the state file accept the restored database, which has a lower counter than the old one.
+/// Makes the state file accept the restored database, which has a lower count of commits than the
+/// old one.
 fn accept(file: &StateFile, lineage: &Lineage) -> Result<(), OutputError> {
     let Some(name) = lineage.name() else { return Ok(()) };
     if let Err(error) = file.accept(&name, lineage.commits) {

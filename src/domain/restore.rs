@@ -14,7 +14,7 @@ use crate::entity::outbox::{self, Kind as OutboxKind};
 use crate::entity::{authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
 
-/// Why the recovery failed or is incomplete. It can safely be repeated.
+/// Why the recovery failed or is incomplete. The recovery can safely be repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// Sessions could not be ended.
@@ -44,8 +44,8 @@ pub struct Declared {
     pub after: Lineage,
 }
 
-/// Invalidates everything that was issued from this database, and from the databases of which it is
-/// a copy:
+/// Declares that the database is a restored backup: invalidates everything that was issued from
+/// this database, and from the databases of which it is a copy:
 ///
 /// - all sessions, and with them browser cookies and authorization codes;
 /// - refresh tokens and reset tokens, whose keys depend on the database ID created here;
@@ -54,15 +54,15 @@ pub struct Declared {
 /// - invites.
 ///
 /// The database gets its new ID only after all sessions have ended. Until then, Signet refuses to
-/// start. Instances that run meanwhile do no harm, because they stop when they see the new ID, and
-/// everything that they granted is then invalid.
+/// start. Instances that run meanwhile do no harm: they stop when they read the new ID, which also
+/// makes everything that they granted invalid.
 ///
 /// # Errors
 /// See [`RestoreError`].
 pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, RestoreError> {
     let before = Lineage::read(db).await?;
     let accounts = administration::switch_all_sessions_off(db).await?;
-    delete_pending(db).await?;
+    delete_codes_requests_and_mails(db).await?;
     invite::delete_everyones(db).await?;
     let successor = keys::successor(sealer, bits, db.clock().now())?;
     let kid = successor.kid.clone();
@@ -139,10 +139,10 @@ async fn contents(backup: &BackupFile, sealer: &Sealer) -> Result<Contents, Exam
     Ok(Contents { counts, kids })
 }
 
-/// Deletes all authorization codes and pending authorizations. They need a browser session, and all
-/// browser sessions have ended. Also deletes all mails, which were probably sent after the backup
-/// was made.
-async fn delete_pending(db: &Db) -> Result<(), DbErr> {
+/// Deletes all authorization codes and pending authorizations, because they need a browser session,
+/// and all browser sessions have ended. Also deletes all mails in the outbox, because they were
+/// probably sent after the backup was made.
+async fn delete_codes_requests_and_mails(db: &Db) -> Result<(), DbErr> {
     let earliest = Timestamp::default();
     let codes = authorization_code::Column::ExpiresAt.gte(earliest);
     delete_all::<authorization_code::Entity>(db, codes).await?;

@@ -10,7 +10,7 @@ use crate::database::Db;
 use crate::domain::administration;
 use crate::domain::email::Email;
 
-/// An account given by address or id.
+/// An account given by email address or id.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AccountArgument {
     /// The account's email address or id.

@@ -45,7 +45,7 @@ impl Create {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let email = Email::parse(&self.address).map_err(|error| anyhow!("the address {error}"))?;
         let password_hash = match &self.password_file {
-            Some(file) => Some(self.hash(&email, &read(file)?)?),
+            Some(file) => Some(self.hash(&email, &read_first_line(file)?)?),
             None => None,
         };
         let db = open(&self.database).await?;
@@ -60,7 +60,7 @@ impl Create {
         finish(&db, &token).await
     }
 
-    /// Hashes a password that meets the policy.
+    /// Hashes a password, or refuses it if it does not meet the policy.
     fn hash(&self, email: &Email, password: &str) -> anyhow::Result<String> {
         let password =
             Password::parse(password).map_err(|error| anyhow!("the password {error}"))?;
@@ -73,9 +73,9 @@ impl Create {
     }
 }
 
-/// The first line of a file or of standard input. The password is no argument, because other users
-/// could see it in the list of processes.
-fn read(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+/// The first line of a file, or of standard input for `-`. The password is no argument of the
+/// command, because other users could see it in the list of processes.
+fn read_first_line(file: &Path) -> anyhow::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::with_capacity(usize::try_from(MAX_BYTES)?));
     let read = if file.as_os_str() == "-" {
         io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)

@@ -44,7 +44,7 @@ impl ListImported {
 
 fn print_line(account: &ImportedAccount) -> Result<(), OutputError> {
     let ImportedAccount { id, source, imported_at, state } = account;
-    let since = match state {
+    let change = match state {
         ImportedState::Deleted => "deleted here".to_owned(),
         ImportedState::Exists { email, is_email_changed, is_changed } => {
             let changes = match (is_changed, is_email_changed) {
@@ -56,7 +56,7 @@ fn print_line(account: &ImportedAccount) -> Result<(), OutputError> {
             format!("{email}  {changes}")
         }
     };
-    print(&format!("{id}  imported from {source} {}  {since}", imported_at.to_rfc3339()))
+    print(&format!("{id}  imported from {source} {}  {change}", imported_at.to_rfc3339()))
 }
 
 fn print_object(account: &ImportedAccount) -> Result<(), OutputError> {

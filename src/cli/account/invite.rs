@@ -25,7 +25,7 @@ pub(in crate::cli) struct Invite {
     /// The language of the mail: `en` or `de`.
     #[arg(long, default_value = "en", value_parser = parse_language)]
     language: Language,
-    /// Public base URL of the server, as set for it.
+    /// Public base URL, as set for the server.
     #[arg(long, env = "SIGNET_ISSUER", default_value = "http://localhost:8080")]
     issuer: String,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The queue of mails that commands cause.
+//! The queue for mails that commands send.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::config::MailSettings;
 use crate::domain::keys::MasterKeys;
 use crate::domain::mail::MailQueue;
 
-/// The settings of the server on which mails depend.
+/// The server's settings that concern mails.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct MailQueueSettings {
     /// File with the master key, which is needed if mail is on.
@@ -38,7 +38,7 @@ impl MailQueueSettings {
         }
         self.mail.check().map_err(|error| anyhow!(error))?;
         let master = MasterKeys::open(&self.master_key_file, true)?;
-        // Commands have no client address, so the prefix does not matter.
+        // Commands have no client address, so the length of the IPv6 prefix does not matter.
         let queue = MailQueue::new(&self.mail, master.limit_key()?, 128);
         Ok(Some((queue, master)))
     }

@@ -90,10 +90,10 @@ pub(super) enum Account {
     /// the old address become invalid. The `sub` stays the same. If mail is on, the old address
     /// gets a notice.
     SetEmail(Box<SetEmail>),
-    /// Mark the present email address of an account as verified.
+    /// Mark the current email address of an account as verified.
     ///
     /// Only do so if you know that the owner of the account controls the address: clients rely on
-    /// it. `email_verified` is true in tokens from the next login or refresh on.
+    /// that. `email_verified` is true in tokens from the next login or refresh on.
     VerifyEmail(AccountArgument),
 }
 

@@ -10,7 +10,7 @@ use crate::domain::email::Email;
 use crate::domain::keys::MasterKeys;
 use crate::domain::password_reset::{self, ResetTokens};
 
-/// The settings of the server on which reset tokens depend.
+/// The server's settings that concern reset tokens.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ResetTokenSettings {
     /// File with the master key.

@@ -40,8 +40,8 @@ impl Show {
         Ok(found?)
     }
 
-    /// Prints the failures, even for an address without an account, because a user may have
-    /// mistyped the address at a login.
+    /// Prints the failures, even for an email address without an account: a user may have mistyped
+    /// the address at a login.
     async fn show_failures(&self, db: &Db, email: &Email) -> anyhow::Result<()> {
         let key = match self.window.key(email) {
             Ok(key) => key,

@@ -86,7 +86,7 @@ fn account_lines(
     lines
 }
 
-/// What happens at the next login, in words, and what can be done about it.
+/// What happens at the next login, in words, and what the user or the operator can do.
 fn sentence(report: &LoginReport) -> String {
     match report.outcome() {
         Outcome::Succeeds => "With the right password, the next login succeeds, unless the user's \

@@ -8,7 +8,7 @@ use crate::domain::attempt_limit::AttemptKey;
 use crate::domain::email::Email;
 use crate::domain::keys::MasterKeys;
 
-/// The settings of the server on which the window of an account depends.
+/// The server's settings that concern the attempt window of an account.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WindowSettings {
     /// File with the master key, which is needed to find the failed attempts with the email
