@@ -1,10 +1,10 @@
 //! Verification of an email address: a mail with a link and a code, which the user of a new account
 //! gets at sign-up or requests later.
 //!
-//! Only a device that has proved to know the password, by the sign-up, a login or the password
-//! itself, can request the mail, because the code of the mail works on this device. So a person who
-//! gets a mail because someone else signed up with the address cannot verify the other's account by
-//! requesting a code ([`email_confirmation`](crate::domain::email_confirmation)).
+//! Only a device that has proved to know the password can request the mail: it has signed up, is
+//! logged in, or sends the password. The code of the mail works only on this device. So if a
+//! stranger signs up with the address of another person, this person cannot verify the stranger's
+//! account by requesting a code ([`email_confirmation`](crate::domain::email_confirmation)).
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QuerySelect};
 use uuid::Uuid;
@@ -29,7 +29,7 @@ pub struct Verification {
     pub mail: MailQueue,
     /// The digest of the secret of the device that signs up, which may use the code.
     pub device_digest: Vec<u8>,
-    /// What the account gets before its address is verified.
+    /// What the user gets before the address is verified.
     pub until_then: UntilVerified,
 }
 
@@ -73,8 +73,9 @@ pub async fn begin(
 
 /// A request for another mail.
 pub struct Request<'a> {
-    /// The account whose password the device has proved to know. A random id if it has not: then
-    /// the same rows are written, and no mail is sent.
+    /// The account whose password the device has proved to know, or the id of a pending sign-up of
+    /// the device. A random id if the device has proved nothing: then the same rows are written,
+    /// and no mail is sent.
     pub account_id: Uuid,
     /// The digest of the secret of the device, which may use the code.
     pub device_digest: Vec<u8>,
@@ -85,15 +86,15 @@ pub struct Request<'a> {
 }
 
 /// Queues another mail, which voids the previous one. If the address is verified, or gets too many
-/// mails, nothing is sent. `account_id` may also be the id of a pending sign-up of the device.
+/// mails, nothing is sent.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn request(db: &Db, mail: &MailQueue, request: Request<'_>) -> Result<(), DbErr> {
     let Request { account_id, device_digest, admitted, origin } = request;
-    let digest = admitted.counted().email_digest();
-    let input = (device_digest, digest, origin.clone(), mail.clone());
-    db.write(input, move |txn, now, (device_digest, digest, origin, mail)| {
+    let email_digest = admitted.counted().email_digest();
+    let input = (device_digest, email_digest, origin.clone(), mail.clone());
+    db.write(input, move |txn, now, (device_digest, email_digest, origin, mail)| {
         Box::pin(async move {
             let sign_up = (account_id, device_digest.as_slice());
             if pending_sign_up::send_again(txn, mail, sign_up, origin, now).await? {
@@ -107,7 +108,7 @@ pub async fn request(db: &Db, mail: &MailQueue, request: Request<'_>) -> Result<
                 return Ok(());
             }
             let event = Event::new(Kind::EmailVerificationRequested);
-            let event = event.account(account.map(|it| it.id)).email_digest(digest.clone());
+            let event = event.account(account.map(|it| it.id)).email_digest(email_digest.clone());
             event.record(txn, origin, now).await
         })
     })
@@ -124,8 +125,8 @@ pub struct Credentials<'a> {
     pub admitted: Admitted,
 }
 
-/// As [`request`], by a device that knows the password. The result does not say whether the password
-/// is right, and takes the same time.
+/// As [`request`], for a device that sends the password. Neither the result nor its time reveals
+/// whether the password is right.
 ///
 /// # Errors
 /// See [`RequestError`].
@@ -183,7 +184,7 @@ pub fn is_to_be_verified(account: &account::Model) -> bool {
     account.is_enabled() && !account.email_ambiguous && account.email_verified_at.is_none()
 }
 
-/// The mail to an account. Without an account it is never sent.
+/// The mail to an account. Without an account, the mail is queued but never sent.
 fn mail_to(
     account: Option<&account::Model>,
     account_id: Uuid,

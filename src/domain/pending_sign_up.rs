@@ -1,10 +1,10 @@
 //! Sign-ups that wait for a confirmation by mail, if a sign-up must not reveal whether its address
 //! has an account (`SIGNET_SIGNUP_REVEALS_EXISTING=false`).
 //!
-//! A sign-up does not look for an account. It stores a challenge with the address and the hash of the
-//! password, and queues a mail. So a response, its time and the stored rows do not depend on accounts.
-//! Only when the mail is sent, [`mail_of`] decides what it is: the link and the code for a new user,
-//! or a notice for the owner of an account. The account is created by the confirmation
+//! A sign-up does not look for an account. It stores a challenge with the address and the hash of
+//! the password, and queues a mail. So the response, its time and the stored rows do not depend on
+//! accounts. When the mail is sent, [`mail_of`] decides what it contains: the link and the code for
+//! a new user, or a notice for the owner of an account. The account is created by the confirmation
 //! (`email_confirmation`), so no sign-up reserves an address.
 
 use sea_orm::{ConnectionTrait, DbErr};
@@ -66,9 +66,9 @@ pub async fn store(
     event.record(txn, origin, now).await
 }
 
-/// Queues another mail for the sign-up with this id, if it waits for a confirmation and is of this
-/// device. This voids the previous mail, unless the address gets too many. Returns false if there is
-/// no such sign-up.
+/// Queues another mail for the sign-up with this id, if the sign-up waits for a confirmation and
+/// began on this device. The new mail voids the previous one. If the address gets too many mails,
+/// none is queued, and the previous one stays valid. Returns false if there is no such sign-up.
 ///
 /// # Errors
 /// If the database refuses.
@@ -90,6 +90,7 @@ pub async fn send_again(
     Ok(true)
 }
 
+/// As [`MailQueue::send_challenge`], for the mail of a sign-up.
 async fn send(
     txn: &impl ConnectionTrait,
     mail: &MailQueue,
@@ -107,9 +108,10 @@ async fn send(
     mail.send_challenge(txn, letter, origin, now).await
 }
 
-/// The mail that is sent for a queued mail. That of a sign-up becomes a notice if the address has an
-/// account, in the spelling that is stored with the account. `None` if nothing is sent, because the
-/// account is disabled or was created by this sign-up. Other mails are not changed.
+/// The mail to send for a queued mail. If the address of a sign-up has an account, the mail becomes
+/// a notice to the address as the account spells it. `None` if nothing is sent, because the account
+/// is disabled or was created by this sign-up. Mails that do not belong to a sign-up are not
+/// changed.
 ///
 /// # Errors
 /// If the database refuses.

@@ -53,7 +53,7 @@ impl SignUpPolicy {
         }
     }
 
-    /// Whether users are asked to verify their address, whether or not it is required.
+    /// Whether users are asked to verify their address, even if logins do not require it.
     #[must_use]
     pub fn asks_to_verify(&self) -> bool {
         self.verify_email != VerifyEmail::Off

@@ -79,7 +79,7 @@ pub async fn newest(
     Entity::find_by_id((account_id, purpose)).one(txn).await
 }
 
-/// The newest challenge of a device for any of these purposes.
+/// The newest challenge of a device for any of these purposes that has not expired.
 ///
 /// # Errors
 /// If the database refuses.
@@ -108,6 +108,7 @@ pub async fn admit_code(
     challenge: &Challenge,
     is_right: bool,
 ) -> Result<bool, DbErr> {
+    // Part of stored keys, so these names never change.
     let name = match challenge.purpose {
         Purpose::ResetPassword => "reset_password",
         Purpose::VerifyEmail => "verify_email",
@@ -132,8 +133,8 @@ pub async fn spend(txn: &impl ConnectionTrait, challenge: &Challenge) -> Result<
     Ok(spent.exec(txn).await?.rows_affected == 1)
 }
 
-/// Voids all links and codes of an account, by deleting its challenges. Must be called after the
-/// account's row was locked, as all transactions that store a challenge do, to prevent deadlocks.
+/// Voids all links and codes of an account, by deleting its challenges. To prevent deadlocks, the
+/// caller must have locked the account's row before, as all transactions that store a challenge do.
 ///
 /// # Errors
 /// If the database refuses.
@@ -141,7 +142,7 @@ pub async fn void_all(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<()
     Entity::delete_many().filter(Column::AccountId.eq(account_id)).exec(txn).await.map(drop)
 }
 
-/// Voids the link and the code of an account for one purpose. As [`void_all`].
+/// As [`void_all`], only for the link and the code for one purpose.
 ///
 /// # Errors
 /// If the database refuses.

@@ -12,12 +12,12 @@ use crate::entity::email_challenge::{Model as Challenge, Purpose};
 pub struct Secrets {
     /// The token in the link.
     pub token: String,
-    /// The code.
+    /// The code that the user types.
     pub code: String,
 }
 
-/// Computes and verifies the secrets, with keys derived from the master key. The secrets become
-/// void when the address or the password of the account changes.
+/// Computes and verifies the secrets, with keys derived from the master key. Secrets become void
+/// when the address or the password of the account changes.
 pub struct EmailTokens {
     verification: ComputedTokens,
     change: ComputedTokens,
@@ -35,7 +35,7 @@ pub struct EmailKeys {
 }
 
 impl EmailTokens {
-    /// Takes the keys for each purpose.
+    /// Computes the tokens of each purpose with its keys, and gives them a prefix of their own.
     #[must_use]
     pub fn new(keys: EmailKeys) -> Self {
         Self {
@@ -110,7 +110,7 @@ fn context(account: &account::Model, challenge: &Challenge) -> [u8; 32] {
     let hash = account.password_hash.as_deref().unwrap_or_default();
     let mut parts = vec![account.email.as_str(), hash];
     parts.extend(challenge.new_email.as_deref());
-    // No part contains a line break.
+    // No part contains a line feed, so different parts give different texts.
     sha256(parts.join("\n").as_bytes())
 }
 

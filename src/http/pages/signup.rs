@@ -27,7 +27,10 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let pending_request = call.pending_request().await?;
     let is_allowed = call.app.sign_up_policy.check(invite_of(&call)).is_ok();
+    // If the sign-up is refused, the page only says so.
     let only_opens = call.only_opens() || !is_allowed;
+    // The form may be cross-site: browsers send such a form without the cookie. This redirect sets
+    // no cookie, because a new cookie would replace the existing one.
     if call.is_post() && only_opens && call.visitor.is_new() && !call.is_same_origin() {
         return Ok(see_other(&request_language::keep_in("signup")));
     }
@@ -133,7 +136,8 @@ async fn sign_up(
     }
 }
 
-/// The verification that the sign-up begins. Without a session, the browser keeps its cookie.
+/// The verification that the sign-up begins. If the sign-up begins no session, the browser keeps
+/// its cookie.
 fn verification_of(call: &PageRequest, cookie: &NewCookie) -> Option<Verification> {
     let policy = &call.app.sign_up_policy;
     let device_digest = if policy.delays_session() {
@@ -144,8 +148,9 @@ fn verification_of(call: &PageRequest, cookie: &NewCookie) -> Option<Verificatio
     policy.verification(&call.app.mail, device_digest)
 }
 
-/// Processes a form that has just created the account in this browser, and is submitted again
-/// before the response has arrived. It counts as a login, with the limits of a login.
+/// Processes a form that is submitted again before the response to the first submission has
+/// arrived. If the first one has created the account in this browser, the second one counts as a
+/// login, with the limits of a login. Otherwise returns `None`.
 async fn resubmit(
     call: &PageRequest,
     pending_request: Option<PendingRequest>,
@@ -163,8 +168,8 @@ async fn resubmit(
     }
 }
 
-/// Whether the form has created the account in this browser, without a session, and is submitted
-/// again.
+/// Whether a previous submission of the form has created the account in this browser, without a
+/// session.
 async fn has_just_signed_up(call: &PageRequest, email: &Email) -> Result<bool, Response> {
     let (app, device) = (&call.app, call.visitor.cookie_digest());
     let found =

@@ -13,7 +13,7 @@ use crate::http::pages::visitor::Visitor;
 use crate::http::request_language;
 use crate::http::texts::{self, Texts};
 
-/// The page as it is opened without an invite: the form, or the reason why it is refused.
+/// The page without an invite: the form, or the reason why nobody can sign up without an invite.
 pub(super) fn open(
     app: &App,
     visitor: &Visitor,

@@ -1,5 +1,5 @@
-//! `/verify-email`: verifies the address of an account, or confirms a new one, with the link or the
-//! code of a mail, and sends another mail.
+//! `/verify-email`: verifies the address of an account, or confirms a new address or a sign-up,
+//! with the link or the code of a mail. Also sends another mail.
 //!
 //! A code works in the browser that requested the mail. This browser can also request another mail:
 //! a hidden field contains the account id, encrypted for the cookie of the browser. The field
@@ -28,7 +28,7 @@ use crate::http::redirect::see_other;
 use crate::http::request_language;
 use crate::http::texts::{self, Texts};
 
-/// `/verify-email`.
+/// The page with the field for the code.
 #[derive(Template)]
 #[template(path = "verify.html")]
 struct CodePage<'a> {
@@ -43,8 +43,8 @@ struct CodePage<'a> {
     code: &'a str,
     /// The error of the last attempt; empty before the first.
     problem: &'a str,
-    /// The account to which another mail can be sent, encrypted for the browser. Empty if there is
-    /// none.
+    /// The id of the account to which another mail can be sent, encrypted for the browser. Empty if
+    /// there is none.
     account: &'a str,
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn after_sign_up(
     pending_request: Option<PendingRequest>,
 ) -> Result<Response, Response> {
     match pending_request {
-        // An encrypted request is sent in forms only.
+        // A sealed request is sent only in forms, so a redirect would lose it.
         Some(request) => show(call, Some(&request), "", StatusCode::OK).await,
         None => Ok(see_other(&request_language::keep_in("verify-email"))),
     }
@@ -214,9 +214,9 @@ async fn limited(
     })
 }
 
-/// The first text of the page, and the sealed account to which another mail can be sent: that of
-/// the form, of the last mail that this browser requested, or of the login. The account is empty if
-/// there is none.
+/// The first text of the page, and the account to which another mail can be sent, encrypted for the
+/// browser: the account of the form, of the last mail that this browser requested, or of the login.
+/// The account is empty if there is none.
 async fn lead_and_account(call: &PageRequest) -> Result<(&'static str, String), Response> {
     let (app, now, texts) = (&call.app, call.app.clock.now(), &texts::current().verification);
     let purposes = [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::SignUp];

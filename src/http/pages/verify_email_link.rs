@@ -24,7 +24,7 @@ use crate::http::redirect::see_other;
 use crate::http::request_language;
 use crate::http::texts::{self, Texts};
 
-/// Where a successful confirmation redirects.
+/// Where a confirmation without a new password redirects to.
 pub(super) const fn done_page(confirmed: Confirmed) -> &'static str {
     match confirmed {
         Confirmed::Address => "verify-email?done=verified",
@@ -33,10 +33,10 @@ pub(super) const fn done_page(confirmed: Confirmed) -> &'static str {
     }
 }
 
-/// Where the form for a sign-up with a new password redirects.
+/// The page that says that a sign-up has created the account.
 const CREATED: &str = "verify-email?done=created";
 
-/// Where a new password redirects.
+/// The page that says that an account has its new password.
 const PASSWORD_SET: &str = "reset-password?done=reset";
 
 /// The errors of the forms, by field.
@@ -56,7 +56,7 @@ struct LinkPage<'a> {
     csrf: &'a str,
     token: &'a str,
     email: &'a str,
-    /// Whether the address is a new one for the account.
+    /// Whether the link changes the address of an account to `email`.
     is_new: bool,
     /// Whether the link creates the account.
     is_sign_up: bool,
