@@ -36,7 +36,7 @@ mod m20261129_000141_find_ended_sessions;
 mod m20261129_000150_tell_restores; // detects restores, and closes status lists
 mod m20261129_000160_relax_clients; // settings that common client libraries need
 mod m20261129_000170_remember_previous_cookies;
-mod m20261129_000180_tell_attempts_under_way; // attempts that have no result yet
+mod m20261129_000180_tell_attempts_under_way; // attempts that have no verdict yet
 mod m20261130_000190_find_failed_attempts;
 mod m20261201_000300_record_imports;
 mod m20261201_000400_mark_copied_databases;

@@ -1,4 +1,4 @@
-//! The attempt window: recent attempts per limited key, shared by all instances.
+//! The attempt windows: the recent attempts of each attempt key, shared by all instances.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, binary, json_binary};
@@ -11,7 +11,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let table = Table::create()
             .table("attempt")
-            // HMAC of the limited client or email address, so the table contains no addresses.
+            // HMAC of the limited client address or email address, so the table has no addresses.
             .col(binary("key").primary_key())
             // Times of the attempts that still count, oldest first.
             .col(json_binary("hits"))

@@ -1,5 +1,5 @@
-//! Columns of sessions outside the JSON API: the cookie of a browser login, the browser login in
-//! which a client session was opened, and the audience of its tokens.
+//! Columns for the sessions of browsers and clients: the cookie of a browser session, the browser
+//! session through which a client session was opened, and the audience of the client's tokens.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{binary_len_null, text_null, uuid_null};
@@ -28,7 +28,7 @@ impl MigrationTrait for Migration {
             .unique()
             .to_owned();
         manager.create_index(index).await?;
-        // The logout of a browser looks up the sessions that were opened in it.
+        // The logout of a browser session looks up the client sessions that were opened through it.
         let index = Index::create()
             .name("session_browser_session_id_idx")
             .table("session")

@@ -13,7 +13,7 @@ impl MigrationTrait for Migration {
         let column = big_integer_null("revoked_at");
         let table = Table::alter().table("signing_key").add_column(column).to_owned();
         manager.alter_table(table).await?;
-        // Until now it was not recorded which removed keys were revoked, so all count as revoked.
+        // It was not recorded before which removed keys were revoked, so all count as revoked.
         let mark = Query::update()
             .table("signing_key")
             .value("revoked_at", Expr::col("remove_at"))

@@ -1,5 +1,5 @@
-//! Indexes to find the active sessions of an account, or of a client that is removed, without
-//! reading the ended sessions.
+//! Indexes to find the live sessions of an account, or of a client that is removed, without reading
+//! the ended sessions.
 
 use sea_orm_migration::prelude::*;
 

@@ -30,8 +30,8 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.execute(row).await?;
 
-        // One row per instance on PostgreSQL. A clean stop deletes it. The row of a killed instance
-        // remains until it is too old to matter.
+        // One row per instance on PostgreSQL. A clean stop deletes the row. If the instance is
+        // killed, the row remains until it is too old to matter.
         let table = Table::create()
             .table("instance")
             .col(uuid("id").primary_key())

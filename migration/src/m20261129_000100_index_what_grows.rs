@@ -21,9 +21,9 @@ const NEW: [Definition; 3] = [
     ("session_status_entry_key", &["status_list", "status_index"], true, || is_set("status_list")),
 ];
 
-/// An index on the active sessions of a client, used only to remove the client. It is on
-/// `lower(client_id)`, so that no other statement uses it. Without statistics, PostgreSQL would use
-/// it instead of the primary key, and read all sessions of the client at each refresh.
+/// An index on the sessions of a client that have not ended, used only to remove the client. It is
+/// on `lower(client_id)`, so that no other statement uses it. Without statistics, PostgreSQL would
+/// use it instead of the primary key, and read all sessions of the client at each refresh.
 const SESSIONS_OF_CLIENT: &str = "CREATE INDEX session_live_holder_idx ON session \
      (lower(client_id), account_id, absolute_expires_at) WHERE ended_at IS NULL";
 

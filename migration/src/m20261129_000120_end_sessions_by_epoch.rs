@@ -1,6 +1,6 @@
-//! All sessions of an account can be ended at once: each session stores the epoch of its account,
-//! and a new epoch makes the sessions of earlier epochs invalid. The remaining work is queued in an
-//! outbox, which also replaces the table of logout notices.
+//! All sessions of an account can be ended at once: each session stores the session epoch of its
+//! account, and a new epoch makes the sessions of earlier epochs invalid. An outbox queues the work
+//! that remains for each session. The outbox also replaces the table of logout notices.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
@@ -65,8 +65,8 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// Fails while the outbox contains sessions to end, because they would be active again for the
-    /// previous version. The previous version delivers the remaining logout notices.
+    /// Fails while the outbox contains sessions to mark as ended, because the previous version
+    /// would accept them. The previous version delivers the remaining logout notices.
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
         let unfinished = Query::select()
@@ -104,7 +104,7 @@ impl MigrationTrait for Migration {
         {
             manager.drop_index(Index::drop().name(index).table("session").to_owned()).await?;
         }
-        // At this point, all rows of deleted accounts are deleted.
+        // The outbox has no sessions to mark, so all rows of deleted accounts have been deleted.
         let columns =
             [("session", "epoch"), ("account", "deleted_at"), ("account", "session_epoch")];
         for (table, column) in columns {

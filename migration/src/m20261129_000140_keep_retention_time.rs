@@ -5,8 +5,8 @@ use sea_orm_migration::schema::big_integer_null;
 
 const TABLE: &str = "database_state";
 
-/// The retention time, and its value at the last start that caught up with downtime. Both are null
-/// until an instance of this version has been started.
+/// The retention time, and its value at the last start that advanced it by a period in which no
+/// instance ran. Both are null until an instance of this version has been started.
 const COLUMNS: [&str; 2] = ["retention_at", "retention_base"];
 
 #[derive(DeriveMigrationName)]

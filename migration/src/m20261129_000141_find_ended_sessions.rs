@@ -19,8 +19,8 @@ impl MigrationTrait for Migration {
             .and_where(Expr::col("ended_at").is_not_null())
             .to_owned();
         manager.create_index(ended).await?;
-        // The value is set once. New values are nearly the largest, so they are inserted at the end
-        // of the index.
+        // The value never changes. New values are nearly the largest, so they are inserted at the
+        // end of the index.
         let expired =
             Index::create().name(EXPIRED).table("session").col("absolute_expires_at").to_owned();
         manager.create_index(expired).await

@@ -1,4 +1,4 @@
-//! The attempts of a window that have no result yet. Later attempts wait for these results.
+//! The attempts of a window that have no verdict yet. Later attempts wait for these verdicts.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::json_binary_null;

@@ -1,5 +1,6 @@
-//! Which accounts were imported from another system, and with which data. A later import needs this
-//! to leave accounts alone that have changed or were deleted since.
+//! The accounts that were imported from another system, each with a digest of its imported state.
+//! With these digests, a later import detects accounts that were changed or deleted since, and
+//! leaves them as they are.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, binary_len, string_len, uuid};

@@ -1,4 +1,4 @@
-//! A challenge that was mailed to an address, and the device that may answer it with the code.
+//! Challenges that were mailed to an address, each with the device that may answer with the code.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, binary, text, uuid};

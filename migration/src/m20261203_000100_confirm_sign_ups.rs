@@ -9,7 +9,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // SQLite adds one column per statement.
+        // SQLite can add only one column per statement.
         for column in [text_null("password_hash"), binary_null("invite_digest")] {
             let table = Table::alter().table("email_challenge").add_column(column).to_owned();
             manager.alter_table(table).await?;
@@ -18,7 +18,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Previous versions do not know the purpose.
+        // The previous version has no such purpose.
         let sign_ups = Query::delete()
             .from_table("email_challenge")
             .and_where(Expr::col("purpose").eq("sign_up"))
