@@ -38,13 +38,10 @@ pub struct MailSettings {
     #[arg(long, env = "SIGNET_MAIL_TEMPLATES")]
     pub mail_templates: Option<PathBuf>,
 
-    /// Maximum number of mails that anyone can request, such as those for a forgotten password: their maximum number
-    /// to one
-    /// email email address in any hour. Further mails are dropped, and recorded in the audit log.
-    /// Requests from one client address cause at most half
-    /// of them, rounded up. Notices to the owner of
-    /// an account have a separate limit of the same
-    /// size.
+    /// Maximum number of requested mails to one email address in any hour. Anyone can request such
+    /// mails, for example for a forgotten password. Further mails are dropped, and recorded in the
+    /// audit log. Requests from one client address cause at most half of them, rounded up. Notices
+    /// and invites have separate limits of the same size.
     #[arg(long, env = "SIGNET_MAILS_PER_HOUR", default_value = "5",
           value_parser = value_parser!(u32).range(1..=1000))]
     pub mails_per_hour: u32,
