@@ -9,7 +9,7 @@ use crate::timestamp::Timestamp;
 
 /// Stored names of the marks, which never change.
 const MOVED: &str = "moved";
-const INCOMPLETE: &str = "incomplete";
+pub(super) const INCOMPLETE: &str = "incomplete";
 
 /// Why a database must not be used. The text is the URL of the other database, without a password.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -242,8 +242,9 @@ async fn is_incomplete(target: &DatabaseConnection) -> Result<bool, DbErr> {
     if !migration::has_table(target, moved::TABLE).await? {
         return Ok(false);
     }
-    let sql = "SELECT count(*) FROM database_copy WHERE state = 'incomplete'";
-    Ok(sql::first::<(i64,)>(target, sql, []).await?.is_some_and(|(count,)| count > 0))
+    let sql = "SELECT count(*) FROM database_copy WHERE state = $1";
+    let marks: Option<(i64,)> = sql::first(target, sql, [mark::INCOMPLETE.into()]).await?;
+    Ok(marks.is_some_and(|(count,)| count > 0))
 }
 
 /// The source must have the tables of this version, with the same columns.
