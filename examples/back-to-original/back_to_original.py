@@ -6,9 +6,9 @@ docs/moving-in.md.
     python3 back_to_original.py accounts.ndjson imported.ndjson           # only prints what it would do
     python3 back_to_original.py accounts.ndjson imported.ndjson --write
 
-The environment variable ORIGINAL_DATABASE_URL is the database: postgres://… (needs psycopg) or
-sqlite:PATH. Everything is written in one transaction. Run it before users log in at the original again: it
-would overwrite the passwords that they change there.
+The environment variable ORIGINAL_DATABASE_URL has the URL of the original's database: postgres://… (needs
+psycopg) or sqlite:PATH. Everything is written in one transaction. Run this program before users log in at the
+original again, because it overwrites passwords that users have changed there since.
 """
 
 import argparse
@@ -35,7 +35,7 @@ class Users:
         self.is_sqlite = url.startswith("sqlite:")
         if self.is_sqlite:
             path = url.removeprefix("sqlite:").removeprefix("//")
-            # An address with mode=rw does not create a missing file.
+            # With mode=rw, SQLite does not create a missing file.
             self.connection: Any = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=rw", uri=True)
         else:
             import psycopg
@@ -45,8 +45,8 @@ class Users:
         self.ids = {account_id(row[0]): row[0] for row in rows}
         self.emails = {account_id(row[0]): row[1] for row in rows}
         self.hashes = {account_id(row[0]): row[2] for row in rows}
-        self.used = Counter(row[1].lower() for row in rows)
-        self.notation = rows[0][0] if rows else ("" if self.is_sqlite else "-")
+        self.rows_by_email = Counter(row[1].lower() for row in rows)
+        self.sample_id = rows[0][0] if rows else ("" if self.is_sqlite else "-")
 
     def execute(self, statement: str, *values: object) -> Any:
         if not self.is_sqlite:
@@ -55,31 +55,31 @@ class Users:
 
     def new_id(self, account: uuid.UUID) -> object:
         """The id in the notation of the other rows: bytes, with dashes, or without."""
-        if isinstance(self.notation, bytes):
+        if isinstance(self.sample_id, bytes):
             return account.bytes
-        if isinstance(self.notation, int):
+        if isinstance(self.sample_id, int):
             sys.exit("the original's ids are numbers: it must create the rows of new users itself")
-        return str(account) if "-" in str(self.notation) else account.hex
+        return str(account) if "-" in str(self.sample_id) else account.hex
 
     def is_used(self, email: str) -> bool:
         """Whether a row has this address, in any capitalisation."""
-        return self.used[email.lower()] > 0
+        return self.rows_by_email[email.lower()] > 0
 
     def insert(self, user: uuid.UUID, email: str, password_hash: str, created_at: str) -> None:
         created_at = created_at.replace("T", " ").removesuffix("Z")
         insert = f"INSERT INTO {TABLE} ({ID}, {EMAIL}, {PASSWORD}, {CREATED_AT}) VALUES (?, ?, ?, ?)"
         self.execute(insert, self.new_id(user), email, password_hash, created_at)
-        self.used[email.lower()] += 1
+        self.rows_by_email[email.lower()] += 1
 
     def update(self, user: uuid.UUID, column: str, value: str) -> None:
         self.execute(f"UPDATE {TABLE} SET {column} = ? WHERE {ID} = ?", value, self.ids[user])
         if column == EMAIL:
-            self.used[self.emails[user].lower()] -= 1
-            self.used[value.lower()] += 1
+            self.rows_by_email[self.emails[user].lower()] -= 1
+            self.rows_by_email[value.lower()] += 1
 
     def delete(self, user: uuid.UUID) -> None:
         self.execute(f"DELETE FROM {TABLE} WHERE {ID} = ?", self.ids.pop(user))
-        self.used[self.emails[user].lower()] -= 1
+        self.rows_by_email[self.emails[user].lower()] -= 1
 
 
 def account_id(value: Any) -> uuid.UUID:
@@ -94,7 +94,7 @@ def account_id(value: Any) -> uuid.UUID:
         return uuid.uuid5(uuid.NAMESPACE_URL, f"fastapi:{value}")
 
 
-def read(path: str) -> dict[uuid.UUID, dict[str, Any]]:
+def read_records(path: str) -> dict[uuid.UUID, dict[str, Any]]:
     with open(path, encoding="utf-8") as file:
         records = [json.loads(line) for line in file]
     return {uuid.UUID(record["id"]): record for record in records}
@@ -108,11 +108,11 @@ def go_back(
     # A hash of a password that nobody knows: the original has no column for a user without one.
     unusable = PasswordHasher().hash(secrets.token_urlsafe(32))
 
-    def conflict(user: uuid.UUID, email: str) -> None:
+    def report_conflict(user: uuid.UUID, email: str) -> None:
         print(f"not written: the address {email} of {user} at Signet belongs to another row")
         counts["not written, see above"] += 1
 
-    # First, because the address of a deleted account may belong to a new one.
+    # Deletions come first, because a new account may have the address of a deleted one.
     for user, record in imported.items():
         if record["deleted"] and user in users.ids:
             users.delete(user)
@@ -126,7 +126,7 @@ def go_back(
         if user in users.ids:
             if record and record["email_changed"] and users.emails[user].lower() != email.lower():
                 if users.is_used(email):
-                    conflict(user, email)
+                    report_conflict(user, email)
                 else:
                     users.update(user, EMAIL, email)
                     counts["got the address that they have at Signet"] += 1
@@ -141,7 +141,7 @@ def go_back(
         elif not can_log_in:
             counts["left out, because they are disabled or have no password at Signet"] += 1
         elif users.is_used(email):
-            conflict(user, email)
+            report_conflict(user, email)
         else:
             users.insert(user, email, password_hash, account["created_at"])
             counts["inserted, because they signed up at Signet"] += 1
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("imported", help="the output of signet account list-imported --json")
     parser.add_argument("--write", action="store_true", help="write, instead of only printing")
     arguments = parser.parse_args()
-    accounts, imported = read(arguments.accounts), read(arguments.imported)
+    accounts, imported = read_records(arguments.accounts), read_records(arguments.imported)
     if not imported:
         sys.exit(f"{arguments.imported} is empty: nothing was written")
     users = Users(os.environ["ORIGINAL_DATABASE_URL"])
