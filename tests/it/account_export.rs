@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{PASSWORD, Program, TestServer};
 
-/// All columns of the accounts except those that only the first database needs.
+/// The columns that an export keeps, except `profile`, whose members databases may reorder.
 async fn accounts(server: &TestServer) -> Vec<Vec<String>> {
     let dump = server.database.dump().await;
     let columns = [

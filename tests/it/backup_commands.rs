@@ -1,5 +1,5 @@
-//! `signet backup` and `signet restore`. On PostgreSQL they print the commands of its own tools,
-//! which the tests then run.
+//! `signet backup` and `signet restore`. On PostgreSQL they print command lines of PostgreSQL's own
+//! tools, which the tests then run.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -84,7 +84,7 @@ fn all_files(database: &TestDatabase) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
-/// The database file of a stopped server, with an account and a backup beside it.
+/// A stopped server, the tokens of its one account, and a backup of its database.
 async fn stopped_with_backup() -> (TestServer, Tokens, PathBuf) {
     let mut server = TestServer::start().await;
     let ada = server.sign_up("ada@example.test").await.tokens();
@@ -252,7 +252,7 @@ async fn restore_refuses_a_database_in_use() {
     program.serve().await.stop_with(Signal::TERM).await;
 }
 
-/// Writes a file that is no usable backup.
+/// Writes a file that is no usable backup, beside the good one. `name` says what is wrong with it.
 fn damage(good: &Path, name: &str) -> PathBuf {
     let bytes = fs::read(good).unwrap();
     let file = good.with_file_name(name);
@@ -314,7 +314,7 @@ async fn unusable_backups_are_refused_and_lose_nothing() {
         for option in ["--verify", "--replace"] {
             let message = failed(&program.run(&["restore", option, &file]).await);
             assert!(message.contains(expected), "{name} {option}: {message}");
-            // Not the copy that is checked.
+            // Messages name the backup, not the copy of it that the command checks.
             assert!(!message.contains("-restoring"), "{name} {option}: {message}");
         }
     }
@@ -371,13 +371,13 @@ async fn verify_prints_the_contents_and_writes_nothing() {
     assert!(printed.contains("accounts: 1, sessions: 1"), "{printed}");
     assert!(printed.contains(&format!("signing key: {}", kids[0])), "{printed}");
     assert!(printed.contains("Nothing was changed"), "{printed}");
-    let names = |files: Vec<(PathBuf, Vec<u8>)>| {
+    let without_log = |files: Vec<(PathBuf, Vec<u8>)>| {
         files
             .into_iter()
             .filter(|(path, _)| !path.to_str().unwrap().contains("signet.db-"))
             .collect::<Vec<_>>()
     };
-    assert!(names(before) == names(all_files(database)));
+    assert!(without_log(before) == without_log(all_files(database)), "a file was changed");
 }
 
 /// The old database is kept, and is refused when it is put back.
@@ -481,7 +481,8 @@ async fn new_database_is_created_beside_another_one_only_by_command() {
     assert!(!printed.contains("state file"), "{printed}");
 }
 
-/// With `--keep-sessions` everything is as in the backup, and the command says what that risks.
+/// With `--keep-sessions`, sessions and keys are as in the backup, and the command warns of the
+/// risk.
 #[tokio::test]
 async fn sessions_are_kept_if_told_to() {
     let (server, ada, file) = stopped_with_backup().await;

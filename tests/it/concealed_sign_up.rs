@@ -12,7 +12,7 @@ use crate::harness::oauth::{Browser, CALLBACK, ISSUER};
 use crate::harness::smtp::SmtpServer;
 use crate::harness::{Answer, PASSWORD, Program, TestDatabase, TestServer, eventually};
 
-/// Has an account with a verified address. All addresses of comparisons have the same length.
+/// Has an account with a verified address. All addresses that are compared have the same length.
 const ADA: &str = "ada@example.test";
 /// Has an account with an unverified address.
 const EVE: &str = "eve@example.test";
@@ -124,9 +124,9 @@ async fn concealment_requires_mail() {
     assert!(refusal.contains("SIGNET_SIGNUP_REVEALS_EXISTING=false needs mail"), "{refusal}");
 }
 
-/// EN-02, EN-04, EN-06: whether the address has an account, and in what state it is, neither the
-/// bytes of the response nor the stored rows differ, and each takes the time of a hash. The account
-/// does not change.
+/// EN-02, EN-04, EN-06: the bytes of the response and the stored rows do not depend on whether the
+/// address has an account, or on the account's state. Each sign-up takes the time of a hash, and
+/// changes no account.
 #[tokio::test]
 async fn sign_up_does_not_reveal_accounts() {
     let (smtp, server) = start().await;
@@ -146,8 +146,9 @@ async fn sign_up_does_not_reveal_accounts() {
         seen.push((response, rows(&server, email).await));
     }
 
-    assert_eq!(seen[0].0.0, 202, "{:?}", seen[0].0);
-    assert_eq!(seen[0].1.len(), 2, "{:?}", seen[0].1);
+    let (response, rows) = &seen[0];
+    assert_eq!(response.0, 202, "{response:?}");
+    assert_eq!(rows.len(), 2, "{rows:?}");
     for (other, email) in seen[1..].iter().zip([ADA, EVE, IDA]) {
         assert_eq!(*other, seen[0], "{email}");
     }
@@ -159,8 +160,9 @@ async fn sign_up_does_not_reveal_accounts() {
     assert_eq!(server.database.count("session").await, 0);
 }
 
-/// EN-01, EN-03, EN-07: after the sign-up, a login with the chosen password, a wrong code, a request
-/// for another mail and a forgotten password get the same bytes, whether it creates an account or not.
+/// EN-01, EN-03, EN-07: after a sign-up, a login with the chosen password, a wrong code, a request
+/// for another mail and a forgotten password get the same bytes, whether the address has an account
+/// or not.
 #[tokio::test]
 async fn nothing_after_a_sign_up_reveals_accounts() {
     let (_smtp, server) = start().await;
@@ -192,8 +194,8 @@ async fn nothing_after_a_sign_up_reveals_accounts() {
     }
 }
 
-/// EV-04: a new user confirms by the code and the handle, or by the link with the chosen password from
-/// another device, once. Before, there is no account. Then its address is verified.
+/// EV-04: a new user confirms the sign-up once, by the code and the handle, or on another device by
+/// the link and the chosen password. Only this creates the account, with a verified address.
 #[tokio::test]
 async fn confirmation_creates_the_account() {
     let (smtp, server) = start().await;
@@ -236,39 +238,40 @@ async fn confirmation_creates_the_account() {
     assert_eq!(server.database.count("email_challenge").await, 0);
 }
 
-/// ID-03, EV-04: an attacker signs up with the address of another person, before and after her. Her
-/// own sign-up creates the account with her password. His password never works, and neither does the
-/// code with his handle.
+/// ID-03, EV-04: an attacker signs up with the address of another person, before and after this
+/// person does. The owner's sign-up creates the account with the owner's password. The attacker's
+/// password never works, and the owner's code does not work with the attacker's handles.
 #[tokio::test]
 async fn attacker_can_neither_reserve_an_address_nor_choose_its_password() {
     let (smtp, server) = start().await;
-    let mut attackers = vec![sign_up(&server, BOB, NEW_PASSWORD).await];
+    let mut attacker_handles = vec![sign_up(&server, BOB, NEW_PASSWORD).await];
     mail(&smtp, 1).await;
     let handle = sign_up(&server, BOB, PASSWORD).await;
     let (_, code) = secrets(&mail(&smtp, 2).await);
-    attackers.push(sign_up(&server, BOB, NEW_PASSWORD).await);
-    let (his_link, his_code) = secrets(&mail(&smtp, 3).await);
-    for attacker in &attackers {
-        confirm_by_code(&server, attacker, &code).await.expect_status(400);
+    attacker_handles.push(sign_up(&server, BOB, NEW_PASSWORD).await);
+    let (attacker_link, attacker_code) = secrets(&mail(&smtp, 3).await);
+    for attacker_handle in &attacker_handles {
+        confirm_by_code(&server, attacker_handle, &code).await.expect_status(400);
     }
 
     confirm_by_code(&server, &handle, &code).await.expect_status(204);
 
     server.log_in(BOB, PASSWORD).await.expect_status(200);
     server.log_in(BOB, NEW_PASSWORD).await.expect_error(401, "AUTH_FAILED");
-    // Even the mail of his own sign-up is void.
-    for (handle, code) in attackers.iter().zip([&his_code, &his_code]) {
-        confirm_by_code(&server, handle, code).await.expect_status(400);
+    // Even the mail of the attacker's own sign-up is void.
+    for attacker_handle in &attacker_handles {
+        confirm_by_code(&server, attacker_handle, &attacker_code).await.expect_status(400);
     }
     for member in ["password", "new_password"] {
-        let late = confirm(&server, &his_link, member, NEW_PASSWORD).await;
+        let late = confirm(&server, &attacker_link, member, NEW_PASSWORD).await;
         late.expect_error(400, "INVALID_VERIFICATION_TOKEN");
     }
     server.log_in(BOB, NEW_PASSWORD).await.expect_error(401, "AUTH_FAILED");
 }
 
-/// ID-03, EV-02: the owner of the mailbox opens the link of an attacker's sign-up in her browser. A
-/// click does nothing, also for scanners. She sets a password of her own, which creates the account.
+/// ID-03, EV-02: the owner of the mailbox opens the link of an attacker's sign-up. Opening it
+/// changes nothing, because mail scanners do so, too. The owner sets a new password, which creates
+/// the account.
 #[tokio::test]
 async fn link_of_a_foreign_sign_up_needs_a_password() {
     let (smtp, server) = start().await;
@@ -297,8 +300,9 @@ async fn link_of_a_foreign_sign_up_needs_a_password() {
     confirm_by_code(&server, &handle, &code).await.expect_status(400);
 }
 
-/// EN-05, RS-03, RS-08: the owner of an account gets a notice with the ways to log in, at the stored
-/// spelling, in the language of the account, at most five an hour. A disabled account gets none.
+/// EN-05, RS-03, RS-08: the owner of an account gets a notice with the pages for a login and for a
+/// forgotten password: at the address as the account spells it, in the language of the account, and
+/// at most five times an hour. A disabled account gets none.
 #[tokio::test]
 async fn owner_of_an_account_is_notified() {
     let (smtp, server) = start().await;
@@ -378,8 +382,9 @@ fn without_random_values(page: &Answer, email: &str) -> (u16, Vec<String>, Strin
     (page.status, headers, html)
 }
 
-/// The pages: the same page follows, another mail can be requested, and the bytes are the same, but for
-/// random values. This also holds for the form that is sent twice and the login that follows.
+/// Except for random values, the pages after a sign-up do not depend on whether the address has an
+/// account: after the form and its repetition, a wrong code, a request for another mail, and a
+/// login.
 #[tokio::test]
 async fn pages_do_not_reveal_accounts() {
     let (_smtp, server) = start().await;
@@ -411,8 +416,9 @@ async fn pages_do_not_reveal_accounts() {
     }
 }
 
-/// On the pages: the newest code works in the browser that signed up, also after a second tab and
-/// another mail. The session begins, and the authorization request continues.
+/// On the pages: the newest code works in the browser that signed up, even after a sign-up in a
+/// second tab and a request for another mail. The session begins, and the authorization request
+/// continues.
 #[tokio::test]
 async fn session_begins_after_the_confirmation_in_the_browser() {
     let (smtp, server) = start().await;
@@ -469,8 +475,8 @@ async fn session_begins_after_the_confirmation_in_the_browser() {
     assert!(answer.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// RS-01, EV-03: a sign-up expires after half an hour, and its row is deleted. Five wrong codes stop
-/// its codes, but not the link. An account that exists by then is not changed.
+/// RS-01, EV-03: a sign-up expires after half an hour, and its row is deleted. Five wrong codes
+/// stop its codes, but not the link. An account that was created meanwhile is not changed.
 #[tokio::test]
 async fn sign_ups_expire_and_limit_wrong_codes() {
     let (smtp, server) = start().await;
@@ -581,8 +587,8 @@ async fn invites_and_refusals_work_with_concealment() {
     open.post("/api/auth/signup", &weak).await.expect_error(400, "VALIDATION_ERROR");
 }
 
-/// SU-03: a mailed invite does not prove control of another address that folds alike, so this sign-up
-/// is confirmed by mail.
+/// SU-03: a mailed invite does not prove control of another address with the same folded form, so a
+/// sign-up with that address is confirmed by mail.
 #[tokio::test]
 async fn mailed_invite_does_not_prove_control_of_another_mailbox() {
     let (smtp, server) = start().await;
@@ -626,10 +632,10 @@ async fn revoked_invite_voids_a_pending_sign_up() {
     assert_eq!(server.database.count("account").await, 3);
 }
 
-/// EV-01: `SIGNET_VERIFY_EMAIL` still decides about logins of accounts that were created otherwise:
-/// without it they succeed, and with `require` the right password gets 403.
+/// EV-01: `SIGNET_VERIFY_EMAIL` still decides whether accounts with an unverified address can log
+/// in. With `require`, the right password gets 403; otherwise the login succeeds.
 #[tokio::test]
-async fn unverified_accounts_keep_their_policy() {
+async fn logins_of_unverified_accounts_depend_on_the_setting() {
     let (_smtp, server) = start().await;
     server.log_in(EVE, PASSWORD).await.expect_status(200);
     for policy in [VerifyEmail::Ask, VerifyEmail::Require] {
@@ -650,7 +656,7 @@ async fn unverified_accounts_keep_their_policy() {
 #[tokio::test]
 async fn page_does_not_reveal_the_limit_of_mails() {
     let (smtp, server) = start().await;
-    let form = async |email: &str| {
+    let code_page_of = async |email: &str| {
         let mut browser = Browser::of(&server);
         let page = browser.get("/signup").await;
         let typed = [("username", email), ("password", NEW_PASSWORD)];
@@ -663,9 +669,10 @@ async fn page_does_not_reveal_the_limit_of_mails() {
         let asked = server.post("/api/auth/password/forgotten", &forgotten).await;
         asked.expect_status(202);
     }
-    let limited = form(ADA).await;
-    assert_eq!(limited, form(BOB).await);
-    assert!(limited.1);
+    let limited = code_page_of(ADA).await;
+    assert_eq!(limited, code_page_of(BOB).await);
+    let (_, offers_another_mail) = limited;
+    assert!(offers_another_mail);
     eventually("the outbox is empty", async || server.database.count("outbox").await == 0).await;
     assert!(smtp.mails_to("Ada@example.test").iter().all(|mail| mail.text().contains("reset")));
 }

@@ -26,12 +26,12 @@ fn failed(output: &Output) -> String {
     message
 }
 
-/// A SQLite file in the directory of the database.
+/// The URL of a SQLite file in the directory of the database.
 fn sqlite_url(database: &TestDatabase) -> String {
     format!("sqlite:{}", database.directory().join("copy.db").display())
 }
 
-/// A stopped server, whose database has a row in every table.
+/// A stopped server, whose database has a row in every table except `database_copy`.
 async fn stopped_with_data() -> (TestServer, Tokens) {
     let mut server = TestServer::start().await;
     let web = server.register_clients(WEB_CLIENT).await.remove(0);
@@ -46,7 +46,7 @@ async fn stopped_with_data() -> (TestServer, Tokens) {
     (server, ada)
 }
 
-/// Inserts rows with extreme values, and rows into the tables that are empty otherwise.
+/// Inserts rows with extreme values, and rows into the tables that would otherwise be empty.
 async fn fill_all_tables(database: &TestDatabase) {
     let postgres = database.is_postgres();
     let blob = |hex: &str| {
@@ -151,7 +151,8 @@ async fn copy_there_and_back_is_equal() {
     server.me(&ada.access_token).await.expect_status(200);
 }
 
-/// The mark can be removed, and the source is then served again, unless the target was served.
+/// `--undo` removes the mark of the source, which is then served again, unless the target was
+/// served.
 #[tokio::test]
 async fn moved_source_is_refused_until_undo() {
     let mut server = TestServer::start().await;
@@ -284,7 +285,7 @@ async fn interrupted_copy_is_not_served() {
     server.refresh(&ada.refresh_token).await.expect_status(200);
 }
 
-/// A command that waits while the database is copied writes nothing to it afterwards.
+/// A command that waits while its database is copied fails afterwards, and writes nothing to it.
 #[tokio::test]
 async fn command_that_waits_for_a_copy_writes_nothing() {
     let mut server = TestServer::start().await;

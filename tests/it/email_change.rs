@@ -92,25 +92,28 @@ async fn new_address_counts_after_its_confirmation() {
     assert_eq!(events, ["email_change_requested", "email_changed", "email_verified"]);
 }
 
-/// EV-02: the recipient of the mail may not be the owner of the account. If an attacker enters her
-/// address as his new one, his account gets it only if she enters his password.
+/// EV-02: the recipient of the mail may not be the owner of the account. If an attacker enters the
+/// address of another person as the new one, the attacker's account gets this address only if the
+/// recipient enters the attacker's password.
 #[tokio::test]
 async fn link_does_not_give_the_address_of_someone_else_to_an_account() {
     let (smtp, server, tokens) = start().await;
     request(&server, &tokens, NEW).await;
     let (link, code) = secrets(&mail(&smtp, 1).await);
     let path = link.strip_prefix(ISSUER).unwrap();
-    let mut owner = Browser::of(&server);
-    let page = owner.get(path).await;
+    let mut recipient = Browser::of(&server);
+    let page = recipient.get(path).await;
     assert!(!page.html().contains(ADA) && !page.html().contains("new_password"), "{}", page.html());
 
-    for typed in
-        [vec![], vec![("password", "Her-Own-Password-1815")], vec![("new_password", NEW_PASSWORD)]]
-    {
-        owner.submit("/verify-email", &page, &typed).await.expect_status(400);
+    for typed in [
+        vec![],
+        vec![("password", "Recipients-Own-Password-1815")],
+        vec![("new_password", NEW_PASSWORD)],
+    ] {
+        recipient.submit("/verify-email", &page, &typed).await.expect_status(400);
     }
-    let code_page = owner.get("/verify-email").await;
-    owner.submit("/verify-email", &code_page, &[("code", &code)]).await.expect_status(400);
+    let code_page = recipient.get("/verify-email").await;
+    recipient.submit("/verify-email", &code_page, &[("code", &code)]).await.expect_status(400);
     let by_link = confirm(&server, token_of(&link), "new_password", NEW_PASSWORD).await;
     by_link.expect_error(400, "INVALID_VERIFICATION_TOKEN");
 
@@ -119,8 +122,9 @@ async fn link_does_not_give_the_address_of_someone_else_to_an_account() {
     server.log_in(CANONICAL, PASSWORD).await.expect_status(200);
 }
 
-/// EN-03, EN-06: the response for an address that belongs to another account is the same, and the
-/// request writes as many rows. The owner of the address gets a notice, at the stored spelling.
+/// EN-03, EN-06: the response for an address that belongs to another account is the same as for a
+/// free address, and the request writes as many rows. The owner of the address gets a notice, at
+/// the address as the account spells it.
 #[tokio::test]
 async fn address_of_another_account_is_not_revealed() {
     let (smtp, server, tokens) = start().await;
@@ -243,7 +247,7 @@ async fn one_of_many_concurrent_confirmations_succeeds() {
     eventually("the notice arrives", async || smtp.mails_to(ADA).len() == 1).await;
 }
 
-/// A newer request, and a change of the password, void link and code.
+/// A newer request voids link and code, and so does a change of the password.
 #[tokio::test]
 async fn link_and_code_become_void() {
     let (smtp, server, tokens) = start().await;
@@ -267,8 +271,8 @@ async fn link_and_code_become_void() {
     server.log_in(ADA, NEW_PASSWORD).await.expect_status(200);
 }
 
-/// ID-05, SU-05: an attacker who knew the password cannot take the address after the operator or the
-/// owner has ended all sessions.
+/// ID-05, SU-05: an attacker who knew the password cannot complete a change of the address after
+/// the operator or the owner has ended the sessions.
 #[tokio::test]
 async fn kill_switches_void_link_and_code() {
     for switch in ["disable", "end-sessions", "set-email", "others", "everywhere"] {
@@ -310,7 +314,7 @@ async fn kill_switches_void_link_and_code() {
     }
 }
 
-/// ID-05: notices of logins with new devices do not use up the limit of the notice to the old
+/// ID-05: notices of logins with new devices do not use up the limit for the notice to the old
 /// address.
 #[tokio::test]
 async fn other_notices_do_not_prevent_the_notice_to_the_old_address() {

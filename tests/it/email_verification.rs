@@ -42,6 +42,7 @@ async fn verify_by_code(server: &TestServer, handle: &str, code: &str) -> Answer
     server.post("/api/auth/email/verify/code", &body).await
 }
 
+/// Requests another mail.
 async fn request(server: &TestServer, email: &str, password: &str) -> Answer {
     let body = json!({ "email": email, "password": password });
     server.post("/api/auth/email/verify/request", &body).await
@@ -173,7 +174,7 @@ async fn require_refuses_logins_before_the_verification() {
     assert_eq!(TestServer::claims(&tokens.access_token)["email_verified"], true);
 }
 
-/// An operator's mark counts as a verification.
+/// A verification by the operator counts like one by the user.
 #[tokio::test]
 async fn operator_verifies_an_address() {
     let (_smtp, server) = start(VerifyEmail::Require).await;
@@ -184,9 +185,9 @@ async fn operator_verifies_an_address() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// ID-03, EV-02: an attacker signs up with the address of another person and his own password. The
-/// owner opens the link and clicks: nothing is verified. She sets a new password, and he loses all
-/// access.
+/// ID-03, EV-02: an attacker signs up with the address of another person. The owner of the address
+/// opens the link and submits the form, which verifies nothing without a password. The owner then
+/// sets a new password, and the attacker loses all access.
 #[tokio::test]
 async fn link_does_not_verify_an_account_of_someone_else() {
     for mode in [VerifyEmail::Ask, VerifyEmail::Require] {
@@ -199,14 +200,14 @@ async fn link_does_not_verify_an_account_of_someone_else() {
         let mut owner = Browser::of(&server);
         let page = owner.get(path).await;
         owner.submit("/verify-email", &page, &[]).await.expect_status(400);
-        let her_own = [("password", "Her-Own-Password-1815")];
-        owner.submit("/verify-email", &page, &her_own).await.expect_status(400);
+        let owners = [("password", "Owners-Own-Password-1815")];
+        owner.submit("/verify-email", &page, &owners).await.expect_status(400);
         let code_page = owner.get("/verify-email").await;
         let typed = [("code", code.as_str())];
         owner.submit("/verify-email", &code_page, &typed).await.expect_status(400);
-        // A mail that she requests does not help the attacker either: she does not know his
-        // password.
-        let asked = request(&server, ADA, "Her-Own-Password-1815").await;
+        // A mail that the owner requests does not help the attacker either, because the owner does
+        // not know the attacker's password.
+        let asked = request(&server, ADA, "Owners-Own-Password-1815").await;
         asked.expect_status(202);
         let by_code = verify_by_code(&server, &asked.text("handle"), &code).await;
         by_code.expect_error(400, "INVALID_VERIFICATION_TOKEN");
@@ -280,7 +281,7 @@ async fn link_and_code_become_void() {
         let refused = verify_by_code(&server, handle, code).await;
         refused.expect_error(400, "INVALID_VERIFICATION_TOKEN");
     };
-    let ask = async |password: &str, number: usize| {
+    let request_mail = async |password: &str, number: usize| {
         server.advance_seconds(61);
         let handle = request(&server, ADA, password).await.text("handle");
         let arrived = async || verification_mails(&smtp) >= number;
@@ -292,25 +293,25 @@ async fn link_and_code_become_void() {
     let tokens = server.sign_up(ADA).await.tokens();
     let first = secrets(&mail(&smtp, 1).await);
 
-    let (newer, handle) = ask(PASSWORD, 2).await;
+    let (newer, handle) = request_mail(PASSWORD, 2).await;
     expect_void(&first, &handle).await;
     let body = json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD });
     let change = server.request(Method::POST, "/api/auth/password").json(&body);
     Answer::of(change.bearer_auth(&tokens.access_token)).await.expect_status(204);
     expect_void(&newer, &handle).await;
 
-    let (expiring, handle) = ask(NEW_PASSWORD, 3).await;
+    let (expiring, handle) = request_mail(NEW_PASSWORD, 3).await;
     server.advance_seconds(30 * 60 + 5);
     expect_void(&expiring, &handle).await;
 
-    let (changed, handle) = ask(NEW_PASSWORD, 4).await;
+    let (changed, handle) = request_mail(NEW_PASSWORD, 4).await;
     server.account_command(&["set-email", ADA, "lovelace@example.test"]).await;
     expect_void(&changed, &handle).await;
     server.account_command(&["set-email", "lovelace@example.test", ADA]).await;
     expect_void(&changed, &handle).await;
 
     server.advance_seconds(3600);
-    let (disabled, handle) = ask(NEW_PASSWORD, 5).await;
+    let (disabled, handle) = request_mail(NEW_PASSWORD, 5).await;
     server.account_command(&["disable", ADA]).await;
     expect_void(&disabled, &handle).await;
     server.account_command(&["enable", ADA]).await;
@@ -351,7 +352,8 @@ async fn one_of_many_concurrent_uses_succeeds() {
 }
 
 /// AT-03, AT-05, AT-10: of many concurrent new passwords with one link, on two instances, one wins,
-/// and only it is valid. Sessions that were opened meanwhile with the old password have ended.
+/// and only this password is valid. Sessions that were opened meanwhile with the old password have
+/// ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_many_concurrent_new_passwords_wins() {
     let (smtp, server) = start(VerifyEmail::Ask).await;
@@ -389,9 +391,9 @@ async fn one_of_many_concurrent_new_passwords_wins() {
     assert_eq!(server.database.count("auth_event WHERE type = 'password_reset'").await, 1);
 }
 
-/// ID-03: when the owner of the address sets a password, the attacker loses everything that he
-/// obtained with the account: logins in browsers, tokens of clients, codes, and the link with which
-/// he wanted to change the address to his own.
+/// ID-03: when the owner of the address sets a password, the attacker loses everything that was
+/// obtained with the account: logins in browsers, tokens of clients, codes, and the link that
+/// was to change the address to the attacker's.
 #[tokio::test]
 async fn new_password_voids_all_that_an_attacker_obtained() {
     let (smtp, server) = start(VerifyEmail::Ask).await;
@@ -461,7 +463,7 @@ async fn request_for_another_mail_reveals_nothing() {
 }
 
 /// On the pages, `ask`: the account page says that the address is not verified and sends another
-/// mail. In this browser the code verifies the address, and the link does without the password.
+/// mail. In this browser the code verifies the address, and the link needs no password.
 #[tokio::test]
 async fn account_page_asks_to_verify_the_address() {
     let (smtp, server) = start(VerifyEmail::Ask).await;

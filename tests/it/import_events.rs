@@ -7,7 +7,8 @@ const AT: Option<&str> = Some("2026-01-14 10:00:00.123456");
 const LATER: Option<&str> = Some("2026-02-01 00:00:00");
 const EARLY: Option<&str> = Some("2025-12-31 23:59:59");
 
-/// Three users have accounts, of which the third is deleted. A fourth user is unknown.
+/// Users 1 and 2 have accounts, the account of user 3 is deleted, and user 4 has none. Two events
+/// have no user.
 const EVENTS: [EventRow<'_>; 11] = [
     (1, Some(1), "signup", "192.0.2.1", "Mozilla", AT),
     (2, Some(1), "LOGIN", "2001:db8::1", "Mozilla", AT),
@@ -29,7 +30,7 @@ async fn imported_events(server: &TestServer) -> Vec<String> {
     server.database.column(&format!("SELECT {columns} FROM {from} ORDER BY id")).await
 }
 
-/// IM-12: events keep type, time, address and user agent. A repeated import adds nothing.
+/// IM-12: events keep type, time, client address and user agent. A repeated import adds nothing.
 #[tokio::test]
 async fn events_of_the_original_are_imported_once() {
     let server = TestServer::start().await;
@@ -71,18 +72,19 @@ async fn events_of_the_original_are_imported_once() {
     events.sort();
     expected.sort();
     assert_eq!(events, expected);
-    let of_ada = format!(
+    let of_first_user = format!(
         "auth_event WHERE reason = 'imported from fastapi' AND account_id = \
          (SELECT id FROM account WHERE email = '{}')",
         email(1)
     );
-    assert_eq!(server.database.count(&of_ada).await, 2);
+    assert_eq!(server.database.count(&of_first_user).await, 2);
 
     let all = original.import(&server, &["--auth-events"]).await;
     assert_eq!(all.event_counts(), [1, 4, 2, 2, 2], "{}", all.stdout);
 }
 
-/// IM-12: a dry run counts the events of accounts that the import would create.
+/// IM-12: events of more than one portion are imported after the accounts of the same import. A dry
+/// run counts the events of accounts that the import would create.
 #[tokio::test]
 async fn events_are_imported_with_their_accounts_in_portions() {
     let server = TestServer::start().await;

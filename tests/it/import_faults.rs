@@ -90,7 +90,8 @@ async fn damaged_document_stops_the_import_and_can_be_repeated() {
     assert_eq!(server.database.count("account").await, 3);
 }
 
-/// IM-09
+/// IM-09: a CSV record with too many columns or with bytes that are not UTF-8 is refused. A file
+/// that cannot be divided into records stops the import.
 #[tokio::test]
 async fn damaged_csv_is_refused() {
     let server = TestServer::start().await;
@@ -160,7 +161,7 @@ async fn address_or_id_of_another_account_is_refused() {
     assert_eq!(addresses(&server).await, ["a3@example.test", "straße@example.test"]);
 }
 
-/// Text of a source must not control the terminal.
+/// Control characters in a source must not reach the terminal.
 #[tokio::test]
 async fn report_escapes_control_characters() {
     let server = TestServer::start().await;

@@ -7,7 +7,7 @@ use crate::harness::{Imported, TestServer};
 const PASSWORD: &str = "Correct-Horse7-Battery";
 const CURRENT_PREFIX: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 
-/// Hashes of [`PASSWORD`] that other libraries computed at a low cost, with their cost class.
+/// Hashes of [`PASSWORD`] that other libraries computed at a low cost, each after its hash class.
 const HASHES: [(&str, &str); 18] = [
     // passlib 1.7.4
     ("bcrypt cost=4", "$2b$04$vFmJhQ79wYCLbH.Cg9X52eZ06ddKBiU9lj8xk1kXDXzB8nCEw48xG"),
@@ -118,8 +118,8 @@ async fn login_verifies_and_replaces_the_hashes_of_other_libraries() {
     }
 }
 
-/// IM-01: bcrypt itself reads 72 bytes of a password. `bcrypt-sha256` passes it a digest of the
-/// whole password, so all bytes of a longer password count.
+/// IM-01: bcrypt reads only 72 bytes of a password. `bcrypt-sha256` passes a digest of the whole
+/// password to bcrypt, so all bytes of a longer password count.
 #[tokio::test]
 async fn bcrypt_sha256_compares_more_than_72_bytes() {
     let server = server().await;
@@ -135,7 +135,8 @@ async fn bcrypt_sha256_compares_more_than_72_bytes() {
     expect_login(&server, "ada@example.test", &password).await;
 }
 
-/// IM-02: a hash that costs too much, or that is unknown, is reported and not stored.
+/// IM-02: a hash that costs too much, is malformed or is of an unknown kind is reported, and not
+/// stored.
 #[tokio::test]
 async fn hash_that_cannot_be_verified_is_reported_and_not_stored() {
     let server = server().await;

@@ -13,8 +13,8 @@ fn line(number: u32) -> String {
     json!({ "id": number.to_string(), "email": format!("a{number}@example.test") }).to_string()
 }
 
-/// IM-13: of several imports of one source at the same time, each account is created by one, and is
-/// unchanged for the others.
+/// IM-13: if several imports of one source run at the same time, each account is created by one of
+/// them, and is unchanged for the others.
 #[tokio::test]
 async fn imports_at_the_same_time_create_each_account_once() {
     let server = TestServer::start().await;
@@ -47,7 +47,7 @@ async fn account_that_appears_during_the_comparison_is_unchanged() {
     let server = TestServer::start().await;
     let database = &server.database;
     if !database.is_postgres() {
-        return; // Reads do not wait for locks, so nothing can be inserted between them.
+        return; // Reads of SQLite do not wait for locks, so nothing can be inserted between two.
     }
     let path = server.file("accounts.ndjson", line(1));
     let arguments = [path.to_str().unwrap()];
@@ -68,18 +68,18 @@ async fn account_that_appears_during_the_comparison_is_unchanged() {
         other.commit().await.unwrap();
     };
 
-    let locked = async {
+    let importing = async {
         // The lock must be held before the import reads.
         database.wait_for_connections(1, "query LIKE 'LOCK TABLE%'").await;
         server.import("ndjson", &arguments).await
     };
-    let ((), imported) = join(other_import, locked).await;
+    let ((), imported) = join(other_import, importing).await;
 
     assert_eq!(imported.counts(), [0, 0, 1, 0, 0, 0], "{}", imported.stderr);
 }
 
-/// IM-14: a repeated import replaces the report of the one before, and reports the same about records
-/// that have not changed.
+/// IM-14: a repeated import replaces the report of the previous one, and reports the same about
+/// records that have not changed.
 #[tokio::test]
 async fn report_is_replaced_by_that_of_the_next_import() {
     let server = TestServer::start().await;

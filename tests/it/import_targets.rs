@@ -1,4 +1,5 @@
-//! Imports into the wrong database, into a new one beside another, and from one that cannot be read.
+//! Imports into the source itself, into a new database that shares the state file of another one,
+//! and from a database that cannot be read.
 
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -50,7 +51,7 @@ async fn source_is_refused_as_target() {
     assert_eq!(original.database.dump().await, tables);
 }
 
-/// IM-16: accounts that were imported into a new database are not called an empty database.
+/// IM-16: a new database with imported accounts is not reported as empty.
 #[tokio::test]
 async fn new_database_with_imported_accounts_is_served_after_a_command() {
     let (one, new) = (TestDatabase::create().await, TestDatabase::create().await);
@@ -88,7 +89,7 @@ async fn unreachable_source_is_reported_at_once() {
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
-/// IM-16: an error of PostgreSQL is reported once, without the line of PostgreSQL's own source.
+/// IM-16: an error of PostgreSQL is reported once, without its place in PostgreSQL's source code.
 #[tokio::test]
 async fn error_of_the_database_is_reported_once() {
     let original = Original::create().await;
@@ -112,7 +113,7 @@ async fn error_of_the_database_is_reported_once() {
     }
 }
 
-/// IM-16: a column that the table does not have is one error, and not one for each row.
+/// IM-16: a column that the table lacks is reported once, not for each row.
 #[tokio::test]
 async fn missing_column_is_reported_once() {
     let original = Original::create().await;
@@ -134,8 +135,8 @@ async fn missing_column_is_reported_once() {
     assert_eq!(target.count("account").await, 0);
 }
 
-/// IM-16: a command that cannot verify a backup of PostgreSQL says so, and prints no command that
-/// restores it.
+/// IM-16: `signet restore --verify` cannot verify a backup of PostgreSQL. It says so, and prints no
+/// command that restores the backup.
 #[tokio::test]
 async fn verify_prints_no_restore_of_postgres() {
     let database = TestDatabase::create().await;

@@ -6,8 +6,8 @@ use serde_json::json;
 use crate::harness::original::{Original, email};
 use crate::harness::{Imported, TestServer};
 
-/// Records of `auth0` and `keycloak`, which have the members `email` and `id` alike: three that are
-/// valid, and between them some that are not.
+/// Records for both `auth0`, with the id in `user_id`, and `keycloak`, with the id in `id`. Records
+/// 1, 5 and 8 are valid.
 const RECORDS: [&[u8]; 8] = [
     br#"{"id": "1", "user_id": "1", "email": "a1@example.test"}"#,
     b"{\"id\": \"2\", \"user_id\": \"2\", \"email\": \"a\xff\xfe2@example.test\"}",
@@ -38,7 +38,7 @@ fn expect_refusals(imported: &Imported, unit: &str) {
     }
 }
 
-/// IM-09
+/// IM-09: in an array, and in an object that has further members.
 #[tokio::test]
 async fn invalid_texts_of_a_json_document_are_refused() {
     let array = [b"[", &RECORDS.join(&b",\n"[..])[..], b"]"].concat();
@@ -55,7 +55,7 @@ async fn invalid_texts_of_a_json_document_are_refused() {
     }
 }
 
-/// IM-09
+/// IM-09: in NDJSON.
 #[tokio::test]
 async fn invalid_texts_of_lines_are_refused() {
     let server = TestServer::start().await;
@@ -66,7 +66,7 @@ async fn invalid_texts_of_lines_are_refused() {
     expect_refusals(&imported, "line");
 }
 
-/// IM-09: a control character in CSV is part of a text.
+/// IM-09: in CSV, a control character is part of a text, and refused only in an email address.
 #[tokio::test]
 async fn invalid_texts_of_csv_are_refused() {
     let server = TestServer::start().await;
@@ -84,7 +84,7 @@ async fn invalid_texts_of_csv_are_refused() {
     assert!(imported.stderr.contains("line 4: refused: the email address has a part before the @"));
 }
 
-/// IM-09: a row of the original's database.
+/// IM-09: in the original's database. A repeated import refuses the same rows.
 #[tokio::test]
 async fn invalid_texts_of_a_table_are_refused() {
     let server = TestServer::start().await;

@@ -124,7 +124,7 @@ impl Crate {
         Self { files: files.into_iter().map(read).collect() }
     }
 
-    /// The file that defines a path: a re-export is not a definition.
+    /// The file that defines the item at a path. Follows re-exports.
     fn file_of(&self, path: &[String]) -> Option<&Module> {
         let mut path = path.to_vec();
         for _ in 0..8 {
@@ -162,7 +162,7 @@ impl Crate {
         }
         path.push(module);
         let found = self.imports_of(module).into_iter().find_map(|it| {
-            // A visited module may still be on the current path.
+            // Modules on the current path are in `done`, too, so the path is searched first.
             if path.contains(&it) { Some(path.clone()) } else { self.cycle_from(it, path, done) }
         });
         path.pop();

@@ -55,8 +55,8 @@ async fn log_in_on_the_page(server: &TestServer) -> u16 {
     browser.submit("/login", &page, &typed).await.status
 }
 
-/// If the hash changes during each check, the response is 503 and not that the password is wrong. The
-/// attempts count neither for the client address nor for the account.
+/// If the hash changes during each check, the response is 503, and does not say that the password
+/// is wrong. The attempts count neither for the client address nor for the account.
 #[tokio::test]
 async fn login_during_which_the_hash_keeps_changing_gets_503_and_costs_no_attempt() {
     let server = TestServer::start().await;
@@ -101,7 +101,8 @@ async fn login_during_which_the_hash_keeps_changing_gets_503_and_costs_no_attemp
     server.log_in(ADA, PASSWORD).await.expect_error(429, "RATE_LIMIT_EXCEEDED");
 }
 
-/// A user who is asked for the password again is not told that it is wrong, either.
+/// If the hash changes during a reauthentication, the response is 200 or 503, and never says that
+/// the password is wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn reauthentication_is_not_refused_while_the_hash_changes() {
     let server = TestServer::with(|config| {

@@ -1,8 +1,8 @@
 //! EN-04: response times do not disclose which accounts exist.
 //!
-//! Requests of two kinds alternate, so that a busy machine delays both alike, and the medians of their
-//! times are compared. If they differ, the comparison is repeated, because a difference that other
-//! programs cause does not last. One that the server causes does.
+//! Requests of two kinds alternate, so that a busy machine delays both alike, and the medians of
+//! their times are compared. If the medians differ, the comparison is repeated: a difference that
+//! other programs cause does not last, but a difference that the server causes does.
 
 use std::time::Duration;
 
@@ -17,19 +17,18 @@ use crate::harness::{Answer, PASSWORD, TestServer, Tokens, eventually};
 const ADA: &str = "ada@example.test";
 const WRONG: &str = "Difference-Engine-1822";
 
-/// Requests of each kind in one comparison.
+/// Number of requests of each kind in one comparison.
 const PAIRS: usize = 24;
 
-/// How often a comparison is repeated before the difference counts.
+/// A test fails if the medians differ in this number of comparisons.
 const REPETITIONS: usize = 8;
 
 /// The longer median may exceed the shorter one by this factor. If one kind of request skipped its
 /// hash or its transaction, the factor would be 1.4 or more.
 const FACTOR: f64 = 1.25;
 
-/// A server whose limits never apply, and whose mails wait, because no SMTP server listens there. Where
-/// each request of a test hashes a password, the hash has the least cost, so that it does not hide
-/// what else takes time.
+/// A server whose limits never apply, and whose mails wait, because no SMTP server listens at the
+/// configured port.
 async fn server(hash: Hash) -> TestServer {
     let server = TestServer::with(|config| {
         if hash == Hash::Cheap {
@@ -56,9 +55,12 @@ async fn server(hash: Hash) -> TestServer {
     server
 }
 
+/// The cost of a password hash.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hash {
     Default,
+    /// The least cost. Used where both kinds of requests hash a password, so that the time of the
+    /// hash does not hide a difference in the rest of the request.
     Cheap,
 }
 
@@ -79,7 +81,7 @@ async fn assert_same_time(
         let (mut of_one, mut of_other) = (Vec::new(), Vec::new());
         for pair in 0..PAIRS {
             let number = repetition * PAIRS + pair;
-            // What a request leaves to be done delays the next one, which is of either kind.
+            // Work after a response delays the next request, so the order of the kinds alternates.
             if pair % 2 == 0 {
                 of_one.push(time_of(status, async || one(number).await).await);
                 of_other.push(time_of(status, async || other(number).await).await);
@@ -119,7 +121,8 @@ async fn log_in(server: &TestServer, email: &str) -> Answer {
     server.log_in(email, WRONG).await
 }
 
-/// At the API and on the page.
+/// Logins to accounts with a wrong password, to disabled accounts, to accounts without a password,
+/// and to unknown addresses, at the API and on the page.
 #[tokio::test]
 async fn rejected_logins_take_the_same_time() {
     let server = server(Hash::Default).await;
@@ -155,7 +158,7 @@ async fn forget(server: &TestServer, email: &str) -> Answer {
     server.post("/api/auth/password/forgotten", &json!({ "email": email })).await
 }
 
-/// A request for a mail with a reset link, also beyond the limit of mails, and the use of its code.
+/// Requests for a mail with a reset link, also beyond the limit of mails, and the use of its code.
 #[tokio::test]
 async fn forgotten_passwords_take_the_same_time() {
     let server = server(Hash::Default).await;
@@ -209,7 +212,7 @@ async fn ask_to_verify(server: &TestServer, email: &str, password: &str) -> Answ
     server.post("/api/auth/email/verify/request", &body).await
 }
 
-/// A request for a mail that verifies the address.
+/// Requests for a mail that verifies the address, and the use of its code.
 #[tokio::test]
 async fn requests_for_a_verification_mail_take_the_same_time() {
     let server = server(Hash::Cheap).await;
@@ -243,8 +246,9 @@ async fn change_address(server: &TestServer, tokens: &Tokens, email: &str) -> An
     Answer::of(request.json(&json!({ "email": email, "password": PASSWORD }))).await
 }
 
-/// A change of the address to one that another account has writes as many rows. Its few statements
-/// take too little time, compared with the rest of the request, to be measured.
+/// A change to an address that another account has writes as many rows as a change to a free
+/// address. The rows are counted because the statements take too little of the request's time to be
+/// measured.
 #[tokio::test]
 async fn changes_to_taken_and_free_addresses_write_as_many_rows() {
     let server = server(Hash::Cheap).await;
@@ -262,7 +266,8 @@ async fn changes_to_taken_and_free_addresses_write_as_many_rows() {
         let after = rows().await;
         before.iter().zip(&after).map(|(before, after)| after - before).collect::<Vec<_>>()
     };
-    // After the first failure mail pauses, so no row is deleted meanwhile.
+    // After the first failure, no mail is tried for a while, so the outbox does not shrink
+    // meanwhile.
     let due = format!("outbox WHERE due_at <= {}", server.clock.now().as_micros());
     eventually("mail pauses", async || server.database.count(&due).await == 0).await;
     rows_of("first@example.test").await;

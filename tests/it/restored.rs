@@ -218,7 +218,8 @@ async fn commands_do_not_make_an_older_backup_look_newer() {
     assert!(refusal.contains("signet restored"), "{refusal}");
 }
 
-/// The rehearsal must not prevent the server from starting with the original database.
+/// A run of `signet restored` on a copy, as in a rehearsal, must not prevent the server from
+/// starting with the original database.
 #[tokio::test]
 async fn restore_rehearsal_on_a_copy_is_reported_and_can_be_undone() {
     let (one, copy) = (TestDatabase::create().await, TestDatabase::create().await);
@@ -253,7 +254,7 @@ async fn restore_rehearsal_on_a_copy_is_reported_and_can_be_undone() {
 /// A server that still has the replaced SQLite file open would overwrite the restored file when it
 /// stops.
 #[tokio::test]
-async fn restore_waits_for_the_server_to_stop_on_sqlite() {
+async fn restored_is_refused_while_a_server_uses_the_sqlite_file() {
     let database = TestDatabase::create().await;
     if database.is_postgres() {
         return;
@@ -272,8 +273,9 @@ async fn restore_waits_for_the_server_to_stop_on_sqlite() {
     program.serve().await.stop_with(Signal::TERM).await;
 }
 
-/// A start without a state file logs a warning, because a new pod has none. A start with the state
-/// file of the previous run logs none, whether that run stopped cleanly or was killed.
+/// A start without a state file is accepted with a warning, because a new container may have none.
+/// A start with the state file of the previous run logs no warning, whether that run stopped
+/// cleanly or was killed.
 #[tokio::test]
 async fn database_unknown_to_the_state_file_is_accepted_with_a_warning() {
     let database = TestDatabase::create().await;

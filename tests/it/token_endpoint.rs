@@ -115,7 +115,7 @@ async fn client_credentials_scope_and_audience_are_limited_to_the_registration()
 /// MUST-134: the documented default audience is the userinfo endpoint. Resource servers that check
 /// the audience do not accept it.
 #[tokio::test]
-async fn client_without_audiences_gets_tokens_for_the_issuer_only() {
+async fn client_without_audiences_gets_tokens_for_userinfo_only() {
     let server = TestServer::start().await;
     let job = JOB.replace("audiences", "introspects");
     let job = server.register_clients(&job).await.remove(0);

@@ -37,7 +37,7 @@ pub const PAGES: [&str; 14] = [
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// The registration of a first-party web client that skips consent, for
+/// The registration of a web client that needs no consent, for
 /// [`TestServer::register_clients`]. Tests may append lines.
 pub const WEB_CLIENT: &str = r#"
 [[client]]
