@@ -1,6 +1,8 @@
 //! Import of accounts from the database of the original application: repeated, interrupted, and
 //! while users log in.
 
+use std::process::Output;
+
 use futures_util::future::join;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -159,9 +161,23 @@ async fn addresses_are_verified_only_on_request() {
     assert_eq!(server.database.count(verified).await, 1);
 }
 
-/// IM-07: an import that is killed leaves whole accounts, and can be repeated.
+/// IM-07: an import that is killed or interrupted leaves whole accounts, and can be repeated.
 #[tokio::test]
 async fn killed_import_continues_where_it_stopped() {
+    let killed = stop_and_repeat_import(Signal::KILL).await;
+    assert_eq!(killed.status.code(), None, "it was killed");
+}
+
+#[tokio::test]
+async fn interrupted_import_says_how_to_continue() {
+    let interrupted = stop_and_repeat_import(Signal::INT).await;
+    assert_eq!(interrupted.status.code(), Some(1));
+    let stderr = String::from_utf8(interrupted.stderr).unwrap();
+    assert!(stderr.contains("error: interrupted"), "{stderr}");
+    assert!(stderr.contains("repeat the command"), "{stderr}");
+}
+
+async fn stop_and_repeat_import(signal: Signal) -> Output {
     let server = TestServer::start().await;
     let original = Original::create().await;
     original.add_users(1, 3_000).await;
@@ -173,12 +189,11 @@ async fn killed_import_continues_where_it_stopped() {
             .await;
         let pids = std::fs::read_to_string(server.database.directory().join("pid")).unwrap();
         let pid = Pid::from_raw(pids.trim().parse().unwrap()).unwrap();
-        let _ = kill_process(pid, Signal::KILL);
+        let _ = kill_process(pid, signal);
     };
     let script = format!("echo $$ >pid; exec \"$0\" import accounts --from fastapi '{url}'");
     let (output, ()) = join(program.run_script(&script), killing).await;
 
-    assert_eq!(output.status.code(), None, "it was killed");
     let written = server.database.count("account").await;
     assert!(0 < written && written < 3_000, "{written}");
     for table in ["imported_account", "auth_event WHERE type = 'account_imported'"] {
@@ -187,8 +202,10 @@ async fn killed_import_continues_where_it_stopped() {
     let repeated = original.import(&server, &[]).await;
     let written = u64::try_from(written).unwrap();
     assert_eq!(repeated.counts(), [3_000 - written, 0, written, 0, 0, 0], "{}", repeated.stderr);
+    assert_eq!(repeated.count("records:"), 3_000);
     assert_eq!(server.database.count("account").await, 3_000);
     assert_eq!(server.database.count("auth_event WHERE type = 'account_imported'").await, 3_000);
+    output
 }
 
 /// IM-08: logins continue during an import.

@@ -15,10 +15,11 @@ mod source;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::ctrl_c;
 
 use crate::cli::import::checked::check;
 use crate::cli::import::events::Events;
@@ -102,9 +103,14 @@ impl Import {
         command.refuse_source_as_target().await?;
         let db = Db::open(&command.database, Clock::shared()).await?;
         command.prepare_schema(&db).await?;
-        let refused = Box::pin(command.import(&db)).await?;
+        let refused = tokio::select! {
+            refused = Box::pin(command.import(&db)) => refused,
+            _ = ctrl_c() => Err(anyhow!(
+                "interrupted: the accounts imported so far stay; repeat the command to continue"
+            )),
+        };
         db.close().await;
-        match refused {
+        match refused? {
             0 => Ok(()),
             1 => bail!("1 record was refused"),
             count => bail!("{count} records were refused"),

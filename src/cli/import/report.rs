@@ -103,11 +103,12 @@ pub(super) async fn print_summary(summary: &Summary, is_dry_run: bool) -> anyhow
     }
     let [created, changed] =
         if is_dry_run { ["would be created", "would be changed"] } else { ["created", "changed"] };
+    print(&format!("{:>9}  records:", summary.records()))?;
     for (count, label) in [
         (summary.created, created),
         (summary.changed, changed),
         (summary.unchanged, "unchanged"),
-        (summary.kept, "kept, because they were changed here since"),
+        (summary.kept, "kept, because they were changed or created here"),
         (summary.deleted, "not imported, because they were deleted here"),
         (summary.refused, "refused"),
     ] {

@@ -61,8 +61,9 @@ pub enum Finding {
     /// It was imported without its password hash, because the hash cannot be verified here.
     #[error("needs a password reset: {0}")]
     UnusableHash(Unreadable),
-    /// It differs from the last import, but the account was changed here since.
-    #[error("kept as it is, because the account was changed here since the last import")]
+    /// It differs from the account, which was changed here since the last import, or was never
+    /// imported.
+    #[error("kept as it is, because the account was changed here since, or created here")]
     Kept,
     /// The account was deleted here, and stays deleted.
     #[error("not imported again, because the account was deleted here")]

@@ -14,7 +14,8 @@ pub struct Summary {
     pub changed: u64,
     /// Accounts that are as in the source.
     pub unchanged: u64,
-    /// Accounts that were not changed, because they were changed here since the last import.
+    /// Accounts that were not changed, because they were changed here since the last import, or were
+    /// never imported.
     pub kept: u64,
     /// Accounts that were deleted here and stay deleted.
     pub deleted: u64,

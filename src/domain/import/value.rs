@@ -1,9 +1,8 @@
 //! Reads the members of a record. Other systems write numbers and booleans as text.
 
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
 
 use crate::domain::import::refusal::Refusal;
 use crate::timestamp::Timestamp;
@@ -62,17 +61,9 @@ pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
         3 => format!("{offset}:00"),
         _ => offset.to_owned(),
     };
-    OffsetDateTime::parse(&format!("{date}T{clock}{offset}"), &Rfc3339)
-        .ok()
-        .or_else(|| without_seconds(date, clock))
-        .map(Timestamp::from)
-}
-
-/// Parses a date and a time without seconds, in UTC.
-fn without_seconds(date: &str, clock: &str) -> Option<OffsetDateTime> {
-    let format = format_description!("[year]-[month]-[day] [hour]:[minute]");
-    let at = PrimitiveDateTime::parse(&format!("{date} {clock}"), format).ok()?;
-    Some(at.assume_utc())
+    let parse =
+        |seconds| OffsetDateTime::parse(&format!("{date}T{clock}{seconds}{offset}"), &Rfc3339);
+    parse("").or_else(|_| parse(":00")).ok().map(Timestamp::from)
 }
 
 #[cfg(test)]
@@ -99,6 +90,10 @@ mod tests {
             json!(1_768_384_800_123_u64),
         ] {
             assert_eq!(time(&record(&value), "it"), Ok(Some(expected)), "{value}");
+        }
+        let whole_minute = Timestamp::from_micros(1_768_384_800_000_000);
+        for value in ["2026-01-14T10:00", "2026-01-14 12:00+02:00", "2026-01-14T09:00-01"] {
+            assert_eq!(parse_time(value), Some(whole_minute), "{value}");
         }
         for value in [
             json!("yesterday"),

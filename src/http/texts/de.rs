@@ -229,7 +229,7 @@ pub(super) static TEXTS: Texts = Texts {
                Sie den Code innerhalb einer halben Stunde hier ein.",
         sent_to_new: "Wir haben eine E-Mail an die neue Adresse gesendet, sofern diese zu keinem \
                       anderen Konto gehört. Öffnen Sie den Link darin, oder geben Sie den Code \
-                      innerhalb einer halben Stunde hier ein. Bis dahin behält Ihr Konto die alte \
+                      innerhalb einer halben Stunde hier ein. Vorher behält Ihr Konto die alte \
                       Adresse.",
         signed_up: "Wir haben eine E-Mail an Ihre Adresse gesendet. Wenn die Adresse noch kein Konto \
                     hat, öffnen Sie den Link darin, oder geben Sie den Code innerhalb einer halben \

@@ -216,8 +216,8 @@ pub(super) static TEXTS: Texts = Texts {
         sent: "We have sent a mail to your email address. Open its link, or enter its code here \
                within half an hour.",
         sent_to_new: "We have sent a mail to the new email address, unless it belongs to another \
-                      account. Open its link, or enter its code here within half an hour. Until \
-                      then your account keeps the old address.",
+                      account. Open its link, or enter its code here within half an hour. Your \
+                      account keeps the old address until you do.",
         signed_up: "We have sent a mail to your email address. If the address has no account yet, \
                     open the link in the mail, or enter its code here within half an hour. If it \
                     has one, the mail says so.",
