@@ -13,7 +13,12 @@ use crate::harness::forge::{encode, parts};
 use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens, eventually};
 
 async fn server() -> TestServer {
-    TestServer::with(|config| config.keys.key_reload_seconds = 1).await
+    TestServer::with(|config| {
+        config.keys.key_reload_seconds = 1;
+        // Tests log in until a new key signs.
+        config.limits.account_attempts_per_minute = 1_000;
+    })
+    .await
 }
 
 fn command_line(server: &TestServer) -> Program {
