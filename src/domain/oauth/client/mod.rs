@@ -211,7 +211,7 @@ async fn create_or_change(
     // The client is locked, so that its secrets do not change before the write.
     let old = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?;
     if let Some(old) = &old {
-        registration.keep_stricter_settings(old);
+        registration.keep_unstated_settings(old);
     }
     let mut row = registration.into_row(now)?;
     check_audiences(txn, &row).await?;

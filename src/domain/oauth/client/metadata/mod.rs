@@ -154,9 +154,10 @@ impl Registration {
         }
     }
 
-    /// Keeps the stricter settings of an existing client for members that this registration lacks.
-    /// The client may have been registered when the stricter settings were the defaults.
-    pub fn keep_stricter_settings(&mut self, row: &Model) {
+    /// Keeps the authentication method and the PKCE setting of an existing client, if this registration
+    /// lacks them. The client may have been registered when the defaults were stricter, or an operator
+    /// may have changed its PKCE setting (`signet client pkce`).
+    pub fn keep_unstated_settings(&mut self, row: &Model) {
         if self.token_endpoint_auth_method.is_none()
             && row.auth_method == AuthMethod::ClientSecretBasic
         {
