@@ -149,7 +149,7 @@ async fn invite_whose_key_is_gone_becomes_a_dead_letter() {
     write_keys(&server, &[&new_key(), &old]);
     let server = server.restart().await;
     // The clock of the server is ahead of that of the command.
-    server.database.execute("UPDATE outbox SET due_at = 0 WHERE kind = 'dead_mail'").await;
+    server.database.execute("UPDATE outbox SET due_at = created_at WHERE kind = 'dead_mail'").await;
     run(&program, &["mail", "resend", "--all"]).await;
     let mails = receive(&server, &smtp, 2).await;
 
