@@ -1,12 +1,12 @@
 //! `signet export`
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use crate::cli::output::{OutputError, print_to_stderr};
+use crate::cli::output::{OutputError, cannot_create, print_to_stderr};
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{Db, NewFile, migrate_up};
@@ -59,12 +59,7 @@ impl Export {
 
 /// Writes the accounts to a new file, which gets its name when it is complete.
 async fn export_to_file(db: &Db, path: &Path) -> anyhow::Result<u64> {
-    let failed = |error: io::Error| match error.kind() {
-        ErrorKind::AlreadyExists => {
-            anyhow!("{} exists already; nothing was written", path.display())
-        }
-        _ => anyhow!("cannot write {}: {error}", path.display()),
-    };
+    let failed = |error| cannot_create(path, &error);
     let mut file = NewFile::create(path, false, id::new(db.clock().now())).map_err(failed)?;
     let count = write_accounts(db, file.file(), failed).await?;
     file.publish().map_err(failed)?;

@@ -5,9 +5,12 @@
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+
+use anyhow::anyhow;
 
 use crate::database::text_with_causes;
 use crate::naming;
@@ -43,6 +46,16 @@ pub(super) fn print_lines(text: &str) -> Result<(), OutputError> {
 /// If it cannot be written.
 pub(super) fn print_json(json: &str) -> Result<(), OutputError> {
     write(&printable_json(json))
+}
+
+/// The error if a file that must not exist cannot be created.
+pub(super) fn cannot_create(path: &Path, error: &io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::AlreadyExists => {
+            anyhow!("{} exists already; nothing was written", path.display())
+        }
+        _ => anyhow!("cannot write {}: {error}", path.display()),
+    }
 }
 
 /// Prints an error to standard error.
@@ -86,7 +99,8 @@ fn printable(text: &str, allowed: &[char]) -> String {
     escaped(text, allowed, |text, c| text.extend(c.escape_unicode()))
 }
 
-fn printable_json(json: &str) -> String {
+/// JSON whose invisible characters are written as JSON escapes (RFC 8259 section 7).
+pub(super) fn printable_json(json: &str) -> String {
     // Outside of strings, JSON contains only visible characters and these three.
     escaped(json, &['\n', '\r', '\t'], |text, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {

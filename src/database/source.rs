@@ -199,11 +199,28 @@ async fn open_postgres(url: &DatabaseUrl, table: &str) -> Result<Rows, SourceErr
     }
     // A database with the encoding SQL_ASCII may contain any bytes. Others are converted. A column of
     // type `json` may contain escapes that are not valid in `jsonb`.
+    let order = primary_key(&txn, table).await?;
+    let order = order.map(|columns| format!(" ORDER BY {columns}")).unwrap_or_default();
     let cursor = format!(
         "DECLARE rows_to_import NO SCROLL CURSOR FOR \
          SELECT convert_to(to_json(r)::text, CASE getdatabaseencoding() \
-                           WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END) FROM {table} r"
+                           WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END) FROM {table} r{order}"
     );
     sql::execute(&txn, &cursor, []).await?;
     Ok(Rows::Postgres(Box::new(txn)))
+}
+
+/// The columns of the primary key, by which the rows are read: if two rows have one address, the
+/// first is imported, and an update of a row must not change which one that is.
+async fn primary_key(
+    txn: &DatabaseTransaction,
+    table: &str,
+) -> Result<Option<String>, SourceError> {
+    let sql = "SELECT string_agg('r.' || quote_ident(a.attname), ', ' \
+                                 ORDER BY array_position(i.indkey::smallint[], a.attnum)) \
+               FROM pg_index i JOIN pg_attribute a \
+                 ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
+               WHERE i.indrelid = to_regclass($1) AND i.indisprimary";
+    let found: Option<Option<String>> = sql::first(txn, sql, [table.into()]).await?;
+    Ok(found.flatten())
 }

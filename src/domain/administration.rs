@@ -31,8 +31,8 @@ const ACCOUNTS_PER_TRANSACTION: u64 = 50;
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// No account has the address.
-    #[error("there is no account with this address")]
+    /// No account has the address or the id.
+    #[error("there is no account with this address or id")]
     NoAccount,
     /// Another account has the new address.
     #[error("another account has this address, perhaps in another spelling")]

@@ -8,9 +8,55 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 
 use crate::harness::TestServer;
+use crate::harness::original::Original;
 
 fn line(number: u32) -> String {
     json!({ "id": number.to_string(), "email": format!("a{number}@example.test") }).to_string()
+}
+
+/// IM-17: an account is changed to its record, although an earlier record has another spelling of its
+/// address.
+#[tokio::test]
+async fn record_of_an_account_prevails_over_another_spelling_of_its_address() {
+    let server = TestServer::start().await;
+    let record = |id: &str, email: &str, verified: bool| {
+        json!({ "id": id, "email": email, "email_verified": verified }).to_string()
+    };
+    let lines = [record("2", "pair@example.test", false), record("3", "Pair@Example.test", false)];
+    let path = server.file("accounts.ndjson", lines.join("\n"));
+    let path = path.to_str().unwrap().to_owned();
+    let first = server.import("ndjson", &[&path]).await;
+    assert_eq!(first.counts(), [1, 0, 0, 0, 0, 1]);
+    assert!(first.stderr.contains("an earlier record has the same email address"));
+
+    let lines = [record("1", "PAIR@example.test", true), record("2", "pair@example.test", true)];
+    server.file("accounts.ndjson", lines.join("\n"));
+    let second = server.import("ndjson", &[&path, "--trust-verified"]).await;
+
+    assert_eq!(second.counts(), [0, 1, 0, 0, 0, 1], "{}{}", second.stdout, second.stderr);
+    assert!(second.stderr.contains("the email address belongs to the account"));
+    assert_eq!(server.database.count("account WHERE email_verified_at IS NOT NULL").await, 1);
+}
+
+/// IM-17: which of two rows with one address is imported does not change when a row is updated.
+#[tokio::test]
+async fn rows_are_read_in_the_order_of_the_primary_key() {
+    let server = TestServer::start().await;
+    let original = Original::create().await;
+    for (id, email) in [(2, "Pair@example.test"), (1, "pair@example.test")] {
+        let row = format!("INSERT INTO users VALUES ('{id:032x}', '{email}', 'x', NULL, NULL)");
+        original.database.execute(&row).await;
+    }
+    let before = original.import(&server, &["--dry-run"]).await;
+
+    original.database.execute("UPDATE users SET created_at = '2026-01-14 10:00:00'").await;
+    let of_first = format!("id = '{:032x}'", 1);
+    let update = format!("UPDATE users SET last_login = '2026-01-15 10:00:00' WHERE {of_first}");
+    original.database.execute(&update).await;
+    let after = original.import(&server, &["--dry-run"]).await;
+
+    assert_eq!(before.counts(), [1, 0, 0, 0, 0, 1]);
+    assert_eq!((before.stdout, before.stderr), (after.stdout, after.stderr));
 }
 
 /// IM-13: if several imports of one source run at the same time, each account is created by one of

@@ -61,6 +61,10 @@ impl Source {
         if table.is_some() {
             bail!("only the format fastapi reads a table");
         }
+        // The message must not contain a URL, which may contain a password.
+        if source.contains("://") {
+            bail!("the source is a URL, but the format {} is read from a file", format.name());
+        }
         open_file(format, Path::new(source))
     }
 

@@ -44,8 +44,7 @@ struct Existing {
     imported: HashMap<Uuid, Vec<u8>>,
 }
 
-/// The steps for these candidates, in their order. No two candidates may have the same id or
-/// address.
+/// The steps for these candidates, in their order. No two candidates may have the same id.
 pub(super) async fn plan(
     db: &impl ConnectionTrait,
     candidates: &[Candidate],

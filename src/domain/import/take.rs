@@ -86,9 +86,11 @@ impl Importer {
         records: Vec<Numbered>,
     ) -> Result<Vec<(u64, Finding)>, ImportError> {
         let (mut numbers, mut candidates, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut repeats_address = Vec::new();
         for (number, record) in records {
-            match record.and_then(|candidate| self.refuse_repeated(candidate)) {
+            match record.and_then(|candidate| self.refuse_repeated_id(candidate)) {
                 Ok(candidate) => {
+                    repeats_address.push(!self.addresses.insert(digest_of_address(&candidate)));
                     numbers.push(number);
                     candidates.push(candidate);
                 }
@@ -99,8 +101,13 @@ impl Importer {
         let (db, trust_verified) = (self.db.clone(), self.options.trust_verified);
         let (planned, findings) =
             join(compare(&db, candidates, trust_verified), self.import(last)).await;
-        let findings = findings?;
-        self.last = Compared { numbers, planned: Arc::new(planned?), refused };
+        let (mut planned, findings) = (planned?, findings?);
+        for ((_, step), repeats_address) in planned.iter_mut().zip(repeats_address) {
+            if repeats_address {
+                refuse_repeated_address(step);
+            }
+        }
+        self.last = Compared { numbers, planned: Arc::new(planned), refused };
         Ok(findings)
     }
 
@@ -136,18 +143,9 @@ impl Importer {
         std::mem::take(&mut self.would_be_created)
     }
 
-    /// Refuses a record whose id or address an earlier record has.
-    fn refuse_repeated(&mut self, candidate: Candidate) -> Result<Candidate, Refusal> {
-        let digest = openssl::sha::sha256(candidate.address_key().as_bytes());
-        let digest: [u8; 16] = digest.first_chunk().copied().unwrap_or_default();
-        if self.ids.contains(&candidate.id) {
-            return Err(Refusal::RepeatedId);
-        }
-        if !self.addresses.insert(digest) {
-            return Err(Refusal::RepeatedEmail);
-        }
-        self.ids.insert(candidate.id);
-        Ok(candidate)
+    /// Refuses a record whose id an earlier record has.
+    fn refuse_repeated_id(&mut self, candidate: Candidate) -> Result<Candidate, Refusal> {
+        if self.ids.insert(candidate.id) { Ok(candidate) } else { Err(Refusal::RepeatedId) }
     }
 
     async fn import(&mut self, compared: Compared) -> Result<Vec<(u64, Finding)>, ImportError> {
@@ -243,6 +241,19 @@ impl Importer {
         if is_as_in_source {
             findings.extend(candidate.findings.iter().map(|finding| (number, finding.clone())));
         }
+    }
+}
+
+fn digest_of_address(candidate: &Candidate) -> [u8; 16] {
+    let digest = openssl::sha::sha256(candidate.address_key().as_bytes());
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+/// Refuses to create an account if an earlier record has the same address. The record of an account
+/// that exists is not refused: its address belongs to it, and not to the earlier record.
+fn refuse_repeated_address(step: &mut Step) {
+    if matches!(step, Step::Create | Step::Refuse(Refusal::EmailTaken(_))) {
+        *step = Step::Refuse(Refusal::RepeatedEmail);
     }
 }
 
