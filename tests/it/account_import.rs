@@ -170,11 +170,13 @@ async fn killed_import_continues_where_it_stopped() {
 
 #[tokio::test]
 async fn interrupted_import_says_how_to_continue() {
-    let interrupted = stop_and_repeat_import(Signal::INT).await;
-    assert_eq!(interrupted.status.code(), Some(1));
-    let stderr = String::from_utf8(interrupted.stderr).unwrap();
-    assert!(stderr.contains("error: interrupted"), "{stderr}");
-    assert!(stderr.contains("repeat the command"), "{stderr}");
+    for signal in [Signal::INT, Signal::TERM] {
+        let interrupted = stop_and_repeat_import(signal).await;
+        assert_eq!(interrupted.status.code(), Some(1));
+        let stderr = String::from_utf8(interrupted.stderr).unwrap();
+        assert!(stderr.contains("error: interrupted"), "{stderr}");
+        assert!(stderr.contains("repeat the command"), "{stderr}");
+    }
 }
 
 async fn stop_and_repeat_import(signal: Signal) -> Output {

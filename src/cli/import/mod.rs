@@ -19,7 +19,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::import::checked::check;
 use crate::cli::import::events::Events;
@@ -105,9 +105,12 @@ impl Import {
         command.prepare_schema(&db).await?;
         let refused = tokio::select! {
             refused = Box::pin(command.import(&db)) => refused,
-            _ = ctrl_c() => Err(anyhow!(
-                "interrupted: the accounts imported so far stay; repeat the command to continue"
-            )),
+            signal = interruption() => Err(match signal {
+                Ok(()) => anyhow!(
+                    "interrupted: the accounts imported so far stay; repeat the command to continue"
+                ),
+                Err(error) => error,
+            }),
         };
         db.close().await;
         match refused? {
@@ -116,6 +119,17 @@ impl Import {
             count => bail!("{count} records were refused"),
         }
     }
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn interruption() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
 }
 
 impl ImportAccounts {

@@ -1,8 +1,8 @@
 //! Reads the members of a record. Other systems write numbers and booleans as text.
 
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::domain::import::refusal::Refusal;
 use crate::timestamp::Timestamp;
@@ -63,7 +63,8 @@ pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     };
     let parse =
         |seconds| OffsetDateTime::parse(&format!("{date}T{clock}{seconds}{offset}"), &Rfc3339);
-    parse("").or_else(|_| parse(":00")).ok().map(Timestamp::from)
+    let at = parse("").or_else(|_| parse(":00")).ok()?.checked_to_offset(UtcOffset::UTC)?;
+    (0..=9_999).contains(&at.year()).then(|| at.into())
 }
 
 #[cfg(test)]
@@ -99,6 +100,8 @@ mod tests {
             json!("yesterday"),
             json!("2026-01-14"),
             json!("2026-13-14T10:00:00Z"),
+            json!("9999-12-31T23:59:59-01:00"),
+            json!("0000-01-01T00:00:00+01:00"),
             json!(1_768_384_800_123_456_u64),
             json!({}),
         ] {
