@@ -252,9 +252,13 @@ impl SendError {
     }
 }
 
+/// Replies that permanently refuse a recipient or a mail (RFC 5321 §4.2.3, RFC 7504). Other replies of
+/// 5xx may concern the server or this host: 554 is also the greeting of a server that has blocked it.
+const PERMANENT: [&str; 5] = ["550", "551", "552", "553", "556"];
+
 /// Classifies an error. A reply to `AUTH` (53x) concerns all mails. All other replies concern the
-/// mail, and are permanent if they are 5xx (RFC 5321 §4.2.1). Some servers send 421 because of the
-/// recipient. Therefore a 421 counts as a reply to the mail, so that it does not delay other mails.
+/// mail. Some servers send 421 because of the recipient. Therefore a 421 counts as a reply to the
+/// mail, so that it does not delay other mails.
 fn classified(error: &smtp::Error) -> SendError {
     let mut root: &dyn std::error::Error = error;
     while let Some(cause) = root.source() {
@@ -264,7 +268,7 @@ fn classified(error: &smtp::Error) -> SendError {
     if let Some(code) = error.status() {
         let reason = code.to_string();
         let is_of_mail = !reason.starts_with("53");
-        let is_permanent = is_of_mail && error.is_permanent();
+        let is_permanent = PERMANENT.contains(&reason.as_str());
         return SendError {
             details: format!("{reason} {details}"),
             reason,
