@@ -5,6 +5,7 @@
 //! connection pool has just given a connection. They would occupy all connections until the loop
 //! times out, and every request would wait as long.
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Deliveries whose results are of type `T`. Dropping them cancels them.
@@ -17,6 +18,10 @@ impl<T: Send + 'static> Deliveries<T> {
 
     pub(super) fn start(&mut self, delivery: impl Future<Output = T> + Send + 'static) {
         self.0.spawn(delivery);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The number of deliveries that have started and whose results were not returned yet.
@@ -34,4 +39,10 @@ impl<T: Send + 'static> Deliveries<T> {
             }
         }
     }
+}
+
+/// Waits until deliveries have to stop.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // If the sender is gone, the server has stopped.
+    let _ = stop.wait_for(|is_stopped| *is_stopped).await;
 }

@@ -14,12 +14,13 @@ mod tasks;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -266,12 +267,12 @@ impl Server {
         let acceptor = LimitedAcceptor::new(self.listener, connections, limit, client_timeout)?;
         let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
         let mut tasks = start_tasks(&self.app, &self.config);
-        if let Some(mail) = self.mail {
-            tasks.spawn(mail.run());
-        }
+        let (stop_deliveries, mut deliveries) =
+            start_deliveries(&self.app, &self.config, self.mail);
 
         let (db, state_keeper) = (self.app.db.clone(), self.state_keeper);
         let is_restored = AtomicBool::new(false);
+        let began = OnceLock::new();
         let stop = async {
             tokio::select! {
                 () = stop => {}
@@ -279,6 +280,7 @@ impl Server {
                     is_restored.store(true, Ordering::Release);
                 }
             }
+            let _ = began.set(Instant::now());
         };
         let drain = Duration::from_secs(drain_seconds);
         let shutdown_grace = SHUTDOWN_GRACE.min(drain / 4);
@@ -287,6 +289,8 @@ impl Server {
         let served = poem::Server::new_with_acceptor(acceptor)
             .run_with_graceful_shutdown(endpoint, stop, Some(drain.saturating_sub(shutdown_grace)))
             .await;
+        let elapsed = began.get().map_or(drain, Instant::elapsed);
+        finish_deliveries(&stop_deliveries, &mut deliveries, drain.saturating_sub(elapsed)).await;
         tasks.abort_all();
         db.close().await;
         state_keeper.save(&db).await;
@@ -297,12 +301,40 @@ impl Server {
     }
 }
 
-/// Starts the background tasks, which run until they are aborted.
-fn start_tasks(app: &Arc<App>, config: &Config) -> JoinSet<()> {
+/// Starts the tasks that deliver mails and logout notices. They run until `true` is sent and no
+/// delivery is in progress.
+fn start_deliveries(
+    app: &Arc<App>,
+    config: &Config,
+    mail: Option<mail_delivery::Delivery>,
+) -> (watch::Sender<bool>, JoinSet<()>) {
+    let (stop, stopped) = watch::channel(false);
     let is_private_allowed = config.service.logout_private_networks;
+    let mut deliveries = JoinSet::new();
+    if let Some(mail) = mail {
+        deliveries.spawn(mail.run(stopped.clone()));
+    }
+    deliveries.spawn(deliver_logout_notices(Arc::clone(app), is_private_allowed, stopped));
+    (stop, deliveries)
+}
+
+/// Waits until no delivery is in progress, at most for this time. An aborted delivery is repeated by
+/// the next server, so its recipient might get it twice.
+async fn finish_deliveries(
+    stop: &watch::Sender<bool>,
+    deliveries: &mut JoinSet<()>,
+    at_most: Duration,
+) {
+    let _ = stop.send(true);
+    let finished = async { while deliveries.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(at_most, finished).await;
+    deliveries.abort_all();
+}
+
+/// Starts the other background tasks, which run until they are aborted.
+fn start_tasks(app: &Arc<App>, config: &Config) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(run_housekeeping(Arc::clone(app)));
-    tasks.spawn(deliver_logout_notices(Arc::clone(app), is_private_allowed));
     tasks.spawn(run_key_schedule(Arc::clone(app), config.keys.rsa_bits));
     tasks.spawn(refresh_status_lists(Arc::clone(app)));
     tasks.spawn(count_hash_classes(Arc::clone(app)));

@@ -155,11 +155,18 @@ async fn refused_mail_becomes_a_dead_letter() {
     assert!(smtp.mails()[0].header("Message-ID").contains(id));
 }
 
-/// A temporary refusal is retried with a back-off, and for at most a day.
+/// A temporary refusal, or a refusal that may concern this host, is retried with a back-off, and for
+/// at most a day.
 #[tokio::test]
 async fn temporary_refusal_is_retried_for_a_day() {
+    for reply in ["451 4.7.1 greylisted", "554 5.7.1 your host is blocked"] {
+        expect_retries_for_a_day(reply).await;
+    }
+}
+
+async fn expect_retries_for_a_day(reply: &'static str) {
     let smtp = SmtpServer::start().await;
-    smtp.behave("ada@", Behaviour::Refuse("451 4.7.1 greylisted"));
+    smtp.behave("ada@", Behaviour::Refuse(reply));
     let server = server_with(&smtp).await;
     cause_notice(&server, "ada@example.test").await;
     cause_notice(&server, "bob@example.test").await;
@@ -170,6 +177,27 @@ async fn temporary_refusal_is_retried_for_a_day() {
     server.advance_seconds(24 * 3600);
     let dead = "outbox WHERE kind = 'dead_mail'";
     eventually("it is given up", async || server.database.count(dead).await == 1).await;
+}
+
+/// A server that stops finishes the mails that it is sending, so that none is sent twice.
+#[tokio::test]
+async fn mails_in_progress_are_finished_before_a_stop() {
+    let smtp = SmtpServer::start_at("127.0.0.1:0".parse().unwrap(), Duration::from_secs(1)).await;
+    let server = server_with(&smtp).await;
+    for n in 0..3 {
+        cause_notice(&server, &format!("a{n}@example.test")).await;
+    }
+    let claimed = "outbox WHERE kind = 'mail' AND due_at > created_at";
+    eventually("they are being sent", async || server.database.count(claimed).await > 0).await;
+
+    let server = server.restart().await;
+
+    let sent = smtp.mails().len();
+    assert!(sent > 0, "the server did not wait");
+    assert_eq!(queued(&server).await, 3 - i64::try_from(sent).unwrap());
+    server.advance_seconds(120);
+    eventually("all are sent", async || queued(&server).await == 0).await;
+    assert_eq!(smtp.mails().len(), 3);
 }
 
 /// If the SMTP server replies 421 to the mails for some recipients, mails for others are not

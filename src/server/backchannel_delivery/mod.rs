@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use url::form_urlencoded;
 
@@ -22,7 +23,7 @@ use crate::domain::oauth::backchannel;
 use crate::domain::outbox::{self, Answer, Item, Kind, Shares};
 use crate::domain::session;
 use crate::http::App;
-use crate::server::deliveries::Deliveries;
+use crate::server::deliveries::{Deliveries, stopped};
 use crate::timestamp::Timestamp;
 
 /// How often the outbox is polled.
@@ -31,8 +32,12 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Timeout of a request to a client.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Delivers due logout notices until the server stops.
-pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bool) {
+/// Delivers due logout notices until `stop` is true and no notice is being delivered.
+pub(super) async fn deliver_logout_notices(
+    app: Arc<App>,
+    is_private_allowed: bool,
+    mut stop: watch::Receiver<bool>,
+) {
     let sender = Arc::new(Sender::new(is_private_allowed));
     let mut shares = Shares::default();
     let mut deliveries = Deliveries::new();
@@ -48,6 +53,10 @@ pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bo
                     continue;
                 }
             }
+            () = stopped(&mut stop), if deliveries.is_empty() => return,
+        }
+        if *stop.borrow() {
+            continue;
         }
         let now = app.clock.now();
         match outbox::take_due(&app.db, Kind::LogoutNotice, &mut shares, now).await {

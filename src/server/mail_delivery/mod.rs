@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
@@ -19,7 +20,7 @@ use crate::domain::mail::QueuedMail;
 use crate::domain::mail::delivery::{self, Verdict};
 use crate::domain::outbox::{self, Item, Kind};
 use crate::http::App;
-use crate::server::deliveries::Deliveries;
+use crate::server::deliveries::{Deliveries, stopped};
 use crate::server::mail_delivery::letter::MailValues;
 use crate::timestamp::Timestamp;
 
@@ -115,8 +116,9 @@ impl Delivery {
         Ok(Some(Self { app: Arc::clone(app), service, mailer, templates }))
     }
 
-    /// Sends due mails until the server stops.
-    pub(super) async fn run(self) {
+    /// Sends due mails until `stop` is true and no mail is being sent. A stopping server takes no more
+    /// mails. An aborted mail might be sent twice, because its result would not be stored.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
         let delivery = Arc::new(self);
         let mut pause = Pause::default();
         let mut under_way = Deliveries::new();
@@ -126,10 +128,10 @@ impl Delivery {
             tokio::select! {
                 _ = ticks.tick() => {}
                 Some((outcome, at)) = under_way.next() => pause.note(&outcome, at),
+                () = stopped(&mut stop), if under_way.is_empty() => return,
             }
             let app = &delivery.app;
             let now = app.clock.now();
-            // A stopping server finishes the mails that it is sending, and takes no more.
             let is_stopping = app.is_shutting_down.load(Ordering::Acquire);
             let slots = if is_stopping { 0 } else { pause.slots(now) };
             let free = slots.saturating_sub(under_way.len());
