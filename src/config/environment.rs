@@ -14,7 +14,7 @@ const REMOVED: [(&str, &str); 2] =
 const USE_BACKLOG: &str =
     "delete it; SIGNET_HASH_BACKLOG_SECONDS (20) limits how much hashing is admitted";
 
-/// `SIGNET_*` variables that are not settings, possibly misspelled.
+/// `SIGNET_*` variables that are not settings: misspelled, or removed.
 #[derive(Debug, thiserror::Error)]
 #[error("{} (see `signet serve --help` or docs/configuration.md)", faults.join("; "))]
 pub struct UnknownSettings {

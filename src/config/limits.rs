@@ -6,8 +6,9 @@ use clap::{Args, value_parser};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitSettings {
-    /// Attempts per client address in any 60 s, on each endpoint that takes a password. Successful
-    /// logins are not counted.
+    /// Attempts per client address in any 60 s, separately for logins, re-authentications, password
+    /// resets, confirmations of an address, and requests for mails. Successful logins and
+    /// re-authentications are not counted.
     #[arg(long, env = "SIGNET_ATTEMPTS_PER_MINUTE", default_value = "5",
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub attempts_per_minute: u32,

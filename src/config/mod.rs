@@ -1,7 +1,7 @@
 //! Every setting, read once at start-up from flags, `SIGNET_*` variables and `.env`.
 //!
-//! The doc comment of a field is its `--help` text, its entry in `.env.example` and its row in
-//! `docs/configuration.md`. Settings are documented nowhere else.
+//! The `--help` text of a setting, its entry in `.env.example` and its row in
+//! `docs/configuration.md` are generated from the doc comment of its field.
 
 mod database;
 mod environment;

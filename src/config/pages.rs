@@ -9,7 +9,7 @@ use url::Url;
 use crate::config::scopes::ScopeDescriptions;
 use crate::naming::is_name;
 
-/// Maximum length of the name, in characters: it must fit next to a logo on a phone.
+/// Maximum length of the service name, in characters: it must fit next to a logo on a phone.
 const MAX_NAME: usize = 40;
 
 /// Maximum length of the logo's URL, in bytes: every page sends it in a header.
@@ -24,8 +24,8 @@ pub struct PageSettings {
     pub service_name: String,
 
     /// Logo next to the service name: the path of a file (svg, png, webp or jpg, at most 256 KiB),
-    /// or an https URL, whose host then sees the address of each visitor. Default: the first letter
-    /// of the name.
+    /// or an https URL, whose host then sees the IP address of each visitor. Default: the first
+    /// letter of the service name.
     #[arg(long, env = "SIGNET_LOGO")]
     pub logo: Option<Logo>,
 

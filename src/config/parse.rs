@@ -1,5 +1,5 @@
 //! Parsers for the values of settings. An error states what is wrong. It does not repeat the value,
-//! except for the port, or for the spelling to use instead.
+//! which clap shows before it, except for the port, or for the spelling to use instead.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scope_descriptions_are_separated_by_semicolons_or_lines() {
+    fn scope_descriptions_are_separated_by_semicolons_or_line_breaks() {
         let text =
             " tasks:read = see your tasks, and when they are due;\n tasks:write=change them;;";
 

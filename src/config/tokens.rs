@@ -77,7 +77,7 @@ impl TokenSettings {
         Duration::from_secs(self.browser_idle_seconds.min(self.session_seconds))
     }
 
-    /// How long an ended session is stored.
+    /// How long a session is stored after its end or expiry.
     #[must_use]
     pub fn ended_session_retention(&self) -> Duration {
         Duration::from_hours(24 * self.ended_session_days)
