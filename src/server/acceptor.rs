@@ -123,8 +123,8 @@ impl Acceptor for LimitedAcceptor {
     }
 }
 
-/// The next connection of a client that is below its connection limit. Connections of clients at
-/// their limit are closed at once and use no resources.
+/// Accepts the next connection whose client is below its connection limit. Connections of clients
+/// at their limit are closed at once and use no resources.
 async fn accept_admitted(
     listener: &TcpListener,
     limit: &ConnectionLimit,
@@ -185,7 +185,7 @@ impl Connection {
         Self { stream, deadline, timer, phase, client_timeout, preface: Some(0), _permits: permits }
     }
 
-    /// Fails if the client speaks HTTP/2. Tries to send [`HTTP_1_ONLY`] before.
+    /// If the client speaks HTTP/2, tries to send [`HTTP_1_ONLY`], and fails.
     fn refuse_http_2(&mut self, received: &[u8]) -> io::Result<()> {
         let Some(matched) = self.preface else { return Ok(()) };
         let expected = HTTP_2.get(matched..).unwrap_or_default();
@@ -208,11 +208,11 @@ impl Connection {
             return;
         }
         self.phase = phase;
-        let time = match phase {
+        let timeout = match phase {
             Phase::Idle => self.client_timeout * IDLE_FACTOR,
             Phase::Receiving | Phase::Sending => self.client_timeout,
         };
-        self.deadline = Instant::now() + time;
+        self.deadline = Instant::now() + timeout;
     }
 
     /// Fails if the deadline has passed; otherwise registers the task to be woken when it passes.

@@ -1,9 +1,9 @@
 //! Deliveries in progress, each in a task of its own.
 //!
-//! A `FuturesUnordered` would poll them only while the loop that owns it waits for the next result.
-//! While that loop waits for a database connection instead, no delivery runs, also none to which the
-//! connection pool has just given a connection. They would occupy all connections until the loop
-//! times out, and every request would wait as long.
+//! A `FuturesUnordered` would poll the deliveries only while the loop that owns it waits for the next
+//! result. While the loop waited for a database connection, no delivery would run, not even one to
+//! which the connection pool has just given a connection. Such deliveries could hold all connections
+//! until the loop times out, and every request would wait as long.
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -34,7 +34,7 @@ impl<T: Send + 'static> Deliveries<T> {
         loop {
             match self.0.join_next().await? {
                 Ok(result) => return Some(result),
-                // What it should have delivered becomes due again.
+                // The outbox row of the aborted delivery becomes due again.
                 Err(error) => tracing::error!(%error, "a delivery was aborted"),
             }
         }

@@ -59,7 +59,7 @@ impl Capacity {
     }
 }
 
-/// Raises the soft limit. That limit protects programs that call `select`, which Signet does not.
+/// Raises the soft limit, which only protects programs that call `select`. Signet does not call it.
 /// Returns the limit that is now in effect, or `None` if there is no limit.
 fn raise_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);

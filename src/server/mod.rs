@@ -1,5 +1,5 @@
-//! A running server. It opens its resources in such an order that it checks everything before it
-//! changes anything. Then it serves until it is asked to stop.
+//! A running server. At its start, it checks the settings, the master key and the database before it
+//! changes the database. Then it serves until it is asked to stop.
 
 mod acceptor;
 mod backchannel_delivery;
@@ -111,7 +111,7 @@ pub enum StartError {
     /// The master key cannot be used.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
-    /// There is no signing key.
+    /// The signing keys cannot be read, decrypted or created.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
     /// With these settings, resource servers would reject valid tokens.
@@ -153,7 +153,7 @@ pub enum StartError {
 pub struct Storage {
     /// The database.
     pub db: Db,
-    /// The master key.
+    /// The master key, and earlier master keys in its file.
     pub master: MasterKeys,
     /// The signing keys.
     pub ring: Arc<KeyRing>,
@@ -164,8 +164,9 @@ impl Storage {
     /// reads the key ring.
     ///
     /// # Errors
-    /// See [`StartError`]. Nothing is written before the checks that the schema version is known
-    /// and that the master key decrypts every key in the database.
+    /// See [`StartError`]. Nothing is written to an existing database before the checks that its
+    /// schema version is known, that the master key decrypts every key in it, and that the state
+    /// file does not record another or a newer database.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         let schedule = Schedule::new(&config.keys, &config.tokens)?;
         let db = Db::connect(&config.database, clock.clone()).await?;
@@ -210,7 +211,7 @@ impl Server {
         config.signup.check(config.mail.is_on()).map_err(StartError::SignUp)
     }
 
-    /// Opens the storage and binds the address.
+    /// Binds the address and opens the storage.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -228,8 +229,8 @@ impl Server {
         let mut storage = Storage::open(&config, &clock).await?;
         let instance = id::new(clock.now());
         storage.db.begin_serving(instance).await.map_err(ConnectError::from)?;
-        // `signet database copy` may have begun after the first check, before this instance was
-        // registered. It is complete now, so this check sees its mark.
+        // `signet database copy` may have begun after the first check and before this instance was
+        // registered. Such a copy is complete by now, so this check sees the mark that it wrote.
         database::refuse_copied(&storage.db).await?;
         let lineage = Lineage::read(&storage.db).await.map_err(ConnectError::from)?;
         let state_keeper = StateKeeper::of(&config, &lineage, &clock);
@@ -375,8 +376,8 @@ async fn fold_addresses(db: &Db) {
     }
 }
 
-/// Warns if the timeouts are shorter than the longest wait for a password hash. The connection
-/// timeout or the end of the process could then interrupt an admitted login.
+/// Warns if the timeouts are shorter than the longest wait for a password hash. An admitted login
+/// could then get 503 shortly before the client's timeout, or be aborted at the end of the process.
 fn warn_of_short_timeouts(config: &Config) {
     let longest = config.passwords.estimated_max_hash_wait().as_secs();
     for (name, seconds) in [
@@ -386,7 +387,7 @@ fn warn_of_short_timeouts(config: &Config) {
         if seconds < longest {
             tracing::warn!(
                 "{name} is {seconds}, but a login may wait {longest} seconds for the password hash \
-                 (1.25 x SIGNET_HASH_BACKLOG_SECONDS + 2): it would be disconnected"
+                 (1.25 x SIGNET_HASH_BACKLOG_SECONDS + 2): such a login would fail"
             );
         }
     }

@@ -23,7 +23,7 @@ pub enum OtherDatabase {
     /// An older backup of the database was restored.
     #[error(
         "the database is older than the one that was served before: it has counted {commits} \
-         commits, and {file} records more. If a backup was restored, sessions that have ended, \
+         commits, fewer than {file} has recorded. If a backup was restored, sessions that have ended, \
          disabled accounts and spent tokens would work again: see \"Restoring a backup\" in \
          docs/operations.md, and run `signet restored`, which ends all sessions and replaces the \
          signing key. If no backup was restored, check whether SIGNET_DATABASE_URL names a copy. \
@@ -80,9 +80,9 @@ fn state_file(config: &Config, clock: &Clock) -> StateFile {
     StateFile::at(path, id::new(clock.now()))
 }
 
-/// Refuses a database that is older than the state file records, and a database that was never served
-/// if the state file records another one. Changes nothing. `has_accounts` says whether a database
-/// without signing keys has accounts.
+/// Refuses a database that has counted fewer commits than the state file has recorded for it. Also
+/// refuses a database that was never served, if the state file has recorded another database. Changes
+/// nothing. `has_accounts` says whether a database without signing keys has accounts.
 pub(super) fn refuse_other_database(
     config: &Config,
     lineage: &Lineage,
@@ -139,7 +139,8 @@ impl StateKeeper {
         }
     }
 
-    /// The id of the last restore, from which the keys of refresh and reset tokens are derived.
+    /// The id of the last restore. The keys of refresh tokens, of reset tokens and of the links and
+    /// codes that confirm an address are derived from it.
     pub(super) fn restore(&self) -> Option<Uuid> {
         self.restore
     }
@@ -184,8 +185,8 @@ impl StateKeeper {
     }
 }
 
-/// Writes the state file. Logs here, and not in the caller, that the state file belongs to two
-/// databases, so that a server that is being stopped logs it, too.
+/// Writes the state file. Logs an error if two databases use the state file. The log line is written
+/// here and not in the caller, because a stop may cancel the caller, but not this function.
 fn record_in_use(file: &StateFile, name: &str, commits: i64) -> io::Result<()> {
     if file.record_in_use(name, commits)? {
         tracing::error!(

@@ -150,7 +150,8 @@ async fn follow_database_clock(app: &App, db: &Db) {
 
 /// Deletes expired rows and keeps the tables bounded.
 pub(super) async fn run_housekeeping(app: Arc<App>) {
-    // The first hourly tick is at the start, and does all that these ticks do.
+    // The first hourly tick comes at once. It also does the work of a tick per minute, so the first
+    // of those comes a minute later.
     let first = tokio::time::Instant::now() + HOUSEKEEPING_INTERVAL;
     let mut ticks = tokio::time::interval_at(first, HOUSEKEEPING_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -162,7 +163,8 @@ pub(super) async fn run_housekeeping(app: Arc<App>) {
             _ = hourly_ticks.tick() => true,
         };
         if is_hourly {
-            // This comes first because, after an import, every query plan depends on it.
+            // This comes first, because after an import the plans of all queries below depend on the
+            // new statistics.
             analyze(&app).await;
         }
         app.limits.sweep();

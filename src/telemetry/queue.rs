@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_write_loses_the_line_and_the_next_starts_on_a_new_one() {
+    fn failed_write_loses_its_line_and_the_next_line_follows_a_newline() {
         let fixture = fixture(9);
 
         fixture.push(0..3);

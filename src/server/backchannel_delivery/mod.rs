@@ -80,8 +80,9 @@ async fn adopt_old(app: &App) {
 struct Delivered {
     client_id: String,
     answer: Answer,
-    /// When the client responded, or the request failed. It is before the result was stored, which
-    /// may take longer for some deliveries than for others that failed at the same time.
+    /// When the client responded, or the request failed. The clock is read before the result is
+    /// stored, because storing may take longer for one delivery than for another that failed at the
+    /// same time.
     at: Timestamp,
 }
 
@@ -99,7 +100,7 @@ async fn deliver(app: Arc<App>, sender: Arc<Sender>, item: Item) -> Delivered {
         }
     };
     if let Err(error) = settled {
-        tracing::warn!(%error, "a logout notice could not be marked as sent; it will be sent again");
+        tracing::warn!(%error, "the result of a logout notice was not stored; it will be sent again");
     }
     Delivered { client_id: item.receiver, answer, at }
 }
@@ -134,8 +135,8 @@ async fn attempt(app: &App, sender: &Sender, item: &Item) -> Result<(), Failure>
 
 /// The HTTP client that sends logout tokens.
 struct Sender {
-    /// Created for the first logout token, because it reads all certificates of the system's
-    /// certification authorities.
+    /// Created only when the first logout token is sent, because creating it reads the certificates
+    /// of all certification authorities that the system trusts.
     client: OnceLock<Client>,
     guard: Arc<Guard>,
 }

@@ -16,10 +16,11 @@ use crate::timestamp::Timestamp;
 pub(super) enum MailValues {
     /// The values for its template.
     Known(Values),
-    /// The mail is no longer of use, or is never sent.
+    /// The mail is not sent: its link is void, or its content is [`Content::Nothing`].
     NotSent,
-    /// Its link cannot be computed, because this instance does not have the master key with which it
-    /// was queued. Only links of invites depend on this key, because their digest is stored.
+    /// The link of an invite cannot be computed, because this instance does not have the master key
+    /// with which the mail was queued. The database has the digest of the invite's token, so no
+    /// other key can compute this token.
     UnknownKey,
 }
 
@@ -29,8 +30,8 @@ impl From<Option<Values>> for MailValues {
     }
 }
 
-/// The mail that is sent for a queued mail, and the values for its template. `None` if it is no
-/// longer of use.
+/// The mail that is sent for a queued mail (see [`pending_sign_up::mail_of`]), and the values for
+/// its template. `None` if no mail is sent.
 ///
 /// # Errors
 /// If the database refuses.

@@ -341,7 +341,7 @@ async fn write_in_background(directory: PathBuf, id: Uuid, bytes: Vec<u8>) -> io
 /// Writes a mail completely, or not at all. If it is written twice, the second file replaces the
 /// first.
 fn write_file(directory: &Path, id: Uuid, bytes: &[u8]) -> io::Result<()> {
-    // A file of a killed process may be left. Programs that read the directory skip hidden files.
+    // A killed process may leave this file. Programs that read the directory skip hidden files.
     let temporary = directory.join(format!(".{id}.{}", std::process::id()));
     let written = (|| {
         let mut options = OpenOptions::new();

@@ -146,8 +146,9 @@ impl Delivery {
         }
     }
 
-    /// Sends a mail and stores the result. Returns it with its time, which is before it was stored:
-    /// that may take longer for some mails than for others that failed at the same time.
+    /// Sends a mail and stores the verdict. Returns the outcome, and when the attempt ended. The
+    /// clock is read before the verdict is stored, because storing may take longer for one mail than
+    /// for another that failed at the same time.
     async fn deliver(self: Arc<Self>, item: Item) -> (Outcome, Timestamp) {
         let (verdict, outcome) = self.attempt(&item).await;
         let at = self.app.clock.now();
