@@ -15,10 +15,10 @@ use crate::domain::{administration, id};
 pub(super) enum Database {
     /// Create a new database although the state file records another one.
     ///
-    /// `serve` creates a database itself at its first start. It refuses a database that was never
-    /// served if the state file records one that was, because that database was probably lost. Run
-    /// this command once to begin with a new database nevertheless. Accounts that were imported into
-    /// it are kept.
+    /// `serve` creates a database itself at its first start. But if the state file records a database
+    /// that was served, `serve` refuses one that was never served, because the served database was
+    /// probably lost. Run this command once to begin with a new database nevertheless. Accounts that
+    /// were imported into the new database are kept.
     Create(Create),
     /// Copy the database to another one, between SQLite and PostgreSQL.
     ///
@@ -57,8 +57,8 @@ pub(super) struct Copy {
         required_unless_present = "undo"
     )]
     to: Option<DatabaseUrl>,
-    /// Remove the mark of the source, so that `serve` accepts the source again. It does not contain
-    /// the changes that were made on the target since the copy.
+    /// Remove the mark of the source, so that `serve` accepts the source again. The source does not
+    /// contain the changes that were made on the target since the copy.
     #[arg(long)]
     undo: bool,
     #[command(flatten)]

@@ -31,8 +31,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
     Server::check(&config)?;
     let drain = Duration::from_secs(config.service.drain_seconds);
-    // The lock is held until the process exits. A signal aborts the wait for the lock of another
-    // server.
+    // The lock is held until the process exits. A server that is stopping releases its lock within
+    // the drain time. A signal aborts the wait for this.
     let _lock = tokio::select! {
         lock = ServeLock::take(&config.database, drain) => lock?,
         _ = terminate.recv() => return Ok(()),

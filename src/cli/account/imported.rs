@@ -18,7 +18,7 @@ const PAGE: u64 = 500;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListImported {
-    /// Only accounts that were deleted here.
+    /// Only accounts that were deleted in Signet.
     #[arg(long)]
     deleted: bool,
     /// Print one JSON object per line.

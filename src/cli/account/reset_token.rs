@@ -22,8 +22,7 @@ impl ResetTokenSettings {
     /// Creates a reset token for the account with this email address.
     ///
     /// # Errors
-    /// If there is no such account, or the master key cannot be read. No master key is created,
-    /// because a database with accounts already has one.
+    /// If there is no such account, or the master key cannot be read. No master key is created.
     pub(super) async fn request(&self, db: &Db, email: &Email) -> anyhow::Result<String> {
         let master = MasterKeys::open(&self.master_key_file, true)?;
         let restore = db.last_restore().await?.map(|restore| restore.id);

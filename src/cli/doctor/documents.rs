@@ -50,7 +50,10 @@ fn check_clock(headers: &HeaderMap, report: &mut Report) {
     let skew = ours.since(theirs).max(theirs.since(ours)).as_secs();
     report.check(
         skew <= TOLERATED_SKEW_SECONDS,
-        &format!("the clocks of Signet and of this host differ by {skew} s"),
+        &format!(
+            "the clocks of Signet and of this host differ by at most {TOLERATED_SKEW_SECONDS} s \
+             (found: {skew} s)"
+        ),
         "synchronise both with NTP",
     );
 }
