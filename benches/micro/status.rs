@@ -13,8 +13,8 @@ use crate::keys::Keys;
 const SETTINGS: StatusSettings =
     StatusSettings { status_ttl_seconds: 10, status_list_seconds: 3600 };
 
-/// Ten thousand pseudo-random entries of a million, from a linear congruential generator with
-/// Knuth's 64-bit constants.
+/// The indexes of ten thousand pseudo-random entries among a million, from a linear congruential
+/// generator with Knuth's 64-bit constants.
 fn ended_entries() -> impl Iterator<Item = usize> {
     let next = |state: &u64| {
         Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
@@ -25,8 +25,8 @@ fn ended_entries() -> impl Iterator<Item = usize> {
     indexes.into_iter().take(10_000).map(|index| usize::try_from(index).unwrap())
 }
 
-/// Reads the entries from the database and signs the list, as an instance does at startup and every
-/// minute.
+/// Reads all marks from the database and signs the list, as an instance does at its start and after
+/// a failed read.
 #[divan::bench]
 fn read_and_sign(bencher: Bencher) {
     let keys = Keys::create().unwrap();

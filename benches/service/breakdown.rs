@@ -61,7 +61,9 @@ impl Parts {
         Ok(Self { runtime, storage, issuer, tokens, rotation, granted })
     }
 
-    /// Access tokens that all cores together sign. They have the claims of a refreshed token.
+    /// The speed at which all cores together sign access tokens with the claims of a refreshed
+    /// token. Reloads the key ring first, because a ring that was not reloaded for a while does not
+    /// sign.
     pub(crate) fn tokens_on_all_cores(&self, time: Duration) -> anyhow::Result<Speed> {
         self.runtime.block_on(self.storage.ring.reload(&self.storage.db))?;
         speed_on_all_cores(time, || Ok(|| self.sign()))

@@ -217,7 +217,8 @@ fn run_share(address: SocketAddr, work: Vec<Work>, time: Duration) -> anyhow::Re
     local.block_on(&runtime, async {
         let mut connections = Vec::new();
         for work in work {
-            // The connections are opened before the first request. One that fails is opened later.
+            // All connections are opened before the first request. A connection that cannot be
+            // opened now is opened for its first request.
             connections.push((Connection::open(address).await.ok(), work));
         }
         let spawn = |(connection, work)| {
@@ -291,7 +292,7 @@ async fn repeat(mut client: Client, mut work: Work, time: Duration) -> Outcome {
             Err(cause) => cause,
         };
         outcome.elapsed = start.elapsed();
-        // A refusal changed nothing, so the same request may be sent again.
+        // A refusal changed nothing, so the refresh token or the sign-up can still be used.
         if cause != BUSY {
             work.handle_failure();
         }

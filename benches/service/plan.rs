@@ -346,7 +346,8 @@ impl<'a> Bench<'a> {
         let outcome = thread::scope(|scope| {
             let storm = scope.spawn(|| load::run(server.address, storm, time));
             sleep(lead);
-            // The logins use most of the CPU time, so only the responses are recorded.
+            // The logins use most of the server's CPU time, so only rates and latencies are
+            // recorded.
             let outcome = load::run(server.address, low_rate(), unit)?;
             record(&mut rows.low_rate_in_storm, &outcome);
             let full_rate = Work::jwks(CONNECTIONS, Duration::ZERO);
@@ -371,7 +372,7 @@ impl<'a> Bench<'a> {
         self.crowd.peak.push(peak);
         self.crowd.peak_ratio.push(peak / self.crowd.peak_limit());
         record(&mut self.rows.crowd, &outcome);
-        self.crowd.answered += outcome.latencies.len();
+        self.crowd.succeeded += outcome.latencies.len();
         add_failures(&mut self.crowd.failures, &outcome.failures);
         let rate_after = reference::hashes_in_reused_memory(self.unit)?.rate;
         let hashes = as_float(CROWD) / f64::midpoint(rate_before, rate_after);

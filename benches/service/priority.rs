@@ -33,7 +33,7 @@ pub(crate) struct Priorities {
     without_logins: [Series; 2],
     rounds: usize,
     /// The number of failed requests.
-    refused: u64,
+    failed: u64,
 }
 
 #[derive(Default)]
@@ -67,7 +67,7 @@ impl Priorities {
             let _busy_programs = BusyPrograms::start(programs)?;
             let (clients, pause) = LOW_RATE;
             let outcome = load::run(server.address, Work::jwks(clients, pause), unit)?;
-            self.refused += outcome.failed();
+            self.failed += outcome.failed();
             p99.push(outcome.percentile(99));
             let mut turns: Vec<_> = NICE.into_iter().zip(cells).collect();
             if is_reversed {
@@ -75,7 +75,7 @@ impl Priorities {
             }
             for (nice, cell) in turns {
                 server.set_priority("signet-hash-", nice)?;
-                self.refused += cell.measure(server, users, unit)?;
+                self.failed += cell.measure(server, users, unit)?;
             }
         }
         Ok(())
@@ -110,13 +110,14 @@ impl Priorities {
         table.head(&["without logins", "p99 at 1,000 key set requests /s, ms"]);
         table.line(&["no busy programs", &alone_p99.spread()]);
         table.line(&["one busy program per core", &busy_p99.spread()]);
-        table.line(&["failed requests", &self.refused.to_string()]);
+        table.line(&["failed requests", &self.failed.to_string()]);
         table
     }
 }
 
 impl Cell {
-    /// Runs logins beside the flood, then beside the low rate. Returns the number of failures.
+    /// Runs logins beside the flood, then beside the low rate. Returns the number of failed
+    /// requests.
     fn measure(
         &mut self,
         server: &Process,
@@ -129,12 +130,12 @@ impl Cell {
         self.flood.push(flood.rate());
         self.flood_p99.push(flood.percentile(99));
         let (clients, pause) = LOW_RATE;
-        let refused = logins.failed() + flood.failed();
+        let failed = logins.failed() + flood.failed();
         let (logins, low_rate) =
             run_with_logins(server, users, STORM, Work::jwks(clients, pause), unit)?;
         self.logins_at_low_rate.push(logins.rate());
         self.low_rate_p99.push(low_rate.percentile(99));
-        Ok(refused + logins.failed() + low_rate.failed())
+        Ok(failed + logins.failed() + low_rate.failed())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The ratios of the service to its references, its sizes and start times, and the goals of these.
+//! The ratios of the service to its references, its sizes and its start times, each with its goal.
 
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,8 @@ pub(crate) fn of_rows(rows: &Rows) -> Vec<Ratio> {
     measured(ratios)
 }
 
-/// On PostgreSQL, the database's processes share the cores. So bare signatures are no limit there.
+/// The ratios of refreshes. On PostgreSQL, the ratio to bare signatures has no goal, because the
+/// database's processes use the same cores.
 fn of_refresh(rows: &Rows) -> Vec<Ratio> {
     let (rsa, pgbench, refresh) = (&rows.signatures, &rows.pgbench, &rows.refresh);
     let bare_goal = pgbench.rate.is_empty().then_some(0.62);

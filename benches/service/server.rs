@@ -40,6 +40,7 @@ pub(crate) fn temporary_directory(run: &Run) -> anyhow::Result<TempDir> {
 }
 
 /// Start times on a new database, in milliseconds. They include the creation of schema and key.
+/// Empty on PostgreSQL, where a run has only one database.
 pub(crate) fn start_on_new_database(run: &Run, directory: &Path) -> anyhow::Result<Series> {
     let mut times = Series::default();
     let count = if run.database_url.is_some() { 0 } else { run.starts() };

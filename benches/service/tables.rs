@@ -55,7 +55,7 @@ pub(crate) struct Crowd {
     /// Ratio of `peak` to its limit.
     pub(crate) peak_ratio: Series,
     /// Number of logins that succeeded.
-    pub(crate) answered: usize,
+    pub(crate) succeeded: usize,
     /// Logins that failed.
     pub(crate) failures: Failures,
     /// Time until the last response, in seconds.
@@ -77,7 +77,7 @@ impl Crowd {
         let failed = list(&self.failures);
         let separator = if failed.is_empty() { "" } else { ", " };
         let is_measured = !self.last.is_empty();
-        is_measured.then(|| format!("{} × 200{separator}{failed}", self.answered))
+        is_measured.then(|| format!("{} × 200{separator}{failed}", self.succeeded))
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The password of all users.
 const PASSWORD: &str = "Analytical-Engine-1843";
 
-/// Number of refreshes or userinfo requests after which a user gets a new address. It is far below
-/// the limits per address.
+/// Number of refreshes or userinfo requests after which a user gets a new client address. It is far
+/// below the limits per client address.
 const REQUESTS_PER_ADDRESS: u32 = 100;
 
 static ADDRESSES: AtomicU32 = AtomicU32::new(1);
@@ -37,7 +37,8 @@ impl User {
         post("/api/auth/signup", fresh_address(), &credentials(&self.email))
     }
 
-    /// A login request from a new address, so that no attempt limit per address is reached.
+    /// A login request from a new client address, so that no attempt limit per client address is
+    /// reached.
     pub(crate) fn log_in(&self) -> Vec<u8> {
         post("/api/auth/login", fresh_address(), &credentials(&self.email))
     }
@@ -91,7 +92,7 @@ fn credentials(email: &str) -> String {
     format!(r#"{{"email":"{email}","password":"{PASSWORD}"}}"#)
 }
 
-/// An address that no other simulated client has.
+/// A client address that no other simulated client has.
 pub(crate) fn fresh_address() -> IpAddr {
     let [_, a, b, c] = ADDRESSES.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     Ipv4Addr::new(10, a, b, c).into()

@@ -14,7 +14,7 @@ pub(crate) const USER_INFO: usize = 16;
 /// Connections that request client-credentials tokens continuously, each as a client of its own.
 pub(crate) const CLIENT_CREDENTIALS: usize = 16;
 
-/// Connections that log in continuously. This number suffices to keep every hashing thread busy.
+/// Connections that log in continuously. They keep all hashing threads busy if these are fewer.
 pub(crate) const LOG_INS: usize = 16;
 
 /// Concurrent logins in a burst.
