@@ -15,10 +15,10 @@ use crate::domain::{administration, id};
 pub(super) enum Database {
     /// Create a new database although the state file records another one.
     ///
-    /// `serve` creates a database itself at its first start. But if the state file records a database
-    /// that was served, `serve` refuses one that was never served, because the served database was
-    /// probably lost. Run this command once to begin with a new database nevertheless. Accounts that
-    /// were imported into the new database are kept.
+    /// `serve` creates a database itself at its first start. But if the state file records a
+    /// database that was served, `serve` refuses one that was never served, because the served
+    /// database was probably lost. Run this command once to begin with a new database nevertheless.
+    /// Accounts that were imported into the new database are kept.
     Create(Create),
     /// Copy the database to another one, between SQLite and PostgreSQL.
     ///

@@ -1,9 +1,9 @@
 //! Deliveries in progress, each in a task of its own.
 //!
-//! A `FuturesUnordered` would poll the deliveries only while the loop that owns it waits for the next
-//! result. While the loop waited for a database connection, no delivery would run, not even one to
-//! which the connection pool has just given a connection. Such deliveries could hold all connections
-//! until the loop times out, and every request would wait as long.
+//! A `FuturesUnordered` would poll the deliveries only while the loop that owns it waits for the
+//! next result. While the loop waited for a database connection, no delivery would run, not even
+//! one to which the connection pool has just given a connection. Such deliveries could hold all
+//! connections until the loop times out, and every request would wait as long.
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;

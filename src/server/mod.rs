@@ -1,5 +1,5 @@
-//! A running server. At its start, it checks the settings, the master key and the database before it
-//! changes the database. Then it serves until it is asked to stop.
+//! A running server. At its start, it checks the settings, the master key and the database before
+//! it changes the database. Then it serves until it is asked to stop.
 
 mod acceptor;
 mod backchannel_delivery;

@@ -23,8 +23,8 @@ pub enum OtherDatabase {
     /// An older backup of the database was restored.
     #[error(
         "the database is older than the one that was served before: it has counted {commits} \
-         commits, fewer than {file} has recorded. If a backup was restored, sessions that have ended, \
-         disabled accounts and spent tokens would work again: see \"Restoring a backup\" in \
+         commits, fewer than {file} has recorded. If a backup was restored, sessions that have \
+         ended, disabled accounts and spent tokens would work again: see \"Restoring a backup\" in \
          docs/operations.md, and run `signet restored`, which ends all sessions and replaces the \
          signing key. If no backup was restored, check whether SIGNET_DATABASE_URL names a copy. \
          Nothing was changed"
@@ -81,8 +81,8 @@ fn state_file(config: &Config, clock: &Clock) -> StateFile {
 }
 
 /// Refuses a database that has counted fewer commits than the state file has recorded for it. Also
-/// refuses a database that was never served, if the state file has recorded another database. Changes
-/// nothing. `has_accounts` says whether a database without signing keys has accounts.
+/// refuses a database that was never served, if the state file has recorded another database.
+/// Changes nothing. `has_accounts` says whether a database without signing keys has accounts.
 pub(super) fn refuse_other_database(
     config: &Config,
     lineage: &Lineage,
@@ -185,8 +185,8 @@ impl StateKeeper {
     }
 }
 
-/// Writes the state file. Logs an error if two databases use the state file. The log line is written
-/// here and not in the caller, because a stop may cancel the caller, but not this function.
+/// Writes the state file. Logs an error if two databases use the state file. The log line is
+/// written here and not in the caller, because a stop may cancel the caller, but not this function.
 fn record_in_use(file: &StateFile, name: &str, commits: i64) -> io::Result<()> {
     if file.record_in_use(name, commits)? {
         tracing::error!(

@@ -163,8 +163,8 @@ pub(super) async fn run_housekeeping(app: Arc<App>) {
             _ = hourly_ticks.tick() => true,
         };
         if is_hourly {
-            // This comes first, because after an import the plans of all queries below depend on the
-            // new statistics.
+            // This comes first, because after an import the plans of all queries below depend on
+            // the new statistics.
             analyze(&app).await;
         }
         app.limits.sweep();

@@ -34,8 +34,8 @@ pub(super) enum Account {
     /// List the accounts that were imported, also those that were deleted since: id, email address,
     /// and what was changed in Signet after the import.
     ///
-    /// Accounts that signed up in Signet, and records that an import refused, are not listed. Ordered
-    /// by id. For scripts that write changes back to the system that the accounts are from
+    /// Accounts that signed up in Signet, and records that an import refused, are not listed.
+    /// Ordered by id. For scripts that write changes back to the system that the accounts are from
     /// (docs/moving-in.md).
     ListImported(imported::ListImported),
     /// Show an account: its sessions, consents and recent failures.
@@ -72,8 +72,8 @@ pub(super) enum Account {
     /// A later sign-up with the same address creates an account with another `sub`. Asks for
     /// confirmation on a terminal; scripts pass --yes.
     Delete(Delete),
-    /// End all sessions of one account or of all accounts. Their reset tokens and mailed links become
-    /// invalid. Users can log in again.
+    /// End all sessions of one account or of all accounts. Their reset tokens and mailed links
+    /// become invalid. Users can log in again.
     EndSessions(EndSessions),
     /// Print a token that lets the owner of an account set a new password.
     ///

@@ -62,8 +62,8 @@ pub(super) fn examine_retention(stored: Option<Timestamp>, now: Timestamp, repor
                 now.to_rfc3339(),
                 ahead.as_secs() / DAY
             ),
-            "is the clock right? Then no action is needed: expired rows are deleted that much later. At \
-             each start after at least an hour of service, this delay shrinks by at most one day",
+            "is the clock right? Then no action is needed: expired rows are deleted that much later. \
+             Each start after at least an hour of service shortens this delay by at most one day",
         );
     } else {
         report.fine("the clock agrees with the retention time");

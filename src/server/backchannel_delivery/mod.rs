@@ -100,7 +100,7 @@ async fn deliver(app: Arc<App>, sender: Arc<Sender>, item: Item) -> Delivered {
         }
     };
     if let Err(error) = settled {
-        tracing::warn!(%error, "the result of a logout notice was not stored; it will be sent again");
+        tracing::warn!(%error, "the result of a logout notice was not stored: it is sent again");
     }
     Delivered { client_id: item.receiver, answer, at }
 }

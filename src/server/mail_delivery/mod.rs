@@ -147,8 +147,8 @@ impl Delivery {
     }
 
     /// Sends a mail and stores the verdict. Returns the outcome, and when the attempt ended. The
-    /// clock is read before the verdict is stored, because storing may take longer for one mail than
-    /// for another that failed at the same time.
+    /// clock is read before the verdict is stored, because storing may take longer for one mail
+    /// than for another that failed at the same time.
     async fn deliver(self: Arc<Self>, item: Item) -> (Outcome, Timestamp) {
         let (verdict, outcome) = self.attempt(&item).await;
         let at = self.app.clock.now();
