@@ -44,7 +44,7 @@ pub struct App {
     pub password_policy: Policy,
     /// Checks and hashes passwords.
     pub hasher: Hasher,
-    /// The rate limits.
+    /// The rate limits and the attempt limits.
     pub limits: Limits,
     /// Queues mails.
     pub mail: MailQueue,
@@ -60,7 +60,7 @@ pub struct App {
     pub refresh_tokens: RefreshTokens,
     /// Exchanges refresh tokens for their successors.
     pub rotation: Rotation,
-    /// Reads password reset tokens.
+    /// Computes and reads password reset tokens and the codes in the same mails.
     pub reset_tokens: ResetTokens,
     /// Computes the tokens of mailed invites.
     pub invite_tokens: InviteTokens,

@@ -77,8 +77,8 @@ impl BrowserCookie {
     }
 }
 
-/// The value of the cookie with this name, if the request has exactly one such cookie: another
-/// party has set a second one.
+/// The value of the cookie with this name. `None` if the request has several such cookies, because
+/// another party may have set one of them.
 fn value(request: &Request, name: &str) -> Option<String> {
     let fields = request.headers().get_all(header::COOKIE).iter();
     let pairs = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));

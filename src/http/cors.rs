@@ -3,9 +3,8 @@
 //!
 //! For an origin that is not listed, the response has no CORS headers, and the browser hides the
 //! response from the calling page. The request is still served, since other programs can send any
-//! `Origin`. poem's
-//! own middleware would reject even form posts of the hosted pages. Credentials are not allowed,
-//! since tokens are sent in headers.
+//! `Origin`. poem's own middleware would reject even form posts of the hosted pages. Credentials
+//! are not allowed, since tokens are sent in headers.
 
 use std::collections::HashSet;
 

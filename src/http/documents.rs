@@ -1,7 +1,7 @@
 //! Precomputed documents: the key set, the metadata, the API description.
 //!
-//! They are served without a database query, lock or formatting, so they are available even if all
-//! other endpoints fail.
+//! They are served without a database query and without waiting for a lock, so they are available
+//! even if all other endpoints fail. Only the key set is rendered again, when the key ring changes.
 
 use std::sync::Arc;
 

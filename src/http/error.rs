@@ -63,7 +63,7 @@ struct ErrorBody {
 /// An invalid member of the request.
 #[derive(Debug, Clone, Object, Serialize)]
 pub(super) struct FieldProblem {
-    /// The name of the member; `body` or `request` if the error concerns all of it.
+    /// The name of the member; `body` or `request` if the error concerns the whole body or request.
     name: String,
     /// Why it is invalid.
     message: String,

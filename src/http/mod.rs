@@ -90,7 +90,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
         .at("/readyz", get(probes::ready).data(Arc::clone(&app)))
         .at("/client-address", get(probes::client_address).data(Arc::clone(&app)))
         .nest_no_strip("/api", api);
-    let routes = pages::add_assets(routes, &app);
+    let routes = pages::add_assets_and_redirects(routes, &app);
     let operations = oauth::operations(cors_origins).into_iter().chain(pages::operations());
     let routes = operations.fold(routes, |routes, it| {
         let branded = Arc::clone(&app);

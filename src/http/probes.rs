@@ -1,4 +1,4 @@
-//! Probes for orchestrators: liveness and readiness.
+//! Probes: liveness and readiness for orchestrators, and the client address for `signet doctor`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,11 +1,12 @@
 //! Rate limits: exact limits in the database, and coarse limits in memory, which are checked first.
 //!
-//! The coarse limits are per instance. They admit four times as many attempts as the exact limit,
-//! and 24 times as many logins. So they never reject a client that respects the exact limit, but
-//! they reject a flood of requests before the database is queried. As with the exact limit, each
-//! IPv6 client has a bucket of its own, and all clients of a /48 share a second bucket. Memory is
-//! bounded: once `MAX_BUCKETS` clients have buckets, all clients share one bucket until idle
-//! buckets are evicted.
+//! The coarse limits are per instance. They reject a flood of requests before the database is
+//! queried. A coarse limit that precedes an exact limit admits four times as many attempts, or 24
+//! times as many logins and reauthentications. So it rejects a client that respects the exact limit
+//! only for very many successful logins, which the exact limit does not count. As with the exact
+//! limit, each IPv6 client has a bucket of its own, and all clients of a /48 share a second bucket.
+//! Memory is bounded: once `MAX_BUCKETS` clients have buckets, all clients share one bucket until
+//! idle buckets are evicted.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -31,7 +32,7 @@ pub use crate::domain::network::client;
 const COARSE_FACTOR: u32 = 4;
 
 /// The factor for logins and reauthentications. It is higher because the exact limit refunds
-/// successful attempts, and many users share an address.
+/// successful attempts, and many users may share a client address.
 const COARSE_FACTOR_OF_LOGINS: u32 = 24;
 
 /// Maximum number of client buckets, and of /48 buckets, in a coarse limit. This number of buckets
@@ -128,7 +129,8 @@ impl Limits {
         }
     }
 
-    /// The key of the digests that replace addresses in the attempt table.
+    /// The key of the digests that replace client addresses and email addresses in the attempt
+    /// table.
     pub(super) fn key(&self) -> &LimitKey {
         &self.key
     }
@@ -370,8 +372,8 @@ impl CoarseLimit {
     }
 
     /// A coarse limit that is checked before an exact limit of `quota`. Its rejections report
-    /// `quota` and a wait of at least a whole window: a client that this limit rejects exceeds the
-    /// exact limit, too, and both limits admit it again after a whole window.
+    /// `quota` and a wait of at least a whole window: a client that this limit rejects usually
+    /// exceeds the exact limit, too, and both limits admit the client again after a whole window.
     fn before_exact(quota: u32, factor: u32) -> Self {
         let limit = Self::per_minute(quota.saturating_mul(factor));
         Self { quota, min_wait: WINDOW, ..limit }
@@ -474,7 +476,8 @@ mod tests {
     fn number_of_buckets_is_bounded() {
         let limit = CoarseLimit::per_minute(1);
 
-        // Each client is in its own /48.
+        // Each client is in its own /48. The last 1,500 requests are more than the shared bucket
+        // admits.
         for client in 0..u128::try_from(MAX_BUCKETS).unwrap() + 1_500 {
             let _ = limit.check(Some(address((0x2001 << 112) | (client << 80))), 64);
         }

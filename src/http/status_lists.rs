@@ -75,8 +75,8 @@ impl StatusDocuments {
         Ok(gzip.unwrap_or(&encodings.plain).answer(request))
     }
 
-    /// The first request after a change renders the documents, which takes a millisecond.
-    /// Concurrent requests get the previous documents.
+    /// The current documents. The first request after a change renders them, which takes a
+    /// millisecond. Concurrent requests get the previous documents.
     fn current(&self) -> Arc<Rendered> {
         let rendered = self.rendered.load_full();
         let published = self.app.status_lists.published();

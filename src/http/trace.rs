@@ -14,7 +14,8 @@ use crate::http::error::response_of;
 use crate::http::paths::Paths;
 use crate::http::request_context::RequestContext;
 
-/// The layer that opens the span and logs the request.
+/// The layer that opens the span and logs the request. It also forbids caches to store the
+/// response, and completes the `Allow` header of 405 responses.
 pub(super) struct Traced<E> {
     pub(super) inner: E,
     /// Finds the operation of a request that was rejected before it reached its endpoint.

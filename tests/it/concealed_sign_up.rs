@@ -405,7 +405,7 @@ async fn pages_do_not_reveal_accounts() {
         let login = browser.get("/login").await;
         let refused = browser.submit("/login", &login, &typed).await;
         refused.expect_status(400);
-        assert!(refused.html().contains("first confirm it"), "{}", refused.html());
+        assert!(refused.html().contains("first confirm the sign-up"), "{}", refused.html());
         let pages = [&first, &again, &code_page, &wrong, &sent, &refused];
         seen.push(pages.map(|page| without_random_values(page, email)));
     }

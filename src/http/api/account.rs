@@ -26,8 +26,8 @@ impl AccountApi {
     /// Sign up with email and password.
     ///
     /// Creates the account and starts a session. If the server asks for a verified email address, it
-    /// also sends a mail with a link and a code. If it requires one, the account gets no session
-    /// before it is verified.
+    /// also sends a mail with a link and a code. If the server requires a verified address, the
+    /// account gets no session before the address is verified.
     /// If the server does not reveal which addresses have an account, every sign-up gets the same
     /// response: a new address gets a mail whose link or code creates the account, and the owner
     /// of an account gets a notice. To request another mail, sign up again.
@@ -122,7 +122,7 @@ failures! {
     SignUpFailure {
         BAD_REQUEST "The email address or the password is not valid (`VALIDATION_ERROR`), or the invite is not valid for this email address: unknown, used, revoked or expired (`INVALID_INVITE`)."
         FORBIDDEN "Sign-up is closed or requires an invite (`SIGNUP_CLOSED`), or the domain of the email address cannot sign up (`SIGNUP_DOMAIN_NOT_ALLOWED`)."
-        CONFLICT "An account with this email address exists (`EMAIL_EXISTS`); never without a mailed invite if the server does not reveal which addresses have an account."
+        CONFLICT "An account with this email address exists (`EMAIL_EXISTS`). A server that does not reveal which addresses have an account sends this only if the request has a mailed invite."
         TOO_MANY_REQUESTS "Too many attempts from this client address (`RATE_LIMIT_EXCEEDED`)."
     }
 }

@@ -109,6 +109,7 @@ impl EmailApi {
         match (password, new_password) {
             (Some(password), None) => {
                 let password = parse_password("password", &password)?;
+                // The attempt stays counted, whatever its result.
                 drop(app.limits.admit_email_confirmation(db, &origin).await?);
                 let link = find_link(&app, &token).await?;
                 let email = link.email();
@@ -154,6 +155,7 @@ impl EmailApi {
         let now = app.clock.now();
         let VerifyCodeBody { handle, code } = body.0;
         check_mail(&app)?;
+        // The attempt stays counted, whatever its result.
         drop(app.limits.admit_email_confirmation(&app.db, &origin).await?);
 
         let (db, tokens, key) = (&app.db, &app.email_tokens, app.limits.key());

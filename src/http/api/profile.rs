@@ -46,7 +46,7 @@ pub(super) struct ProfileBody {
     /// `female`, `male`, or another value.
     #[oai(validator(min_length = 1, max_length = 255))]
     gender: Claim,
-    /// `YYYY-MM-DD`, with the year 0000 if it is omitted, or `YYYY`.
+    /// `YYYY-MM-DD`, where the year 0000 means that no year is given; or `YYYY`.
     birthdate: Claim,
     /// A name from the time zone database, such as `Europe/London`.
     #[oai(validator(max_length = 64))]

@@ -24,8 +24,9 @@ use crate::http::request_language;
 /// Maximum length of a form that is redirected as a query, in bytes.
 const MAX_QUERY: usize = 7 * 1024;
 
-/// Answers an authorization request. An error is shown on a page if it occurs before the redirect
-/// URI is known to be the client's. Later errors are sent to the client.
+/// Answers an authorization request. An error of the request is shown on a page if it occurs before
+/// the redirect URI is known to be the client's. Later errors of the request are sent to the
+/// client. Internal failures are always shown on a page.
 pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     if let Some(rejected) = prefetch::rejected(&request) {
         return Err(rejected);

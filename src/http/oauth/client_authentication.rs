@@ -26,8 +26,8 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 /// Authenticates the client of a request and applies the rate limits.
 ///
 /// Failures with a secret or an assertion, and requests without credentials, are limited per client
-/// address. Successes are limited per registered client, because several clients may share an
-/// address.
+/// address. Requests with valid credentials are limited per registered client, because several
+/// clients may share a client address.
 pub(super) async fn authenticate(
     app: &App,
     endpoint: ClientEndpoint,

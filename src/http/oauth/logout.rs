@@ -1,7 +1,8 @@
 //! `/oauth2/logout` (OpenID Connect RP-Initiated Logout 1.0).
 //!
-//! A request with an ID token of the browser's login ends this login at once. Any other request
-//! gets the confirmation page, so that an image on another site cannot log the user out.
+//! A request with an ID token of the browser's login ends this login at once. Any other request of
+//! a logged-in browser gets the confirmation page, so that an image on another site cannot log the
+//! user out.
 
 use std::sync::Arc;
 

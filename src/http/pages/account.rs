@@ -1,4 +1,5 @@
-//! `/account`: the user's profile, address, sessions and consents, and how to end or withdraw them.
+//! `/account`: shows the user's profile, email address, sessions and consents. Its forms end
+//! sessions and withdraw consents.
 
 use askama::Template;
 use poem::http::StatusCode;

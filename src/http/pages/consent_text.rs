@@ -77,8 +77,8 @@ pub(super) fn permissions(app: &App, consent: &Consent) -> Vec<Permission> {
 
 /// The host of a client, which is the host of its first https redirect URI.
 pub(super) fn host_of_client(client: &Client) -> String {
-    let mut addresses = client.redirect_uris.0.iter();
-    match addresses.find(|uri| uri.starts_with("https:")) {
+    let mut uris = client.redirect_uris.0.iter();
+    match uris.find(|uri| uri.starts_with("https:")) {
         Some(uri) => layout::host_for_display(uri),
         None => texts::current().access.program_of_user.to_owned(),
     }

@@ -48,7 +48,8 @@ pub(super) fn mail_is_off() -> Response {
     page.answer(StatusCode::NOT_FOUND)
 }
 
-/// The next page is the same for every address.
+/// Requests the mail. The next page is the same for every address, so that it does not reveal
+/// whether the address has an account.
 async fn request_mail(call: &PageRequest) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin::of(&call.request);

@@ -21,6 +21,8 @@ use crate::http::texts;
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let pending_request = call.pending_request().await?;
+    // The form may be cross-site: browsers send such a form without the cookie. This redirect sets
+    // no cookie, because a new cookie would replace the existing one.
     if call.is_post() && call.only_opens() && call.visitor.is_new() && !call.is_same_origin() {
         return Ok(see_other(&request_language::keep_in("login")));
     }

@@ -20,7 +20,7 @@ pub(super) struct MessagePage<'a> {
     text: &'a str,
     /// The reason for the application's developer; may be empty.
     details: &'a str,
-    /// A link with which the user can continue: its address and text.
+    /// A link with which the user can continue: its URL and text.
     link: Option<(&'a str, &'a str)>,
     /// The request id in the log and the audit log after an error; may be empty.
     request_id: String,
@@ -137,7 +137,7 @@ pub(super) fn stale(visitor: &Visitor) -> Response {
     MessagePage::new(texts.start_again, texts.stale, Some(link)).answer(StatusCode::BAD_REQUEST)
 }
 
-/// The error page for a flow that failed because of an internal error. Nothing was granted.
+/// As [`unavailable`], for the internal failures that the pages have in common ([`FlowError`]).
 pub(in crate::http) fn failed(cause: impl Into<FlowError>) -> Response {
     let cause: FlowError = cause.into();
     unavailable(&cause)

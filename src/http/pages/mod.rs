@@ -2,8 +2,9 @@
 //!
 //! The response to a submitted form is a redirect (303), a page that posts the authorization
 //! response to the client (`form_post`), a message, or the form again with its errors. A form that
-//! only opens a page gets this page. Pages contain a client's pending request (`pending_request`),
-//! which only works in the browser in which it began.
+//! only opens a page gets this page. The pages between a client's authorization request and the
+//! response contain the pending request (`pending_request`), which works only in the browser in
+//! which it began.
 
 mod account;
 mod account_deletion;
@@ -105,7 +106,7 @@ fn documents(issuer: &str) -> String {
 }
 
 /// Adds routes for the assets, and routes that redirect to pages.
-pub(in crate::http) fn add_assets(routes: Route, app: &Arc<App>) -> Route {
+pub(in crate::http) fn add_assets_and_redirects(routes: Route, app: &Arc<App>) -> Route {
     // Redirects for the root, and for paths with a trailing slash.
     let documents = documents(&app.issuer_url);
     let routes = routes.at("/", get(make_sync(move |request| root(&request, &documents))));

@@ -17,7 +17,8 @@ use crate::http::redirect::see_other;
 use crate::http::request_context::RequestContext;
 use crate::http::request_language;
 
-/// A new cookie for a new login, which prevents session fixation.
+/// The new cookie of a new login. A login never keeps the browser's cookie, which prevents session
+/// fixation.
 pub(super) struct NewCookie {
     value: String,
     pub(super) context: LoginContext,

@@ -71,7 +71,7 @@ impl PageRequest {
         self.request.header("sec-fetch-site") == Some("same-origin")
     }
 
-    /// The digest of the form.
+    /// The digest of the form, by which a repetition of the form is recognized.
     pub(super) fn form_digest(&self) -> Option<FormDigest> {
         let fields: Vec<_> = self.params.pairs().collect();
         FormDigest::of(self.app.limits.key(), self.request.uri().path(), &fields)
@@ -94,8 +94,9 @@ impl PageRequest {
         self.params.get("open").is_some()
     }
 
-    /// The pending request, limited to what its client may still have. The page is in the language
-    /// that its `ui_locales` requested. `None` if the page was opened without a pending request.
+    /// The pending request, limited to what its client may still have. Also chooses the language
+    /// that the pending request names in `ui_locales`. `None` if the page was opened without a
+    /// pending request.
     pub(super) async fn pending_request(&self) -> Result<Option<PendingRequest>, Response> {
         let Some(flow) = self.params.get("flow") else { return Ok(None) };
         let (app, now, browser) = (&self.app, self.app.clock.now(), self.visitor.cookie_digest());
@@ -130,6 +131,9 @@ impl PageRequest {
     /// page predates a logout, only the form contains this digest, and anyone can make such a form.
     /// So the request is shown to the user again, like a request from a link to the authorization
     /// endpoint, and is not granted.
+    ///
+    /// Returns the request, the value of the field `flow` for the current cookie, and whether only
+    /// the form names the earlier cookie ([`PendingRequest::is_restored`]).
     fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<(Pending, String, bool)> {
         let sealer = &self.app.request_sealer;
         let digest = self.visitor.cookie_digest();

@@ -13,7 +13,7 @@ pub(super) struct Rule {
     pub(super) minimum: u32,
 }
 
-/// The rules that the page lists before the first attempt.
+/// The rules that the page lists below the field for a new password.
 pub(super) fn rules(policy: Policy) -> Vec<Rule> {
     let texts = &texts::current().password_rules;
     let rule = |name, text: &str| Rule { name, text: text.to_owned(), minimum: 0 };

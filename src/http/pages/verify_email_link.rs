@@ -129,6 +129,7 @@ async fn verify(call: &PageRequest) -> Result<Response, Response> {
     let (app, origin) = (&call.app, origin::of(&call.request));
     let db = &app.db;
     let admitted = app.limits.admit_email_confirmation(db, &origin).await;
+    // The attempt stays counted, whatever its result.
     drop(admitted.map_err(|error| message::limited(&error))?);
     let link = find_for_form(call, done_page(confirmed_by(call))).await?;
     let account_id = call.visitor.browser.as_ref().map(|browser| browser.account.id);

@@ -33,8 +33,8 @@ pub(in crate::http) struct Visitor {
 }
 
 impl Visitor {
-    /// Reads the cookie and looks up its login. The response will be in the language of the
-    /// account.
+    /// Reads the cookie and looks up its login. If there is a login, also chooses the language of
+    /// its account for the response.
     pub(in crate::http) async fn of(app: &Arc<App>, request: &Request) -> Result<Self, FlowError> {
         let mut first = None;
         for cookie in app.cookie.values(request) {

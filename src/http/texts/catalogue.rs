@@ -361,9 +361,9 @@ pub(in crate::http) struct VerificationLink {
     pub(in crate::http) submit_new: Text,
     /// The title for a sign-up.
     pub(in crate::http) confirm_sign_up: Text,
-    /// Around the email address of a sign-up, in a browser that proves nothing.
+    /// Around the email address of a sign-up, if the form requires the password.
     pub(in crate::http) password_chosen: Around,
-    /// Around the email address of a sign-up.
+    /// Around the email address of a sign-up, if the form has only a button.
     pub(in crate::http) creates_account: Around,
     pub(in crate::http) submit_sign_up: Text,
     /// As [`VerificationLink::set_password`], for a sign-up.

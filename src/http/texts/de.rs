@@ -62,8 +62,8 @@ pub(super) static TEXTS: Texts = Texts {
     },
     login: Login {
         refused: "Die E-Mail-Adresse oder das Passwort ist falsch.",
-        unconfirmed: "Wenn Sie sich gerade registriert haben, bestätigen Sie dies zuerst mit der \
-                      E-Mail, die wir Ihnen gesendet haben.",
+        unconfirmed: "Wenn Sie sich gerade registriert haben, bestätigen Sie die Registrierung \
+                      zuerst mit der E-Mail, die wir Ihnen gesendet haben.",
         out_of_date: "Diese Seite war veraltet, oder Ihr Browser speichert keine Cookies dieser \
                       Website. Geben Sie das Passwort noch einmal ein.",
         other_account: "In diesem Browser ist inzwischen ein anderes Konto angemeldet. Geben Sie das \

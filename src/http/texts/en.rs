@@ -58,8 +58,8 @@ pub(super) static TEXTS: Texts = Texts {
     },
     login: Login {
         refused: "The email address or the password is not right.",
-        unconfirmed: "If you have just signed up, first confirm it with the mail that we have sent to \
-                      you.",
+        unconfirmed: "If you have just signed up, first confirm the sign-up with the mail that we \
+                      have sent to you.",
         out_of_date: "This page was out of date, or your browser keeps no cookies of this site. Enter \
                       the password again.",
         other_account: "Another account has logged in to this browser since this page was opened. \
