@@ -42,7 +42,7 @@ pub(crate) struct Run {
     /// one measures `crowd`.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
-    /// Measure only this part in the rounds, to compare two builds or to profile one with perf.
+    /// Measure only this part in the rounds: for a comparison of two builds, or to profile a build.
     #[arg(long)]
     pub(crate) only: Option<Part>,
 }

@@ -9,7 +9,8 @@ const PADDING: f64 = 12.0;
 const FONT_SIZE: f64 = 13.0;
 const BAR_WIDTH: f64 = 90.0;
 
-/// Fonts differ in width. The estimates of [`width`] are those of a wide font, so no text is wider.
+/// Fonts differ in width. The estimates of [`width`] are those of a wide font, so that texts in
+/// other fonts fit, too.
 const STYLE: &str = "text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}\
     .head{font-weight:600}.bg{fill:#fff}.rule{stroke:#d1d9e0}.track{fill:#eaeef2}\
     .reached{fill:#1a7f37}.missed{fill:#bc4c00}.plain{fill:#6e7781}\

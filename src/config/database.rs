@@ -9,8 +9,8 @@ use url::Url;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
-    /// URL of the database: `sqlite:PATH`, or `postgres://…`, which more than one instance
-    /// requires. It may contain a password, which is never shown.
+    /// URL of the database: `sqlite:PATH`, or `postgres://…`. More than one instance requires
+    /// PostgreSQL. The URL may contain a password, which is never shown.
     #[arg(
         long,
         env = "SIGNET_DATABASE_URL",

@@ -24,8 +24,8 @@ pub struct KeySettings {
           value_parser = value_parser!(u64).range(1..=86_400))]
     pub jwks_max_age_seconds: u64,
 
-    /// Seconds after which a signing key is replaced by a new one; 0 = only by `signet keys
-    /// rotate`.
+    /// Seconds after which a signing key is replaced by a new one; 0 = only by commands such as
+    /// `signet keys rotate`.
     #[arg(long, env = "SIGNET_KEY_ROTATION_SECONDS", default_value = "2592000")]
     pub key_rotation_seconds: u64,
 

@@ -19,8 +19,8 @@ pub struct ServiceSettings {
     #[arg(long, env = "SIGNET_ISSUER", value_parser = parse_issuer)]
     pub issuer: Option<String>,
 
-    /// The `aud` of access tokens from the JSON API, which resource servers must require. Defaults
-    /// to the issuer.
+    /// The `aud` of access tokens from the JSON API. Resource servers must require this `aud`.
+    /// Defaults to the issuer.
     #[arg(long, env = "SIGNET_AUDIENCE", value_parser = parse_audience)]
     pub audience: Option<String>,
 

@@ -34,7 +34,7 @@ pub struct App {
     pub clients: ClientCache,
     /// The clock.
     pub clock: Clock,
-    /// The `iss` of every token, and the base of every URL.
+    /// The `iss` of every token, and the base of every absolute URL.
     pub issuer_url: String,
     /// The lifetimes of tokens and sessions.
     pub tokens: TokenSettings,

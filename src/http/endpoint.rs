@@ -39,7 +39,7 @@ impl Operation {
     }
 }
 
-/// The shared state, which every request carries.
+/// The shared state, which a request to an operation carries.
 pub(super) fn app_of(request: &Request) -> std::result::Result<Arc<App>, StatusCode> {
     let app = request.data::<Arc<App>>().map(Arc::clone);
     app.ok_or(StatusCode::INTERNAL_SERVER_ERROR)

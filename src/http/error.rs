@@ -18,7 +18,8 @@ use crate::domain::attempt_limit::{Refusal, WINDOW, whole_seconds};
 use crate::domain::password::HashError;
 use crate::http::request_context::RequestContext;
 
-/// An error in the form the client gets. All texts are fixed: nothing from the request is echoed.
+/// An error in the form the client gets. All texts are fixed, and no value of the request is
+/// echoed. Only the name of an unknown member may be repeated (see `json`).
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
     status: StatusCode,

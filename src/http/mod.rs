@@ -59,7 +59,7 @@ pub use crate::http::rate_limit::{Limits, client as client_of};
 pub use crate::http::readiness::Readiness;
 pub use crate::http::user_agent::describe_browser;
 
-/// All routes of the public listener.
+/// All routes, with the layers around them.
 #[must_use]
 pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     let document = openapi::document(&app.base_path());

@@ -20,6 +20,8 @@ const BROWSERS: [(&str, &str); 9] = [
 /// Stands for an unknown browser, whose description is a text in each language.
 const UNKNOWN: &str = "";
 
+/// Systems by their token, the most specific first: an iPhone also sends `Mac OS X`, and Android
+/// also sends `Linux`.
 const SYSTEMS: [(&str, &str); 7] = [
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),

@@ -32,8 +32,8 @@ const IDLE_FACTOR: u32 = 4;
 /// Start of the HTTP/2 preface without TLS (RFC 9113 §3.4). No HTTP/1.1 method has this name.
 const HTTP_2: &[u8] = b"PRI ";
 
-/// Response to HTTP/2. It is refused because its requests share one connection, and the timeouts
-/// here are for each connection.
+/// Response to an HTTP/2 client. HTTP/2 is refused because its requests share one connection, and
+/// the timeouts here are for each connection.
 const HTTP_1_ONLY: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     connection: close\r\ncontent-length: 0\r\n\r\n";
 

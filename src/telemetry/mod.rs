@@ -1,7 +1,7 @@
 //! Logs: one line per event on standard output, as text or JSON.
 //!
-//! All output of `signet serve` goes through one queue (see `queue`). If standard output fails or
-//! blocks, log lines are lost, and nothing else is affected.
+//! Everything that `signet serve` writes to standard output goes through one queue (see `queue`).
+//! If standard output fails or blocks, log lines are lost, and nothing else is affected.
 
 mod queue;
 

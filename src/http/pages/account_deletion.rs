@@ -83,7 +83,8 @@ async fn delete(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     }
 }
 
-/// Redirects to the page after a deletion, which keeps the language of the account.
+/// Redirects to the page after a deletion. The URL keeps the language of the account, because the
+/// browser is no longer logged in to the account.
 fn redirect_to_deleted() -> Response {
     see_other(&request_language::keep_in(DELETED))
 }

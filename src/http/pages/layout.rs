@@ -2,8 +2,8 @@
 //!
 //! An endpoint renders the body of its page, and the template engine escapes all values.
 //! [`add_layout`] adds the layout with the service's name and logo. It also adds headers, so that
-//! the page cannot be framed or cached, sends no referrer, and loads neither foreign nor inline
-//! content.
+//! the page cannot be framed or cached, sends no referrer, and loads neither inline content nor
+//! content of other origins, except for the operator's logo.
 
 use askama::Template;
 use poem::Response;

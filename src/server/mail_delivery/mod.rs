@@ -57,7 +57,7 @@ pub(super) struct Delivery {
 
 /// The result of one attempt.
 enum Outcome {
-    /// The server accepted the mail, or refused this mail alone, or there was nothing to send.
+    /// The server accepted the mail or refused this mail alone, or nothing was sent to the server.
     Responded,
     /// Sending failed for a reason that concerns all mails.
     NoServer,
