@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 /// A persistent connection.
 pub(crate) struct Connection {
     stream: TcpStream,
-    /// A buffer, which grows if a response is larger.
+    /// The receive buffer. It grows if a response is larger.
     received: Vec<u8>,
     /// Number of received bytes in the buffer.
     filled: usize,

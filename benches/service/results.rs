@@ -1,4 +1,4 @@
-//! The results of a run as JSON, for tables and for comparisons with later runs.
+//! The results of a run as JSON, for drawings and for the baseline.
 
 use std::fs;
 use std::path::Path;

@@ -26,7 +26,7 @@ pub(super) enum Keys {
     /// Remove a signing key from the key set immediately, because the private key may have leaked.
     ///
     /// After their next fetch of the key set, resource servers refuse the tokens that the key
-    /// signed, and clients must refresh. If it is the active key, a new key replaces it
+    /// signed, and clients must refresh. If the key is the active key, a new key replaces it
     /// immediately. Resource servers refuse tokens of the new key until they fetch the key set
     /// again.
     Revoke {

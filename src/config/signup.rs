@@ -15,8 +15,8 @@ pub struct SignUpSettings {
     #[arg(long, env = "SIGNET_SIGNUP", default_value = "open")]
     pub signup: SignUpMode,
 
-    /// Domains of the email addresses that may sign up without an invite, separated by commas or
-    /// whitespace. Subdomains are not included. Default: all domains.
+    /// Domains of the email addresses with which users may sign up without an invite, separated by
+    /// commas or whitespace. Subdomains are not included. Default: all domains.
     #[arg(long, env = "SIGNET_SIGNUP_DOMAINS", value_parser = list_of(parse_mail_domain),
           default_value = "", hide_default_value = true)]
     pub signup_domains: List<String>,
@@ -28,10 +28,11 @@ pub struct SignUpSettings {
     #[arg(long, env = "SIGNET_VERIFY_EMAIL", default_value = "off")]
     pub verify_email: VerifyEmail,
 
-    /// Whether a sign-up reveals that its address has an account. `false`: every sign-up gets the same
-    /// response, without tokens, and a mail. A new user confirms the sign-up with its link or code,
-    /// which creates the account, whatever `SIGNET_VERIFY_EMAIL` says; the owner of an account gets a
-    /// notice. Needs `SIGNET_MAIL`.
+    /// Whether a sign-up reveals that its address has an account. `false`: every sign-up gets the
+    /// same response, without tokens, and the address gets a mail. A new user confirms the sign-up
+    /// with the link or the code of this mail, which creates the account, whatever
+    /// `SIGNET_VERIFY_EMAIL` says. If the address has an account, the mail is a notice to its
+    /// owner. Needs `SIGNET_MAIL`.
     #[arg(long, env = "SIGNET_SIGNUP_REVEALS_EXISTING", default_value = "true",
           action = clap::ArgAction::Set)]
     pub signup_reveals_existing: bool,

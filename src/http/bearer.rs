@@ -1,8 +1,8 @@
 //! Authentication by an access token of Signet (RFC 6750), which is verified with the crate that
 //! resource servers use.
 //!
-//! Every request with a bearer token is rate limited here by client address, before the signature
-//! is checked and before the database is queried.
+//! Every request to the JSON API with a bearer token is rate limited here by client address, before
+//! the signature is checked and before the database is queried.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::http::error::Problem;
 use crate::http::origin;
 
 /// An access token of a user's session with this API. Access tokens of OAuth clients are rejected:
-/// users allow such clients what their scopes say, and not the management of the account.
+/// a consent allows a client what its scopes say, and never the management of the account.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", key_name = "Authorization", bearer_format = "JWT", checker = "check")]
 pub(super) struct LoggedIn(pub(super) Login);

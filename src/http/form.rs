@@ -25,7 +25,7 @@ pub(in crate::http) async fn params(request: &mut Request) -> Result<Params, Unr
 /// The parameters of a body.
 pub(in crate::http) async fn body(request: &mut Request) -> Result<Params, Unreadable> {
     let bytes = body_bytes(request).await?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable("the body is not ASCII"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable("the body is not UTF-8"))?;
     decode(text)
 }
 

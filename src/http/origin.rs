@@ -1,9 +1,9 @@
-//! The origin of a request, from trusted sources only.
+//! The origin of a request. Its client address comes from trusted sources only.
 //!
 //! The client address is the address of the connection. If a trusted proxy opened the connection,
 //! the client address is the rightmost hop of `X-Forwarded-For` that is not a trusted proxy, since
 //! the client can write everything to the left of that hop. No other forwarding header is read.
-//! poem's `RealIp` trusts the leftmost hop, from any peer.
+//! poem's `RealIp` would trust the leftmost hop, whoever sends it.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Once};

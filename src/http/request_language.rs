@@ -71,8 +71,8 @@ pub(super) fn choose_by_parameter(ui_locales: Option<&str>) {
     choose(Source::Parameter, ui_locales.and_then(Language::of_ui_locales));
 }
 
-/// The value of `ui_locales` that keeps this language on the next page; empty if the next page has
-/// the language anyway.
+/// The value of `ui_locales` that keeps the current language on the next page; empty if the next
+/// page has this language anyway.
 pub(super) fn ui_locales() -> &'static str {
     match choice() {
         Some(Choice { source: Source::Account | Source::Parameter, language }) => language.tag(),

@@ -1,5 +1,5 @@
-//! The outermost layer: adds a request id to every response and an envelope to every error, and
-//! limits the effect of a panic to one request.
+//! The outermost layer: adds a request id to every response, renders the errors that are not
+//! responses yet, and limits the effect of a panic to one request.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Limits the connections of each client, so that no single host can use them all.
+//! Limits the connections of each client, so that no single host can use all connections.
 //!
 //! As for the attempt limits, a client is an IPv4 address or an IPv6 block. Trusted proxies are
 //! exempt: they carry the connections of many clients and are expected to limit these themselves.
@@ -18,7 +18,7 @@ use crate::http;
 /// Minimum time between two log lines about clients at their limit.
 const WARNING_PERIOD: Duration = Duration::from_mins(1);
 
-/// The connection counts of all clients.
+/// Counts and limits the connections of each client.
 #[derive(Clone)]
 pub(super) struct ConnectionLimit(Arc<Shared>);
 

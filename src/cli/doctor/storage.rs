@@ -1,4 +1,5 @@
-//! Database checks: the schema and the key schedule.
+//! Database checks: the schema, email addresses, the key schedule and the outbox. Also runs the
+//! database checks of the other modules.
 
 use crate::cli::doctor::clock;
 use crate::cli::doctor::mail;

@@ -19,6 +19,7 @@ pub(super) async fn answer(request: Request) -> Result<Response, OAuthError> {
     let exchanged = token_endpoint::exchange(call.mint(), client, params, origin, *now).await;
     let is_refresh = params.get("grant_type") == Some("refresh_token");
     let token = params.get("refresh_token").filter(|_| is_refresh);
+    // A token that cannot be decoded was not issued by this service.
     if matches!(exchanged, Err(GrantError::Rejected))
         && token.is_some_and(|token| app.refresh_tokens.decode(token).is_none())
     {

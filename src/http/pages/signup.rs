@@ -27,7 +27,7 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let pending_request = call.pending_request().await?;
     let is_allowed = call.app.sign_up_policy.check(invite_of(&call)).is_ok();
-    // If the sign-up is refused, the page only says so.
+    // If the policy refuses the sign-up, the submitted form only opens the page, which says so.
     let only_opens = call.only_opens() || !is_allowed;
     // The form may be cross-site: browsers send such a form without the cookie. This redirect sets
     // no cookie, because a new cookie would replace the existing one.
@@ -136,8 +136,8 @@ async fn sign_up(
     }
 }
 
-/// The verification that the sign-up begins. If the sign-up begins no session, the browser keeps
-/// its cookie.
+/// The verification that the sign-up begins. Its code works with the cookie that the browser has
+/// afterwards: the new cookie, or the current cookie if the sign-up begins no session.
 fn verification_of(call: &PageRequest, cookie: &NewCookie) -> Option<Verification> {
     let policy = &call.app.sign_up_policy;
     let device_digest = if policy.delays_session() {
