@@ -8,7 +8,7 @@ use crate::server::Starts;
 use crate::tables::{Crowd, Rows, Sizes};
 
 /// A ratio of two results, a size or a time, with a value per round.
-pub(crate) struct Ratio {
+pub(crate) struct Metric {
     /// The name, which is also the key in JSON.
     pub(crate) name: &'static str,
     pub(crate) values: Series,
@@ -42,22 +42,23 @@ impl Better {
 }
 
 /// A ratio of which higher values are better.
-fn higher(name: &'static str, values: Series, goal: impl Into<Option<f64>>) -> Ratio {
-    Ratio { name, values, better: Better::Higher, goal: goal.into() }
+fn higher(name: &'static str, values: Series, goal: impl Into<Option<f64>>) -> Metric {
+    Metric { name, values, better: Better::Higher, goal: goal.into() }
 }
 
 /// A ratio, size or time of which lower values are better.
-fn lower(name: &'static str, values: Series, goal: impl Into<Option<f64>>) -> Ratio {
-    Ratio { name, values, better: Better::Lower, goal: goal.into() }
+fn lower(name: &'static str, values: Series, goal: impl Into<Option<f64>>) -> Metric {
+    Metric { name, values, better: Better::Lower, goal: goal.into() }
 }
 
-fn measured(mut ratios: Vec<Ratio>) -> Vec<Ratio> {
+/// The metrics that have a value.
+fn measured(mut ratios: Vec<Metric>) -> Vec<Metric> {
     ratios.retain(|ratio| !ratio.values.is_empty());
     ratios
 }
 
 /// The ratios of the measured rows. Each value is the quotient of two results of the same round.
-pub(crate) fn of_rows(rows: &Rows) -> Vec<Ratio> {
+pub(crate) fn of_rows(rows: &Rows) -> Vec<Metric> {
     let (rsa, argon2) = (&rows.signatures, &rows.reused_memory);
     let rate = |row: &Row, reference: &Row| row.rate.over(&reference.rate);
     let p99 = |row: &Row, idle: &Row| row.p99.over(&idle.p99);
@@ -95,7 +96,7 @@ pub(crate) fn of_rows(rows: &Rows) -> Vec<Ratio> {
 
 /// The ratios of refreshes. On PostgreSQL, the ratio to bare signatures has no goal, because the
 /// database's processes use the same cores.
-fn of_refresh(rows: &Rows) -> Vec<Ratio> {
+fn of_refresh(rows: &Rows) -> Vec<Metric> {
     let (rsa, pgbench, refresh) = (&rows.signatures, &rows.pgbench, &rows.refresh);
     let bare_goal = pgbench.rate.is_empty().then_some(0.62);
     let limit = refresh.rate.over(&rsa.combined_rate(pgbench));
@@ -108,7 +109,7 @@ fn of_refresh(rows: &Rows) -> Vec<Ratio> {
 }
 
 /// The ratios of a thousand concurrent logins.
-pub(crate) fn of_crowd(crowd: &Crowd) -> Vec<Ratio> {
+pub(crate) fn of_crowd(crowd: &Crowd) -> Vec<Metric> {
     measured(vec![
         lower("last of 1,000 concurrent logins / time of 1,000 hashes", crowd.ratio.clone(), 1.3),
         lower("peak memory of 1,000 concurrent logins / limit", crowd.peak_ratio.clone(), 1.0),
@@ -116,7 +117,7 @@ pub(crate) fn of_crowd(crowd: &Crowd) -> Vec<Ratio> {
 }
 
 /// Sizes and times, which depend on the machine.
-pub(crate) fn of_sizes(sizes: &Sizes, crowd: &Crowd) -> Vec<Ratio> {
+pub(crate) fn of_sizes(sizes: &Sizes, crowd: &Crowd) -> Vec<Metric> {
     let mut binary = Series::default();
     if sizes.binary > 0 {
         binary.push(as_float(usize::try_from(sizes.binary).unwrap_or(0)) / 1_048_576.0);
@@ -143,10 +144,10 @@ pub(crate) fn of_sizes(sizes: &Sizes, crowd: &Crowd) -> Vec<Ratio> {
 }
 
 /// A table of ratios with their goals.
-pub(crate) fn table(title: &str, ratios: &[Ratio]) -> Table {
+pub(crate) fn table(title: &str, ratios: &[Metric]) -> Table {
     let mut table = Table::default();
     table.head(&[title, "median (min–max)", "goal", ""]);
-    for Ratio { name, values, better, goal } in ratios {
+    for Metric { name, values, better, goal } in ratios {
         let is_missed = goal.is_some_and(|goal| better.is_worse(values.median(), goal));
         let missed = if is_missed { "missed" } else { "" };
         let goal = goal.map(|goal| better.goal_text(goal)).unwrap_or_default();

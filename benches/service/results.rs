@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::load::{Failures, cores};
-use crate::ratios::{Better, Ratio};
+use crate::ratios::{Better, Metric};
 use crate::report::{Row, Series};
 use crate::run::Run;
 
@@ -95,8 +95,8 @@ impl Load {
 
 impl Measured {
     /// The ratios, sizes and times that have a value.
-    pub(crate) fn all(ratios: &[Ratio]) -> Vec<Self> {
-        let measured = ratios.iter().filter_map(|Ratio { name, values, better, goal }| {
+    pub(crate) fn all(ratios: &[Metric]) -> Vec<Self> {
+        let measured = ratios.iter().filter_map(|Metric { name, values, better, goal }| {
             let spread = Spread::of(values)?;
             Some(Self { name: (*name).to_owned(), spread, better: *better, goal: *goal })
         });

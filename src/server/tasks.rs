@@ -156,7 +156,7 @@ pub(super) async fn run_housekeeping(app: Arc<App>) {
     let mut ticks = tokio::time::interval_at(first, HOUSEKEEPING_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut hourly_ticks = tokio::time::interval(HOURLY_INTERVAL);
-    let mut backlogs = Backlogs::default();
+    let mut warnings = BacklogWarnings::default();
     loop {
         let is_hourly = tokio::select! {
             _ = ticks.tick() => false,
@@ -173,7 +173,7 @@ pub(super) async fn run_housekeeping(app: Arc<App>) {
             tracing::warn!(%error, "the retention time could not be recorded");
         }
         // Repeats at once while a table still has expired rows after its portion was deleted.
-        while purge(&app, &mut backlogs).await {}
+        while purge(&app, &mut warnings).await {}
         fold_addresses(&app).await;
         if is_hourly {
             // This comes after `purge`, which deletes rows of `invalid_status`: a list that still
@@ -215,27 +215,27 @@ async fn fold_addresses(app: &App) {
 
 /// Deletes a portion of the expired rows of each table. A failure in one table does not affect the
 /// other tables. Returns `true` if expired rows are left.
-async fn purge(app: &App, backlogs: &mut Backlogs) -> bool {
+async fn purge(app: &App, warnings: &mut BacklogWarnings) -> bool {
     let (db, retention) = (&app.db, app.tokens.ended_session_retention());
     let are_left = [
-        backlogs.report("attempt", attempt_limit::purge(db).await),
-        backlogs.report("authorization_code", housekeeping::purge_codes(db).await),
-        backlogs.report("pending_authorization", housekeeping::purge_requests(db).await),
-        backlogs.report("invite", invite::purge(db).await),
-        backlogs.report("used_assertion", housekeeping::purge_assertions(db).await),
-        backlogs.report("email_challenge", email_challenge::purge(db).await),
-        backlogs.report("invalid_status", status::purge_marks(db).await),
-        backlogs.report("session", session::purge_ended(db, retention).await),
-        backlogs.report("session", session::purge_expired(db, retention).await),
+        warnings.report("attempt", attempt_limit::purge(db).await),
+        warnings.report("authorization_code", housekeeping::purge_codes(db).await),
+        warnings.report("pending_authorization", housekeeping::purge_requests(db).await),
+        warnings.report("invite", invite::purge(db).await),
+        warnings.report("used_assertion", housekeeping::purge_assertions(db).await),
+        warnings.report("email_challenge", email_challenge::purge(db).await),
+        warnings.report("invalid_status", status::purge_marks(db).await),
+        warnings.report("session", session::purge_ended(db, retention).await),
+        warnings.report("session", session::purge_expired(db, retention).await),
     ];
     are_left.contains(&true)
 }
 
 /// The time of the last warning about the backlog of each table.
 #[derive(Default)]
-struct Backlogs(BTreeMap<&'static str, Instant>);
+struct BacklogWarnings(BTreeMap<&'static str, Instant>);
 
-impl Backlogs {
+impl BacklogWarnings {
     /// Logs the result of deleting a table's expired rows. Returns `true` if some are left and the
     /// deletion did not fail.
     fn report(&mut self, table: &'static str, purged: Result<Purged, PurgeError>) -> bool {

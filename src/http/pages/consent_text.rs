@@ -12,7 +12,7 @@ use crate::http::pages::layout;
 use crate::http::texts::{self, Access};
 use crate::scope::{Audiences, Scope};
 
-/// The permissions of a client, in words.
+/// What a client may do at the same resource servers, in words.
 pub(super) struct Permission {
     /// The hosts of resource servers other than this service; may be empty.
     pub(super) hosts: Vec<String>,
