@@ -103,8 +103,8 @@ enum Command {
     /// Check a running Signet as a resource server sees it, and report faults and how to fix them.
     ///
     /// Checks the proxy and the documents on which resource servers depend, from discovery to the
-    /// status lists. If a database is given, also checks its schema, keys, clocks and restores.
-    /// Exits with 1 if there is a fault.
+    /// status lists, and the SMTP server if mail is on. If a database is given, also checks its
+    /// schema, keys, clocks, waiting mails and restores. Exits with 1 if there is a fault.
     Doctor(doctor::Doctor),
     /// Check whether Signet on this host is ready; exits with 0 if it is.
     Health(health::Health),

@@ -46,8 +46,8 @@ pub(super) enum Account {
     /// Say what would happen at the next login with the right password, and why.
     ///
     /// For a user who cannot log in. Shows whether there is an account, perhaps with a similar
-    /// address; whether the account is disabled, has a password, or is rate limited; and its last
-    /// five events. Changes nothing and does not count as an attempt.
+    /// address; whether the account is disabled, has a password, or has reached its attempt limit;
+    /// and its last five events. Changes nothing and does not count as an attempt.
     Why(why::Why),
     /// Create an account, regardless of the sign-up policy, and print its id.
     ///
