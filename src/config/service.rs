@@ -58,9 +58,8 @@ pub struct ServiceSettings {
     pub logout_private_networks: bool,
 
     /// Maximum number of concurrent connections; further connections wait in the system's listen
-    /// backlog.
-    /// Reduced at start, with a warning, if the process may not open enough files (`ulimit -n`;
-    /// about 100 are needed for other purposes).
+    /// backlog. A start reduces the number, with a warning, if the process may not open enough
+    /// files (`ulimit -n`; about 100 are needed for other purposes).
     #[arg(long, env = "SIGNET_MAX_CONNECTIONS", default_value = "10000",
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
