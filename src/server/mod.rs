@@ -166,7 +166,7 @@ impl Storage {
     /// # Errors
     /// See [`StartError`]. Nothing is written to an existing database before the checks that its
     /// schema version is known, that the master key decrypts every key in it, and that it is not
-    /// another database than the one that was served before ([`OtherDatabase`]).
+    /// another database than the one that was served before (`OtherDatabase`).
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         let schedule = Schedule::new(&config.keys, &config.tokens)?;
         let db = Db::connect(&config.database, clock.clone()).await?;
