@@ -39,8 +39,10 @@ def differ(case: dict[str, Any], found: Verdicts) -> bool:
     """Whether the verdicts differ in a way that is not permitted."""
     exempt = case.get("exempt", ())
     kinds = {kind for language, kind in found.items() if language not in exempt}
+    # Some languages refuse such a number as malformed, in a token, in a list or in the key set.
     if len(kinds) > 1 and has_number_out_of_range(case):
         kinds -= UNREADABLE
+    # A malformed `kid` or payload may be detected after one of these other errors.
     return len(kinds) > 1 and not (
         len(kinds) == 2 and "malformed" in kinds and kinds & DETECTED_EARLIER
     )

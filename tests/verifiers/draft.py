@@ -108,7 +108,7 @@ class Draft:
     token: str = ""
     status_list: str | None = None
     settings: Members = field(default_factory=dict)
-    """Members `now`, `audience` or `accept_typ_jwt` that differ from those of other cases."""
+    """Members `now`, `audience` or `accept_typ_jwt` that differ from the shared ones."""
     exempt: set[str] = field(default_factory=set)
     """Languages that are permitted to have a different verdict on this token."""
 

@@ -97,7 +97,7 @@ def all_cases() -> Any:
 
 
 def recipe(rng: Random) -> Recipe:
-    """A random recipe: mostly one mutation, sometimes several."""
+    """A random recipe: one to four mutations of a draft, or up to two of a signed case."""
     count = rng.choices([1, 2, 3, 4], [6, 3, 2, 1])[0]
     if rng.random() < 0.15:
         signed_case = rng.randrange(len(all_cases()["cases"]))

@@ -42,7 +42,7 @@ GROUPS = [
 
 
 def document() -> dict[str, Any]:
-    """Builds the contents of the file with new keys.
+    """Builds the contents of `cases.json` with new keys.
 
     Raises:
         SystemExit: Two cases have the same name.
@@ -128,7 +128,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def stale() -> list[str]:
-    """Returns the paths at which the file differs from the values that two runs have in common."""
+    """Returns the paths at which `cases.json` differs from the values that two runs share."""
     existing, first, second = (
         dict(leaves(whole)) for whole in (json.loads(CASES.read_text()), document(), document())
     )

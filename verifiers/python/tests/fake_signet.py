@@ -58,7 +58,7 @@ class Signet(httpx.AsyncBaseTransport):
     gate: asyncio.Event | None = None
     """Responses wait for it."""
     requests: list[httpx.Request] = field(default_factory=list)
-    statuses_sent: list[int] = field(default_factory=list)
+    http_statuses: list[int] = field(default_factory=list)
 
     def fetches(self, url: str = KEYS_URL) -> int:
         return sum(str(request.url) == url for request in self.requests)
@@ -119,7 +119,7 @@ class Signet(httpx.AsyncBaseTransport):
         if not self.is_up:
             raise httpx.ConnectError("refused")
         answer = self.answers.get(str(request.url)) or self._answer(request)
-        self.statuses_sent.append(answer.status_code)
+        self.http_statuses.append(answer.status_code)
         return answer
 
     def _answer(self, request: httpx.Request) -> httpx.Response:

@@ -96,7 +96,7 @@ async def test_token_in_a_cookie_is_not_read(service: httpx.AsyncClient, signet:
 
 
 @pytest.mark.parametrize("claim", [{"exp": 1}, {"aud": "another"}, {"sub": ""}])
-async def test_rejected_token(
+async def test_rejected_token_gets_invalid_token(
     service: httpx.AsyncClient, signet: Signet, claim: dict[str, Any]
 ) -> None:
     answer = await get(service, "/me", signet.token(**claim))
@@ -104,13 +104,17 @@ async def test_rejected_token(
     assert_refused(answer, 401, "invalid_token", INVALID_TOKEN)
 
 
-async def test_revoked_token(service: httpx.AsyncClient, signet: Signet) -> None:
+async def test_revoked_token_gets_invalid_token(
+    service: httpx.AsyncClient, signet: Signet
+) -> None:
     signet.revoke(3)
 
     assert_refused(await get(service, "/me", signet.token()), 401, "invalid_token", INVALID_TOKEN)
 
 
-async def test_missing_scope(service: httpx.AsyncClient, signet: Signet) -> None:
+async def test_missing_scope_gets_insufficient_scope(
+    service: httpx.AsyncClient, signet: Signet
+) -> None:
     challenge = 'Bearer error="insufficient_scope", scope="tasks tasks:write"'
     for scope in ("profile tasks", "tasks:write", "", "tasks tasks:writer"):
         answer = await get(service, "/scoped", signet.token(scope=scope))

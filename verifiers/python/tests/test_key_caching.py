@@ -94,7 +94,7 @@ async def test_not_modified_renews_the_cached_key_set(signet: Signet, verifier: 
     signet.clocks.advance(299)
     await verifier.verify(token)
 
-    assert signet.statuses_sent == [200, 304, 304]
+    assert signet.http_statuses == [200, 304, 304]
 
 
 async def test_thousand_unknown_kids_cause_one_fetch_per_cool_down(

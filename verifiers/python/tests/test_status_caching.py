@@ -67,7 +67,7 @@ async def test_not_modified_renews_the_cached_list(signet: Signet, verifier: Ver
         assert await outcome(verifier, token) == "accepted"
 
     assert signet.fetches(LIST_URL) == 4
-    assert signet.statuses_sent == [200, 200, 304, 304, 304]
+    assert signet.http_statuses == [200, 200, 304, 304, 304]
 
 
 async def test_expired_list_is_fetched_unconditionally(signet: Signet, verifier: Verifier) -> None:
@@ -77,7 +77,7 @@ async def test_expired_list_is_fetched_unconditionally(signet: Signet, verifier:
     signet.clocks.advance(631)
 
     assert await outcome(verifier, token) == "accepted"
-    list_statuses = signet.statuses_sent[1], signet.statuses_sent[3]
+    list_statuses = signet.http_statuses[1], signet.http_statuses[3]
     assert list_statuses == (200, 200)
 
 

@@ -50,7 +50,7 @@ impl<'a> Claims<'a> {
     /// An optional `NumericDate`. `null` does not count as absent.
     ///
     /// RFC 7519 §2 also allows fractions. Signet issues none, and parsers that round differently
-    /// would read different times from one token, so they are refused.
+    /// would read different times from one token, so fractions are refused.
     pub(crate) fn optional_seconds(&self, name: &'static str) -> Result<Option<u64>, VerifyError> {
         match self.0.get(name) {
             None => Ok(None),

@@ -20,7 +20,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 /// Why a request is refused. It is a response in axum and in poem (RFC 6750 §3), and the errors of
 /// verification and authorization convert into it with `?`.
 ///
-/// The response never contains which check failed. Only the log does.
+/// The response never says which check a refused token failed. Only the log does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// There is no `Authorization: Bearer`: 401.
@@ -114,8 +114,9 @@ pub(crate) async fn authenticate(
 
 /// The token in the header `Authorization` (RFC 6750 §2.1), or `None` if there is none.
 ///
-/// A token in the first of several fields is refused: combined with a comma (RFC 9110 §5.3), the
-/// fields contain no valid token, and a proxy may have checked the other one.
+/// If there are several such fields and the first has a token, this token is refused: a proxy may
+/// have checked another field, and combined with a comma (RFC 9110 §5.3), the fields contain no
+/// valid token.
 fn bearer(headers: &HeaderMap) -> Option<Result<&str, VerifyError>> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let credentials = trim(values.next()?.as_bytes(), b" \t");

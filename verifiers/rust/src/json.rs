@@ -45,7 +45,7 @@ impl<'de> Visitor<'de> for IsMap {
 pub(crate) enum Json<'a> {
     /// A number written without sign, fraction or exponent, below 2^64.
     Integer(u64),
-    /// Any other number.
+    /// Any other number, except negative whole numbers.
     Fraction(f64),
     Text(Cow<'a, str>),
     List(Vec<Json<'a>>),

@@ -59,7 +59,7 @@ impl StatusList {
         }
     }
 
-    /// The number of statuses. It is a multiple of 8 divided by the bits per status.
+    /// The number of statuses in the bytes of the list.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.packed.len()
@@ -77,7 +77,8 @@ impl StatusList {
         self.ttl
     }
 
-    /// `exp`, in seconds since the Unix epoch. The list must not be used after this time.
+    /// `exp`, in seconds since the Unix epoch. From then on, plus the leeway, the list must not be
+    /// used.
     #[must_use]
     pub fn expires_at(&self) -> Option<u64> {
         self.expires_at

@@ -1,10 +1,10 @@
 //! The checks of RFC 9068 §4, in this order:
 //!
-//! 1. size and format, before any allocation that depends on the token's size;
+//! 1. the size, before any allocation that depends on it, and the format;
 //! 2. the header, which may only name a key of the set;
 //! 3. the signature;
 //! 4. if `typ` is `JWT`, and this is accepted, that the token is not an ID token;
-//! 5. the claims, which are not used before.
+//! 5. the other claims, which are not used before.
 
 use crate::access_token::AccessToken;
 use crate::claims::Claims;

@@ -28,6 +28,7 @@ CLIENT_RESULT: Members = {
     "subject": "worker", "user_id": None, "client_id": "worker", "session_id": None,
     "email": None, "auth_time": None,
 }
+"""How the result of a client credentials token differs from `RESULT`."""
 
 OTHER_AUDIENCE = "https://other.example.test"
 UNICODE = "användare ✓ 𝄞"

@@ -74,7 +74,7 @@ GENUINE_LIST = {**LIST_CLAIMS, "status_list": status_list({})}
 
 @dataclass(frozen=True)
 class Forge:
-    """The issuer's two keys, and an attacker's keys."""
+    """The issuer's two RSA keys, an attacker's RSA key, and an EC key for key sets."""
 
     first: rsa.RSAPrivateKey = field(default_factory=new_key)
     second: rsa.RSAPrivateKey = field(default_factory=new_key)

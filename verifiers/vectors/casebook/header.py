@@ -160,7 +160,7 @@ def types(forge: Forge) -> Iterator[Case]:
 
 
 def key_ids(forge: Forge) -> Iterator[Case]:
-    """Yields values of `kid`, which is only used to look up a key."""
+    """Yields tokens with an unknown or invalid `kid`."""
     why = "RFC 8725 section 3.10: kid is only used to look up a key"
     for kid in UNKNOWN_KEYS:
         yield refused(

@@ -95,7 +95,7 @@ def claims(forge: Forge) -> Iterator[Case]:
 
 
 def sizes(forge: Forge) -> Iterator[Case]:
-    """Yields lists with decompressed sizes around the limit of 1 MiB."""
+    """Yields other ways of compression, and decompressed sizes around the limit of 1 MiB."""
     for level in [0, 1, 6]:
         yield usable(
             forge, f"compressed at level {level} is accepted", "RFC 1950: any level",

@@ -1,4 +1,4 @@
-"""Signatures that the named key did not make over this header and payload."""
+"""Signatures that are not RS256 by the named key over this header and payload."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def unsigned(forge: Forge) -> Iterator[Case]:
-    """Yields tokens without a signature (RFC 7515 appendix A.5)."""
+    """Yields tokens with `alg` none, with and without a signature (RFC 7515 appendix A.5)."""
     genuine = forge.token().rsplit(".", 1)[1]
     for name in ["none", "None", "NONE", "nOnE", "none ", "", "null"]:
         signed = signing_input(change(HEADER, alg=name), CLAIMS)

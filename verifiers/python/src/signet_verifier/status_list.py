@@ -37,7 +37,7 @@ class StatusList:
     bits: int
     packed: bytes
     expires_at: int | None = None
-    """`exp`, in seconds since 1970: the list must not be used afterwards."""
+    """`exp`, in seconds since 1970. The list must not be used after it, plus the leeway."""
     ttl: float | None = None
     """The number of seconds after which the list is fetched again."""
 

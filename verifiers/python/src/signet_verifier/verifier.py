@@ -63,7 +63,8 @@ class Verifier:
                 `typ`, so these tokens must have `client_id`, `jti` and `scope`, and neither `nonce`
                 nor `at_hash`.
             leeway_seconds: The accepted difference between the clocks, 0 to 60.
-            cooldown_seconds: The minimum time between two fetches of the key set for unknown keys.
+            cooldown_seconds: The minimum time from any fetch of the key set to a fetch for an
+                unknown key.
             when_status_unavailable: Whether a token is accepted while its status is unavailable.
             timeout_seconds: The timeout of a fetch.
             http_client: Replaces the internal client. The verifier does not close it.

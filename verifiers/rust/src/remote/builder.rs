@@ -32,8 +32,8 @@ pub enum WhenStatusUnavailable {
 /// Why a verifier cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The issuer, or the base URL set instead of it, cannot be fetched: it must begin with
-    /// `http://` or `https://`, and have no query or fragment.
+    /// The base URL, or without a base URL the issuer, must begin with `http://` or `https://`, and
+    /// have no query or fragment.
     #[error("{0:?} is not an http or https URL without query and fragment")]
     Address(String),
     /// The HTTP client cannot be created, for example because its TLS library has no certificates.

@@ -28,12 +28,12 @@ const DEFAULT_LIFETIME: Duration = Duration::from_mins(5);
 
 const MIN_LIFETIME_OF_KEYS: Duration = Duration::from_secs(1);
 
-/// Maximum lifetime of a document, even if it declares a longer one. It limits how long a revoked
-/// key or session is accepted.
+/// Maximum lifetime of a document, even if it declares a longer one. While the issuer can be
+/// reached, it limits how long a revoked key or session is accepted.
 const MAX_LIFETIME: Duration = Duration::from_hours(24);
 
 impl Shared {
-    /// The key set: the cached one if it is fresh, or if a new one cannot be fetched.
+    /// The key set: the cached one if it is fresh, or if no new one can be fetched within a second.
     pub(super) async fn keys(self: &Arc<Self>, seen: FetchCount) -> Option<KeySet> {
         let cached = self.keys.cached();
         if let Some(cached) = cached.filter(|cached| cached.is_fresh(self.clock.monotonic())) {

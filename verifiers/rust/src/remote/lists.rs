@@ -10,14 +10,14 @@ use arc_swap::ArcSwap;
 use crate::remote::slot::Slot;
 use crate::status_list::StatusList;
 
-/// Largest number of cached lists. Only tokens signed by the issuer can name one.
+/// Largest number of cached lists. A list is added only for a token that the issuer signed.
 const MAX_LISTS: usize = 64;
 
 type Lists = BTreeMap<Box<str>, Arc<Entry>>;
 
 struct Entry {
     slot: Arc<Slot<StatusList>>,
-    /// The number of the list's last use.
+    /// The value of `StatusLists::uses` when the list was last used.
     last_use: AtomicU64,
 }
 

@@ -26,7 +26,7 @@ static FILE: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 });
 
-/// A case. The values that it does not have are those of the whole file.
+/// A case. For a value that the case lacks, the value that all cases of the file share is used.
 pub(crate) struct Case<'f> {
     own: &'f Value,
     shared: &'f Value,

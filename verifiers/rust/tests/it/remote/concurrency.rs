@@ -96,9 +96,9 @@ async fn fetch_continues_after_its_request_is_cancelled() {
     assert_eq!(issuer.requests(KEYS_PATH), 1);
 }
 
-/// Requests use the cached documents while another document is fetched.
+/// The key set is fetched again for an unknown key. Meanwhile, requests use the cached set.
 #[tokio::test(flavor = "multi_thread")]
-async fn cached_data_is_served_during_an_unrelated_fetch() {
+async fn cached_keys_are_used_during_a_fetch_for_an_unknown_key() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     verifier.verify(&valid_token()).await.unwrap();

@@ -159,6 +159,7 @@ async fn stale_keys_are_used_while_the_issuer_is_unreachable() {
     let broken = [Reply::failing(500), Reply::new("<html>"), Reply::failing(304)];
     for (reply, first) in broken.into_iter().zip([2, 4, 6]) {
         issuer.serve(KEYS_PATH, reply);
+        // The `max-age` of 300 seconds passes once, before the first round.
         issuer.clock.advance(100 * u64::from(first == 2) * 3);
         // Immediately, within the retry pause, after it, and within the next pause.
         for (wait, requests) in [(0, first), (4, first), (1, first + 1), (4, first + 1)] {
