@@ -62,8 +62,8 @@ async fn run(program: &Program, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Advances the clock until the mails are there. The clock of the commands is ahead of that of the
-/// server.
+/// Advances the server's clock until the mails arrive. The commands, which queue some of them, use
+/// the real clock, which is ahead.
 async fn receive(server: &TestServer, smtp: &SmtpServer, number: usize) -> Vec<Mail> {
     eventually("the mails arrive", async || {
         server.advance_seconds(1);

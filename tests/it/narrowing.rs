@@ -236,7 +236,7 @@ async fn userinfo_and_introspection_follow_the_current_registration() {
 }
 
 /// An instance uses a client for a second without reading it again. Here, both instances have read
-/// it just before the change. When the command exits, both still apply the change.
+/// it just before the change. Nevertheless both apply the change when the command exits.
 #[tokio::test]
 async fn change_is_in_force_on_every_instance_when_the_command_exits() {
     const JOB: &str = "[[client]]\nclient_id = \"job\"\ngrant_types = [\"client_credentials\"]\n";

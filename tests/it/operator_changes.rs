@@ -43,8 +43,9 @@ async fn account_create_without_a_password_requires_a_reset() {
     let printed = server.account_command(&["create", "ADA@example.test", "--reset-token"]).await;
 
     let lines: Vec<_> = printed.lines().collect();
-    let id: Vec<String> = server.database.column("SELECT email_canonical FROM account").await;
-    assert_eq!(id, [ADA]);
+    let emails: Vec<String> =
+        server.database.column("SELECT email_canonical FROM account").await;
+    assert_eq!(emails, [ADA]);
     assert!(lines[0].starts_with("created 0") && lines[1].starts_with("sgp_"), "{printed}");
     server.log_in(ADA, PASSWORD).await.expect_error(401, "AUTH_FAILED");
     let why = server.account_command(&["why", ADA]).await;
@@ -265,7 +266,7 @@ async fn verify_email_marks_the_present_address() {
     assert!(message.contains("two accounts have equivalent addresses"), "{message}");
 }
 
-/// SU-05: a browser login and a pending request end with the password.
+/// SU-05: a browser login ends with the password, and the hosted login refuses the old password.
 #[tokio::test]
 async fn require_reset_ends_browser_logins() {
     let server = TestServer::start().await;

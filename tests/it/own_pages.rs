@@ -308,10 +308,10 @@ async fn well_known_change_password_url_redirects_to_the_page() {
     assert_eq!(answer.location(), format!("{ISSUER}/change-password"));
 }
 
-/// The token request comes from the client's server, but the session shows the user's address and
-/// browser.
+/// The token request comes from the client's server, but the session has the client address of the
+/// user's browser.
 #[tokio::test]
-async fn session_shows_the_address_and_browser_of_the_user() {
+async fn client_session_has_the_client_address_of_the_browser() {
     let server = TestServer::start().await;
     let web = server.register_clients(WEB_CLIENT).await.remove(0);
     let mut browser = logged_in(&server).await;
@@ -329,7 +329,8 @@ async fn session_shows_the_address_and_browser_of_the_user() {
     assert_eq!(addresses("client_id = 'web'").await, addresses("cookie_digest IS NOT NULL").await);
 }
 
-/// Only a wrong current password counts as an attempt.
+/// A change counts as an attempt if the current password is wrong, but not if only the new password
+/// is refused.
 #[tokio::test]
 async fn rejected_new_password_does_not_count_as_an_attempt() {
     let server = TestServer::start().await;

@@ -15,8 +15,8 @@ fn paths() -> impl Iterator<Item = &'static str> {
     [JWKS].into_iter().chain(METADATA)
 }
 
-/// MUST-002, MUST-011, MUST-015: the issuer is exactly as configured, and both documents are
-/// identical.
+/// MUST-002, MUST-011, MUST-015: the issuer is exactly as configured, and both metadata documents
+/// are identical.
 #[tokio::test]
 async fn discovery_documents_contain_the_configured_issuer() {
     let issuer = "https://ID.Example.test:8443/tenant%2Fone";

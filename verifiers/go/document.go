@@ -51,7 +51,7 @@ type document[T any] struct {
 	fetcher *fetcher
 	now     func() time.Time
 
-	// cached is replaced as a whole, so withdrawn entries are removed. Reading it takes no lock.
+	// cached is replaced as a whole, so that withdrawn keys go, too. Reading it takes no lock.
 	cached atomic.Pointer[cacheEntry[T]]
 
 	mu        sync.Mutex

@@ -95,7 +95,7 @@ func WithLeeway(leeway time.Duration) Option {
 	}
 }
 
-// WithCooldown sets the minimum time between two fetches of the key set for tokens with unknown
+// WithCooldown sets the minimum time from any fetch of the key set to one for tokens with unknown
 // keys: 30 seconds by default. Anyone can invent such tokens.
 func WithCooldown(cooldown time.Duration) Option {
 	return func(c *config) error {

@@ -6,7 +6,7 @@ import type { Clock } from './clock.js'
 export interface Fetched<T> {
   /** `undefined`: the cached value is still valid. */
   readonly value: T | undefined
-  /** Milliseconds until the next fetch. `undefined`, if there is no value: as before. */
+  /** Milliseconds until the next fetch. `undefined`: as for the cached value. */
   readonly freshMs: number | undefined
   readonly etag: string | undefined
 }

@@ -22,7 +22,7 @@ export interface StatusReference {
 }
 
 /**
- * Times from this limit on are refused. Below it, all languages represent whole numbers exactly.
+ * Times and indexes from this limit on are refused. Below it, all languages represent whole numbers exactly.
  */
 const INTEGER_LIMIT = 2 ** 53
 

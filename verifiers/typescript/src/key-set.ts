@@ -160,7 +160,10 @@ async function importKey(n: string): Promise<CryptoKey | undefined> {
   }
 }
 
-/** `max-age` (RFC 9111 §5.2.2), from a second, even with `no-store`, to a day. */
+/**
+ * `max-age` (RFC 9111 §5.2.2): at least a second, which also applies to `no-cache` and `no-store`,
+ * and at most a day.
+ */
 function maxAgeMs(headers: Headers): number | undefined {
   const cacheControl = headers.get('cache-control') ?? ''
   if (/(?:^|[\s,])no-(?:cache|store)(?:$|[\s,=])/i.test(cacheControl)) return 1000

@@ -22,28 +22,28 @@ interface Packed {
   statuses: Record<string, number>
 }
 
-interface Family extends Shared {
+interface CaseFile extends Shared {
   cases: Expecting[]
   lists: Packed[]
 }
 
 const file = new URL('../../vectors/cases.json', import.meta.url)
-const family = JSON.parse(readFileSync(file, 'utf8')) as Family
+const caseFile = JSON.parse(readFileSync(file, 'utf8')) as CaseFile
 
 test('every shared case has the expected result', async (t) => {
-  assert.ok(family.cases.length > 500)
-  for (const one of family.cases) {
+  assert.ok(caseFile.cases.length > 500)
+  for (const one of caseFile.cases) {
     await t.test(one.name, async () => {
       const expected =
         one.expect['error'] === undefined ? one.expect : { error: one.expect['error'] }
-      assert.deepEqual(await verdictOn(family, one), expected)
+      assert.deepEqual(await verdictOn(caseFile, one), expected)
     })
   }
 })
 
 test('lists of the draft are unpacked as by @sd-jwt/jwt-status-list', async (t) => {
-  assert.equal(family.lists.length, 6)
-  for (const { name, bits, lst, size, statuses } of family.lists) {
+  assert.equal(caseFile.lists.length, 6)
+  for (const { name, bits, lst, size, statuses } of caseFile.lists) {
     await t.test(name, async () => {
       const list = await StatusList.unpack(bits, lst)
       const independent = IndependentList.decompressStatusList(lst, bits as BitsPerStatus)

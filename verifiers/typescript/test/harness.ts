@@ -37,7 +37,7 @@ export class ManualClock implements Clock {
 
 type Answer = () => Response | Promise<Response>
 
-/** Records the requests to it. */
+/** An in-memory issuer, which records the requests. */
 export class Issuer {
   readonly requests: { url: string; headers: Record<string, string>; signal: AbortSignal }[] = []
   /** The responses by URL; tests may replace them. */

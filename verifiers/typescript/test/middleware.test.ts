@@ -14,7 +14,7 @@ import * as forFastify from '@signet/verifier/fastify'
 import * as forHono from '@signet/verifier/hono'
 import { ManualClock, KEY_SET, LIST, USER, issuer, listToken, token, verifier } from './harness.js'
 
-/** Serves `/me`, `/users/:user_id/tasks`, `/admin`, `/write`, `/unguarded` and `/broken`. */
+/** Starts a service with the same paths in each framework: `/me`, `/admin` and others. */
 type Service = (
   checks: Pick<Verifier, 'verify'>,
   log: (refusal: Refusal) => void,
