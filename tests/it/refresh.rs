@@ -141,7 +141,7 @@ async fn retry_window_ends_exactly_ten_seconds_after_the_rotation() {
     assert_eq!(reuse_events(&server).await, 1);
 }
 
-/// RF-04: this is the strict rule of ASVS 10.4.5.
+/// RF-04: the strict rule of ASVS 10.4.5.
 #[tokio::test]
 async fn any_reuse_ends_the_session_without_a_retry_window() {
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;

@@ -2,7 +2,7 @@
 //! browser shows the response to the last submission. It must redirect as the first response did.
 //!
 //! There are two cases. Either the first response was lost together with the cookie that it set, or
-//! the cookie has arrived, and the second submission comes from a page that is older than it.
+//! the cookie has arrived, and the second submission comes from a page that was loaded before.
 
 use crate::harness::consents::CONSENT_CLIENTS;
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB_CLIENT, csrf};

@@ -1,4 +1,4 @@
-//! The right password is accepted although the stored hash changes while it is checked.
+//! The right password is never refused as wrong, although the stored hash changes during its check.
 
 use std::time::Duration;
 

@@ -110,7 +110,7 @@ async fn request_of_ambiguous_length_gets_one_response() {
     server.get("/livez").await.expect_status(200);
 }
 
-/// N-86: this includes the responses of every middleware.
+/// N-86: responses that the middleware sends have one, too.
 #[tokio::test]
 async fn every_response_has_a_unique_request_id() {
     let server = TestServer::start().await;
@@ -172,7 +172,7 @@ async fn request_id_of_the_caller_is_used() {
     }
 }
 
-/// IJ-02: this prevents injection into logs and headers.
+/// IJ-02: otherwise a caller could inject text into logs and headers.
 #[tokio::test]
 async fn request_id_that_is_no_uuid_is_replaced() {
     let server = TestServer::start().await;

@@ -15,7 +15,7 @@ const EVE: &str = "eve@example.test";
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
 const OTHER_PASSWORD: &str = "Difference-Engine-1833";
 
-/// A server that sends mail, and the accounts of Ada and of Eve, who attacks it.
+/// A server that sends mail, and the accounts of Ada and of Eve, who attacks Ada's.
 async fn start() -> (SmtpServer, TestServer) {
     let smtp = SmtpServer::start().await;
     let url = smtp.url();
@@ -101,7 +101,7 @@ async fn no_request_to_the_api_sets_a_password_without_the_mail() {
     ] {
         reset_by_code(&server, handle, code).await.expect_error(400, "INVALID_RESET_TOKEN");
     }
-    // The link of a reset is none that verifies an address, and the reverse was tried above.
+    // A reset link does not verify an email address. The reverse was tried above.
     let body = json!({ "token": token_of(&link), "new_password": NEW_PASSWORD });
     let verified = server.post("/api/auth/email/verify", &body).await;
     verified.expect_error(400, "INVALID_VERIFICATION_TOKEN");
@@ -123,7 +123,7 @@ async fn submit(browser: &mut Browser<'_>, page: &Answer, fields: &[(&str, &str)
 }
 
 /// RS-02: on the pages, a form without the code, with the code of another mail, or in a browser that
-/// did not ask, sets no password. So does a page that reports a success.
+/// did not ask, sets no password. Nor does a page that reports a success.
 #[tokio::test]
 async fn no_order_of_the_pages_sets_a_password_without_the_mail() {
     let (smtp, server) = start().await;

@@ -391,6 +391,7 @@ async fn instances_running_during_a_restore_stop() {
         http.request(Method::GET, serving.url("/livez")).send().await.is_err()
     })
     .await;
+    // The server stops by itself: `CONT` has no effect.
     let (status, printed) = serving.stop_with(Signal::CONT).await;
 
     assert_eq!(status.code(), Some(1), "{printed}");

@@ -30,7 +30,7 @@ fn applied(lines: &[String]) -> usize {
     applied
 }
 
-/// OP-02: every command of an older binary refuses a newer schema.
+/// OP-02: `serve` and `migrate` of an older binary refuse a newer schema.
 #[tokio::test]
 async fn newer_schema_is_refused_without_writes() {
     let (server, program) = stopped_database_with_data().await;

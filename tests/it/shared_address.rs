@@ -113,11 +113,10 @@ async fn successful_password_change_is_not_counted() {
     assert!(statuses[..5].iter().all(|status| *status != 429), "{statuses:?}");
 }
 
-/// Attempts of a crashed instance never get a result. A later attempt waits five seconds for the
-/// result, and then gets a `Retry-After`. After half a minute, the attempts without a result count
-/// as failures.
+/// Attempts of a crashed instance never get a verdict. A later attempt waits five seconds for it, and
+/// then gets a `Retry-After`. After half a minute, the attempts without a verdict count as failures.
 #[tokio::test]
-async fn attempts_without_a_result_delay_others_and_then_count_as_failures() {
+async fn attempts_without_a_verdict_delay_others_and_then_count_as_failures() {
     let servers = instances(1).await;
     let server = &servers[0];
     server.sign_up("ada@example.test").await.expect_status(201);
@@ -131,7 +130,7 @@ async fn attempts_without_a_result_delay_others_and_then_count_as_failures() {
     let refused = server.log_in_from(OFFICE, "ada@example.test", PASSWORD).await;
     refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
     assert_eq!(refused.header("retry-after"), "1");
-    assert!(started.elapsed() >= Duration::from_secs(5), "the request waits for the results");
+    assert!(started.elapsed() >= Duration::from_secs(5), "the request waits for the verdicts");
     server.advance_seconds(30);
     let started = Instant::now();
     let refused = server.log_in_from(OFFICE, "ada@example.test", PASSWORD).await;

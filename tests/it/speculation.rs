@@ -25,8 +25,8 @@ async fn prefetch_does_not_log_out_and_issues_no_code() {
         ("purpose", "prefetch"),
         ("x-moz", "prefetch"),
     ] {
-        for address in [&log_out, &authorize] {
-            let prefetch = browser.request(Method::GET, address).header(name, value);
+        for path in [&log_out, &authorize] {
+            let prefetch = browser.request(Method::GET, path).header(name, value);
             let answer = browser.send(prefetch).await;
 
             assert_eq!(answer.status, 503, "{name}: {value}");

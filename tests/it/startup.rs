@@ -319,6 +319,7 @@ async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
     .await;
     drop(idle);
     let address = serving.address;
+    // The server is stopping already: `CONT` has no effect.
     let (status, printed) = serving.stop_with(Signal::CONT).await;
 
     for answer in answers {
