@@ -477,8 +477,8 @@ async fn templates_can_be_replaced() {
     assert!(mail.html().contains("&lt;b&gt;"), "{}", mail.html());
 }
 
-/// `signet mail test` prints the refusal of the SMTP server, or why no mail was sent. RS-03: an email
-/// address cannot add a header or a recipient.
+/// `signet mail test` prints the refusal of the SMTP server, or why no mail was sent. RS-03: an
+/// email address cannot add a header or a recipient.
 #[tokio::test]
 async fn mail_test_prints_why_no_mail_was_sent() {
     let smtp = SmtpServer::start().await;

@@ -43,8 +43,7 @@ async fn account_create_without_a_password_requires_a_reset() {
     let printed = server.account_command(&["create", "ADA@example.test", "--reset-token"]).await;
 
     let lines: Vec<_> = printed.lines().collect();
-    let emails: Vec<String> =
-        server.database.column("SELECT email_canonical FROM account").await;
+    let emails: Vec<String> = server.database.column("SELECT email_canonical FROM account").await;
     assert_eq!(emails, [ADA]);
     assert!(lines[0].starts_with("created 0") && lines[1].starts_with("sgp_"), "{printed}");
     server.log_in(ADA, PASSWORD).await.expect_error(401, "AUTH_FAILED");

@@ -197,7 +197,8 @@ async fn invalid_branding_prevents_the_start() {
     }
 }
 
-/// SS-12: logging out everywhere also ends the sessions of the JSON API, but none of another account.
+/// SS-12: logging out everywhere also ends the sessions of the JSON API, but none of another
+/// account.
 #[tokio::test]
 async fn logout_everywhere_ends_every_session_of_this_account_only() {
     let server = TestServer::start().await;

@@ -3,8 +3,8 @@
 use crate::harness::TestServer;
 use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, authorization_query};
 
-/// MUST-030, CO-07: duplicates with equal values are rejected, too. Only `resource` (RFC 8707 §2) and
-/// unknown parameters may occur more than once.
+/// MUST-030, CO-07: duplicates with equal values are rejected, too. Only `resource` (RFC 8707 §2)
+/// and unknown parameters may occur more than once.
 #[tokio::test]
 async fn duplicate_parameter_is_rejected() {
     let server = TestServer::start().await;

@@ -66,7 +66,7 @@ async fn invalid_request_head_gets_a_400() {
 }
 
 /// HP-05: against request smuggling, the connection is closed after the response, so the remaining
-/// bytes are not read as a request. `tests/faults` tests this with nginx as a proxy.
+/// bytes are not read as a request. (`tests/faults` sends only well-formed requests through nginx.)
 #[tokio::test]
 async fn request_of_ambiguous_length_gets_one_response() {
     let server = TestServer::start().await;

@@ -76,8 +76,8 @@ async fn newer_reset_token_voids_the_older_one() {
     reset(&server, &again, PASSWORD).await.expect_status(204);
 }
 
-/// TM-05: a token expires half an hour after its creation, exactly. The command that creates it uses
-/// the real clock, and the server uses the clock of the test.
+/// TM-05: a token expires half an hour after its creation, exactly. The command that creates it
+/// uses the real clock, and the server uses the clock of the test.
 #[tokio::test]
 async fn reset_token_expires_after_half_an_hour() {
     let server = TestServer::start().await;

@@ -113,8 +113,9 @@ async fn successful_password_change_is_not_counted() {
     assert!(statuses[..5].iter().all(|status| *status != 429), "{statuses:?}");
 }
 
-/// Attempts of a crashed instance never get a verdict. A later attempt waits five seconds for it, and
-/// then gets a `Retry-After`. After half a minute, the attempts without a verdict count as failures.
+/// Attempts of a crashed instance never get a verdict. A later attempt waits five seconds for it,
+/// and then gets a `Retry-After`. After half a minute, the attempts without a verdict count as
+/// failures.
 #[tokio::test]
 async fn attempts_without_a_verdict_delay_others_and_then_count_as_failures() {
     let servers = instances(1).await;

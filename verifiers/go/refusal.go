@@ -10,10 +10,10 @@ import (
 // retryAfter is in seconds: the pause after a failed fetch.
 const retryAfter = "5"
 
-// A Refusal is the response to a refused request (RFC 6750 section 3). It never tells the caller
-// which check failed; your log and Err do.
+// A Refusal is the response to a refused request (RFC 6750 section 3). It does not tell the caller
+// which check a token failed; your log and Err do.
 type Refusal struct {
-	// Status is 401, 403 or 503.
+	// Status is 401, 403 or 503, or 500 for an error of another package.
 	Status int
 	// Header has WWW-Authenticate or Retry-After, if the response needs one.
 	Header http.Header

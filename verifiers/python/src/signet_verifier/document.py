@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry(Generic[_T]):
-    """The last fetched document. A new one replaces it as a whole, so that withdrawn keys go, too."""
+    """The last fetched document. A new one replaces it as a whole, so withdrawn keys go, too."""
 
     value: _T
     etag: str | None

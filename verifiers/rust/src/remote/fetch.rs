@@ -98,8 +98,9 @@ async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, FetchErro
     Ok(body)
 }
 
-/// `max-age` (RFC 9111 §5.2.2). A number of seconds beyond the range counts as unlimited. A response
-/// with `no-cache` or `no-store` counts as `max-age=0`, so it is cached for the minimum lifetime.
+/// `max-age` (RFC 9111 §5.2.2). A number of seconds beyond the range counts as unlimited. A
+/// response with `no-cache` or `no-store` counts as `max-age=0`, so it is cached for the minimum
+/// lifetime.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
     let directives = lines.flat_map(|line| line.split(',')).map(|directive| {

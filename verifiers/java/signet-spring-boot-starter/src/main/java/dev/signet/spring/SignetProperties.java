@@ -12,7 +12,7 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
  * @param acceptTypJwt also accepts {@code typ} {@code JWT}, for an audience in {@code
  * SIGNET_TYP_JWT_AUDIENCES}
  * @param leeway accepted difference between the clocks
- * @param cooldown minimum time between two fetches of the key set for unknown keys
+ * @param cooldown minimum time from any fetch of the key set to a fetch for an unknown key
  * @param whenStatusUnavailable how to treat a token whose status is unavailable
  * @param timeout timeout of a fetch
  */

@@ -24,7 +24,7 @@ import org.springframework.web.server.ServerWebExchange;
 import org.springframework.web.server.WebExceptionHandler;
 import reactor.core.publisher.Mono;
 
-/** For WebFlux. Beans of the application replace these beans. */
+/** For WebFlux. Beans of the application replace these beans, except the exception handler. */
 @AutoConfiguration(
         after = SignetAutoConfiguration.class,
         beforeName = {

@@ -17,7 +17,7 @@ import org.springframework.boot.json.JsonParserFactory;
 /**
  * A case of {@code verifiers/vectors/authorization.json}, which all languages run.
  *
- * @param authorization the values of the fields
+ * @param authorization the values of the header fields {@code Authorization}
  * @param serverMayRefuse whether the server may respond with 400 or 431 itself
  * @param mayDiffer whether Spring Security may refuse the request with another challenge
  * @param expect the status, {@code error} and {@code www_authenticate}

@@ -199,10 +199,10 @@ abstract class ResourceServerContract {
             assertEquals("Bearer error=\"invalid_token\"", challenge.split(",")[0]);
             assertFalse(challenge.contains("revoked"), challenge);
 
-            String open = signet.token()
+            String withMissingList = signet.token()
                     .claim("status", Map.of("status_list", Map.of("idx", 1, "uri", signet.issuer() + "/status/none")))
                     .sign();
-            assertRefused(own.get("/me", open), 503, "temporarily_unavailable", "");
+            assertRefused(own.get("/me", withMissingList), 503, "temporarily_unavailable", "");
         }
     }
 

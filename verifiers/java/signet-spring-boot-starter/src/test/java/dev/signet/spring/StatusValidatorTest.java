@@ -113,11 +113,11 @@ class StatusValidatorTest {
 
     @Test
     void unavailableListGets503() {
-        String open = signet.token()
+        String withMissingList = signet.token()
                 .claim("status", Map.of("status_list", Map.of("idx", 1, "uri", signet.issuer() + "/status/none")))
                 .sign();
 
-        HttpResponse<String> answer = service.get("/me", open);
+        HttpResponse<String> answer = service.get("/me", withMissingList);
 
         assertEquals(503, answer.statusCode());
         assertEquals("5", answer.headers().firstValue("Retry-After").orElse(""));

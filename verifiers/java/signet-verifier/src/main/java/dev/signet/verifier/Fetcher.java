@@ -48,7 +48,7 @@ record Fetcher(HttpClient client, Duration timeout) {
                 .version(HttpClient.Version.HTTP_1_1)
                 .timeout(timeout)
                 .header("Accept", accept)
-                .header("Accept-Encoding", "identity"); // an uncompressed body cannot be a bomb
+                .header("Accept-Encoding", "identity"); // excludes decompression bombs
         if (etag != null) {
             request.header("If-None-Match", etag);
         }

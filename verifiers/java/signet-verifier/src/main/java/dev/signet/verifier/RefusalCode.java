@@ -3,9 +3,9 @@ package dev.signet.verifier;
 import java.util.Locale;
 
 /**
- * Why a token was refused, or could not be verified, in the order of the checks. The codes are the
- * same in the verifiers of all languages. They are for your log and your metrics, not for the
- * caller.
+ * Why a token was refused, in the order of the checks; the last two codes say why it could not be
+ * verified. The codes are the same in the verifiers of all languages. They are for your log and
+ * your metrics, not for the caller.
  */
 public enum RefusalCode {
     /** Not a compact JWS of at most 8 KiB in strict base64url and JSON, or without a key id. */
@@ -30,7 +30,7 @@ public enum RefusalCode {
     WRONG_AUDIENCE,
     /** The client should refresh. */
     EXPIRED,
-    /** Issued in the future. If new tokens are refused with this code, check the clocks. */
+    /** {@code iat} or {@code nbf} is in the future. If new tokens are refused with this code, check the clocks. */
     NOT_YET_VALID,
     /** A claim is missing, of a wrong type or out of range. */
     INVALID_CLAIM,

@@ -16,7 +16,7 @@ import java.util.function.Function;
 import java.util.function.LongSupplier;
 
 /**
- * Checks access tokens of one issuer for one audience, by any number of threads.
+ * Checks access tokens of one issuer for one service. Any number of threads may use it.
  *
  * <p>Create one when the service starts: it caches the keys and the status lists. It fetches
  * nothing before the first token arrives, and need not be closed. No check can be turned off.
@@ -276,7 +276,10 @@ public final class SignetVerifier {
             return this;
         }
 
-        /** Minimum time between two fetches of the key set for unknown keys: 30 s by default. */
+        /**
+         * Minimum time from any fetch of the key set to a fetch for an unknown key: 30 s by
+         * default.
+         */
         public Builder cooldown(Duration cooldown) {
             this.cooldown = cooldown;
             return this;
@@ -302,7 +305,7 @@ public final class SignetVerifier {
             return this;
         }
 
-        /** The clock for the times in tokens, for tests, such as a {@link java.time.Clock}. */
+        /** Replaces the clock for the times in tokens, for tests: a {@link java.time.Clock} fits. */
         public Builder clock(InstantSource clock) {
             this.clock = clock;
             return this;

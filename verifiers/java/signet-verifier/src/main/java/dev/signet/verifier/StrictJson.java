@@ -127,7 +127,7 @@ final class StrictJson {
         if (!text.startsWith(name, at)) {
             throw malformed("no value");
         }
-        at += name.length(); // what follows is no comma and no end, if it belongs to a longer word
+        at += name.length(); // in a longer word, a letter follows, which the caller refuses
         return value;
     }
 

@@ -11,7 +11,7 @@ import java.util.stream.Stream;
 /**
  * A case of {@code verifiers/vectors/authorization.json}, which all languages run.
  *
- * @param authorization the values of the fields
+ * @param authorization the values of the header fields {@code Authorization}
  * @param serverMayRefuse whether Tomcat may respond with 400 or 431 itself
  * @param expect the status, {@code error} and {@code www_authenticate}
  */

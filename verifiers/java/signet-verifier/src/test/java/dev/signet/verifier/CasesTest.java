@@ -20,17 +20,17 @@ class CasesTest {
     private static final Map<String, Object> CASE_FILE = read(Path.of("../../vectors/cases.json"));
 
     @TestFactory
-    Stream<DynamicTest> waiting() {
+    Stream<DynamicTest> verifyHasTheExpectedVerdict() {
         return cases(Case::verdict);
     }
 
     @TestFactory
-    Stream<DynamicTest> withoutWaiting() {
+    Stream<DynamicTest> verifyAsyncHasTheExpectedVerdict() {
         return cases(Case::verdictAsync);
     }
 
     @TestFactory
-    Stream<DynamicTest> listsOfTheDraft() {
+    Stream<DynamicTest> listsOfTheDraftHaveTheDocumentedStatuses() {
         return list(CASE_FILE.get("lists")).map(packed -> dynamicTest((String) packed.get("name"), () -> {
             int bits = ((Long) packed.get("bits")).intValue();
             StatusList statuses = new StatusList(bits, StatusList.unpack((String) packed.get("lst")), null, null);
@@ -55,7 +55,7 @@ class CasesTest {
         }));
     }
 
-    /** Whether this case has a token that only Java accepts, as documented. */
+    /** Whether Java accepts this token, as documented, although other languages refuse it. */
     private static boolean mayAccept(Map<String, Object> one) {
         return one.get("accepted_by") instanceof List<?> languages && languages.contains("java");
     }

@@ -29,9 +29,10 @@ import javax.net.ssl.SSLSession;
 /** An HTTP client without a network: a function returns the responses. */
 final class FakeHttp extends HttpClient {
 
-    /** The responses by request. */
+    /** The parts of a response that a test chooses. */
     record Reply(int status, Map<String, String> headers, byte[] body) {}
 
+    /** Returns the response to a request. */
     private final Function<HttpRequest, CompletableFuture<Reply>> server;
 
     FakeHttp(Function<HttpRequest, CompletableFuture<Reply>> server) {

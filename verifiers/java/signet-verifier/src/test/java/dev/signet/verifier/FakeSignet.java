@@ -44,9 +44,10 @@ final class FakeSignet {
     final Map<String, KeyPair> keys = Collections.synchronizedMap(new LinkedHashMap<>(Map.of("first", FIRST_KEY)));
     /** Changes to the default claims of the list; null removes a claim. */
     final Map<String, Object> listClaims = new LinkedHashMap<>();
+    /** Responses by URL, which replace the published documents. */
     final Map<String, FakeHttp.Reply> answers = new ConcurrentHashMap<>();
     final List<HttpRequest> requests = Collections.synchronizedList(new ArrayList<>());
-    final List<Integer> statusesSent = Collections.synchronizedList(new ArrayList<>());
+    final List<Integer> httpStatuses = Collections.synchronizedList(new ArrayList<>());
 
     volatile String cacheControl = "max-age=300";
     volatile boolean isUp = true;
@@ -181,7 +182,7 @@ final class FakeSignet {
             }
             FakeHttp.Reply reply = answers.get(request.uri().toString());
             reply = reply != null ? reply : publish(request);
-            statusesSent.add(reply.status());
+            httpStatuses.add(reply.status());
             return reply;
         });
     }

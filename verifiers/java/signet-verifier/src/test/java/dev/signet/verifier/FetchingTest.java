@@ -54,11 +54,11 @@ class FetchingTest {
 
     @Test
     void rotationsWithUnknownKidsRefuseNoValidToken() throws Exception {
-        AtomicInteger others = new AtomicInteger();
+        AtomicInteger tokensWithUnknownKids = new AtomicInteger();
         Thread attacker = new Thread(() -> {
             while (!Thread.currentThread().isInterrupted()) {
                 Outcome.of(verifier, signet.token().header("kid", UUID.randomUUID().toString()).sign());
-                others.incrementAndGet();
+                tokensWithUnknownKids.incrementAndGet();
             }
         });
         attacker.start();
@@ -76,7 +76,7 @@ class FetchingTest {
             attacker.join();
         }
         long seconds = Duration.ofNanos(System.nanoTime() - started).toSeconds();
-        assertTrue(others.get() > 50, "only " + others);
+        assertTrue(tokensWithUnknownKids.get() > 50, "only " + tokensWithUnknownKids);
         assertTrue(signet.requests(KEYS) <= seconds + 2, "more than one in each max-age: " + signet.requests(KEYS));
     }
 
@@ -168,7 +168,7 @@ class FetchingTest {
 
     @ParameterizedTest
     @ValueSource(ints = {204, 206, 301, 304, 401, 404, 500, 503})
-    void onlyACompleteResponseIsAccepted(int status) {
+    void onlyStatus200IsAccepted(int status) {
         signet.answer(KEYS, exchange -> {
             byte[] keys = signet.keySet().getBytes(StandardCharsets.UTF_8);
             boolean hasBody = status != 204 && status != 304;

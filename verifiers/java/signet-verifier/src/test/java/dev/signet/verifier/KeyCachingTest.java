@@ -120,7 +120,7 @@ class KeyCachingTest {
             verifier.verify(token);
         }
 
-        assertEquals(List.of(200, 304, 304), signet.statusesSent);
+        assertEquals(List.of(200, 304, 304), signet.httpStatuses);
     }
 
     @Test

@@ -88,7 +88,7 @@ class StatusCachingTest {
         }
 
         assertEquals(4, signet.fetches(LIST_URL));
-        assertEquals(List.of(200, 200, 304, 304, 304), signet.statusesSent);
+        assertEquals(List.of(200, 200, 304, 304, 304), signet.httpStatuses);
     }
 
     @Test
@@ -99,7 +99,7 @@ class StatusCachingTest {
         signet.advance(631);
 
         assertEquals(ACCEPTED, outcome(token));
-        assertEquals(List.of(200, 200, 304, 200), signet.statusesSent);
+        assertEquals(List.of(200, 200, 304, 200), signet.httpStatuses);
     }
 
     @Test

@@ -9,7 +9,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Access tokens with {@code typ} {@code JWT}, for audiences that Signet signs such tokens for. */
+/** Access tokens with {@code typ} {@code JWT}, for audiences for which Signet signs such tokens. */
 class TypJwtTest {
 
     private final FakeSignet signet = new FakeSignet();

@@ -77,7 +77,7 @@ class WarmBenchmark {
         return (System.nanoTime() - started) / 1e3 / CHECKS;
     }
 
-    /** The spread is that of the middle half of the rounds. */
+    /** Prints the median and the quartiles, and returns the median. */
     private static double print(String name, double[] values) {
         double[] sorted = values.clone();
         Arrays.sort(sorted);

@@ -66,7 +66,7 @@ public final class SignetTestIssuer implements BeforeEachCallback {
 
     private SignetTestIssuer(InstantSource clock) {
         this.clock = clock;
-        SigningKey.numbered(activeKey + 1); // generated now, because a slow fetch times out
+        SigningKey.numbered(activeKey + 1); // generated now: during a fetch, this might exceed the timeout
         try {
             server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         } catch (IOException error) {

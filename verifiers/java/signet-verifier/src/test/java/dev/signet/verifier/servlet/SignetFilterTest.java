@@ -140,7 +140,7 @@ class SignetFilterTest {
     }
 
     @Test
-    void missingKeysOrStatusListGets503() {
+    void missingStatusListGets503() {
         signet.answer("/status/2", exchange -> exchange.sendResponseHeaders(500, -1));
         String token = signet.token()
                 .claim("status", Map.of(
