@@ -14,7 +14,7 @@ import (
 
 const invalidToken = `Bearer error="invalid_token"`
 
-// service has a route for each row of the table of responses.
+// service has a route for each kind of refusal in the table of responses (verifiers/README.md).
 func service(v *verifier.Verifier) http.Handler {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(verifier.FromContext(r.Context()).UserID))

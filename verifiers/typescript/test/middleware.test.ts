@@ -1,4 +1,4 @@
-/** Every row of the table of responses, with the real frameworks. */
+/** Every row of the table of responses in `verifiers/README.md`, with the real frameworks. */
 
 import assert from 'node:assert/strict'
 import type { AddressInfo } from 'node:net'

@@ -38,8 +38,8 @@ import org.junit.jupiter.api.extension.ExtensionContext;
  * }</pre>
  *
  * <p>Configure the service with {@link #issuer()} and {@link #audience()}. Before each test the
- * issuer becomes reachable again and overrides are removed; ended sessions stay ended. It listens
- * until the tests end.
+ * issuer becomes reachable again and the handlers of {@link #answer} are removed; ended sessions
+ * stay ended. It listens until the tests end.
  */
 public final class SignetTestIssuer implements BeforeEachCallback {
 

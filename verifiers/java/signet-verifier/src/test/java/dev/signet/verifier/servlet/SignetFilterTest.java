@@ -27,7 +27,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Every row of the table of responses, in Tomcat. */
+/** Every row of the table of responses in {@code verifiers/README.md}, in Tomcat. */
 class SignetFilterTest {
 
     private static final String ADA = "0199aa00-0000-7000-8000-000000000001";
