@@ -155,10 +155,10 @@ async fn refused_mail_becomes_a_dead_letter() {
     assert!(smtp.mails()[0].header("Message-ID").contains(id));
 }
 
-/// A temporary refusal, or a refusal that may concern this host, is retried with a back-off, and for
-/// at most a day.
+/// A mail that is refused temporarily stays in the queue, and becomes a dead letter after a day. It
+/// does not delay a mail to another address.
 #[tokio::test]
-async fn temporary_refusal_is_retried_for_a_day() {
+async fn temporarily_refused_mail_is_given_up_after_a_day() {
     for reply in ["451 4.7.1 greylisted", "554 5.7.1 your host is blocked"] {
         expect_retries_for_a_day(reply).await;
     }
@@ -259,8 +259,7 @@ async fn stalled_mail_delays_no_other() {
     eventually("the mail arrives", async || smtp.mails_to("bob@example.test").len() == 1).await;
 }
 
-/// Mails that are sent at the same time, some of which fail, leave database connections for
-/// requests.
+/// Many mails to an SMTP server that is down leave database connections for requests.
 #[tokio::test]
 async fn mails_in_progress_leave_connections_for_requests() {
     let server = TestServer::with(|config| {
@@ -301,7 +300,8 @@ async fn mail_that_may_have_been_sent_is_sent_again() {
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
 }
 
-/// RS-08: nobody gets more mails than the limit. The first mail that is dropped is recorded.
+/// RS-08: an address gets at most `mails_per_hour` mails in an hour. The first mail that is dropped
+/// is recorded.
 #[tokio::test]
 async fn mails_to_one_address_are_limited() {
     let smtp = SmtpServer::start().await;

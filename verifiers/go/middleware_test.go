@@ -136,7 +136,7 @@ func TestMissingKeysOrStatusListGetsA503(t *testing.T) {
 	}
 }
 
-func TestDefectGetsA500(t *testing.T) {
+func TestUnguardedRouteAndUnknownErrorGet500(t *testing.T) {
 	test, f := newServiceTest(t)
 	test.get("/unguarded/"+user, "Bearer "+f.token(nil)).expect(http.StatusInternalServerError, "", "")
 	if status := verifier.RefusalOf(errors.New("a defect")).Status; status != http.StatusInternalServerError {
