@@ -60,8 +60,8 @@ macro_rules! set_of_words {
             fn from_iter<I: IntoIterator<Item = &'a str>>(all: I) -> Self {
                 let mut words = Vec::new();
                 for word in all {
-                    // Linear search is fast enough, because 4 KiB contain at most two thousand
-                    // words.
+                    // Linear search is fast enough. `Scope::parse` accepts at most 4 KiB, which
+                    // contain at most two thousand words, and audiences are few.
                     if !words.contains(&word) {
                         words.push(word);
                     }

@@ -35,8 +35,8 @@ const PREPARE: &str = "\
     END $$;
     ANALYZE pgbench.session;";
 
-/// The update and the insert of a refresh, for one batch. Event ids increase, as those of Signet
-/// do. `run`, `batches` and `clients` are set on the command line.
+/// The update and the insert of a refresh, for one batch. Within one pgbench client, event ids
+/// increase, as those of Signet do. `run`, `batches` and `clients` are set on the command line.
 const SCRIPT: &str = r"
 \set batch random(0, :batches - 1) * :clients + :client_id
 \set event :event + {batch}
@@ -94,7 +94,8 @@ impl Pgbench {
         self.runs += 1;
         let before = self.cpu.time() + ended_children_cpu_time("self");
         let output = run(Command::new(self.programs.join("pgbench"))
-            // The tables are small. In a large installation, Signet's statements use the indexes.
+            // Without these options PostgreSQL would not use the indexes, because the tables are
+            // small. Signet's statements in a large installation use them.
             .env(
                 "PGOPTIONS",
                 "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off",

@@ -32,9 +32,10 @@ pub struct PasswordSettings {
     pub hash_threads: u32,
 
     /// Maximum backlog of admitted password hashes: the seconds that all hash threads together need
-    /// to compute them, by the last measurements. Requests that would exceed it get 503, and their
-    /// passwords are not hashed. Client addresses with few hashes in the queue can use a reserve of
-    /// another quarter.
+    /// to compute them, by the last measurements. Requests that arrive while it is exceeded get
+    /// 503, and their passwords are not hashed. If several client addresses have hashes in the
+    /// queue, an address that uses more than its equal share gets 503 as soon as half of the
+    /// backlog is used, and addresses with few hashes can use a reserve of another quarter.
     #[arg(long, env = "SIGNET_HASH_BACKLOG_SECONDS", default_value = "20",
           value_parser = value_parser!(u64).range(1..=300))]
     pub hash_backlog_seconds: u64,
@@ -60,10 +61,11 @@ impl PasswordSettings {
 pub enum PasswordPolicy {
     // NIST and OWASP ASVS (6.2.5) advise against composition rules, so this policy does not claim
     // to meet either.
-    /// The original application's rule, plus the blocklist.
+    /// The original application's rule. Common passwords, and passwords made of the email address
+    /// or the service name, are refused, too.
     Compat,
     /// NIST SP 800-63B-4 §3.1.1.2.
     Nist,
-    /// The original application's rule, without the blocklist.
+    /// The original application's rule, without these two checks.
     Original,
 }

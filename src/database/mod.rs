@@ -68,5 +68,5 @@ pub use crate::database::schema::{
 };
 pub use crate::database::serve_lock::{ServeLock, ServeLockError};
 pub use crate::database::source::{Row, SourceDatabase, SourceError, UnreadableRow};
-pub use crate::database::state_file::{StateFile, Verdict};
+pub use crate::database::state_file::{Comparison, StateFile};
 pub use crate::database::statistics::{analyze, analyze_unknown};

@@ -36,9 +36,9 @@ pub struct StateFile {
     temporary: PathBuf,
 }
 
-/// What the file says about a database.
+/// The result of comparing a database with the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Comparison {
     /// The database has issued nothing yet.
     New,
     /// The database's counter is at least the counter in the file.
@@ -68,12 +68,12 @@ impl StateFile {
     ///
     /// # Errors
     /// If the file exists and cannot be read or parsed.
-    pub fn compare(&self, lineage: &Lineage) -> io::Result<Verdict> {
-        let Some(name) = lineage.name() else { return Ok(Verdict::New) };
+    pub fn compare(&self, lineage: &Lineage) -> io::Result<Comparison> {
+        let Some(name) = lineage.name() else { return Ok(Comparison::New) };
         Ok(match self.read()?.get(&name) {
-            None => Verdict::Unknown,
-            Some(seen) if lineage.commits < *seen => Verdict::Older,
-            Some(_) => Verdict::Current,
+            None => Comparison::Unknown,
+            Some(seen) if lineage.commits < *seen => Comparison::Older,
+            Some(_) => Comparison::Current,
         })
     }
 

@@ -31,7 +31,8 @@ pub struct PendingSignUp {
     pub password_hash: Option<String>,
     /// The digest of the invite, if there is one.
     pub invite_digest: Option<Vec<u8>>,
-    /// The digest of the secret of the device that signs up, which may use the code.
+    /// The digest of a secret that the device of the sign-up has. Only this device may use the
+    /// code.
     pub device_digest: Vec<u8>,
     /// Queues the mail.
     pub mail: MailQueue,
@@ -109,9 +110,9 @@ async fn send(
 }
 
 /// The mail to send for a queued mail. If the address of a sign-up has an account, the mail becomes
-/// a notice to the address as the account spells it. `None` if nothing is sent, because the account
-/// is disabled or was created by this sign-up. Mails that do not belong to a sign-up are not
-/// changed.
+/// a notice to the address as the account spells it. Returns `None` if no mail is sent: the account
+/// is disabled or was created by this sign-up, or the address cannot be parsed. Mails that do not
+/// belong to a sign-up are not changed.
 ///
 /// # Errors
 /// If the database refuses.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::database::{Db, Lineage, StateFile, Verdict};
+use crate::database::{Comparison, Db, Lineage, StateFile};
 use crate::domain::id;
 
 /// How often the state file is updated. A restored backup that is younger than this interval cannot
@@ -92,11 +92,11 @@ pub(super) fn refuse_other_database(
     let file = state_file(config, clock);
     let path = file.path().display();
     match file.compare(lineage) {
-        Ok(Verdict::Older) => {
+        Ok(Comparison::Older) => {
             let (commits, file) = (lineage.commits, file.path().to_owned());
             return Err(OtherDatabase::Older { commits, file });
         }
-        Ok(Verdict::New) if !file.is_empty() => {
+        Ok(Comparison::New) if !file.is_empty() => {
             let file = file.path().to_owned();
             return Err(if has_accounts {
                 OtherDatabase::NeverServed { file }
@@ -104,8 +104,8 @@ pub(super) fn refuse_other_database(
                 OtherDatabase::Empty { file }
             });
         }
-        Ok(Verdict::New | Verdict::Current) => {}
-        Ok(Verdict::Unknown) => tracing::warn!(
+        Ok(Comparison::New | Comparison::Current) => {}
+        Ok(Comparison::Unknown) => tracing::warn!(
             file = %path,
             "the state file (SIGNET_STATE_FILE) does not record this database, so the database is \
              used unchecked. If it is a restored backup, stop, and run `signet restored`"

@@ -28,7 +28,10 @@ MAX_USER_AGENT_LENGTH = 500
 
 @dataclass
 class LoggedRun:
-    """A stopped Signet after requests with every secret, and the secrets that it must not log."""
+    """A Signet that processed requests with each kind of secret and was then stopped.
+
+    `canaries` are these secrets, which it must not log.
+    """
 
     signet: Signet
     canaries: Canaries
@@ -40,7 +43,7 @@ class LoggedRun:
 
 @pytest.fixture(scope="module")
 def logged_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoggedRun]:
-    directory = tmp_path_factory.mktemp("story")
+    directory = tmp_path_factory.mktemp("logged-run")
     database = fresh_database(directory)
     signet = Signet(
         directory,

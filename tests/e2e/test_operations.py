@@ -1,4 +1,4 @@
-"""Mistakes of operators: wrong keys, files, settings and schemas. Also stops by SIGTERM."""
+"""Mistakes of operators: wrong keys, files, settings and schemas; and shutdown by SIGTERM."""
 
 import hashlib
 import json
@@ -285,7 +285,8 @@ def state(signet: Signet) -> dict[str, object]:
     """All rows, and all files that the service could have changed."""
     found: dict[str, object] = {}
     if not isinstance(signet.database, SqliteDatabase) or signet.database.path.exists():
-        # Before the files, since reading an SQLite file checkpoints its write-ahead log.
+        # The rows are read before the files are hashed, because reading them checkpoints the
+        # write-ahead log into the database file.
         found |= signet.database.dump()
     home = signet.master_key_path.parent.parent
     for path in sorted(home.rglob("*")):

@@ -3,8 +3,9 @@
 Clients send requests continuously, each on its own connection. Other clients connect and send
 nothing, or half a request. Then the instance gets SIGTERM. Requests that were sent before it must
 get a response. Requests sent after it on an open connection must get one, too, unless the instance
-closed the connection at that moment. These exceptions are counted. Readiness fails first, responses
-have `Connection: close`, and a second signal ends the process at once.
+closed the connection at that moment. These exceptions are counted: at most one in ten rounds is
+allowed. A second signal ends the process at once. (`tests/it/startup.rs` tests that readiness fails
+first.)
 """
 
 import http.client
@@ -126,7 +127,9 @@ def main(report, workspace):
     for _ in range(ROUNDS):
         drain_under_load(signet, clients, totals, took, lost)
         signet.start()
-        for number in (1, 5):  # repeats a refresh that may have got no response
+        # Clients 1 and 5 refresh (see `kinds`). Their last refresh may have got no response, so it
+        # is repeated.
+        for number in (1, 5):
             client = Client(signet.url)
             client.body = clients[number].body
             answer = client.refresh()

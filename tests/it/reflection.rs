@@ -80,8 +80,8 @@ async fn form_fields_cause_no_off_site_redirect() {
         let ended = browser.post("/account", &[&fields[..], &end].concat()).await;
         assert_eq!(ended.location(), format!("{ISSUER}/account?done=end"), "{target}");
         let page = browser.get("/logout").await;
-        // Without an ID token, the redirect URI is not read. `state` is left out here, because the
-        // control characters in some targets would be rejected.
+        // Without `id_token_hint`, `post_logout_redirect_uri` is ignored. `state` is left out here,
+        // because the control characters in some targets would be rejected.
         let fields: Vec<_> = fields.into_iter().filter(|(name, _)| *name != "state").collect();
         let done = browser.submit("/logout", &page, &fields).await;
         assert_eq!(done.location(), format!("{ISSUER}/logout"), "{target}");
@@ -113,7 +113,7 @@ async fn link_parameters_cause_no_off_site_redirect() {
     }
 }
 
-/// MUST-058, IJ-01: this applies to every parameter on every page, with and without a pending
+/// MUST-058, IJ-01: parameters with markup are escaped on every page, with and without a pending
 /// request.
 #[tokio::test]
 async fn parameters_are_escaped_on_pages() {

@@ -367,7 +367,7 @@ async fn doctor_reports_an_older_backup() {
     let restored = doctor().await;
 
     assert!(
-        older.contains("a backup was restored") && older.contains("→ signet restored"),
+        older.contains("an older backup was restored") && older.contains("→ run `signet restored`"),
         "{older}"
     );
     assert!(restored.contains("records the database"), "{restored}");

@@ -32,7 +32,8 @@ PROCESSES = 2
 SHOWN = 40
 """The maximum number of kinds of differences that are reduced and printed."""
 
-Found = tuple[Recipe, dict[str, Any], Verdicts]
+Judged = tuple[Recipe, dict[str, Any], Verdicts]
+"""A recipe, the case that it creates, and the verdict of each language."""
 
 
 class Fuzzer:
@@ -41,7 +42,7 @@ class Fuzzer:
     def __init__(self, commands: dict[str, Command]) -> None:
         self._commands = commands
 
-    def run(self, recipes: list[Recipe]) -> list[Found]:
+    def run(self, recipes: list[Recipe]) -> list[Judged]:
         """Returns the verdicts of all languages on each case."""
         cases = [recipe.case() for recipe in recipes]
         with tempfile.TemporaryDirectory() as name:
@@ -60,7 +61,7 @@ class Fuzzer:
             for recipe, case, *by_language in zip(recipes, cases, *answers, strict=True)
         ]
 
-    def batch(self, seed: str, count: int) -> tuple[Counter[str], list[Found]]:
+    def batch(self, seed: str, count: int) -> tuple[Counter[str], list[Judged]]:
         """Runs random cases. Returns the counts of verdicts, and the cases with a difference."""
         rng = Random(seed)
         found = self.run([recipe(rng) for _ in range(count)])
@@ -69,15 +70,18 @@ class Fuzzer:
         )
         return verdict_counts, [item for item in found if differ(item[1], item[2])]
 
-    def reduced(self, found: list[Found]) -> list[Found]:
+    def reduced(self, found: list[Judged]) -> list[Judged]:
         """Removes mutations from each case, as long as the difference remains."""
-        done: list[Found] = []
+        done: list[Judged] = []
         while found:
             smaller = [
                 (index, reduced_recipe)
                 for index, item in enumerate(found)
                 for reduced_recipe in item[0].smaller()
             ]
+            if not smaller:
+                # The runners expect at least one case.
+                return done + found
             tried = self.run([reduced_recipe for _, reduced_recipe in smaller])
             better = {
                 index: item
@@ -110,10 +114,10 @@ def main() -> None:
         raise SystemExit(f"{len(differences)} differences of {len(kinds)} kinds")
 
 
-def run_all_batches(fuzzer: Fuzzer, seed: int, count: int) -> tuple[Counter[str], list[Found]]:
+def run_all_batches(fuzzer: Fuzzer, seed: int, count: int) -> tuple[Counter[str], list[Judged]]:
     """Runs all batches in forked processes, so that all use the same keys."""
     verdict_counts: Counter[str] = Counter()
-    differences: list[Found] = []
+    differences: list[Judged] = []
     sizes = [min(BATCH, count - begun) for begun in range(0, count, BATCH)]
     seeds = [f"{seed}:{number}" for number in range(len(sizes))]
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("fork")) as pool:
@@ -126,14 +130,14 @@ def run_all_batches(fuzzer: Fuzzer, seed: int, count: int) -> tuple[Counter[str]
     return verdict_counts, differences
 
 
-def difference_kind(found: Found) -> tuple[str, str]:
+def difference_kind(found: Judged) -> tuple[str, str]:
     """The kind of a difference. Differences of one kind usually have the same cause."""
     recipe, _, by_language = found
     last = recipe.steps[-1].mutation.__name__ if recipe.steps else ""
     return last, str({name: code.split(" ")[0] for name, code in by_language.items()})
 
 
-def print_difference(found: Found) -> None:
+def print_difference(found: Judged) -> None:
     """Prints a difference, and the file of cases with which every runner repeats it."""
     _, case, by_language = found
     print(f"\n{case['name']}\n{by_language}\n{json.dumps(shared_members())}\n{json.dumps(case)}")

@@ -39,7 +39,8 @@ func (c *Claims) IsUser(userID string) bool {
 	return c != nil && c.UserID != "" && c.UserID == userID
 }
 
-// HasScope reports whether the scope lists all of these values (RFC 6749 section 3.3).
+// HasScope reports whether the scope lists all of these values (RFC 6749 section 3.3). It returns
+// true if no value is given, and false if a value is empty.
 func (c *Claims) HasScope(scopes ...string) bool {
 	if c == nil {
 		return false

@@ -43,10 +43,10 @@ impl List {
         // query of each page could scan the whole table.
         let is_wanted = |account: &&account::Model| {
             let is_enabled = account.is_enabled();
-            let is_of_state = (is_enabled || !self.enabled) && (!is_enabled || !self.disabled);
-            let is_of_state =
-                is_of_state && (account.password_hash.is_none() || !self.without_password);
-            is_of_state && account.email_claims().email.to_lowercase().contains(&address_part)
+            let has_state = (is_enabled || !self.enabled) && (!is_enabled || !self.disabled);
+            let matches_flags =
+                has_state && (account.password_hash.is_none() || !self.without_password);
+            matches_flags && account.email_claims().email.to_lowercase().contains(&address_part)
         };
         let print = if self.json { print_object } else { print_line };
         let mut last = None;

@@ -2,7 +2,7 @@
 
 use crate::cli::doctor::report::Report;
 use crate::config::DatabaseUrl;
-use crate::database::{Db, Lineage, StateFile, Verdict};
+use crate::database::{Comparison, Db, Lineage, StateFile};
 
 const MOVE_STATE_FILE: &str = "set SIGNET_STATE_FILE to a writable path outside the folder of the \
                             database and outside its backups";
@@ -14,13 +14,17 @@ pub(super) async fn examine(db: &Db, url: &DatabaseUrl, file: &StateFile, report
     }
     let path = file.path().display();
     match file.compare(&lineage) {
-        Ok(Verdict::Older) => report.fault(
-            format!("the database is older than {path} records: a backup was restored"),
-            "signet restored; otherwise, what was revoked after the backup was made is valid again",
+        Ok(Comparison::Older) => report.fault(
+            format!(
+                "according to the state file {path}, the database was newer before: an older \
+                 backup was restored"
+            ),
+            "run `signet restored`; without it, what was revoked after the backup was made is \
+             valid again",
         ),
-        Ok(Verdict::Current) => report.fine(format!("the state file {path} records the database")),
-        Ok(Verdict::New) => report.note("nothing has been issued from this database yet"),
-        Ok(Verdict::Unknown) => report.fault(
+        Ok(Comparison::Current) => report.fine(format!("the state file {path} records the database")),
+        Ok(Comparison::New) => report.note("nothing has been issued from this database yet"),
+        Ok(Comparison::Unknown) => report.fault(
             format!("the state file {path} does not record this database"),
             "start an instance with this SIGNET_STATE_FILE; if it cannot write the file, it logs that",
         ),

@@ -9,9 +9,9 @@ pub(super) const TAG_BYTES: usize = 32;
 
 /// Argon2id cost parameters.
 ///
-/// The default is the smallest memory setting of the OWASP Password Storage Cheat Sheet: 19 MiB,
-/// two passes, one lane. Each hashing thread computes one lane at a time, so more lanes do not make
-/// a hash faster here.
+/// The default is the minimum that the OWASP Password Storage Cheat Sheet recommends: 19 MiB, two
+/// passes, one lane. Each hashing thread computes one lane at a time, so more lanes do not make a
+/// hash faster here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost {
     /// Memory, in KiB.

@@ -1,8 +1,8 @@
 //! `/edit-profile`: shows and changes the profile of a logged-in user.
 //!
-//! For each field, the form repeats the value with which the field was shown. Only fields that the
-//! user changed are stored, so that a form that was open for long does not undo changes that were
-//! stored in the meantime.
+//! For each field, the form has a hidden field with the value that was shown first. Only fields
+//! that the user changed are stored, so that a form that was open for long does not undo changes
+//! that were stored in the meantime.
 
 use askama::Template;
 use poem::http::StatusCode;
@@ -48,7 +48,7 @@ struct FieldView {
     hint: &'static str,
     /// The value in the form.
     value: String,
-    /// The value with which the form was first shown.
+    /// The value that the field contained when the form was first shown.
     shown: String,
     /// Why the value is invalid; empty if it is valid.
     problem: String,
@@ -64,8 +64,8 @@ struct Language<'a> {
 }
 
 impl FieldView {
-    /// The languages to choose from: those of Signet, and the language with which the form was
-    /// first shown.
+    /// The languages to choose from: those of Signet, and the language that the field contained
+    /// when the form was first shown.
     fn languages(&self) -> Vec<Language<'_>> {
         let shown = Some(self.shown.as_str());
         let other =
@@ -131,7 +131,7 @@ fn typed(params: &Params, field: &Field) -> String {
     without_carriage_returns(params.get(field.name))
 }
 
-/// The value with which the submitted form was first shown.
+/// The value that the field contained when the submitted form was first shown.
 fn shown(params: &Params, field: &Field) -> String {
     without_carriage_returns(params.get(&format!("shown.{}", field.name)))
 }
@@ -141,8 +141,8 @@ fn without_carriage_returns(value: Option<&str>) -> String {
     value.unwrap_or_default().replace("\r\n", "\n")
 }
 
-/// The page. `values` returns the value of a field, and the value with which the form was first
-/// shown.
+/// The page. `values` returns two values of a field: that in the form, and the one that the field
+/// contained when the form was first shown.
 fn show(
     call: &PageRequest,
     status: StatusCode,

@@ -39,7 +39,7 @@ NOT_JSON = [
 """Names of cases, and invalid members that are inserted at the beginning."""
 
 TWICE_IN_HEADER = [
-    ("alg twice, none first", '"alg":"none"'),
+    ("alg twice, first the value none", '"alg":"none"'),
     ("alg twice, both RS256", '"alg":"RS256"'),
     ("alg twice, once with an escape", r'"\u0061lg":"none"'),
     ("kid twice", '"kid":"key-2"'),
@@ -105,7 +105,10 @@ def objects(forge: Forge) -> Iterator[Case]:
 
 
 def not_objects(members: Members) -> Iterator[tuple[str, Text]]:
-    """Yields invalid texts that a lenient parser would read as these members."""
+    """Yields texts that are not a valid JSON object, each with the end of its case's name.
+
+    Most are variants of `members` that a lenient parser would accept.
+    """
     valid = compact(members)
     texts: list[tuple[str, Text]] = [
         ("is null", "null"),
@@ -142,7 +145,7 @@ def repeated_names(forge: Forge) -> Iterator[Case]:
     for name, text in TWICE_IN_PAYLOAD:
         yield refused(name, why, forge.claims(prepend(CLAIMS, text)), "malformed")
     yield refused(
-        "alg twice, none last", why,
+        "alg twice, last the value none", why,
         forge.token(f'{compact(HEADER)[:-1]},"alg":"none"}}'), "malformed",
     )
     yield refused(

@@ -74,7 +74,8 @@ fn blocks_allocated(shared: &Shared) -> usize {
     shared.tally.blocks_allocated.load(Ordering::Relaxed)
 }
 
-/// Waits until a condition is met. A thread may meet it only after it has sent its result.
+/// Waits until a condition is met, for at most two minutes. A thread frees its memory, or leaves
+/// the queue, possibly a moment after it sent its result, so this polls.
 fn eventually(mut is_met: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_mins(2);
     while !is_met() {
@@ -86,7 +87,8 @@ fn eventually(mut is_met: impl FnMut() -> bool) {
 /// DS-11: work beyond the backlog is refused immediately and never run.
 #[tokio::test]
 async fn full_queue_rejects_immediately() {
-    // A nominal hash takes 23 ms, so five take more than 100 ms.
+    // Work is admitted until the backlog is exceeded. A hash nominally takes 23 ms: four (92 ms) do
+    // not exceed 100 ms, so a fifth is admitted; five (115 ms) do.
     let pool = pool(1, Duration::from_millis(100));
     let (end, first) = occupy(&pool);
     let waiting: Vec<_> = (1..5).map(|turn| submit(&pool, move |_| Ok(turn)).unwrap()).collect();
@@ -134,7 +136,8 @@ async fn running_job_of_a_dropped_caller_still_counts() {
     eventually(|| jobs(&pool) == 0);
 }
 
-/// If other programs use the cores, a caller is asked to retry before its request times out.
+/// A caller that waits longer than `patience` gets `Busy`, so that it can retry before its request
+/// times out. This happens if other programs slow the hashes down.
 #[tokio::test]
 async fn job_that_waits_too_long_is_rejected_and_not_run() {
     let settings = PoolSettings { patience: Duration::from_millis(20), ..SETTINGS };
@@ -173,7 +176,8 @@ async fn job_of_a_dropped_caller_is_skipped() {
     assert_eq!(runs.load(Ordering::Relaxed), 0);
 }
 
-/// A5: a burst of one client does not block another client.
+/// A burst of one client does not block another client, so that the other client's login is not
+/// slow (A5).
 #[tokio::test]
 async fn burst_of_one_client_does_not_delay_others() {
     let pool = pool(1, LONG);
@@ -276,11 +280,12 @@ async fn hash_memory_is_wiped_before_the_next_job() {
     assert!(run(&pool, |workspace| Ok(workspace.is_wiped())).await.unwrap());
 }
 
-/// Runs the test below in a separate process. Allocators may retain freed memory, so that test asks
-/// the system for the memory use of its process.
+/// Runs the test below in a process of its own. That test asks the system for the memory use of its
+/// process, because allocators may retain freed memory. Other tests in the process would change the
+/// figure.
 #[cfg(target_os = "linux")]
 #[test]
-fn released_memory_is_returned_to_the_system_repeatedly() {
+fn freed_memory_test_passes_in_its_own_process() {
     let (_, module) = module_path!().split_once("::").unwrap();
     let child = std::process::Command::new(std::env::current_exe().unwrap())
         .args([
@@ -299,7 +304,7 @@ fn released_memory_is_returned_to_the_system_repeatedly() {
 #[ignore = "the test above runs it in a separate process"]
 #[tokio::test]
 async fn freed_memory_is_returned_to_the_system() {
-    // This excludes the pages of the program itself, which are loaded when they are needed.
+    // `RssAnon` excludes the pages of the program itself, which are loaded when they are needed.
     let resident_kib = || {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();

@@ -9,7 +9,8 @@
 )]
 #![expect(
     clippy::needless_pass_by_value,
-    reason = "a test passes on the header or the claims that it has just changed"
+    reason = "tests hand over a header or claims that they have just created, and do not need \
+              them afterwards"
 )]
 
 mod algorithm;
