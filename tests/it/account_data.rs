@@ -152,7 +152,8 @@ async fn data_has_everything_about_the_account_but_no_secret() {
     }
 }
 
-/// AP-04: the page asks for the password, too, and its file is the same.
+/// AP-04: the page asks for the password, too, and its file has the same data. Only events that
+/// were recorded in the meantime are added.
 #[tokio::test]
 async fn page_downloads_the_same_data() {
     let server = TestServer::start().await;

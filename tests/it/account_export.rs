@@ -26,7 +26,7 @@ async fn accounts(server: &TestServer) -> Vec<Vec<String>> {
     columns.map(|column| dump[&("account".to_owned(), column.to_owned())].clone()).to_vec()
 }
 
-/// IM-11: export and import give the same accounts.
+/// IM-11: an export that is imported into another database gives the same accounts.
 #[tokio::test]
 async fn export_and_import_give_the_same_accounts() {
     let server = TestServer::start().await;
@@ -105,9 +105,10 @@ async fn export_contains_every_account_once() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("1203 accounts exported"));
 }
 
-/// IM-11: an export that is killed leaves no file under the name of the export.
+/// IM-11: an export that is killed leaves an incomplete file under a temporary name, and none under
+/// the name of the export.
 #[tokio::test]
-async fn killed_export_leaves_no_incomplete_file() {
+async fn killed_export_leaves_no_file_with_the_name_of_the_export() {
     let server = TestServer::start().await;
     let line = |number: u32| {
         json!({ "id": number.to_string(), "email": format!("a{number}@example.test") }).to_string()
@@ -118,7 +119,8 @@ async fn killed_export_leaves_no_incomplete_file() {
     let folder = server.database.directory().join("export");
     std::fs::create_dir(&folder).unwrap();
     let target = folder.join("accounts.ndjson");
-    // Kills the export once it has written a part of a file of any name, unless it was faster.
+    // Kills the export as soon as a file in its folder is not empty. An export that has ended
+    // before is repeated.
     let script = "rm -f export/*; \"$0\" export accounts --output export/accounts.ndjson & \
                   until find export -type f -size +0 | grep -q .; do :; done; \
                   kill -9 $!; wait $!";

@@ -12,7 +12,7 @@ use crate::harness::{PASSWORD, Program, TestServer, eventually};
 
 const USERS: u32 = 1_000;
 
-/// The rows that an import may not change, in the order of their ids.
+/// What a repeated import must not change: one text per account, in the order of their ids.
 async fn accounts(server: &TestServer) -> Vec<String> {
     let columns =
         "email || ' ' || email_folded || ' ' || coalesce(password_hash, '') || ' ' || created_at";
@@ -58,10 +58,10 @@ async fn users_of_the_original_log_in_after_the_import() {
     assert_eq!(accounts(&server).await, rows, "logins have changed these accounts");
 }
 
-/// IM-04: while both systems run, an account that changed only in the original is changed here as
-/// well. An account that was changed or deleted here stays as it is.
+/// IM-04: while both systems run, a repeated import updates an account that changed only in the
+/// original. An account that was changed or deleted in Signet stays as it is.
 #[tokio::test]
-async fn repeated_import_leaves_accounts_alone_that_changed_here() {
+async fn repeated_import_keeps_accounts_that_changed_in_signet() {
     let server = TestServer::start().await;
     let original = Original::create().await;
     original.add_users(1, 6).await;
@@ -79,11 +79,12 @@ async fn repeated_import_leaves_accounts_alone_that_changed_here() {
     let repeated = original.import(&server, &[]).await;
 
     // User 7 is created. Users 1 and 5 are updated. Users 2, 4 and 6 are kept, because they were
-    // changed here, by the login of 6 as well. User 3 was deleted here.
+    // changed in Signet: the login of user 6 replaced the hash. User 3 was deleted in Signet.
     assert_eq!(repeated.counts(), [1, 2, 0, 3, 1, 0], "{}{}", repeated.stdout, repeated.stderr);
     assert_eq!(repeated.status, 0);
     for number in [2, 4] {
         let line = format!("{number:032x}: kept as it is, because the account was changed here");
+        // Ids from PostgreSQL have hyphens, so only their end is compared.
         let line = if server.database.is_postgres() { line[28..].to_owned() } else { line };
         assert!(repeated.stderr.contains(&line), "{line} {}", repeated.stderr);
     }

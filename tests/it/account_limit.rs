@@ -97,8 +97,7 @@ async fn account_limit_applies_equally_to_unknown_accounts() {
     }
 }
 
-/// RL-07: removing a successful attempt from a window does not affect another attempt that is being
-/// counted in it.
+/// RL-07: concurrent attempts at an account are counted exactly: a limit of 18 admits 18 logins.
 #[tokio::test]
 async fn concurrent_logins_of_the_owner_all_succeed() {
     let server = TestServer::with(|config| {

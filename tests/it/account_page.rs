@@ -38,8 +38,9 @@ fn text(html: &str) -> String {
     parts.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// AP-01: if a client refreshes from its own server, its session shows the user's address at the
-/// login. The page does not present this address as that of the last use.
+/// AP-01: the session of a client shows the IP address from which the user logged in, because the
+/// client's own server sends the token requests. The page does not present it as the address of the
+/// last use.
 #[tokio::test]
 async fn account_page_shows_when_and_where_each_session_was_last_used() {
     let server = TestServer::start().await;

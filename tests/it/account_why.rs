@@ -1,4 +1,4 @@
-//! `signet account why`: what the next login to an account would meet.
+//! `signet account why`: how the next login to an account would end.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,8 @@ async fn account_why_names_the_cause_of_a_refused_login() {
     assert!(text.contains("signet account reset-password"), "{text}");
 }
 
-/// D2: a full window of the account is named with its end, and other addresses are not affected.
+/// D2: while the attempt window of an account is full, the report says until when. Other email
+/// addresses are not affected.
 #[tokio::test]
 async fn account_why_says_until_when_an_account_is_limited() {
     let server = TestServer::start().await;

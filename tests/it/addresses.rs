@@ -96,7 +96,8 @@ async fn addresses_with_invisible_characters_are_rejected() {
     assert_eq!(server.database.count("account").await, 0);
 }
 
-/// B1: addresses in any script can sign up and log in, and are displayed as typed.
+/// B1: addresses in any script can sign up and log in. The local part is displayed as typed, and an
+/// internationalized domain in its ASCII form.
 #[tokio::test]
 async fn addresses_in_any_script_can_sign_up() {
     let server = TestServer::start().await;

@@ -83,9 +83,9 @@ async fn each_action_is_audited_once() {
     assert_eq!(event_summary(&server).await, expected);
 }
 
-/// AU-01: requests that have no effect and are no attack are not events.
+/// AU-01: invalid requests, and requests with the tokens of an ended session, are not events.
 #[tokio::test]
-async fn requests_without_effect_are_not_audited() {
+async fn invalid_requests_and_ended_sessions_are_not_audited() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
     server.log_out(&ada.access_token).await.expect_status(200);
@@ -100,9 +100,10 @@ async fn requests_without_effect_are_not_audited() {
     assert_eq!(event_summary(&server).await, ["signup, success, ", "logout, success, "]);
 }
 
-/// D1, AU-01: harmless failures are also events.
+/// D1, AU-01: failures that cost an attacker nothing are also events: sign-ups with a taken
+/// address, forged refresh tokens, and wrong client secrets.
 #[tokio::test]
-async fn rejected_requests_are_audited() {
+async fn failures_that_cost_nothing_are_audited() {
     let server = TestServer::start().await;
     let web = server.register_web_client().await;
     server.sign_up(ADA).await.expect_status(201);
@@ -127,7 +128,7 @@ async fn rejected_requests_are_audited() {
     assert_eq!(server.database.count(clients).await, 2);
 }
 
-/// The rate of failure events is limited, and no response waits for them.
+/// The rate of these failure events is limited for each client address.
 #[tokio::test]
 async fn audited_failures_are_rate_limited() {
     let server = TestServer::start().await;
@@ -144,7 +145,7 @@ async fn audited_failures_are_rate_limited() {
     assert_eq!(
         server.database.count("auth_event WHERE type = 'refresh_failed'").await,
         recorded + 1,
-        "a failure of another client is recorded"
+        "a failure from another client address is recorded"
     );
 }
 
@@ -210,8 +211,9 @@ async fn login_failure_event_names_an_existing_account() {
     }
 }
 
-/// AU-02, IJ-08: the user agent is truncated. Its invalid bytes, and characters that are invisible or
-/// change the order of others, are replaced: in the audit log, the session and the mail.
+/// AU-02, IJ-08: the user agent and the forwarding chain are truncated to 500 characters. In the
+/// user agent, invalid bytes, and characters that are invisible or change the order of others, are
+/// replaced.
 #[tokio::test]
 async fn user_agent_is_truncated_and_sanitized() {
     let server = TestServer::start().await;

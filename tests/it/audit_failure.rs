@@ -78,7 +78,7 @@ async fn login_fails_without_the_audit_log() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// AU-03: a failed login does not upgrade the hash.
+/// AU-03: a login that cannot be recorded does not upgrade the hash.
 #[tokio::test]
 async fn hash_upgrade_is_skipped_without_the_audit_log() {
     let (server, _) = server_with_account().await;

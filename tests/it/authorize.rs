@@ -367,8 +367,8 @@ async fn query_of_a_registered_redirect_uri_is_preserved() {
     assert_eq!((sent["a"].as_str(), sent["error"].as_str()), ("b", "login_required"));
 }
 
-/// MUST-083, MUST-088, MUST-092, CO-01, CO-02: PKCE may be optional for a confidential client;
-/// without a challenge, a verifier is an error.
+/// MUST-083, MUST-092, CO-01: PKCE may be optional for a confidential client, and never for a
+/// public client.
 #[tokio::test]
 async fn pkce_is_optional_for_confidential_clients_only() {
     let server = server().await;

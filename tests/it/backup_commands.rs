@@ -252,7 +252,7 @@ async fn restore_refuses_a_database_in_use() {
     program.serve().await.stop_with(Signal::TERM).await;
 }
 
-/// Writes a file that is no usable backup, beside the good one. `name` says what is wrong with it.
+/// Writes an unusable backup beside the good one. Its name is its fault.
 fn damage(good: &Path, name: &str) -> PathBuf {
     let bytes = fs::read(good).unwrap();
     let file = good.with_file_name(name);
@@ -329,8 +329,8 @@ async fn unusable_backups_are_refused_and_lose_nothing() {
     server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
 }
 
-/// Overwrites the first page of a table that no count reads, so that only the check of all pages
-/// finds the fault.
+/// Overwrites the first page of a table whose rows the command does not count, so that only the
+/// check of all pages finds the fault.
 async fn overwrite_page(file: &Path) {
     use sea_orm::{ConnectionTrait, Statement};
     let db = sea_orm::Database::connect(format!("sqlite:{}", file.display())).await.unwrap();

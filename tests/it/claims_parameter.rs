@@ -231,7 +231,8 @@ async fn requested_sub_must_match_the_user() {
     }
 }
 
-/// A narrower registration takes effect at once. A wider registration restores granted claims.
+/// A narrower registration takes effect at once. When it is widened again, a session gets the
+/// claims back that were granted to it. Sessions that began in between do not get them.
 #[tokio::test]
 async fn narrower_registration_removes_claims() {
     let (server, web, _) = server().await;
@@ -242,7 +243,7 @@ async fn narrower_registration_removes_claims() {
     let code = browser.authorize(&more).await.sent_to(CALLBACK)["code"].clone();
     let mut late_browser = Browser::of(&server);
     let login_page = late_browser.authorize(&more).await;
-    let (all, mail) = (
+    let (all, email_claims) = (
         json!({ "name": "Augusta Ada King", "email": ADA, "email_verified": false }),
         json!({ "email": ADA, "email_verified": false }),
     );
@@ -253,10 +254,10 @@ async fn narrower_registration_removes_claims() {
     let redeemed = server.redeem(&web, &code).await;
     let answered = late_browser.log_in(&login_page, ADA).await.sent_to(CALLBACK)["code"].clone();
     let answered = server.redeem(&web, &answered).await;
-    assert_eq!(userinfo_claims(&server, &first).await, mail);
+    assert_eq!(userinfo_claims(&server, &first).await, email_claims);
     for tokens in [&narrow, &redeemed, &answered] {
-        assert_eq!(userinfo_claims(&server, tokens).await, mail);
-        assert_eq!(id_token_claims(tokens), mail);
+        assert_eq!(userinfo_claims(&server, tokens).await, email_claims);
+        assert_eq!(id_token_claims(tokens), email_claims);
     }
     server.register_clients(CLIENTS).await;
 
@@ -266,7 +267,7 @@ async fn narrower_registration_removes_claims() {
         let later = refresh(&server, &web, tokens).await;
         assert_eq!(
             (userinfo_claims(&server, &later).await, id_token_claims(&later)),
-            (mail.clone(), mail.clone())
+            (email_claims.clone(), email_claims.clone())
         );
     }
 }
@@ -326,9 +327,9 @@ async fn requested_claim_needs_consent() {
         ada.authorize_silently(&parameters(scope, NAME_AND_BIRTHDATE), &[TASKS]).await,
         "code"
     );
-    let mail = r#"{"id_token":{"email":null}}"#;
+    let email_claims = r#"{"id_token":{"email":null}}"#;
     assert_eq!(
-        ada.authorize_silently(&parameters(scope, mail), &[TASKS]).await,
+        ada.authorize_silently(&parameters(scope, email_claims), &[TASKS]).await,
         "consent_required"
     );
 }
@@ -420,8 +421,8 @@ async fn consent_covers_only_what_the_page_displayed() {
     let code = ada.post("/consent", &sent).await.sent_to(CALLBACK)["code"].clone();
     let tokens = server.redeem(&app, &code).await;
 
-    let mail = json!({ "email": ADA, "email_verified": false });
-    assert_eq!(userinfo_claims(&server, &tokens).await, mail);
+    let email_claims = json!({ "email": ADA, "email_verified": false });
+    assert_eq!(userinfo_claims(&server, &tokens).await, email_claims);
     assert_eq!(id_token_claims(&tokens), json!({ "name": "Augusta Ada King" }));
     let name = r#"{"userinfo":{"name":null}}"#;
     assert_eq!(ada.authorize_silently(&parameters("openid", name), &[]).await, "code");
@@ -454,6 +455,7 @@ async fn pending_request_of_the_previous_version_is_completed() {
     );
 }
 
+/// An ID token omits claims that would make it too long for a hint. Userinfo returns all of them.
 #[tokio::test]
 async fn id_token_with_long_claims_still_works_as_a_hint() {
     let (server, web, _) = server().await;

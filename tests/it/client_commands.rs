@@ -61,7 +61,8 @@ async fn client_secret_is_printed_once_and_stored_as_a_digest() {
     assert!(again.contains("already"), "{again}");
 }
 
-/// Two secrets are valid until the next rotation.
+/// After a rotation, the new and the previous secret are valid, until the next rotation or
+/// `--drop-previous`. After a rotation with `--now`, only the new secret is valid.
 #[tokio::test]
 async fn secret_rotation_keeps_the_previous_secret_valid() {
     let (database, program) = client_cli().await;

@@ -94,7 +94,7 @@ async fn queued_login_of_a_disconnected_client_is_not_hashed() {
         // watch for disconnects.
         send_and_disconnect(server.address, "/api/auth/login", &body, false).await;
     }
-    // From the same client, so that it is queued after the others.
+    // From the same client address, so that it is queued after the others.
     let last = server.log_in_from("127.0.0.1", "ada@example.test", PASSWORD).await;
 
     last.expect_status(200);

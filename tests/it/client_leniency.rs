@@ -31,7 +31,7 @@ type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], Option<&'c str>);
 /// C12: the registration of a client determines which requests may omit PKCE. The error names the
 /// remedy.
 #[tokio::test]
-async fn nonce_replaces_pkce_for_clients_registered_so() {
+async fn nonce_may_replace_pkce_if_the_registration_permits_it() {
     let with_nonce = [("nonce", "n"), ("scope", "openid")];
     let cases: [Case<'_>; 9] = [
         ("", &with_nonce, None),
@@ -77,9 +77,10 @@ async fn verifier_for_a_code_without_a_challenge_is_rejected() {
     redeem(&server, &web, &code, &[]).await.expect_oauth_error(400, "invalid_grant");
 }
 
-/// C12, C4: existing clients stay as strict as they were, even if their file is applied again.
+/// C12, C4: clients that an earlier version registered stay as strict as they were, even if their
+/// file is applied again.
 #[tokio::test]
-async fn existing_clients_keep_the_strict_settings() {
+async fn clients_of_earlier_versions_keep_the_strict_settings() {
     let (server, web) = server_with_client("").await;
     let strict = "UPDATE client SET nonce_for_pkce = false, either_secret_method = false";
     server.database.execute(strict).await;

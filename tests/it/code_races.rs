@@ -132,7 +132,7 @@ async fn earlier_codes_do_not_survive_the_login_of_another_user() {
     for round in 0..ROUNDS {
         instances.one.sign_up(&email_of_round(round)).await.expect_status(201);
         let mut browser = Browser::of(&instances.one);
-        // Without `offline_access`: its sessions outlive the browser's login.
+        // Without `offline_access`, which would let the sessions outlive the login in the browser.
         let codes = codes(&mut browser, &email_of_round(round), &[]).await;
         let page = browser.authorize(&[("prompt", "login")]).await;
         let credentials = [("username", "bob@example.test"), ("password", PASSWORD)];

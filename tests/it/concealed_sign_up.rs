@@ -72,7 +72,8 @@ async fn confirm_by_code(server: &TestServer, handle: &str, code: &str) -> Answe
 }
 
 /// The complete response to a request, without the date, and with a fixed handle and a fixed request
-/// id. The clock of the server is stopped.
+/// id. All other times are equal, because tests do not advance the clock between responses that they
+/// compare.
 async fn raw_response(server: &TestServer, path: &str, body: &Value) -> (u16, Vec<String>, String) {
     let (client, body) = (server.new_client_address(), body.to_string());
     let length = body.len();
@@ -521,8 +522,8 @@ async fn sign_ups_expire_and_limit_wrong_codes() {
 }
 
 /// SU-03, EN-02: an invite that was mailed proves control of the address, so the sign-up gets 201. A
-/// printed one does not: the sign-up is confirmed by mail, which uses it up, and an account is not
-/// revealed. Refusals that do not depend on accounts stay.
+/// printed one does not: the response does not reveal an account, and the confirmation by mail uses
+/// up the invite. Refusals that do not depend on accounts are as without concealment.
 #[tokio::test]
 async fn invites_and_refusals_work_with_concealment() {
     let (smtp, open) = start().await;
@@ -615,7 +616,7 @@ async fn mailed_invite_does_not_prove_control_of_another_mailbox() {
     assert_eq!(server.database.count("invite").await, 0);
 }
 
-/// A revoked invite voids the sign-up that waits for a confirmation.
+/// The revocation of an invite voids the pending sign-up that used it.
 #[tokio::test]
 async fn revoked_invite_voids_a_pending_sign_up() {
     let (smtp, server) = start().await;

@@ -18,7 +18,8 @@ async fn server() -> TestServer {
     .await
 }
 
-/// Sends all attempts concurrently to the instances, and counts the responses of each kind.
+/// Sends all attempts concurrently to the instances. Returns how many were checked, and how many
+/// were refused without a check.
 async fn send_all(instances: &[&TestServer]) -> (usize, usize) {
     let attempts =
         instances.iter().cycle().take(CONCURRENT_LOGINS).enumerate().map(|(number, instance)| {

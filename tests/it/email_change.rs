@@ -166,7 +166,7 @@ async fn own_events_do_not_reveal_the_address_of_another_account() {
         server.sign_up(taken).await.expect_status(201);
     }
     for dead in ["dead-bob@example.test", "dead-free@example.test"] {
-        smtp.behave(dead, Behaviour::Refuse("550 no such user"));
+        smtp.set_behaviour(dead, Behaviour::Refuse("550 no such user"));
     }
     let events_of = async |email: &str, requests: usize| {
         server.advance_seconds(60);

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::harness::TestServer;
-use crate::harness::forgeries::{Forgery, ValidToken, in_other_encodings};
+use crate::harness::forgeries::{Forgery, ValidToken, altered_or_reencoded};
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp};
 
 const ADA: &str = "ada@example.test";
@@ -44,10 +44,10 @@ impl Setup {
         let document = self.server.get("/.well-known/jwks.json").await;
         let jwks = document.json();
         let mut all = valid_token.with_other_algorithms(&document.body);
-        all.extend(valid_token.signed_by_other_keys(&jwks));
-        all.extend(valid_token.with_other_types());
+        all.extend(valid_token.with_other_keys_or_kids(&jwks));
+        all.extend(valid_token.with_other_types_or_crit());
         all.extend(valid_token.with_wrong_issuers());
-        all.extend(in_other_encodings(token));
+        all.extend(altered_or_reencoded(token));
         all
     }
 

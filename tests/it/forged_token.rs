@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::forge::encode;
-use crate::harness::forgeries::{Forgery, ValidToken, in_other_encodings, with_member};
+use crate::harness::forgeries::{Forgery, ValidToken, altered_or_reencoded, with_member};
 use crate::harness::{TestServer, Tokens};
 
 /// A server, and the tokens of a sign-up.
@@ -65,8 +65,8 @@ async fn token_with_another_header_is_rejected() {
     let setup = Setup::new().await;
     let jwks = setup.server.jwks().await;
 
-    setup.assert_all_refused(setup.valid_token.signed_by_other_keys(&jwks)).await;
-    setup.assert_all_refused(setup.valid_token.with_other_types()).await;
+    setup.assert_all_refused(setup.valid_token.with_other_keys_or_kids(&jwks)).await;
+    setup.assert_all_refused(setup.valid_token.with_other_types_or_crit()).await;
     setup.assert_all_refused(setup.valid_token.with_other_headers(&jwks)).await;
     setup.assert_session_is_live().await;
 }
@@ -95,7 +95,7 @@ async fn token_in_a_non_canonical_encoding_is_rejected() {
     let setup = Setup::new().await;
 
     setup.assert_all_refused(setup.valid_token.with_duplicate_names()).await;
-    setup.assert_all_refused(in_other_encodings(&setup.tokens.access_token)).await;
+    setup.assert_all_refused(altered_or_reencoded(&setup.tokens.access_token)).await;
     setup.assert_session_is_live().await;
 }
 

@@ -126,7 +126,7 @@ async fn mail_is_sent_when_the_server_is_back() {
 #[tokio::test]
 async fn refused_mail_becomes_a_dead_letter() {
     let smtp = SmtpServer::start().await;
-    smtp.behave("ada@", Behaviour::Refuse("550 5.1.1 <ada@example.test> is unknown"));
+    smtp.set_behaviour("ada@", Behaviour::Refuse("550 5.1.1 <ada@example.test> is unknown"));
     let server = server_with(&smtp).await;
 
     cause_notice(&server, "ada@example.test").await;
@@ -141,7 +141,7 @@ async fn refused_mail_becomes_a_dead_letter() {
     let reasons = "SELECT reason FROM auth_event WHERE type = 'mail_failed'";
     assert_eq!(server.database.column::<String>(reasons).await, ["550"]);
 
-    smtp.behave_well();
+    smtp.accept_all();
     let id = list.split_whitespace().next().unwrap();
     let nothing = program.run(&["mail", "resend", "00000000-0000-7000-8000-000000000000"]).await;
     assert!(!nothing.status.success());
@@ -166,7 +166,7 @@ async fn temporarily_refused_mail_is_given_up_after_a_day() {
 
 async fn expect_retries_for_a_day(reply: &'static str) {
     let smtp = SmtpServer::start().await;
-    smtp.behave("ada@", Behaviour::Refuse(reply));
+    smtp.set_behaviour("ada@", Behaviour::Refuse(reply));
     let server = server_with(&smtp).await;
     cause_notice(&server, "ada@example.test").await;
     cause_notice(&server, "bob@example.test").await;
@@ -205,7 +205,7 @@ async fn mails_in_progress_are_finished_before_a_stop() {
 #[tokio::test]
 async fn mails_refused_with_421_delay_no_other() {
     let smtp = SmtpServer::start().await;
-    smtp.behave("busy", Behaviour::Refuse("421 4.3.2 try again later"));
+    smtp.set_behaviour("busy", Behaviour::Refuse("421 4.3.2 try again later"));
     let server = server_with(&smtp).await;
     for n in 0..4 {
         cause_notice(&server, &format!("busy{n}@example.test")).await;
@@ -223,7 +223,7 @@ async fn mails_refused_with_421_delay_no_other() {
 #[tokio::test]
 async fn unreadable_reply_is_not_recorded() {
     let smtp = SmtpServer::start().await;
-    smtp.behave("ada@", Behaviour::Refuse("no <ada@example.test> here"));
+    smtp.set_behaviour("ada@", Behaviour::Refuse("no <ada@example.test> here"));
     let server = server_with(&smtp).await;
     cause_notice(&server, "ada@example.test").await;
     let waiting = "outbox WHERE kind = 'mail' AND due_at > created_at + 4000000";
@@ -247,7 +247,7 @@ async fn unreadable_reply_is_not_recorded() {
 #[tokio::test]
 async fn stalled_mail_delays_no_other() {
     let smtp = SmtpServer::start().await;
-    smtp.behave("slow", Behaviour::Stall);
+    smtp.set_behaviour("slow", Behaviour::Stall);
     let server = server_with(&smtp).await;
     for n in 0..3 {
         cause_notice(&server, &format!("slow{n}@example.test")).await;
@@ -284,12 +284,12 @@ async fn mails_in_progress_leave_connections_for_requests() {
 #[tokio::test]
 async fn mail_that_may_have_been_sent_is_sent_again() {
     let smtp = SmtpServer::start().await;
-    smtp.behave("ada@", Behaviour::CutOffAfterData);
+    smtp.set_behaviour("ada@", Behaviour::CutOffAfterData);
     let server = server_with(&smtp).await;
     cause_notice(&server, "ada@example.test").await;
     eventually("it was transmitted", async || !smtp.mails().is_empty()).await;
 
-    smtp.behave_well();
+    smtp.accept_all();
     eventually("it is sent again", async || {
         server.advance_seconds(10);
         smtp.mails().len() >= 2 && queued(&server).await == 0
@@ -482,8 +482,8 @@ async fn templates_can_be_replaced() {
 #[tokio::test]
 async fn mail_test_prints_why_no_mail_was_sent() {
     let smtp = SmtpServer::start().await;
-    smtp.behave("ada@", Behaviour::Refuse("550 5.1.1 no such user"));
-    smtp.behave("bob@", Behaviour::Refuse("451 4.7.1 greylisted"));
+    smtp.set_behaviour("ada@", Behaviour::Refuse("550 5.1.1 no such user"));
+    smtp.set_behaviour("bob@", Behaviour::Refuse("451 4.7.1 greylisted"));
     let directory = tempfile::tempdir().unwrap();
     let off = Program::without_settings(directory.path());
     let program =

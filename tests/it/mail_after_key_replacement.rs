@@ -33,7 +33,7 @@ async fn start() -> (SmtpServer, TestServer, Program) {
 /// accept mails yet.
 async fn with_waiting_mails() -> (SmtpServer, TestServer, Program) {
     let (smtp, server, program) = start().await;
-    smtp.behave("@", Behaviour::Refuse("451 try again later"));
+    smtp.set_behaviour("@", Behaviour::Refuse("451 try again later"));
     server.post("/api/auth/password/forgotten", &json!({ "email": ADA })).await.expect_status(202);
     invite(&program).await;
     (smtp, server, program)
@@ -89,7 +89,7 @@ async fn mails_are_sent_while_the_old_key_is_in_the_file() {
     write_keys(&server, &[&new_key(), &old]);
 
     let server = server.restart().await;
-    smtp.behave_well();
+    smtp.accept_all();
     let mails = receive(&server, &smtp, 2).await;
 
     sign_up_by(&server, &mails).await.expect_status(201);
@@ -130,7 +130,7 @@ async fn invite_whose_key_is_gone_becomes_a_dead_letter() {
     run(&program, &["keys", "reseal"]).await;
     write_keys(&server, &[&new_key()]);
     let server = server.restart().await;
-    smtp.behave_well();
+    smtp.accept_all();
 
     let mails = receive(&server, &smtp, 1).await;
     assert_eq!(mails[0].to, ADA);

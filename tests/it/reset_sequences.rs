@@ -248,7 +248,7 @@ async fn failures_of_mail_are_not_observable() {
         (answer.status, handle, body["expires_in"].clone(), headers)
     };
     let sent = forget(&server, ADA).await;
-    smtp.behave("eve@", Behaviour::Refuse("550 no such user"));
+    smtp.set_behaviour("eve@", Behaviour::Refuse("550 no such user"));
     let refused = forget(&server, EVE).await;
     eventually("it is a dead letter", async || {
         server.database.count("outbox WHERE kind = 'dead_mail'").await >= 1

@@ -1,4 +1,4 @@
-//! Backups, created and restored as operators do, while the server is stopped.
+//! Backups by means of the database, without the commands of Signet.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ impl TestDatabase {
         self.master_key_file().with_file_name("signet.state")
     }
 
-    /// Backs up the database and replaces an earlier backup.
+    /// Backs up the database and replaces an earlier backup. On PostgreSQL, closes all connections
+    /// of a running server.
     pub async fn back_up(&self) {
         if self.is_postgres() {
             self.copy_postgres("", "_backup").await;
@@ -22,7 +23,7 @@ impl TestDatabase {
         }
     }
 
-    /// Replaces the database with its backup.
+    /// Replaces the database with its backup. The server must be stopped.
     pub async fn restore(&self) {
         if self.is_postgres() {
             self.copy_postgres("_backup", "").await;

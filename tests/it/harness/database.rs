@@ -24,12 +24,12 @@ impl TestDatabase {
         Self::create_with("").await
     }
 
-    /// With this encoding on PostgreSQL.
+    /// A database that has this encoding on PostgreSQL.
     pub async fn create_with_encoding(encoding: &str) -> Self {
         Self::create_with(&format!("TEMPLATE template0 LOCALE 'C' ENCODING '{encoding}'")).await
     }
 
-    /// With these options of PostgreSQL's `CREATE DATABASE`.
+    /// A database created with these options of PostgreSQL's `CREATE DATABASE`.
     async fn create_with(options: &str) -> Self {
         let directory = TempDir::new().unwrap();
         #[expect(clippy::disallowed_methods, reason = "chooses the database under test")]
@@ -84,7 +84,7 @@ impl TestDatabase {
         rows.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
     }
 
-    /// Makes the database unavailable to a running server.
+    /// Makes the database unavailable to a running server; on SQLite, by renaming all tables.
     pub async fn make_unavailable(&self) {
         if let Some(postgres) = &self.postgres {
             let name = &postgres.name;
@@ -111,8 +111,8 @@ impl TestDatabase {
         tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
     }
 
-    /// Copies a PostgreSQL database to another one. `from` and `to` are suffixes of this database's
-    /// name. Closes all connections to `from`.
+    /// Copies a PostgreSQL database to another one, which is replaced if it exists. `from` and `to`
+    /// are suffixes of this database's name. Closes all connections to both.
     pub(super) async fn copy_postgres(&self, from: &str, to: &str) {
         let Some(postgres) = &self.postgres else { return };
         let (from, to) = (format!("{}{from}", postgres.name), format!("{}{to}", postgres.name));

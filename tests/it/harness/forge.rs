@@ -19,7 +19,7 @@ use crate::harness::TestDatabase;
 /// The private key of a server, for signing arbitrary tokens.
 pub struct Forge {
     key: PKey<Private>,
-    /// The JWK, including the private members.
+    /// The JWK, including the private members; null in a [foreign](Self::foreign) forge.
     pub private_jwk: Value,
 }
 

@@ -99,9 +99,9 @@ impl ValidToken {
         all
     }
 
-    /// MUST-196, MUST-197: signed with another key, which has our `kid` or is in the header; or
-    /// signed with our key, but with a wrong `kid`.
-    pub fn signed_by_other_keys(&self, jwks: &Value) -> Vec<Forgery> {
+    /// MUST-196, MUST-197: tokens signed with another key, which has the `kid` of the server's key
+    /// or is in the header; and tokens signed with the server's key, but with a wrong `kid`.
+    pub fn with_other_keys_or_kids(&self, jwks: &Value) -> Vec<Forgery> {
         let Self { header, claims, .. } = self;
         let jwk = &jwks["keys"][0];
         let foreign = Forge::foreign();
@@ -128,7 +128,7 @@ impl ValidToken {
     }
 
     /// MUST-196, MUST-198: headers that refer to keys or change how a token is processed.
-    /// [`Self::with_other_types`] contains an unknown critical extension.
+    /// [`Self::with_other_types_or_crit`] contains an unknown critical extension.
     pub fn with_other_headers(&self, jwks: &Value) -> Vec<Forgery> {
         let others = [
             ("jwk", jwks["keys"][0].clone()),
@@ -144,7 +144,7 @@ impl ValidToken {
 
     /// MUST-141, MUST-198, MUST-203: another token type, an unknown type, or an unknown critical
     /// extension.
-    pub fn with_other_types(&self) -> Vec<Forgery> {
+    pub fn with_other_types_or_crit(&self) -> Vec<Forgery> {
         let types = ["JWT", "at+jwt", "id+jwt", "logout+jwt", "statuslist+jwt", "at jwt"];
         let others = types.into_iter().map(Value::from).chain([Value::Null, json!(["at+jwt"])]);
         let others = others.filter(|typ| *typ != self.header["typ"]);
@@ -248,8 +248,9 @@ impl ValidToken {
     }
 }
 
-/// MUST-200, JW-07: other encodings of the token, which lenient decoders would accept.
-pub fn in_other_encodings(token: &str) -> Vec<Forgery> {
+/// MUST-200, JW-07: changed bits, missing or extra parts, and other encodings of the token, which
+/// lenient decoders would accept.
+pub fn altered_or_reencoded(token: &str) -> Vec<Forgery> {
     let pieces: Vec<_> = token.split('.').collect();
     let [header, payload, signature] = [pieces[0], pieces[1], pieces[2]];
     let mut all = with_a_bit_flipped(&pieces);

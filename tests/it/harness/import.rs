@@ -40,7 +40,8 @@ impl Imported {
         ]
     }
 
-    /// The counts of created, changed, unchanged, kept, deleted and refused accounts.
+    /// The counts of accounts: created, changed, unchanged, kept, not imported because they were
+    /// deleted in Signet, refused.
     #[track_caller]
     pub fn counts(&self) -> [u64; 6] {
         let created = if self.stdout.starts_with("dry run") { "would be " } else { "" };
@@ -66,7 +67,8 @@ impl TestServer {
     /// Runs `signet import accounts --from FORMAT …`.
     pub async fn import(&self, format: &str, arguments: &[&str]) -> Imported {
         let command = [&["import", "accounts", "--from", format], arguments].concat();
-        // Concurrent imports wait for each other, on a slow machine for longer than by default.
+        // Concurrent imports wait for each other. On a slow machine, the default of this setting
+        // would be too short.
         let program = Program::new(&self.database).with("SIGNET_DATABASE_WAIT_SECONDS", "30");
         let output = program.run(&command).await;
         let imported = Imported {

@@ -5,20 +5,20 @@ use signet::config::Config;
 use crate::harness::eventually;
 use crate::harness::smtp::{Mail, SmtpServer};
 
-/// Turns mail on, with an SMTP server that does not exist: the pages about mails are shown, and mails
-/// wait.
+/// Turns mail on, with an SMTP server that does not exist: the pages that require mail are shown,
+/// and mails stay in the outbox.
 pub fn mail_without_server(config: &mut Config) {
     config.mail.mail = "smtp://127.0.0.1:1?tls=off".parse().unwrap();
     config.mail.mail_from = Some("id@example.test".to_owned());
 }
 
-/// Waits for the mail with this number, from 1.
+/// Waits for the mail with this number and returns it. The first mail received has the number 1.
 pub async fn mail(smtp: &SmtpServer, number: usize) -> Mail {
     eventually("the mail arrives", async || smtp.mails().len() >= number).await;
     smtp.mails().remove(number - 1)
 }
 
-/// The address of the link, and the code.
+/// The URL of the link, and the code.
 pub fn secrets(mail: &Mail) -> (String, String) {
     let text = mail.text();
     let mut lines = text.lines();

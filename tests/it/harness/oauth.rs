@@ -76,7 +76,7 @@ impl TestServer {
         self.register_clients(WEB_CLIENT).await.remove(0)
     }
 
-    /// POSTs a form from a new client address.
+    /// A POST request with a form, from a new client address.
     pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.request(Method::POST, path)
@@ -85,13 +85,13 @@ impl TestServer {
             .body(body)
     }
 
-    /// POSTs a form of a client, authenticated by the default method.
+    /// Sends a POST request of a client with a form, authenticated by the default method.
     pub async fn as_client(&self, rp: &Rp, path: &str, fields: &[(&str, &str)]) -> Answer {
         let request = self.form(path, fields);
         Answer::of(request.basic_auth(&rp.id, rp.secret.as_ref())).await
     }
 
-    /// A token request.
+    /// Sends a token request.
     pub async fn token(&self, rp: &Rp, fields: &[(&str, &str)]) -> Answer {
         self.as_client(rp, "/oauth2/token", fields).await
     }
@@ -238,14 +238,14 @@ impl<'s> Browser<'s> {
     }
 
     /// A request to a URL of the server, without the cookie, which [`Self::send`] adds.
-    pub fn request(&self, method: Method, address: &str) -> RequestBuilder {
-        let url = self.server.url(address.strip_prefix(ISSUER).unwrap_or(address));
+    pub fn request(&self, method: Method, target: &str) -> RequestBuilder {
+        let url = self.server.url(target.strip_prefix(ISSUER).unwrap_or(target));
         self.http.request(method, url)
     }
 
     /// Opens a URL of the server: a path, or the target of a redirect.
-    pub async fn get(&mut self, address: &str) -> Answer {
-        self.send(self.request(Method::GET, address)).await
+    pub async fn get(&mut self, target: &str) -> Answer {
+        self.send(self.request(Method::GET, target)).await
     }
 
     /// A POST request with the given fields, without the cookie, which [`Self::send`] adds.

@@ -12,7 +12,7 @@ impl Original {
         Self::in_database(TestDatabase::create().await).await
     }
 
-    /// With another encoding than UTF-8 on PostgreSQL.
+    /// A database that has this encoding, instead of UTF-8, on PostgreSQL.
     pub async fn with_encoding(encoding: &str) -> Self {
         Self::in_database(TestDatabase::create_with_encoding(encoding).await).await
     }
@@ -36,9 +36,9 @@ impl Original {
         Self { database }
     }
 
-    /// Adds users from `first` on, each with the password `Password-N`, hashed with bcrypt at the
-    /// lowest cost.
-    pub async fn add_users(&self, first: u32, number: u32) {
+    /// Adds `count` users, numbered from `first`, each with the password `Password-N`, hashed with
+    /// bcrypt at the lowest cost.
+    pub async fn add_users(&self, first: u32, count: u32) {
         let row = |number: u32| {
             let hash = bcrypt::hash(password(number), 4).unwrap();
             format!(
@@ -46,7 +46,7 @@ impl Original {
                  '2026-01-14 10:00:00.123456', NULL)"
             )
         };
-        let rows: Vec<String> = (first..first + number).map(row).collect();
+        let rows: Vec<String> = (first..first + count).map(row).collect();
         for rows in rows.chunks(200) {
             self.database.execute(&format!("INSERT INTO users VALUES {}", rows.join(", "))).await;
         }
@@ -56,8 +56,7 @@ impl Original {
         server.import("fastapi", &[arguments, &[&self.database.url()]].concat()).await
     }
 
-    /// Creates the table of audit events with these rows: id, user, type, address, user agent, time.
-    /// The user is a number, or `NULL`.
+    /// Creates the table of audit events with these rows.
     pub async fn add_events(&self, events: &[EventRow<'_>]) {
         let [id, time] = if self.database.is_postgres() {
             ["UUID", "TIMESTAMP WITHOUT TIME ZONE"]
@@ -85,7 +84,7 @@ impl Original {
     }
 }
 
-/// Id, user, type, address, user agent and time of an audit event.
+/// An audit event: id, number of the user or `None`, type, IP address, user agent, time.
 pub type EventRow<'a> = (u32, Option<u32>, &'a str, &'a str, &'a str, Option<&'a str>);
 
 /// The password of a user.
@@ -93,7 +92,7 @@ pub fn password(number: u32) -> String {
     format!("Password-{number}")
 }
 
-/// The address of a user, as accounts have it.
+/// The email address of a user, as Signet's accounts have it.
 pub fn email(number: u32) -> String {
     format!("user{number}@example.test")
 }

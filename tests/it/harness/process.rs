@@ -166,7 +166,8 @@ async fn start_and_wait_for_address(mut command: Command) -> ServerProcess {
 }
 
 /// A free address, for a server whose output is redirected: the test cannot read the port from it.
-/// The port is below the ephemeral ports (32768 and up on Linux).
+/// The port is below the ephemeral ports (32768 and up on Linux), so no outgoing connection uses
+/// it.
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -188,7 +189,8 @@ impl ServerProcess {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Sends a signal and waits for the exit; returns the status and all output.
+    /// Sends a signal and waits for the exit; returns the status and all output, unless the output
+    /// is redirected.
     pub async fn stop_with(mut self, signal: Signal) -> (ExitStatus, String) {
         self.signal(signal);
         let printed = match self.output.take() {

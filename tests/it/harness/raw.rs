@@ -1,4 +1,4 @@
-//! Raw requests that no well-behaved client sends, and unparsed responses.
+//! Raw requests, which well-behaved clients do not send, and responses with their header lines.
 
 use std::time::{Duration, Instant};
 

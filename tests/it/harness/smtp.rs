@@ -17,7 +17,7 @@ pub struct Mail {
     pub raw: String,
 }
 
-/// What the server does with the mails to some addresses; see [`SmtpServer::behave`].
+/// What the server does with the mails to some addresses; see [`SmtpServer::set_behaviour`].
 #[derive(Clone, Debug)]
 pub enum Behaviour {
     /// Replies to `RCPT TO` with this line.
@@ -46,7 +46,7 @@ impl SmtpServer {
         Self::start_at("127.0.0.1:0".parse().unwrap(), Duration::ZERO).await
     }
 
-    /// A server that waits before it accepts each mail.
+    /// A server on this IP address and port, which waits for `delay` before it confirms each mail.
     pub async fn start_at(address: SocketAddr, delay: Duration) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -61,13 +61,13 @@ impl SmtpServer {
         format!("smtp://{}?tls=off", self.address)
     }
 
-    /// Chooses what happens with mails to addresses that contain `key`.
-    pub fn behave(&self, key: &str, behaviour: Behaviour) {
-        self.state.lock().unwrap().behaviours.push((key.to_owned(), behaviour));
+    /// Chooses what happens with mails to addresses that contain `part`.
+    pub fn set_behaviour(&self, part: &str, behaviour: Behaviour) {
+        self.state.lock().unwrap().behaviours.push((part.to_owned(), behaviour));
     }
 
     /// Accepts all mails from now on.
-    pub fn behave_well(&self) {
+    pub fn accept_all(&self) {
         self.state.lock().unwrap().behaviours.clear();
     }
 
@@ -154,7 +154,7 @@ async fn read_message(stream: &mut BufReader<TcpStream>) -> std::io::Result<Stri
 
 fn behaviour_for(state: &Mutex<State>, to: &str) -> Option<Behaviour> {
     let state = state.lock().unwrap();
-    state.behaviours.iter().find(|(key, _)| to.contains(key)).map(|(_, it)| it.clone())
+    state.behaviours.iter().find(|(part, _)| to.contains(part)).map(|(_, it)| it.clone())
 }
 
 impl Mail {
