@@ -190,8 +190,9 @@ async fn ipv6_48_has_ten_times_the_limit_of_one_address() {
     assert_eq!(log_in_with_chain(&server, "2001:db8:8::1").await, 401, "the next /48");
 }
 
-/// RL-03: an ignored `X-Forwarded-For` is logged, because it may come from a proxy that the operator
-/// forgot to configure as trusted. It is logged once per process, because clients can send it, too.
+/// RL-03: an ignored `X-Forwarded-For` is logged, because it may come from a proxy that the
+/// operator forgot to configure as trusted. It is logged once per process, because clients can send
+/// it, too.
 #[tokio::test]
 async fn ignored_forwarding_header_is_logged_once() {
     let database = TestDatabase::create().await;

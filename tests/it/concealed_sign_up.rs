@@ -71,9 +71,9 @@ async fn confirm_by_code(server: &TestServer, handle: &str, code: &str) -> Answe
     server.post("/api/auth/email/verify/code", &body).await
 }
 
-/// The complete response to a request, without the date, and with a fixed handle and a fixed request
-/// id. All other times are equal, because tests do not advance the clock between responses that they
-/// compare.
+/// The complete response to a request, without the date, and with a fixed handle and a fixed
+/// request id. Other times in it are equal, because tests do not advance the clock between
+/// responses that they compare.
 async fn raw_response(server: &TestServer, path: &str, body: &Value) -> (u16, Vec<String>, String) {
     let (client, body) = (server.new_client_address(), body.to_string());
     let length = body.len();
@@ -521,9 +521,9 @@ async fn sign_ups_expire_and_limit_wrong_codes() {
     .await;
 }
 
-/// SU-03, EN-02: an invite that was mailed proves control of the address, so the sign-up gets 201. A
-/// printed one does not: the response does not reveal an account, and the confirmation by mail uses
-/// up the invite. Refusals that do not depend on accounts are as without concealment.
+/// SU-03, EN-02: an invite that was mailed proves control of the address, so the sign-up gets 201.
+/// A printed one does not: the response does not reveal an account, and the confirmation by mail
+/// uses up the invite. Refusals that do not depend on accounts are as without concealment.
 #[tokio::test]
 async fn invites_and_refusals_work_with_concealment() {
     let (smtp, open) = start().await;

@@ -79,7 +79,8 @@ async fn consent_covers_a_scope_at_an_audience() {
     assert_eq!(server.database.column::<String>(reasons).await, expected);
 }
 
-/// N-57: the consent page names the audience, unless it is the default one.
+/// N-57: the consent page names the audiences, even if the request names none. It names none if the
+/// client is registered for none.
 #[tokio::test]
 async fn consent_page_names_the_audience() {
     let (server, _) = server().await;

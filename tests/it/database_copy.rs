@@ -223,7 +223,7 @@ async fn copy_refuses_a_server_and_a_target_with_tables() {
     used.execute("CREATE TABLE other (id INTEGER)").await;
     let copy_to_used =
         async || failed(&program.run(&["database", "copy", "--to", &used.url()]).await);
-    // The killed instance of PostgreSQL still counts for ten seconds.
+    // On PostgreSQL, the killed instance of Signet still counts for ten seconds.
     eventually("the killed instance no longer counts", async || {
         !copy_to_used().await.contains("a server uses the database")
     })

@@ -40,7 +40,8 @@ async fn two_idle_clients(each: usize, server: SocketAddr) -> Vec<TcpStream> {
     idle
 }
 
-/// W7: the soft limit is raised; one client gets a tenth of the connections.
+/// W7: the soft limit is raised to the hard limit. Idle connections of two clients leave enough
+/// connections for a third.
 #[tokio::test]
 async fn idle_clients_cannot_exhaust_the_connections() {
     let database = TestDatabase::create().await;

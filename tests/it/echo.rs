@@ -1,4 +1,5 @@
-//! Request parameters that are returned unchanged with codes and with errors.
+//! The parameter `state`, which is returned unchanged with a code, and the maximum length of `state`
+//! and `nonce`.
 
 use crate::harness::TestServer;
 use crate::harness::oauth::{Browser, CALLBACK};

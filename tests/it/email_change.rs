@@ -54,7 +54,7 @@ async fn confirm_by_code(server: &TestServer, handle: &str, code: &str) -> Answe
 /// gets a notice. The new address is verified. Sessions continue, and reset links that were sent to
 /// the old address are void. Mail goes to the spelling that was typed.
 #[tokio::test]
-async fn new_address_counts_after_its_confirmation() {
+async fn new_address_is_used_after_its_confirmation() {
     let (smtp, server, tokens) = start().await;
     change(&server, &tokens, NEW, NEW_PASSWORD).await.expect_error(401, "AUTH_FAILED");
     server.post("/api/auth/password/forgotten", &json!({ "email": ADA })).await.expect_status(202);
@@ -157,8 +157,8 @@ async fn address_of_another_account_is_not_revealed() {
     same.expect_error(400, "VALIDATION_ERROR");
 }
 
-/// EN-03, EN-06: mails to a free address and to the address of another account are dropped, or fail.
-/// The data that the user downloads is the same in both cases.
+/// EN-03, EN-06: mails to a free address and to the address of another account may be dropped, or
+/// fail. The data that the user downloads does not show which of the two addresses was free.
 #[tokio::test]
 async fn own_events_do_not_reveal_the_address_of_another_account() {
     let (smtp, server, tokens) = start().await;

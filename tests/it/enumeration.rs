@@ -12,8 +12,8 @@ use crate::harness::{Answer, PASSWORD, Program, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
 
-/// The complete response to a request with a fixed request id, while the clock is stopped. Equal
-/// responses have equal bytes, because no part is random. Only the value of `date` is removed.
+/// The complete response to a request with a fixed request id. No part of it is random, and tests do
+/// not advance the clock between responses that they compare. Only the value of `date` is removed.
 async fn raw_response(server: &TestServer, path: &str, body: &str) -> (u16, Vec<String>, String) {
     let client = server.new_client_address();
     let length = body.len();
@@ -141,7 +141,7 @@ async fn server_with_mail(smtp: &SmtpServer) -> TestServer {
     .await
 }
 
-/// The newest link that verifies this address.
+/// Waits for `number` mails to this address, and returns the link of the newest.
 async fn verification_link(smtp: &SmtpServer, email: &str, number: usize) -> String {
     eventually("the mail arrives", async || smtp.mails_to(email).len() == number).await;
     secrets(smtp.mails_to(email).last().unwrap()).0
@@ -237,8 +237,8 @@ async fn rejected_reset_codes_get_identical_responses() {
     }
 }
 
-/// EN-03: on the page, a request for a mail leads to the same page, and the same response to a wrong
-/// code, for known and unknown addresses.
+/// EN-03: for known and unknown addresses, the pages of a forgotten password are the same after a
+/// request for a mail, and after a wrong code.
 #[tokio::test]
 async fn forgotten_password_page_does_not_distinguish_addresses() {
     let smtp = SmtpServer::start().await;

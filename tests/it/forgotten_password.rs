@@ -76,7 +76,7 @@ async fn link_sets_a_new_password() {
 }
 
 /// EN-07: a newer request voids the older one, whether or not the address has an account. Otherwise
-/// the device could find out from its second request whether there is an account.
+/// a device could find out by a second request whether there is an account.
 #[tokio::test]
 async fn newer_request_replaces_the_older_one_of_any_address() {
     let (_smtp, server) = start().await;
@@ -282,7 +282,7 @@ async fn flood_of_requests_voids_no_link() {
         request(&server, ADA).await;
     }
     eventually("the outbox is empty", async || server.database.count("outbox").await == 0).await;
-    // A newer request voids the mail of the older one, which is then no longer sent.
+    // A newer request voids the mail of the older one. A void mail that is still queued is not sent.
     let mails = smtp.mails();
     assert!((1..=5).contains(&mails.len()), "{}", mails.len());
     let (link, _) = secrets(mails.last().unwrap());
@@ -293,9 +293,9 @@ async fn flood_of_requests_voids_no_link() {
     eventually("the owner is notified", async || smtp.mails().len() == mails.len() + 1).await;
 }
 
-/// RS-08: a stranger at one client address, whose requests exceed all limits, does not prevent the mail
-/// that the owner requests from another one. The owner's limit is the same whether or not the address
-/// has an account.
+/// RS-08: a stranger at one client address, whose requests exceed all limits, does not prevent the
+/// mail that the owner requests from another client address. The limits are the same for an address
+/// without an account.
 #[tokio::test]
 async fn stranger_does_not_use_up_the_mails_of_the_owner() {
     let (smtp, server) = start().await;

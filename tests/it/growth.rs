@@ -123,8 +123,8 @@ async fn tables_without_statistics_are_analyzed() {
     .await;
 }
 
-/// Marks (rows of `invalid_status`) are found even if they are committed after the lookback period.
-/// The period is shorter if there are many marks.
+/// Each read of new marks (rows of `invalid_status`) looks back for a period, which is shorter if
+/// there are many marks. A mark that is committed after this period is found by a later read.
 #[tokio::test]
 async fn late_committed_mark_is_published_within_a_minute() {
     let server = TestServer::start().await;
