@@ -80,7 +80,7 @@ def registration(url: str, callback: str, method: str, public: dict[str, Any]) -
     client: dict[str, Any] = {
         "client_id": "apache",
         "token_endpoint_auth_method": method,
-        "application_type": "native",  # http, on loopback
+        "application_type": "native",  # permits http on loopback
         "redirect_uris": [callback],
         "post_logout_redirect_uris": [f"{url}/bye.html"],
         "backchannel_logout_uri": f"{callback}?logout=backchannel",

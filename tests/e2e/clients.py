@@ -1,4 +1,4 @@
-"""A client of the JSON API, as a front end uses it: one method per operation."""
+"""A client of the JSON API, as a front end uses it, with methods for the most used operations."""
 
 import itertools
 import secrets

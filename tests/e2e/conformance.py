@@ -1,5 +1,5 @@
-"""Runs the modules of the certification without the official suite, with its shipped
-configuration."""
+"""Runs the modules of the certification without the official suite, with the configuration in
+`tests/conformance`."""
 
 import base64
 import json

@@ -45,7 +45,7 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture
 def task_api_kind() -> type[TaskApi]:
-    """The task API under test. A module whose tests apply to all of them sets
+    """The task API under test. A module whose tests apply to every task API sets
     `task_api_kind = every_task_api`."""
     return TaskApi
 

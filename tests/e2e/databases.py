@@ -31,8 +31,8 @@ class SqliteDatabase:
         return [path for name in names if (path := self.path.with_name(name)).exists()]
 
     def execute(self, statement: str, *values: object) -> Rows:
-        # Only while the server is stopped, as closing the last connection removes the write-ahead
-        # log.
+        # Call this only while the server is stopped: closing the last connection removes the
+        # write-ahead log.
         with closing(sqlite3.connect(self.path)) as connection, connection:
             return connection.execute(statement, values).fetchall()
 

@@ -1,4 +1,4 @@
-"""Tests of the hosted pages: Signet, a web client and users with real browsers."""
+"""The setup for tests of the hosted pages: Signet, a web client and users with real browsers."""
 
 import subprocess
 from collections.abc import Iterator

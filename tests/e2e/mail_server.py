@@ -57,7 +57,7 @@ class MailServer:
         self._controller.stop()
 
     def mail(self, number: int, seconds: float = 20) -> EmailMessage:
-        """Waits for the mail with this number, from 1, and parses it strictly."""
+        """Waits for the mail with this number, and parses it strictly. The first mail is 1."""
         deadline = time.monotonic() + seconds
         while len(self.messages) < number:
             assert time.monotonic() < deadline, f"only {len(self.messages)} mails arrived"

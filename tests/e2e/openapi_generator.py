@@ -1,4 +1,7 @@
-"""The programs of `tests/clients/java` and `tests/clients/go` with clients by openapi-generator."""
+"""The programs of `tests/clients/java` and `tests/clients/go`.
+
+They call Signet through clients that openapi-generator generates.
+"""
 
 import os
 import shutil

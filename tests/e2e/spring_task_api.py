@@ -17,7 +17,8 @@ BUILD_SECONDS = 600
 START_SECONDS = 120
 """A JVM starts slowly while other tests run."""
 
-# A parent that builds both, so that the example finds the starter without installing it.
+# This parent builds the verifier and the example together, so that the example finds the verifier's
+# starter although it is not installed.
 PARENT_POM = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>

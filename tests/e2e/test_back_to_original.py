@@ -98,7 +98,7 @@ def use_both(signet: Signet, original: Database) -> None:
 
 @pytest.mark.parametrize("has_dashes", [False, True])
 def test_way_back(signet: Signet, tmp_path_factory: pytest.TempPathFactory, has_dashes: bool) -> None:
-    """IM-15: every user has the state of Signet, and users who never moved keep theirs."""
+    """IM-15: changes at Signet are written back. All other users of the original stay unchanged."""
     directory = tmp_path_factory.mktemp("original")
     original = create_original(directory)
     try:
@@ -134,7 +134,7 @@ def test_way_back(signet: Signet, tmp_path_factory: pytest.TempPathFactory, has_
 
 
 def test_lists_of_accounts(signet: Signet, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """IM-15: what was deleted here is listed, and refused records are not."""
+    """IM-15: accounts that were deleted at Signet are listed, and refused records are not."""
     original = create_original(tmp_path_factory.mktemp("original"))
     try:
         fill(original, False, USERS)

@@ -1,5 +1,5 @@
-//! The parameter `state`, which is returned unchanged with a code, and the maximum length of `state`
-//! and `nonce`.
+//! The parameter `state`, which is returned unchanged with a code, and the maximum length of
+//! `state` and `nonce`.
 
 use crate::harness::TestServer;
 use crate::harness::oauth::{Browser, CALLBACK};

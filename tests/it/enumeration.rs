@@ -12,8 +12,9 @@ use crate::harness::{Answer, PASSWORD, Program, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
 
-/// The complete response to a request with a fixed request id. No part of it is random, and tests do
-/// not advance the clock between responses that they compare. Only the value of `date` is removed.
+/// The complete response to a request with a fixed request id. No part of it is random, and tests
+/// do not advance the clock between responses that they compare. Only the value of `date` is
+/// removed.
 async fn raw_response(server: &TestServer, path: &str, body: &str) -> (u16, Vec<String>, String) {
     let client = server.new_client_address();
     let length = body.len();

@@ -282,7 +282,8 @@ async fn flood_of_requests_voids_no_link() {
         request(&server, ADA).await;
     }
     eventually("the outbox is empty", async || server.database.count("outbox").await == 0).await;
-    // A newer request voids the mail of the older one. A void mail that is still queued is not sent.
+    // A newer request voids the mail of the older one. A void mail that is still queued is not
+    // sent.
     let mails = smtp.mails();
     assert!((1..=5).contains(&mails.len()), "{}", mails.len());
     let (link, _) = secrets(mails.last().unwrap());

@@ -101,7 +101,7 @@ async fn every_spelling_of_an_address_logs_in_to_the_same_account() {
     assert_eq!(canonical, ["josé@xn--bcher-kva.example"]);
 }
 
-/// ID-02: invalid and confusable addresses are rejected by every endpoint that takes an address.
+/// ID-02: invalid and confusable addresses are rejected at the sign-up and at the login.
 #[tokio::test]
 async fn invalid_addresses_are_rejected() {
     let server = TestServer::start().await;

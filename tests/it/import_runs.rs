@@ -173,7 +173,7 @@ async fn report_replaces_no_other_file() {
 
 /// IM-14: the report of an import that stopped says that it is not complete.
 #[tokio::test]
-async fn report_of_a_stopped_import_says_so() {
+async fn report_of_a_stopped_import_is_marked_as_incomplete() {
     let server = TestServer::start().await;
     let path = server.file("accounts.json", format!("[{}, [1], {{", line(1)));
     let report = server.database.directory().join("refusals.txt");

@@ -51,7 +51,8 @@ async fn source_is_refused_as_target() {
     assert_eq!(original.database.dump().await, tables);
 }
 
-/// IM-16: a new database with imported accounts is not reported as empty.
+/// IM-16: beside another database, a start refuses a new database with imported accounts, but does
+/// not report it as empty. After `signet database create` it is served.
 #[tokio::test]
 async fn new_database_with_imported_accounts_is_served_after_a_command() {
     let (one, new) = (TestDatabase::create().await, TestDatabase::create().await);

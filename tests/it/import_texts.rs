@@ -1,5 +1,5 @@
-//! Import of records with texts that are not valid, from all kinds of sources. Each of them is refused,
-//! and the others are imported.
+//! Import of records with texts that are not valid, from all kinds of sources. Each of these
+//! records is refused, and the others are imported.
 
 use serde_json::json;
 
@@ -38,7 +38,7 @@ fn expect_refusals(imported: &Imported, unit: &str) {
     }
 }
 
-/// IM-09: in an array, and in an object that has further members.
+/// IM-09: records in a JSON array, and in a JSON object that has further members.
 #[tokio::test]
 async fn invalid_texts_of_a_json_document_are_refused() {
     let array = [b"[", &RECORDS.join(&b",\n"[..])[..], b"]"].concat();
@@ -55,7 +55,7 @@ async fn invalid_texts_of_a_json_document_are_refused() {
     }
 }
 
-/// IM-09: in NDJSON.
+/// IM-09: records in NDJSON.
 #[tokio::test]
 async fn invalid_texts_of_lines_are_refused() {
     let server = TestServer::start().await;
@@ -66,7 +66,8 @@ async fn invalid_texts_of_lines_are_refused() {
     expect_refusals(&imported, "line");
 }
 
-/// IM-09: in CSV, a control character is part of a text, and refused only in an email address.
+/// IM-09: records in CSV. A control character is part of a text, and is refused only in an email
+/// address.
 #[tokio::test]
 async fn invalid_texts_of_csv_are_refused() {
     let server = TestServer::start().await;
@@ -84,7 +85,7 @@ async fn invalid_texts_of_csv_are_refused() {
     assert!(imported.stderr.contains("line 4: refused: the email address has a part before the @"));
 }
 
-/// IM-09: in the original's database. A repeated import refuses the same rows.
+/// IM-09: rows in the database of the original. A repeated import refuses the same rows.
 #[tokio::test]
 async fn invalid_texts_of_a_table_are_refused() {
     let server = TestServer::start().await;

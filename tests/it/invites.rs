@@ -375,7 +375,8 @@ fn program_with_mail(smtp: &SmtpServer, server: &TestServer) -> Program {
 }
 
 /// SU-03, RS-04: if mail is on, the link goes to the address as the operator typed it, and is not
-/// printed. Only this invite verifies the address. Scanners that open the link do not use it.
+/// printed. The sign-up with a mailed invite verifies the address. Scanners that open the link do
+/// not use up the invite.
 #[tokio::test]
 async fn mailed_invite_verifies_the_address() {
     let (smtp, server) = server_with_mail().await;

@@ -206,7 +206,9 @@ async fn key_imported_before_the_first_start_signs_at_once() {
     }
 }
 
-/// The master key is replaced in three steps. Skipping one of them is an error.
+/// The master key is replaced in three steps: write the new key before the old one and restart, run
+/// `signet keys reseal`, remove the old key and restart. Before these steps, a start with only the
+/// new key fails; after them, one with only the old key.
 #[tokio::test]
 async fn master_key_is_replaced_by_re_encryption() {
     let mut server = server().await;

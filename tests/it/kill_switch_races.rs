@@ -32,6 +32,7 @@ async fn two_instances() -> (TestServer, TestServer) {
     (one, other)
 }
 
+/// The tokens of `number` sessions of one account: a sign-up and further logins.
 async fn logins(server: &TestServer, number: usize) -> Vec<Tokens> {
     let mut logins = vec![server.sign_up(ADA).await.tokens()];
     while logins.len() < number {
@@ -40,7 +41,8 @@ async fn logins(server: &TestServer, number: usize) -> Vec<Tokens> {
     logins
 }
 
-/// A refresh that started before the kill switch does not commit after its response.
+/// A refresh that started before the kill switch does not commit after the response of the kill
+/// switch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn kill_switch_waits_for_refreshes_in_flight() {
     let (one, other) = two_instances().await;

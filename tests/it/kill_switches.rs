@@ -65,7 +65,7 @@ impl<'s> Fixture<'s> {
         assert!([204, 303].contains(&status), "{switch}: {status}");
     }
 
-    /// Asserts that the grants, the tokens and the cookie are rejected by all endpoints.
+    /// Asserts that the code, the tokens and the cookie are rejected.
     async fn assert_all_rejected(&mut self) {
         let Self { server, web, other, browser, client_tokens, code, .. } = self;
         server.me(&other.access_token).await.expect_error(401, "UNAUTHORIZED");
@@ -131,7 +131,7 @@ impl TestServer {
         self.database.execute(&format!("DROP TRIGGER block_update{table}")).await;
     }
 
-    /// Waits until all batches are done. Then `live` session rows must not be marked as ended.
+    /// Waits until all batches are done. Then exactly `live` session rows are not marked as ended.
     async fn expect_rows_updated(&self, live: i64) {
         // A failed batch is retried after a back-off.
         self.advance_seconds(6);
@@ -226,7 +226,8 @@ async fn one_command_ends_the_sessions_of_all_accounts() {
     );
 }
 
-/// What lets someone take over an account later is void, although the account has no session.
+/// `end-sessions --all` also voids the links with which someone could take over an account later,
+/// even if the account has no session.
 #[tokio::test]
 async fn end_of_all_sessions_voids_the_links_of_accounts_without_sessions() {
     let smtp = SmtpServer::start().await;
