@@ -198,7 +198,7 @@ def test_w1_logout_succeeds_on_a_full_disk(signet: Signet, disk: FaultyDisk) -> 
     with SignetClient(signet.url, behind_proxy=True) as client:
         with disk.inject_faults("write", str(errno.ENOSPC), count=1):
             assert client.sign_up(random_email()).status_code == 503
-        # On a slow machine the server may have created it again by now.
+        # On a slow machine the server may have created the reserve again by now.
         assert identity(reserve) != before, "the reserved space was not released"
         logged_out = load.sessions.pop()
         assert client.log_out(logged_out.access_token).status_code == 200

@@ -101,7 +101,7 @@ def test_token_of_another_issuer_is_rejected(deployment: Deployment) -> None:
 
 
 def assert_rejected_for_claim(deployment: Deployment, claim: str, **settings: str) -> None:
-    """Asserts that a token is rejected that differs from a valid one in `claim` only.
+    """Asserts that a token that differs from a valid one only in `claim` is rejected.
 
     Both tokens are for the same account and signed with the same key.
     """

@@ -116,7 +116,7 @@ def test_killed_restore_leaves_the_old_or_the_new_database(files: Files, signet:
 
 
 def test_restore_on_a_file_system_without_exchange(files: Files, signet: Signet) -> None:
-    """F28: the old database gets a second name, and then the new database takes its first name."""
+    """F28: the old database gets a second name. Then the new one takes the old one's first name."""
     calls = ((call, count(1)) for call in CALLS_WITHOUT_EXCHANGE)
     assert kill(files, calls, "-e", NO_EXCHANGE) == {(2, False), (1, True)}
 

@@ -66,7 +66,8 @@ def test_tokens_are_accepted_until_the_list_expires_while_signet_is_down(
 
     until_now = poll(deployment, ada, STATUS_TTL + 2)
     assert {status for _, status in until_now} == {200}
-    # After that the session's state is unknown: the response is neither 200 nor 401.
+    # Once the list has expired, the session's state is unknown: the response is neither 200 nor
+    # 401.
     while (answer := deployment.tasks(ada.user_id, ada.access_token)).status_code == 200:
         assert time.monotonic() < stopped_at + GIVE_UP_SECONDS, "the list never expired"
         time.sleep(0.1)

@@ -183,7 +183,8 @@ def sigterm_with_full_queue(report, signet, accounts):
     answers = asyncio.run(run())
     code = signet.wait(40)
     report.figure(
-        "300 and SIGTERM", f"{dict(answers)}, exit {code} after {time.monotonic() - began:.1f} s"
+        "300 queued logins and SIGTERM",
+        f"{dict(answers)}, exit {code} after {time.monotonic() - began:.1f} s",
     )
     report.check(answers == {200: 300}, "queued logins get a response before the exit")
     report.check(code == 0, "the exit code is 0")

@@ -36,6 +36,8 @@ class LimitedSignet(Signet):
 
 
 class _Url:
+    """Takes the place of a database, of which `Signet` uses only the URL."""
+
     def __init__(self, url):
         self.url = url
 

@@ -171,7 +171,7 @@ def main(report):
                 undone_logouts > 0 and lost > 0,
                 "acknowledged writes are lost: asynchronous replication is unsuitable",
             )
-            report.check(logged == 1, "the log says as an error that the database has gone back")
+            report.check(logged == 1, "the log says that the database has gone back")
         report.check(max(recoveries) <= 2.0, "ready within 2 s of the promotion")
 
 

@@ -155,7 +155,10 @@ def main(report, workspace):
     report.figure("signs with the new key after", f"at most {max(recoveries) * 1e3:.0f} ms")
     report.check(not stale_signed, "nothing is signed with the retired key")
     report.check(not cacheable_sets, "a set without the new key is served with no-cache")
-    report.check(set(refreshes) <= {503, "200 with the new key"}, "503, or the new key")
+    report.check(
+        set(refreshes) <= {503, "200 with the new key"},
+        "each queued refresh gets a 503, or a token signed with the new key",
+    )
     report.check(
         not executed_despite_error,
         f"requests answered with an error had no effect ({len(executed_despite_error)} did)",

@@ -54,6 +54,8 @@ class LoggingSignet(Signet):
 
 
 class _Url:
+    """Takes the place of a database, of which `Signet` uses only the URL."""
+
     def __init__(self, url):
         self.url = url
 
@@ -255,9 +257,10 @@ def measure_fault(report, workspace, name, kind):
     to_idle, ratio = (
         percentile(during, 0.99) / percentile(it, 0.99) for it in (idle, without_fault)
     )
-    report.figure(f"{name}: its p99, as a multiple of idle", f"{to_idle:.2f}")
+    report.figure(f"{name}: p99 of the key set, as a multiple of idle", f"{to_idle:.2f}")
     report.check(
-        ratio <= 2, f"{name}: its p99 is at most twice that without the fault ({ratio:.2f})"
+        ratio <= 2,
+        f"{name}: p99 of the key set is at most twice that without the fault ({ratio:.2f})",
     )
     report.check(count > 0, f"{name}: lost lines are counted, and /readyz stays 200")
     if fault.repairable:

@@ -105,7 +105,7 @@ def main(report, workspace):
             )
             return "new" if url == new.url else "old"
 
-        def count(what, call):
+        def send(what, call):
             """Sends a request. Repeats it after a 503, which is possible during the migration."""
             where = next_instance()
             for _ in range(20):
@@ -119,19 +119,19 @@ def main(report, workspace):
 
         def work():
             started = time.monotonic()
-            answer = count("refresh", client.refresh)
+            answer = send("refresh", client.refresh)
             took.append(time.monotonic() - started)
             if answer.status_code == 200:
                 kids[jwt.get_unverified_header(client.body["access_token"])["kid"]] += 1
-            count("me", client.me)
+            send("me", client.me)
             if step[0] % 9 == 0:
                 bearer = {"Authorization": f"Bearer {client.body['access_token']}"}
-                count("logout", lambda: client.http.post("/api/auth/logout", headers=bearer))
+                send("logout", lambda: client.http.post("/api/auth/logout", headers=bearer))
                 next_instance()
                 after_logout = client.refresh()
                 if after_logout.status_code not in (401, 503):
                     wrong.append(("refreshed after logout", after_logout.status_code))
-                answer = count("login", client.log_in)
+                answer = send("login", client.log_in)
                 if answer.status_code == 200:
                     client.body = answer.json()
 

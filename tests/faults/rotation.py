@@ -1,8 +1,9 @@
 """Key rotations of three instances, with verifiers that cache the key set (F10).
 
 A verifier fetches the key set when its copy has reached `max-age`, and never because of an unknown
-key. At each activation, the copies of the three verifiers have different ages: new, half of
-`max-age` and all of it. Tokens are verified repeatedly until they expire, and none may be rejected.
+key. One more fetch is planned before each activation, so that the copies of the three verifiers
+then have different ages: new, half of `max-age` and all of it. Tokens are verified repeatedly until
+they expire, and none may be rejected.
 Some rotations are requested by two operators concurrently (AT-07), the others are automatic.
 """
 

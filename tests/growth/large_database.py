@@ -154,8 +154,8 @@ def fill(
 
     `holders` is the number of sessions of the client `web`, by default three for ten accounts.
     `fresh` is the number of invalid status entries with the current time.
-    `events` is the number of audit events, by default two for each account. A given number is
-    distributed over all accounts."""
+    `events` is the number of audit events, by default two for each account. If it is given, the
+    events are distributed over all accounts."""
     now = time.time_ns() // 1000
     holders = number * 3 // 10 if holders is None else holders
     few = number // 5
