@@ -36,7 +36,7 @@ async fn concurrent_first_starts_of_two_instances_create_one_key() {
     }
 }
 
-/// AT-08: as in the test above, but with processes, which share only files.
+/// AT-08: as in the test above, but with processes, which share only the database and master key.
 #[tokio::test]
 async fn concurrent_first_starts_of_two_processes_create_one_key() {
     let database = TestDatabase::create().await;

@@ -318,7 +318,7 @@ async fn reauthentication_is_required_when_the_client_requests_it() {
     login_page.expect_login_page();
 }
 
-/// MUST-066..068: an ID token of any age is accepted as a hint; no other user is logged in
+/// MUST-066..068: an expired ID token is accepted as a hint; no other user is logged in
 /// silently.
 #[tokio::test]
 async fn id_token_hint_selects_the_user() {
