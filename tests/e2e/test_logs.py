@@ -98,7 +98,7 @@ def use_every_secret(client: SignetClient, canaries: Canaries) -> None:
     passwords = {"current_password": password, "new_password": changed}
     client.post("/api/auth/password", {**passwords, "current_password": wrong}, bearer=bearer)
     client.post("/api/auth/password", passwords, bearer=bearer)
-    client.post("/api/auth/password/forgot", {"email": "ada@example.test"})
+    client.post("/api/auth/password/forgotten", {"email": "ada@example.test"})
     one_time = canaries.add("one-time token", "Canary-One-Time-e0c4")
     client.post("/api/auth/password/reset", {"token": one_time, "new_password": changed})
     client.post("/api/auth/email/verify", {"token": one_time})
