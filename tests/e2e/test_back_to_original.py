@@ -143,7 +143,10 @@ def test_lists_of_accounts(signet: Signet, tmp_path_factory: pytest.TempPathFact
         original.drop()
     listed = [json.loads(line) for line in run(signet, "account", "list-imported", "--json").splitlines()]
     imported = {uuid.UUID(record["id"]): record for record in listed}
-    assert set(imported) == {id_of(number) for number in USERS if number not in (4, 5)}
+    # Of the twins, the import creates the first that it reads: by row on SQLite, by id on PostgreSQL.
+    twins = {id_of(3), id_of(4)}
+    assert set(imported) - twins == {id_of(number) for number in USERS if number not in (3, 4, 5)}
+    assert len(set(imported) & twins) == 1
     assert {user for user, record in imported.items() if record["deleted"]} == {id_of(7)}
     assert {user for user, record in imported.items() if record["email_changed"]} == {id_of(10)}
     changed = {id_of(6), id_of(8), id_of(9)}
