@@ -2,21 +2,27 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from passlib.context import CryptContext
 from passlib.hash import bcrypt
 
 from clients import PASSWORD, SignetClient, Tokens
-from databases import Database
+from databases import Database, PostgresDatabase
 from original_database import ROUNDS, add_user, create_original, password_of
 from processes import REPOSITORY, SIGNET_BIN, Signet, clean_environment
 
 SCRIPT = REPOSITORY / "examples" / "back-to-original" / "back_to_original.py"
+PAGE = REPOSITORY / "docs" / "moving-in.md"
 CONTEXT = CryptContext(schemes=["argon2", "bcrypt"])
 
 USERS = {
@@ -33,10 +39,36 @@ USERS = {
     11: "address-of-original@example.test",
     12: "deleted-there@example.test",
     13: "password-of-original@example.test",
+    30: "chain-a@example.test",
+    31: "chain-b@example.test",
+    32: "swap-a@example.test",
+    33: "swap-b@example.test",
+    34: "blocked@example.test",
+    35: "waits-for-blocked@example.test",
 }
 
-LATER_USERS = {20: "signed-up-there@example.test", 21: "taken@example.test"}
+LATER_USERS = {20: "signed-up-there@example.test", 21: "taken@example.test", 22: "taken-too@example.test"}
 """They sign up in the original after the import."""
+
+NEW_ADDRESSES = [
+    (10, "At-Signet@example.test"),
+    (31, "chain-c@example.test"),
+    (30, USERS[31]),
+    (32, "swap-c@example.test"),
+    (33, USERS[32]),
+    (32, USERS[33]),
+    (34, "Taken-too@example.test"),
+    (35, USERS[34]),
+]
+"""Changes at Signet, in this order. User 22 has the address of 34, so 34 keeps the address that 35 wants."""
+
+SIGNED_UP = {
+    "signed-up@example.test",
+    "TWIN-of-later@example.test",
+    USERS[7],
+    USERS[30],
+    "Typed@example.test",
+}
 
 
 def run(signet: Signet, *arguments: str, status: int = 0) -> str:
@@ -62,15 +94,25 @@ def rows_of(original: Database) -> dict[uuid.UUID, tuple[str, str]]:
     return {uuid.UUID(str(row[0])): (row[1], row[2]) for row in rows}
 
 
-def write_back(signet: Signet, original: Database, directory: Path, *arguments: str) -> str:
-    accounts, imported = directory / f"accounts{len(arguments)}.ndjson", directory / "imported.ndjson"
+def export(signet: Signet, directory: Path) -> tuple[Path, Path]:
+    accounts, imported = directory / "accounts.ndjson", directory / "imported.ndjson"
     run(signet, "export", "accounts", "--output", str(accounts))
-    imported.write_text(run(signet, "account", "list-imported", "--json"), encoding="utf-8")
-    command = [sys.executable, str(SCRIPT), str(accounts), str(imported), *arguments]
-    environment = {**os.environ, "ORIGINAL_DATABASE_URL": original.url}
+    run(signet, "account", "list-imported", "--json", "--output", str(imported))
+    return accounts, imported
+
+
+def go_back(url: str | None, *arguments: str | Path, status: int = 0) -> str:
+    """What the script prints: its output, or its error of one line."""
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "ORIGINAL_DATABASE_URL"}
+    if url is not None:
+        environment["ORIGINAL_DATABASE_URL"] = url
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == status, done.stdout + done.stderr
+    if status != 2:
+        return done.stdout
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
 
 
 def use_both(signet: Signet, original: Database) -> None:
@@ -78,17 +120,18 @@ def use_both(signet: Signet, original: Database) -> None:
     run(signet, "migrate", "up")
     imported = run(signet, "import", "accounts", "--from", "fastapi", original.url, status=1)
     assert f"{len(USERS) - 2:>9}  created\n{0:>9}  changed" in imported
-    signet.start()
-    with SignetClient(signet.url) as client:
+    signet.start(SIGNET_TRUSTED_PROXIES="127.0.0.1")
+    with SignetClient(signet.url, behind_proxy=True) as client:
         Tokens.of(client.log_in(USERS[6], password_of(6)), 200)
-        Tokens.of(client.sign_up("signed-up@example.test"), 201)
-        Tokens.of(client.sign_up("TWIN-of-later@example.test"), 201)
-        Tokens.of(client.sign_up("taken@example.test"), 201)
+        run(signet, "account", "delete", "--yes", str(id_of(7)))
+        for number, email in NEW_ADDRESSES:
+            run(signet, "account", "set-email", str(id_of(number)), email)
+        for email in [*SIGNED_UP, "taken@example.test", "disabled-later@example.test"]:
+            Tokens.of(client.sign_up(email), 201)
     signet.stop()
-    run(signet, "account", "delete", "--yes", str(id_of(7)))
     run(signet, "account", "disable", str(id_of(8)))
+    run(signet, "account", "disable", "disabled-later@example.test")
     run(signet, "account", "require-reset", str(id_of(9)))
-    run(signet, "account", "set-email", str(id_of(10)), "At-Signet@example.test")
     change = "UPDATE users SET {} = ? WHERE email = ?"
     original.execute(change.format("email"), "later@example.test", USERS[11])
     later = bcrypt.using(rounds=ROUNDS).hash("Changed-in-the-original-1")
@@ -96,26 +139,36 @@ def use_both(signet: Signet, original: Database) -> None:
     original.execute("DELETE FROM users WHERE email = ?", USERS[12])
 
 
-@pytest.mark.parametrize("has_dashes", [False, True])
-def test_way_back(signet: Signet, tmp_path_factory: pytest.TempPathFactory, has_dashes: bool) -> None:
-    """IM-15: changes at Signet are written back. All other users of the original stay unchanged."""
-    directory = tmp_path_factory.mktemp("original")
-    original = create_original(directory)
+@pytest.fixture
+def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    database = create_original(tmp_path_factory.mktemp("original"))
     try:
-        fill(original, has_dashes, USERS)
-        use_both(signet, original)
-        fill(original, has_dashes, LATER_USERS)
-        before = rows_of(original)
-        planned = write_back(signet, original, directory)
-        assert rows_of(original) == before, "without --write, nothing is written"
-        printed = write_back(signet, original, directory, "--write")
-        after = rows_of(original)
-        notations = {row[0] for row in original.execute("SELECT length(CAST(id AS VARCHAR(36))) FROM users")}
+        yield database
     finally:
-        original.drop()
+        database.drop()
 
-    assert planned.splitlines()[2:] == printed.splitlines()[1:]
-    untouched = (1, 2, 3, 4, 5, 11, 13, 20, 21)
+
+@pytest.mark.parametrize("has_dashes", [False, True])
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_way_back(
+    signet: Signet, original: Database, tmp_path: Path, has_dashes: bool, is_reversed: bool
+) -> None:
+    """IM-15: every user has the state of Signet, and users who never moved keep theirs."""
+    fill(original, has_dashes, USERS)
+    use_both(signet, original)
+    fill(original, has_dashes, LATER_USERS)
+    before = rows_of(original)
+    accounts, imported = export(signet, tmp_path)
+    if is_reversed:
+        for file in (accounts, imported):
+            file.write_text("".join(reversed(file.read_text("utf-8").splitlines(keepends=True))), "utf-8")
+    planned = go_back(original.url, accounts, imported, status=1)
+    assert rows_of(original) == before, "without --write, nothing is written"
+    printed = go_back(original.url, accounts, imported, "--write", status=1)
+    after = rows_of(original)
+
+    assert planned.splitlines()[1:] == printed.splitlines()
+    untouched = (1, 2, 3, 4, 5, 11, 13, 20, 21, 22, 34, 35)
     for number in untouched:
         assert after[id_of(number)] == before[id_of(number)], USERS.get(number)
     email, hashed = after[id_of(6)]
@@ -124,23 +177,118 @@ def test_way_back(signet: Signet, tmp_path_factory: pytest.TempPathFactory, has_
     for number in (8, 9):
         email, hashed = after[id_of(number)]
         assert email == USERS[number] and not CONTEXT.verify(password_of(number), hashed)
-    email, hashed = after[id_of(10)]
-    assert email == "At-Signet@example.test" and CONTEXT.verify(password_of(10), hashed)
+    for number, email in (dict(NEW_ADDRESSES) | {34: USERS[34], 35: USERS[35]}).items():
+        assert after[id_of(number)][0] == email and CONTEXT.verify(
+            password_of(number), after[id_of(number)][1]
+        )
     new = {email: hashed for user, (email, hashed) in after.items() if user not in before}
-    assert set(new) == {"signed-up@example.test", "TWIN-of-later@example.test"}
+    assert set(new) == SIGNED_UP
     assert all(CONTEXT.verify(PASSWORD, hashed) for hashed in new.values())
-    assert "not written: the address taken@example.test" in printed
+    notations = original.execute("SELECT DISTINCT length(CAST(id AS VARCHAR(36))) FROM users")
     assert len(notations) == 1, "new ids have the notation of the others"
 
+    left_out = [line for line in printed.splitlines() if line.startswith("left out: ")]
+    assert len(left_out) == 1 and "disabled-later@example.test" in left_out[0]
+    conflicts = [line for line in printed.splitlines() if line.startswith("not written: ")]
+    pairs = [("taken@example.test", 21), ("Taken-too@example.test", 22), (USERS[34], 34)]
+    assert len(conflicts) == len(pairs)
+    rows = {user: (id_text, email) for id_text, user, email in texts_of(original)}
+    for email, number in pairs:
+        id_text, held = rows[id_of(number)]
+        assert any(f" {email}, " in line and line.endswith(f" {id_text} {held}") for line in conflicts)
 
-def test_lists_of_accounts(signet: Signet, tmp_path_factory: pytest.TempPathFactory) -> None:
+
+def texts_of(original: Database) -> list[tuple[str, uuid.UUID, str]]:
+    rows = original.execute("SELECT id, email FROM users")
+    return [(str(row[0]), uuid.UUID(str(row[0])), row[1]) for row in rows]
+
+
+def test_rows_of_other_tables(signet: Signet, original: Database, tmp_path: Path) -> None:
+    """IM-15: the query of the page finds all rows that violate the foreign key."""
+    fill(original, False, USERS)
+    use_both(signet, original)
+    fill(original, False, LATER_USERS)
+    accounts, imported = export(signet, tmp_path)
+    kind = "UUID" if isinstance(original, PostgresDatabase) else "CHAR(32)"
+    original.execute(f"CREATE TABLE tasks (user_id {kind})")
+    signed_up = {uuid.UUID(json.loads(line)["id"]) for line in accounts.read_text("utf-8").splitlines()}
+    owners = signed_up | set(rows_of(original)) | {id_of(7), id_of(12)}
+    for owner in owners:
+        original.execute("INSERT INTO tasks VALUES (?)", owner.hex)
+    go_back(original.url, accounts, imported, "--write", status=1)
+
+    query = next(line.strip() for line in PAGE.read_text("utf-8").splitlines() if "NOT IN (SELECT id" in line)
+    found = {uuid.UUID(str(row[0])) for row in original.execute(query)}
+    assert found == owners - set(rows_of(original)) and len(found) == 4
+
+
+def test_mistakes(signet: Signet, original: Database, tmp_path: Path) -> None:
+    """IM-15: a mistake gives one line that says what to do, and nothing is written."""
+    fill(original, False, USERS)
+    use_both(signet, original)
+    accounts, imported = export(signet, tmp_path)
+    empty = tmp_path / "empty"
+    empty.touch()
+    before = rows_of(original)
+
+    def refusal(url: str | None, *arguments: str | Path) -> str:
+        message = go_back(url, *(arguments or (accounts, imported)), "--write", status=2)
+        assert "s3cr" not in message, message
+        assert rows_of(original) == before
+        return message
+
+    assert "set ORIGINAL_DATABASE_URL" in refusal(None)
+    for url in ("postgresql+psycopg://u:s3cret@h/d", "postgres://u:s3cr@t@h/d", "postgres://u:s3cr/t@h/d"):
+        assert "percent-encoded" in refusal(url)
+    assert "percent-encode" in refusal("postgres://u:s3cr%zzt@h/d")
+    assert "original's database: " in refusal("postgres://u:s3cret@127.0.0.1:1/d")
+    assert "the URL is sqlite:PATH" in refusal(f"sqlite:{tmp_path}/missing.db")
+    assert "no such table" in refusal(f"sqlite:{empty}")
+    assert "not a file of `signet export accounts`" in refusal(original.url, imported, accounts)
+    assert "cannot read" in refusal(original.url, tmp_path / "missing", imported)
+    assert "is empty" in refusal(original.url, accounts, empty)
+    broken = tmp_path / "broken"
+    broken.write_text("{", "utf-8")
+    assert "not a file of" in refusal(original.url, broken, imported)
+
+    original.execute("ALTER TABLE users ADD COLUMN is_active BOOLEAN")
+    original.execute("UPDATE users SET is_active = (1 = 1)")
+    if isinstance(original, PostgresDatabase):
+        original.execute("ALTER TABLE users ALTER COLUMN is_active SET NOT NULL")
+    else:
+        original.execute(
+            "CREATE TABLE copy (id PRIMARY KEY, email UNIQUE, hashed_password, created_at,"
+            " last_login, is_active BOOLEAN NOT NULL)"
+        )
+        original.execute("INSERT INTO copy SELECT * FROM users")
+        original.execute("DROP TABLE users")
+        original.execute("ALTER TABLE copy RENAME TO users")
+    assert "give the column a default" in refusal(original.url)
+    with locked(original):
+        assert "stop the original" in refusal_of_locked(original, accounts, imported)
+
+
+def refusal_of_locked(original: Database, accounts: Path, imported: Path) -> str:
+    return go_back(original.url, accounts, imported, "--write", status=2)
+
+
+@contextmanager
+def locked(original: Database) -> Iterator[None]:
+    """A program that has changed rows and not committed."""
+    if isinstance(original, PostgresDatabase):
+        connection: Any = psycopg.connect(original.url)
+    else:
+        connection = sqlite3.connect(original.path)
+    with closing(connection):
+        connection.execute("UPDATE users SET last_login = NULL")
+        yield
+        connection.rollback()
+
+
+def test_lists_of_accounts(signet: Signet, original: Database) -> None:
     """IM-15: accounts that were deleted at Signet are listed, and refused records are not."""
-    original = create_original(tmp_path_factory.mktemp("original"))
-    try:
-        fill(original, False, USERS)
-        use_both(signet, original)
-    finally:
-        original.drop()
+    fill(original, False, USERS)
+    use_both(signet, original)
     listed = [json.loads(line) for line in run(signet, "account", "list-imported", "--json").splitlines()]
     imported = {uuid.UUID(record["id"]): record for record in listed}
     # Of the twins, the import creates the first that it reads: by row on SQLite, by id on PostgreSQL.
@@ -148,7 +296,9 @@ def test_lists_of_accounts(signet: Signet, tmp_path_factory: pytest.TempPathFact
     assert set(imported) - twins == {id_of(number) for number in USERS if number not in (3, 4, 5)}
     assert len(set(imported) & twins) == 1
     assert {user for user, record in imported.items() if record["deleted"]} == {id_of(7)}
-    assert {user for user, record in imported.items() if record["email_changed"]} == {id_of(10)}
+    assert {user for user, record in imported.items() if record["email_changed"]} == {
+        id_of(number) for number, _ in NEW_ADDRESSES
+    }
     changed = {id_of(6), id_of(8), id_of(9)}
     assert {user for user, record in imported.items() if record["changed"]} == changed
     deleted = run(signet, "account", "list-imported", "--deleted").splitlines()
