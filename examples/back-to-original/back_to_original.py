@@ -20,6 +20,7 @@ import json
 import os
 import sys
 import uuid
+from datetime import datetime, timezone
 from pathlib import Path
 
 from original_table import Stop, Users
@@ -41,19 +42,43 @@ def read_records(path: Path, member: str, command: str) -> Records:
     return found
 
 
+def commit(users: Users, marker: Path) -> None:
+    """Commits, and marks the input as written."""
+    try:
+        file = marker.open("x", encoding="utf-8")
+    except OSError as error:
+        raise Stop(f"cannot create {marker}: {error.strerror}") from error
+    with file:
+        try:
+            users.connection.commit()
+        except users.driver.Error as error:
+            message = str(error).partition("\n")[0]
+            raise Stop(
+                f"the commit failed: {message}; compare the table with its backup, and remove {marker} only"
+                " if they are equal"
+            ) from error
+        file.write(f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}\n")
+
+
 def run(arguments: argparse.Namespace) -> int:
     accounts = read_records(arguments.accounts, "created_at", "signet export accounts")
     imported = read_records(arguments.imported, "email_changed", "signet account list-imported --json")
     url = os.environ.get("ORIGINAL_DATABASE_URL")
     if not url:
         raise Stop("set ORIGINAL_DATABASE_URL to the URL of the original's database")
+    marker = arguments.accounts.with_name(arguments.accounts.name + ".written")
+    if arguments.write and marker.exists():
+        raise Stop(
+            f"{arguments.accounts} has been written already. A second run would revert passwords that users"
+            " have changed in the original since, and insert users again who were deleted there. Remove"
+            f" {marker} only if the table was restored from its backup"
+        )
     users = Users(url)
     result = make_plan(users, accounts, imported)
     with users.readable_errors():
         result.write(users, accounts)
     if arguments.write:
-        with users.readable_errors():
-            users.connection.commit()
+        commit(users, marker)
     else:
         users.connection.rollback()
         print("nothing was written, because --write was not given; it would be:")

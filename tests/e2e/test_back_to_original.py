@@ -203,6 +203,21 @@ def texts_of(original: Database) -> list[tuple[str, uuid.UUID, str]]:
     return [(str(row[0]), uuid.UUID(str(row[0])), row[1]) for row in rows]
 
 
+def test_second_run(signet: Signet, original: Database, tmp_path: Path) -> None:
+    """IM-15: what changed in the original after the way back is not reverted by a second run."""
+    fill(original, False, USERS)
+    use_both(signet, original)
+    accounts, imported = export(signet, tmp_path)
+    arguments = (accounts, imported, "--write")
+    go_back(original.url, *arguments)
+    original.execute("UPDATE users SET hashed_password = 'later' WHERE email = ?", USERS[6])
+    original.execute("DELETE FROM users WHERE email = ?", "signed-up@example.test")
+    before = rows_of(original)
+
+    assert "has been written already" in go_back(original.url, *arguments, status=2)
+    assert rows_of(original) == before
+
+
 def test_rows_of_other_tables(signet: Signet, original: Database, tmp_path: Path) -> None:
     """IM-15: the query of the page finds all rows that violate the foreign key."""
     fill(original, False, USERS)
@@ -234,7 +249,7 @@ def test_mistakes(signet: Signet, original: Database, tmp_path: Path) -> None:
     def refusal(url: str | None, *arguments: str | Path) -> str:
         message = go_back(url, *(arguments or (accounts, imported)), "--write", status=2)
         assert "s3cr" not in message, message
-        assert rows_of(original) == before
+        assert rows_of(original) == before and not accounts.with_name("accounts.ndjson.written").exists()
         return message
 
     assert "set ORIGINAL_DATABASE_URL" in refusal(None)
