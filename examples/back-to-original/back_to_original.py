@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
             f" {marker} only if the table was restored from its backup"
         )
     users = Users(url)
-    result = make_plan(users, accounts, imported)
+    result = make_plan(users, accounts, imported, arguments.lower_case)
     with users.readable_errors():
         result.write(users, accounts)
     if arguments.write:
@@ -96,6 +96,11 @@ def main() -> None:
     parser.add_argument("accounts", type=Path, help="the file of signet export accounts")
     parser.add_argument("imported", type=Path, help="the file of signet account list-imported --json")
     parser.add_argument("--write", action="store_true", help="write, instead of only printing")
+    parser.add_argument(
+        "--lower-case",
+        action="store_true",
+        help="write addresses in lower case, for an original that looks them up so",
+    )
     arguments = parser.parse_args()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

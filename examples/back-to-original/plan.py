@@ -12,6 +12,29 @@ Record = dict[str, Any]
 Records = dict[uuid.UUID, Record]
 
 
+def spelling(account: Record, lower_case: bool) -> str:
+    """The address of an account as the original looks it up: with the domain in Unicode."""
+    email = in_unicode(account.get("email_as_typed") or account["email"])
+    return email.lower() if lower_case else email
+
+
+def in_unicode(email: str) -> str:
+    local, at, domain = email.rpartition("@")
+    labels = []
+    for label in domain.split("."):
+        try:
+            is_encoded = label.lower().startswith("xn--")
+            labels.append(label[4:].encode().decode("punycode") if is_encoded else label)
+        except UnicodeError:
+            labels.append(label)
+    return local + at + ".".join(labels)
+
+
+def compared(email: str) -> str:
+    """Two spellings of one address are equal in this form."""
+    return in_unicode(email).lower()
+
+
 def find_conflicts(rows: dict[uuid.UUID, str], wanted: dict[uuid.UUID, str]) -> dict[uuid.UUID, uuid.UUID]:
     """The users who cannot get the address that they want, each with a user who has it at the end.
 
@@ -23,7 +46,7 @@ def find_conflicts(rows: dict[uuid.UUID, str], wanted: dict[uuid.UUID, str]) -> 
         permitted = {user: email for user, email in wanted.items() if user not in conflicts}
         users_of = defaultdict(list)
         for user, email in (rows | permitted).items():
-            users_of[email.lower()].append(user)
+            users_of[compared(email)].append(user)
         found = {
             user: next(other for other in users if other != user)
             for users in users_of.values()
@@ -62,20 +85,20 @@ class Plan:
             users.insert(user, email, accounts[user])
 
 
-def make_plan(users: Users, accounts: Records, imported: Records) -> Plan:
+def make_plan(users: Users, accounts: Records, imported: Records, lower_case: bool) -> Plan:
     result = Plan()
     unusable = hash_of_random_password()
     result.deleted = {user for user, record in imported.items() if record["deleted"] and user in users.ids}
     result.counts["deleted, because they were deleted at Signet"] = len(result.deleted)
     rows = {user: email for user, email in users.emails.items() if user not in result.deleted}
     for user, account in accounts.items():
-        email = account.get("email_as_typed") or account["email"]
+        email = spelling(account, lower_case)
         password_hash = account.get("password_hash", "")
         can_log_in = password_hash != "" and "disabled_at" not in account
         record = imported.get(user)
         is_changed = record is None or record["changed"]
         if user in rows:
-            if record and record["email_changed"] and rows[user].lower() != email.lower():
+            if record and record["email_changed"] and compared(rows[user]) != compared(email):
                 result.emails[user] = email
             if can_log_in and is_changed and password_hash != users.hashes[user]:
                 result.hashes[user] = password_hash

@@ -51,7 +51,7 @@ LATER_USERS = {20: "signed-up-there@example.test", 21: "taken@example.test", 22:
 """They sign up in the original after the import."""
 
 NEW_ADDRESSES = [
-    (10, "At-Signet@example.test"),
+    (10, "At-Signet@m\u00fcller.example"),
     (31, "chain-c@example.test"),
     (30, USERS[31]),
     (32, "swap-c@example.test"),
@@ -67,7 +67,7 @@ SIGNED_UP = {
     "TWIN-of-later@example.test",
     USERS[7],
     USERS[30],
-    "Typed@example.test",
+    "Typed@stra\u00dfe.example",
 }
 
 
@@ -208,8 +208,10 @@ def test_second_run(signet: Signet, original: Database, tmp_path: Path) -> None:
     fill(original, False, USERS)
     use_both(signet, original)
     accounts, imported = export(signet, tmp_path)
-    arguments = (accounts, imported, "--write")
+    arguments = (accounts, imported, "--write", "--lower-case")
     go_back(original.url, *arguments)
+    emails = {email for email, _ in rows_of(original).values()}
+    assert "typed@stra\u00dfe.example" in emails and "at-signet@m\u00fcller.example" in emails
     original.execute("UPDATE users SET hashed_password = 'later' WHERE email = ?", USERS[6])
     original.execute("DELETE FROM users WHERE email = ?", "signed-up@example.test")
     before = rows_of(original)
