@@ -60,6 +60,13 @@ def commit(users: Users, marker: Path) -> None:
         file.write(f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}\n")
 
 
+def column_and_value(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError("must be COLUMN=VALUE")
+    return name, value
+
+
 def run(arguments: argparse.Namespace) -> int:
     accounts = read_records(arguments.accounts, "created_at", "signet export accounts")
     imported = read_records(arguments.imported, "email_changed", "signet account list-imported --json")
@@ -76,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     users = Users(url)
     result = make_plan(users, accounts, imported, arguments.lower_case)
     with users.readable_errors():
-        result.write(users, accounts)
+        result.write(users, accounts, dict(arguments.set))
     if arguments.write:
         commit(users, marker)
     else:
@@ -100,6 +107,14 @@ def main() -> None:
         "--lower-case",
         action="store_true",
         help="write addresses in lower case, for an original that looks them up so",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=column_and_value,
+        metavar="COLUMN=VALUE",
+        help="the value of a further column of inserted rows; may be repeated",
     )
     arguments = parser.parse_args()
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -13,7 +13,7 @@ TABLE, ID, EMAIL, PASSWORD, CREATED_AT = "users", "id", "email", "hashed_passwor
 
 # What to do about an error of the database whose message contains the word.
 REMEDIES = {
-    "null": "give the column a default in the database",
+    "null": "give the column a value with --set COLUMN=VALUE, or a default in the database",
     "lock": "stop the original and other programs that use its database, and try again",
     "foreign key": "remove the foreign keys to the table first",
     "permission": "use a database user who may read and write the table",
@@ -74,10 +74,16 @@ class Users:
             raise Stop("the original's ids are numbers: it must create the rows of new users itself")
         return str(account) if "-" in str(self.sample_id) else account.hex
 
-    def insert(self, user: uuid.UUID, email: str, account: dict[str, Any]) -> None:
+    def insert(self, user: uuid.UUID, email: str, account: dict[str, Any], further: dict[str, str]) -> None:
         created_at = account["created_at"].replace("T", " ").removesuffix("Z")
-        insert = f"INSERT INTO {TABLE} ({ID}, {EMAIL}, {PASSWORD}, {CREATED_AT}) VALUES (?, ?, ?, ?)"
-        self.execute(insert, self.new_id(user), email, account["password_hash"], created_at)
+        values = [self.new_id(user), email, account["password_hash"], created_at]
+        for value in further.values():
+            # SQLite has no type for booleans; applications store 0 and 1.
+            is_boolean = self.is_sqlite and value.lower() in ("true", "false")
+            values.append(int(value.lower() == "true") if is_boolean else value)
+        columns = ", ".join([ID, EMAIL, PASSWORD, CREATED_AT, *(f'"{name}"' for name in further)])
+        places = ", ".join("?" * len(values))
+        self.execute(f"INSERT INTO {TABLE} ({columns}) VALUES ({places})", *values)
 
     def update(self, user: uuid.UUID, column: str, value: str) -> None:
         self.execute(f"UPDATE {TABLE} SET {column} = ? WHERE {ID} = ?", value, self.ids[user])

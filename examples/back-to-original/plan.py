@@ -71,7 +71,7 @@ class Plan:
     lines: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
-    def write(self, users: Users, accounts: Records) -> None:
+    def write(self, users: Users, accounts: Records, further: dict[str, str]) -> None:
         for user in self.deleted:
             users.delete(user)
         # Users may get addresses of each other, and the column is unique.
@@ -82,7 +82,7 @@ class Plan:
         for user, password_hash in self.hashes.items():
             users.update(user, PASSWORD, password_hash)
         for user, email in self.inserted.items():
-            users.insert(user, email, accounts[user])
+            users.insert(user, email, accounts[user], further)
 
 
 def make_plan(users: Users, accounts: Records, imported: Records, lower_case: bool) -> Plan:

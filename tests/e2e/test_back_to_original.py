@@ -280,13 +280,15 @@ def test_mistakes(signet: Signet, original: Database, tmp_path: Path) -> None:
         original.execute("INSERT INTO copy SELECT * FROM users")
         original.execute("DROP TABLE users")
         original.execute("ALTER TABLE copy RENAME TO users")
-    assert "give the column a default" in refusal(original.url)
+    assert "--set COLUMN=VALUE" in refusal(original.url)
     with locked(original):
         assert "stop the original" in refusal_of_locked(original, accounts, imported)
+    go_back(original.url, accounts, imported, "--write", "--set", "is_active=true")
+    assert original.execute("SELECT count(*) FROM users WHERE NOT is_active") == [(0,)]
 
 
 def refusal_of_locked(original: Database, accounts: Path, imported: Path) -> str:
-    return go_back(original.url, accounts, imported, "--write", status=2)
+    return go_back(original.url, accounts, imported, "--write", "--set", "is_active=true", status=2)
 
 
 @contextmanager
