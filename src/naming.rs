@@ -82,11 +82,11 @@ pub fn is_printable(c: char) -> bool {
 }
 
 /// Whether a character is visible or a space: no control, format, private-use or unassigned
-/// character, no line separator, and none that renders as blank.
+/// character, no line or paragraph separator, and none that renders as blank.
 fn is_visible_char(c: char) -> bool {
     let category = category(c);
-    let is_line = [GeneralCategory::LineSeparator, GeneralCategory::ParagraphSeparator];
-    !is_line.contains(&category)
+    let separators = [GeneralCategory::LineSeparator, GeneralCategory::ParagraphSeparator];
+    !separators.contains(&category)
         && !GeneralCategoryGroup::Other.contains(category)
         && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
         && !BLANK.contains(&c)

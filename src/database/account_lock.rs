@@ -5,8 +5,8 @@
 //!
 //! It is an advisory lock, because PostgreSQL grants those in the order of the requests: an
 //! exclusive request waits for the refreshes under way, and not for later ones. With row locks,
-//! later shared requests would overtake it. SQLite runs one transaction at a time and needs no
-//! lock.
+//! later shared requests would overtake the exclusive request. SQLite runs one transaction at a
+//! time and needs no lock.
 
 use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};

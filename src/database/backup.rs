@@ -79,7 +79,7 @@ pub async fn draft_backup(
     Ok(draft)
 }
 
-/// The target must not exist, or be a regular file that may be replaced.
+/// Refuses a target that exists, unless it may be replaced and is a backup or an empty file.
 fn check_target(target: &Path, database: &Path, may_replace: bool) -> Result<(), BackupError> {
     let found = match target.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -59,7 +59,7 @@ pub enum BackupFileError {
     /// The file is a SQLite database of another program.
     #[error("the backup {0} is not a database of Signet")]
     NotSignet(PathBuf),
-    /// This version cannot migrate the schema.
+    /// This version cannot migrate the schema, or `signet database copy` has marked the database.
     #[error(transparent)]
     Schema(#[from] SchemaError),
 }

@@ -1,5 +1,6 @@
-//! The parts of a batch on both databases. A batch is a number of writes of one kind that share
-//! their statements and their transaction. The parts are its work, and the writes that wait for it.
+//! What the batches of both databases have in common: the work of a batch, and the writes that wait
+//! for one. A batch is a number of writes of one kind that share their statements and their
+//! transaction.
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::sync::oneshot;
@@ -46,7 +47,7 @@ pub(super) struct Item<I, T> {
 pub(super) type Outcome<T> = Result<Option<T>, DbErr>;
 
 impl<I, T> Item<I, T> {
-    /// A write, and the receiver of its outcome.
+    /// A write, its progress, and the receiver of its outcome.
     pub(super) fn new(input: I) -> (Self, Progress, oneshot::Receiver<Outcome<T>>) {
         let (reply, answer) = oneshot::channel();
         let progress = Progress::default();

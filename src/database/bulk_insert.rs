@@ -1,6 +1,6 @@
-//! Inserts many rows by one statement. Its text is the same for each number of rows, so the database
-//! prepares it once. The query builder takes longer to build it than the database to insert the
-//! rows.
+//! Inserts many rows by one statement. Statements for the same number of rows have the same text,
+//! so the database prepares it once. The query builder is not used, because it takes longer to
+//! build the statement than the database takes to insert the rows.
 //!
 //! On SQLite, the statements do not undo their own changes if they fail (`OR FAIL`). Otherwise SQLite
 //! would copy each page before it changes it, and write the copies to a temporary file. Every failed
@@ -18,12 +18,12 @@ use crate::database::sql;
 /// Largest number of parameters in a statement. SQLite allows 32,766, PostgreSQL 65,535.
 const MAX_PARAMETERS: usize = 8_000;
 
-/// What happens to a row if there is another one with its key.
+/// What happens to a row if the table already has a row with its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnConflict {
     Fail,
     Skip,
-    /// The other row gets the values of this one.
+    /// The row of the table gets the values of the new row.
     Replace,
 }
 
@@ -79,7 +79,8 @@ where
     let mut inserted = Vec::with_capacity(rows.len());
     for rows in portions::<E>(rows) {
         if txn.get_database_backend() == DbBackend::Sqlite {
-            // The driver passes each returned row to another thread, so rows are counted instead.
+            // `RETURNING` is slow on SQLite, because the driver passes each returned row to another
+            // thread. So the inserted rows are counted instead.
             let table = E::default().table_name().to_owned();
             let last = format!("SELECT coalesce(max(rowid), 0) FROM \"{table}\"");
             let last: Option<i64> = sql::first(txn, &last, []).await?;

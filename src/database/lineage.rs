@@ -56,8 +56,8 @@ impl Lineage {
         .await
     }
 
-    /// The name of the database, which only copies of it share. `None` if it has issued nothing
-    /// yet.
+    /// The name of the database, which only copies of it share. `None` if the database has no
+    /// signing key yet.
     #[must_use]
     pub fn name(&self) -> Option<String> {
         self.restore.map(|restore| restore.id.to_string()).or_else(|| self.first_kid.clone())
@@ -80,7 +80,8 @@ async fn last_restore(db: &DatabaseConnection) -> Result<Option<Restore>, DbErr>
 }
 
 /// Gives the database a new name. Must run in the transaction that invalidates everything issued
-/// before. Also deletes the rows of instances, because they are those of the backup.
+/// before. Also deletes the rows of instances: these are instances that ran when the backup was
+/// made.
 ///
 /// # Errors
 /// If the database refuses.

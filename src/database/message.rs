@@ -1,4 +1,5 @@
-//! What the database says about an error, once and without the source lines of its server.
+//! Texts of database errors for operators. A text has each cause once, without the position in
+//! PostgreSQL's source code that PostgreSQL reports.
 
 use std::error::Error;
 

@@ -1,10 +1,10 @@
 //! Refuses a transaction of a command if `signet database copy` has moved the database since the
 //! command began.
 //!
-//! A command checks the mark when it opens the database. A copy that is under way then sets the
-//! mark later. It blocks the transactions of the command until that commit, so each of them checks
-//! the mark again. A server need not: a copy does not start while a server runs, and a server
-//! checks the mark once it counts as running.
+//! A command checks the mark when it opens the database. A copy that is under way at that time sets
+//! the mark when it commits, and blocks the transactions of the command until then. So each of
+//! these transactions checks the mark again. Transactions of a server need not: a copy does not
+//! start while a server runs, and a server checks the mark once it counts as running.
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
@@ -14,7 +14,7 @@ use crate::database::sql;
 /// The table of the mark. It is not copied.
 pub(super) const TABLE: &str = "database_copy";
 
-/// `work`, unless the database is marked.
+/// `work`, which fails without running if the database is marked.
 pub(super) fn refusing_moved<I, T, E, F>(work: F) -> impl Transact<I, T, E>
 where
     I: Send + Sync + 'static,

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::database::file::{remove_if_present, rename_without_replacing, sync_folder_of};
 
-/// A file with mode 0600 under a temporary name, until [`NewFile::publish`]. It is removed if it is
-/// dropped before. A process that is killed leaves it.
+/// A file with mode 0600 under a temporary name, until [`NewFile::publish`]. Dropping the value
+/// before that removes the file. If the process is killed, the file remains.
 #[derive(Debug)]
 pub struct NewFile {
     file: File,
@@ -21,8 +21,8 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Creates the file in the folder of `target`: `id`, which must be unique, and `.new` take the
-    /// place of the extension of `target`.
+    /// Creates the file in the folder of `target`. Its temporary name is that of `target`, with the
+    /// extension replaced by `id` and `.new`. `id` must be unique.
     ///
     /// # Errors
     /// `AlreadyExists` if there is a file at `target`, and it must not be replaced. Any other error

@@ -11,8 +11,8 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
 use crate::database::job::sqlite_code;
 
-/// How long opening a SQLite file is retried while another process writes it, as in its first
-/// start.
+/// How long opening a SQLite file is retried while another process writes the file, as when two
+/// processes create it at the same time.
 const START_WAIT: Duration = Duration::from_secs(5);
 
 /// Timeout for opening a PostgreSQL connection.
@@ -83,9 +83,9 @@ pub(super) fn sqlite_options(
     options
 }
 
-/// Connects, and retries while another process writes the SQLite file, as in its first start.
-/// SQLite itself does not wait then, but immediately refuses to turn on the write-ahead log of the
-/// file.
+/// Connects, and retries while another process writes the SQLite file, as when two processes create
+/// it at the same time. SQLite itself does not wait in this case, but immediately refuses to turn
+/// on the write-ahead log of the file.
 pub(super) async fn connect_with_retry(
     options: ConnectOptions,
 ) -> Result<DatabaseConnection, DbErr> {

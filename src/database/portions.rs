@@ -2,8 +2,9 @@
 //! other writes run in between.
 //!
 //! A single statement over all expired rows would block all other writers on SQLite. On PostgreSQL,
-//! `statement_timeout` would cancel it in each run, and the backlog would grow. This is the only
-//! file that deletes an unbounded number of rows (`tests/it/architecture.rs` checks this).
+//! `statement_timeout` would cancel it in each run, and the backlog would grow. In a database that
+//! is served, only this file deletes an unbounded number of rows (`tests/it/architecture.rs` checks
+//! this).
 
 use std::time::{Duration, Instant};
 
@@ -54,8 +55,8 @@ const TIME_PER_TABLE: Duration = Duration::from_secs(10);
 /// rely on row counts from before the previous portions.
 const USE_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
 
-/// Keeps the pages that a portion of a bulk insert changes in memory, some 10 MiB because ids are
-/// random. SQLite would otherwise write each of them several times.
+/// Keeps in memory the pages that a portion of a bulk insert changes: some 10 MiB, because ids are
+/// random. SQLite would otherwise write each of these pages several times.
 const LARGE_CACHE: &str = "PRAGMA cache_size = -32000";
 
 /// Number of pages in the write-ahead log after which a bulk insert writes them back to a database

@@ -1,4 +1,4 @@
-//! Writes of one kind that share a transaction on PostgreSQL (group commit).
+//! Writes of one kind that share their statements and a transaction on PostgreSQL.
 //!
 //! If a caller stops waiting before the commit, its write must not be committed. The batch is
 //! rolled back and runs again without this write.
@@ -24,9 +24,9 @@ const MAX_SLOTS: usize = 2;
 /// batches run at the same time, up to the number of connections.
 const SLOT_TIME: Duration = Duration::from_millis(250);
 
-/// How often a batch is repeated without the writes whose callers have stopped waiting. After that,
-/// the remaining writes are tried separately, so that callers who stop waiting one after the other
-/// cannot delay them further.
+/// How many times a batch is repeated without the writes whose callers have stopped waiting. After
+/// that, the remaining writes are tried separately, so that callers who stop waiting one after the
+/// other cannot delay them further.
 const MAX_REPETITIONS: usize = 2;
 
 /// Minimum time between two warnings about failed batches.

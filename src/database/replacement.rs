@@ -59,7 +59,7 @@ pub enum ReplaceError {
          has ended (`fuser {0}` names it). Nothing was changed"
     )]
     InUse(PathBuf),
-    /// The folder or the lock cannot be used.
+    /// The folder of the database, or the database file, cannot be used.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// The lock cannot be taken.
@@ -123,7 +123,7 @@ impl Replacement {
             ServeLockError::InUse { file, .. } => ReplaceError::Served(file),
             other => ReplaceError::Lock(other),
         })?;
-        // Another restore may have created it meanwhile.
+        // Another restore may have created the database before this one took the lock.
         if database.exists() && !may_replace {
             return Err(ReplaceError::Exists(database));
         }

@@ -5,9 +5,10 @@
 //! not follow the wall clock.
 //!
 //! It advances with the monotonic clock of serving instances, and is never ahead of the wall clock.
-//! When an instance starts, the retention time also catches up downtime, by at most
-//! [`MAX_CATCH_UP`]. It does so only if it has advanced by [`MIN_PROGRESS`] since it last caught
-//! up. Until downtime is caught up, rows are deleted later than otherwise.
+//! It stands still during downtime, while no instance serves. A start catches up this downtime: it
+//! advances the retention time towards the wall clock, by at most [`MAX_CATCH_UP`], but only if the
+//! retention time has advanced by [`MIN_PROGRESS`] since a start last did so. Until downtime is
+//! caught up, rows are deleted later than otherwise.
 //!
 //! The retention time is stored in `database_state`, for all instances and for the next start.
 

@@ -1,4 +1,4 @@
-//! Whether two URLs name the same database, perhaps in different words.
+//! Whether two URLs name the same database, perhaps in different notations.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::database::sql;
 /// Timeout for connecting.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// A server's start time is its identity here, because names and addresses of a server have aliases,
-/// and its system identifier can be read by few users.
+/// The start time of the PostgreSQL server identifies it, because several host names and IP
+/// addresses may lead to one server, and only few users may read its system identifier.
 const IDENTITY: &str = "SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), \
                         (SELECT oid FROM pg_database WHERE datname = current_database()), \
                         current_schema())";

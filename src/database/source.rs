@@ -186,7 +186,7 @@ async fn open_postgres(url: &DatabaseUrl, table: &str) -> Result<Rows, SourceErr
     options.map_sqlx_postgres_opts(|postgres| {
         postgres.options([("default_transaction_read_only", "on"), ("timezone", "UTC")])
     });
-    // The pool would try again until its timeout, and report only the timeout.
+    // Tried before the pool connects: the pool would retry until its timeout, and report only that.
     if let Some(error) = connection_error(url.expose()).await {
         return Err(connect_error(error));
     }

@@ -74,7 +74,8 @@ where
         return;
     }
     let batch = Batch { shared: Arc::clone(shared), items: None, outcomes: Err(aborted()) };
-    // Each write has its own progress, which decides. The progress of the batch is not used.
+    // The progress of each write decides whether the write may be committed. The progress of the
+    // batch is not used.
     let (transaction, progress) = (Box::new(batch), Progress::default());
     queue.has_batch = shared.writer.submit(Job { transaction, progress, is_urgent: false });
     if !queue.has_batch {

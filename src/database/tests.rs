@@ -57,17 +57,17 @@ async fn occupy_writer(db: &Db) {
 /// returns true are refused after they have been written. Returns the outcome of each transaction,
 /// and the number of commits.
 async fn store_all(db: &Db, is_refused: impl Fn(usize) -> bool) -> (Vec<Result<(), Refusal>>, i64) {
-    let before = number(db, "SELECT writes FROM database_state").await;
+    let before = query_number(db, "SELECT writes FROM database_state").await;
     let all = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let store = async |id| store(db, &insert(id), is_refused(id)).await;
         join_all((0..40).map(store)).await
     };
     let ((), outcomes) = tokio::join!(occupy_writer(db), all);
-    (outcomes, number(db, "SELECT writes FROM database_state").await - before)
+    (outcomes, query_number(db, "SELECT writes FROM database_state").await - before)
 }
 
-async fn number(db: &Db, sql: &'static str) -> i64 {
+async fn query_number(db: &Db, sql: &'static str) -> i64 {
     let row = db.read(|db| async move { sql::first(&db, sql, []).await }).await;
     row.unwrap().unwrap()
 }
@@ -83,7 +83,7 @@ async fn sqlite_chooses_plans_without_regard_to_bound_values() {
     let directory = TempDir::new().unwrap();
     let db = open(directory.path()).await;
 
-    assert_eq!(number(&db, "SELECT sqlite_compileoption_used('ENABLE_QPSG')").await, 1);
+    assert_eq!(query_number(&db, "SELECT sqlite_compileoption_used('ENABLE_QPSG')").await, 1);
 }
 
 #[tokio::test]
@@ -100,8 +100,8 @@ async fn domain_error_rolls_back_only_its_transaction_and_needs_no_extra_commit(
         };
         assert!(is_expected, "{id}: {outcome:?}");
     }
-    assert_eq!(number(&db, "SELECT count(*) FROM number").await, 30);
-    assert_eq!(number(&db, "SELECT count(*) FROM number WHERE id % 4 = 3").await, 0);
+    assert_eq!(query_number(&db, "SELECT count(*) FROM number").await, 30);
+    assert_eq!(query_number(&db, "SELECT count(*) FROM number WHERE id % 4 = 3").await, 0);
     assert_eq!(commits, 2, "the transaction that occupied the writer, and the batch");
 }
 
@@ -121,5 +121,5 @@ async fn database_error_rolls_back_only_its_transaction() {
         };
         assert!(is_expected, "{id}: {outcome:?}");
     }
-    assert_eq!(number(&db, "SELECT count(*) FROM number").await, 39);
+    assert_eq!(query_number(&db, "SELECT count(*) FROM number").await, 39);
 }

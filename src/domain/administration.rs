@@ -134,8 +134,9 @@ pub async fn address_of(db: &Db, id: Uuid) -> Result<String, OperatorError> {
     found.map(|account| account.email_canonical).ok_or(OperatorError::NoAccount)
 }
 
-/// Failed attempts with an email address, whether or not it has an account: at most `count` events,
-/// newest first. `account` is the key of the address.
+/// The events that have the keyed digest of an email address, whether or not it has an account:
+/// failed attempts, and requests of mails. At most `count` events, newest first. `account` is the
+/// attempt key of the address.
 ///
 /// # Errors
 /// If the database refuses.

@@ -22,7 +22,7 @@ use crate::domain::session::listing::Login;
 use crate::entity::account;
 use crate::timestamp::Timestamp;
 
-/// The new address.
+/// The new address, and the device that requests the change.
 #[derive(Clone)]
 pub struct NewAddress {
     /// An address that new accounts may have ([`Email::parse`]), and that the account does not

@@ -203,8 +203,8 @@ pub async fn confirm_by_code(
 }
 
 /// Sets a new password with a link, once, and verifies the address. All sessions end, so an
-/// attacker who signed up with the address of another person loses all access. The link of a sign-up creates
-/// the account with this password.
+/// attacker who signed up with the address of another person loses all access. The link of a
+/// sign-up creates the account with this password.
 ///
 /// # Errors
 /// See [`ResetError`]; then nothing has changed.
@@ -241,7 +241,8 @@ pub async fn secrets(
     Ok(tokens.secrets(&account, &challenge)?)
 }
 
-/// The account of a challenge, if it is enabled. That of a sign-up does not exist yet.
+/// The account of a challenge, if it is enabled. For a sign-up, the account that the challenge will
+/// create.
 async fn account_of(db: &Db, challenge: &Challenge) -> Result<Option<account::Model>, DbErr> {
     match challenge.purpose {
         Purpose::SignUp => Ok(account_rules::of_sign_up(challenge)),

@@ -27,7 +27,7 @@ use crate::timestamp::Timestamp;
 pub struct Verification {
     /// Queues the mail.
     pub mail: MailQueue,
-    /// The digest of the secret of the device that signs up, which may use the code.
+    /// The digest of a secret of the device that signs up. Only this device may use the code.
     pub device_digest: Vec<u8>,
     /// What the user gets before the address is verified.
     pub until_then: UntilVerified,
@@ -77,7 +77,7 @@ pub struct Request<'a> {
     /// the device. A random id if the device has proved nothing: then the same rows are written,
     /// and no mail is sent.
     pub account_id: Uuid,
-    /// The digest of the secret of the device, which may use the code.
+    /// The digest of a secret of the requesting device. Only this device may use the code.
     pub device_digest: Vec<u8>,
     /// Proof that the request is within the attempt limits.
     pub admitted: Admitted,

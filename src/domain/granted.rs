@@ -11,7 +11,7 @@ use crate::timestamp::Timestamp;
 /// The entry of a session in a status list, from which verifiers learn that the session has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusEntry {
-    /// The number of the list.
+    /// The id of the list.
     pub list: i32,
     /// The index in the list.
     pub index: i32,

@@ -72,8 +72,8 @@ impl InviteTokens {
         self.0.encode(row.id, row.expires_at.as_micros(), row.email_folded.as_bytes())
     }
 
-    /// The token whose digest is stored, whichever key was the current one when the invite was
-    /// created. `None` if it was another key.
+    /// The token whose digest is stored, whichever of the keys was the current one when the invite
+    /// was created. `None` if the token of no key has this digest.
     fn stored_token(&self, row: &Row) -> Result<Option<String>, ErrorStack> {
         let (number, context) = (row.expires_at.as_micros(), row.email_folded.as_bytes());
         let tokens = self.0.encode_with_each(row.id, number, context)?;

@@ -1,5 +1,5 @@
-//! What would happen at the next login to an account: for a support person whose user cannot log
-//! in. A report changes nothing and counts no attempt.
+//! How the next login to an account would end. The report is for a support person whose user cannot
+//! log in. It changes nothing and counts no attempt.
 
 use std::fmt;
 
@@ -43,7 +43,8 @@ pub struct LoginReport {
     pub limited_until: Option<Timestamp>,
     /// Whether the server requires a verified address.
     pub requires_verified_email: bool,
-    /// The last events of the account and the last failures at the address, newest first.
+    /// The last events of the account, and the last attempts and requests with its address, newest
+    /// first.
     pub events: Vec<auth_event::Model>,
 }
 
@@ -162,8 +163,9 @@ impl Outcome {
     }
 }
 
-/// The last events of an account, and the last failures at an address. Failures before the account
-/// was created have no account.
+/// The last events of an account, and the last events that have the keyed digest of its address:
+/// failed attempts, and requests of mails. Events from before the account was created have only the
+/// digest.
 async fn last_events(
     db: &Db,
     account_id: Option<Uuid>,

@@ -11,10 +11,9 @@
 //! 5. `token` (access tokens) and `status` (status lists of ended sessions);
 //! 6. `session` (login, listing, ending, logout notices, and the kill switch, which ends all
 //!    sessions of an account);
-//! 7. `pending_sign_up` (sign-ups that wait for a confirmation by mail), `email_verification` (mails
-//!    that verify an address), `invite`, `sign_up_policy` (who may sign up), `account` (sign-up and
-//!    deletion), `profile` (standard claims), `refresh` (token
-//!    rotation);
+//! 7. `pending_sign_up` (sign-ups that wait for a confirmation by mail), `email_verification`
+//!    (mails that verify an address), `invite`, `sign_up_policy` (who may sign up), `account`
+//!    (sign-up and deletion), `profile` (standard claims), `refresh` (rotation of refresh tokens);
 //! 8. `account_data` (download of an account's data), `administration` and `operator_changes`
 //!    (account commands of the command line), and `login_report` (why a user cannot log in);
 //! 9. `import` and `export` of accounts;

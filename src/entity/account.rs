@@ -14,7 +14,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// The spelling (`domain/email`): the address as typed, in NFC and with the domain as A-labels.
-    /// Mails are sent to it. Rows of version 0.2 have the address in lower case.
+    /// Mails are sent to it. In rows that version 0.2 wrote, it is in lower case.
     pub email: String,
     /// The canonical form: the address in lower case. It is unique. Earlier versions look up this
     /// column.
@@ -23,9 +23,10 @@ pub struct Model {
     /// earlier version: until the folded form is computed ([`Entity::find_unfolded`]), or
     /// permanently if it equals the canonical form because the address is ASCII.
     pub email_folded: Option<String>,
-    /// Whether the address is ambiguous. Then the row is found only by its canonical form. There
-    /// are two causes. Another row has an address with an equal folded form; both rows existed when
-    /// the folded forms were computed. Or new accounts cannot have such an address.
+    /// Whether the address is ambiguous. Then the row is found only by its canonical form. An
+    /// address is ambiguous for one of two reasons. When the folded forms were computed, another
+    /// row had an address with the same folded form. Or sign-ups with such an address are refused
+    /// now.
     pub email_ambiguous: bool,
     /// A PHC string; `None` if the account cannot log in with a password.
     pub password_hash: Option<String>,

@@ -129,7 +129,8 @@ impl Texts {
 pub enum Relation {}
 
 impl Entity {
-    /// Locks a registered client until the commit. Returns false if the client does not exist.
+    /// Locks a registered client, so that it is not removed before the commit. Returns false if the
+    /// client does not exist.
     /// Transactions that create rows for the client lock the client before the account.
     ///
     /// # Errors
@@ -139,7 +140,8 @@ impl Entity {
         Ok(row.is_some())
     }
 
-    /// The condition for clients that ask for consent; the opposite of [`Model::is_preapproved`].
+    /// The condition for clients that need the consent of users; the opposite of
+    /// [`Model::is_preapproved`].
     #[must_use]
     pub fn asks() -> SimpleExpr {
         Column::Consent.ne(ConsentPolicy::Skip)

@@ -48,7 +48,7 @@ const COUNT_INSTANCES: &str = "SELECT count(*) FROM instance, \
      (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) clock \
      WHERE beat_at > now - 10000000 OR EXISTS (SELECT 1 FROM lease WHERE expires_at > now)";
 
-/// Why a database was not copied.
+/// Why a copy of a database, or its undo, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// A server uses the database.
@@ -72,7 +72,7 @@ pub enum CopyError {
          is not served, and the source is unchanged. Copy again"
     )]
     Differs(String),
-    /// No mark to remove.
+    /// A copy cannot be undone, because the database has no mark of a moved source.
     #[error("the database is not marked as moved. Nothing was changed")]
     NotMoved,
     /// A database cannot be opened.

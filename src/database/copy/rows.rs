@@ -120,7 +120,7 @@ impl<'t> Reader<'t> {
         Ok(rows)
     }
 
-    /// Reads to the end without keeping the rows.
+    /// Reads the remaining rows without keeping them. Returns the digest of all rows of the table.
     pub(super) async fn digest_rest(mut self) -> Result<Digest, DbErr> {
         while !self.next().await?.is_empty() {}
         Ok(self.digest)

@@ -1,4 +1,4 @@
-//! The rows of a shared refresh.
+//! The values that the statements of shared refreshes bind: a row for each presented token.
 
 use uuid::Uuid;
 
@@ -26,12 +26,12 @@ pub struct SessionRotation {
     pub generation: i64,
     /// The client that presented the token.
     pub client_id: String,
-    /// Whether the request comes from a server. The address and the user agent of the session are
-    /// then not changed.
+    /// Whether the server of a confidential client sent the request. The client address and the
+    /// user agent of the session are then not changed.
     pub is_server: bool,
-    /// The client's address.
+    /// The client address of the request.
     pub address: Option<String>,
-    /// The client's user agent.
+    /// The user agent of the request.
     pub user_agent: Option<String>,
     /// The forwarding chain of the request.
     pub forwarded: Option<String>,

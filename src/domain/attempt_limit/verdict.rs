@@ -33,7 +33,7 @@ impl Admitted {
     }
 }
 
-/// Where an attempt is counted until its verdict.
+/// Where and when an attempt was counted, for its verdict.
 #[derive(Debug, Clone)]
 pub struct Counted {
     /// The windows to which the attempt may be refunded, in locking order.

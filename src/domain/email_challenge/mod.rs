@@ -79,7 +79,7 @@ pub async fn newest(
     Entity::find_by_id((account_id, purpose)).one(txn).await
 }
 
-/// The newest challenge of a device for any of these purposes that has not expired.
+/// The newest unexpired challenge of a device, for any of these purposes.
 ///
 /// # Errors
 /// If the database refuses.

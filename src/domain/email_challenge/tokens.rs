@@ -69,7 +69,8 @@ impl EmailTokens {
         [Purpose::VerifyEmail, Purpose::ChangeEmail, Purpose::SignUp].into_iter().find_map(of)
     }
 
-    /// Verifies a token.
+    /// Whether the token is that of this challenge. It must have been parsed for the purpose of the
+    /// challenge ([`decode`](Self::decode)).
     #[must_use]
     pub fn verify_token(
         &self,
@@ -81,7 +82,7 @@ impl EmailTokens {
         tokens.is_some_and(|tokens| tokens.verify(token, &context(account, challenge)))
     }
 
-    /// Verifies a typed code.
+    /// Whether the code that the user typed is that of this challenge.
     #[must_use]
     pub fn verify_code(
         &self,

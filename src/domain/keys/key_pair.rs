@@ -61,11 +61,12 @@ pub(super) fn import(
     sealer: &Sealer,
     now: Timestamp,
 ) -> Result<signing_key::Model, ImportError> {
-    // Without a callback, OpenSSL would prompt for a pass phrase on the terminal. When the callback
-    // fails, OpenSSL tries an empty pass phrase, which decrypts a key whose pass phrase is empty.
+    // The callback below does not suffice to refuse encrypted keys: when it fails, OpenSSL tries an
+    // empty pass phrase, which decrypts a key whose pass phrase is empty.
     if pem.windows(9).any(|word| word == b"ENCRYPTED") {
         return Err(ImportError::Unreadable);
     }
+    // Without a callback, OpenSSL would prompt for a pass phrase on the terminal.
     let no_phrase = |_: &mut [u8]| Err(ErrorStack::get());
     let rsa = Rsa::private_key_from_pem_callback(pem, no_phrase);
     let rsa = rsa.map_err(|_| ImportError::Unreadable)?;

@@ -4,7 +4,8 @@
 //! remain in the file until all data that was encrypted with them has been encrypted again.
 //!
 //! The file is created once, at the first start. If it is missing later, or is invalid, Signet
-//! refuses to start and creates nothing, so that a new identity is never created by accident.
+//! refuses to start and creates nothing, so that an installation never gets a new master key by
+//! accident.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};

@@ -31,8 +31,10 @@ pub async fn make_dead_letter(db: &Db, item: &Item, reason: &str) -> Result<(), 
     let mut item = item.clone();
     let mail = item.read::<QueuedMail>();
     let account_id = mail.as_ref().and_then(|mail| match mail.content {
-        // The failure of the notice that is sent instead if the address is taken is not an event of
-        // the requester, either. Otherwise his events, which he can download, would show which.
+        // If the new address has an account, its owner gets a notice instead of this mail, and a
+        // failure of the notice is not an event of the requester. So a failure of this mail must
+        // not be one, either: users can download their events, which would show whether the address
+        // has an account.
         Content::ChangeEmail { .. } => None,
         _ => mail.account(),
     });

@@ -106,7 +106,8 @@ pub enum Content {
     /// A link and a code, with which a new user confirms a sign-up. If the address has an account
     /// when the mail is sent, [`Content::AddressInUse`] is sent instead.
     SignUp {
-        /// When they expire. This identifies the challenge from which they are computed.
+        /// When the link and the code expire. This identifies the challenge from which they are
+        /// computed.
         expires_at: Timestamp,
     },
     /// No mail is sent: someone requested a mail for an address without an account. The row exists
@@ -269,8 +270,10 @@ impl MailQueue {
         self.enqueue(txn, account.id, Recipient::of(account, origin), content, now).await
     }
 
-    /// Admits and counts a mail to this address, which belongs to this account. Records that it is
-    /// dropped if the address gets too many, or too many because of this client. `false` if mail, or mails of this class, are off.
+    /// Admits and counts a mail to this address, which belongs to this account. Returns false if
+    /// the address gets too many mails, or too many because of this client address. Then the event
+    /// that the mail was dropped is recorded, at most once an hour. Also returns false if mail is
+    /// off, or if the mail is a notice and notices are off.
     ///
     /// # Errors
     /// If the database refuses.

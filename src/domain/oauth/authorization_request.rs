@@ -80,8 +80,8 @@ pub struct AuthorizationRequest {
     /// The account that must be logged in. An ID token hint or a requested `sub` claim identifies
     /// it.
     pub subject: Option<Uuid>,
-    /// The single claims, limited to claims of the client's scope. Missing in requests that an
-    /// instance of the previous version has stored.
+    /// The claims that the client requested by name, limited to claims of its scope. Missing in
+    /// requests that an instance of the previous version has stored.
     #[serde(default)]
     pub claims: RequestedClaims,
     /// The tag of the language that `ui_locales` requests for the pages, if it is supported.

@@ -1,11 +1,11 @@
 //! Browser sessions: logins on the hosted pages, identified by a cookie.
 //!
-//! An unused browser session expires after an idle timeout (`idle_expires_at`). Client sessions
-//! that were opened through it continue, because the user may be active in these clients. A use of
-//! the browser session moves the idle timeout. The same write records the time and the origin of
-//! the use. This write happens at most every five minutes.
+//! An unused browser session expires at its idle expiry (`idle_expires_at`). Client sessions that
+//! were opened through it continue, because the user may be active in these clients. A use of the
+//! browser session postpones the idle expiry. The same write records the time and the origin of the
+//! use. This write happens at most every five minutes.
 //!
-//! After the idle timeout, the cookie still identifies the browser. So a logout still ends the
+//! After the idle expiry, the cookie still identifies the browser. So a logout still ends the
 //! client sessions that were opened through the browser session. The next login of another user in
 //! this browser ends them as well.
 
@@ -22,7 +22,7 @@ use crate::entity::account;
 use crate::entity::session::{Column, EndReason, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// By how much the stored idle timeout and the stored time of last use may be out of date, because
+/// By how much the stored idle expiry and the stored time of last use may be out of date, because
 /// they are not written at every use.
 const LAG: Duration = Duration::from_mins(5);
 
@@ -35,9 +35,9 @@ pub struct Browser {
     pub account: account::Model,
 }
 
-/// Returns the live browser session of a cookie, moves its idle timeout to `idle_life` from now,
-/// and records the time and the origin of this use. The idle timeout is never after the absolute
-/// expiry of the session.
+/// Returns the live browser session of a cookie, moves its idle expiry to `idle_life` from now, and
+/// records the time and the origin of this use. The idle expiry is never after the absolute expiry
+/// of the session.
 ///
 /// # Errors
 /// If the database refuses.
@@ -53,7 +53,7 @@ pub async fn visit(
     Ok(Some(browser))
 }
 
-/// The browser session of a cookie, unless it was ended. A browser session whose idle timeout has
+/// The browser session of a cookie, unless it was ended. A browser session whose idle expiry has
 /// passed is returned as well, so that the client sessions opened through it can be ended.
 ///
 /// # Errors
@@ -74,9 +74,9 @@ async fn find(db: &Db, cookie: &str, condition: Condition) -> Result<Option<Brow
     }))
 }
 
-/// Records a use of a browser session, if the stored idle timeout or the stored time of last use is
-/// out of date by more than the lag. The stored idle timeout may be later than the new idle
-/// timeout, if the setting was reduced. Of several concurrent requests, only one writes.
+/// Records a use of a browser session, if the stored idle expiry or the stored time of last use is
+/// out of date by more than the lag. The stored idle expiry may be later than the new one, if the
+/// setting was reduced. Of several concurrent requests, only one writes.
 async fn record_use(
     db: &Db,
     session: &Model,

@@ -53,7 +53,8 @@ impl std::str::FromStr for Pkce {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
-    /// 1 to 100 printable ASCII characters. It must not be a UUID, because user IDs are UUIDs.
+    /// 1 to 100 printable ASCII characters without spaces. It must not be a UUID, because user IDs
+    /// are UUIDs.
     pub client_id: String,
     /// The name that users see: 1 to 100 visible characters. The default is the `client_id`.
     pub client_name: Option<String>,
@@ -97,7 +98,7 @@ pub struct Registration {
     /// Whether ID tokens also have the claims of the client's scope, which userinfo always returns.
     #[serde(default)]
     pub id_token_claims: bool,
-    /// `ask` for consent, or `skip` it for an application of the operator.
+    /// `ask` if users are asked for consent, or `skip` for an application of the operator.
     #[serde(default = "ask")]
     pub consent: String,
 }

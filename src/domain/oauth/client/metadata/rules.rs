@@ -193,13 +193,13 @@ impl Registration {
     }
 }
 
-/// Whether a text consists of 1 to 100 printable ASCII characters.
+/// Whether a text consists of 1 to 100 printable ASCII characters other than the space.
 #[must_use]
 pub fn is_client_id(text: &str) -> bool {
     (1..=100).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// Whether a text is an absolute URI without a fragment (RFC 8707 §2).
+/// Whether a text is an absolute URI without a fragment (RFC 8707 §2), of at most 500 bytes.
 #[must_use]
 pub fn is_resource(uri: &str) -> bool {
     let is_printable = uri.len() <= 500 && uri.bytes().all(|b| b.is_ascii_graphic());
