@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::timestamp::Timestamp;
 
-/// The start of this process, from which its uptime is measured.
+/// The time of the first call of [`Clock::uptime`], by the monotonic clock.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The source of `now`.
@@ -45,8 +45,8 @@ impl Clock {
         }
     }
 
-    /// How long this process has run, by the monotonic clock, which changes of the system time do
-    /// not affect.
+    /// The time since the first call in this process, by the monotonic clock, which changes of the
+    /// system time do not affect. Callers use the difference of two results.
     #[must_use]
     pub fn uptime(&self) -> Duration {
         match self {

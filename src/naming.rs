@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_must_not_contain_invisible_characters() {
+    fn name_must_be_visible_trimmed_and_within_the_limit() {
         for name in
             ["The shop", "Łódź & Söhne – №1", "東京ストア", "متجر", "Shop 🛒", "a", "O’Neill’s"]
         {

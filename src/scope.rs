@@ -86,7 +86,7 @@ impl Scope {
     /// does not allow, or is longer than 4 KiB.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        (text.len() <= MAX_LENGTH && words(text).all(is_token)).then(|| words(text).collect())
+        (text.len() <= MAX_LENGTH && words(text).all(is_scope_token)).then(|| words(text).collect())
     }
 
     /// Whether the scope is a subset of `other`.
@@ -137,6 +137,6 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// Whether a text is a scope value (RFC 6749 §3.3): printable ASCII without space, quote and
 /// backslash.
 #[must_use]
-pub fn is_token(value: &str) -> bool {
+pub fn is_scope_token(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }

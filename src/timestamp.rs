@@ -1,4 +1,5 @@
-//! The only representation of a point in time outside of `clock`.
+//! The only type for points in time that are stored or sent. Waits and measurements inside a
+//! process use `Instant`.
 //!
 //! Both databases store a 64-bit integer. So comparison and order are equal in SQL and in Rust, and
 //! do not depend on how drivers handle time zones and fractions of a second.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::naming::is_name;
-use crate::scope::{IDENTITY, is_token};
+use crate::scope::{IDENTITY, is_scope_token};
 
 /// Maximum length of a description, in characters. The consent page lists several descriptions.
 const MAX_DESCRIPTION: usize = 80;
@@ -42,7 +42,7 @@ impl FromStr for ScopeDescriptions {
 fn parse(item: &str) -> Result<(&str, &str), String> {
     let (scope, description) = item.split_once('=').ok_or("must be scope=description")?;
     let (scope, description) = (scope.trim_end(), description.trim_start());
-    if !is_token(scope) {
+    if !is_scope_token(scope) {
         return Err("the text before the = is no scope (RFC 6749 section 3.3)".to_owned());
     }
     // The pages have built-in descriptions of these.

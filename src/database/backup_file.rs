@@ -120,8 +120,8 @@ pub(super) fn check_magic(path: &Path) -> Result<(), BackupFileError> {
 }
 
 impl BackupFile {
-    /// Opens a backup for reading. SQLite takes no locks and creates no files beside it, so the file
-    /// may be on a read-only medium. No process may write to the file while it is open.
+    /// Opens a backup for reading. SQLite takes no locks and creates no files beside it, so the
+    /// file may be on a read-only medium. No process may write to the file while it is open.
     ///
     /// # Errors
     /// See [`BackupFileError`].

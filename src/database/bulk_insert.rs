@@ -2,9 +2,9 @@
 //! so the database prepares it once. The query builder is not used, because it takes longer to
 //! build the statement than the database takes to insert the rows.
 //!
-//! On SQLite, the statements do not undo their own changes if they fail (`OR FAIL`). Otherwise SQLite
-//! would copy each page before it changes it, and write the copies to a temporary file. Every failed
-//! statement is rolled back with its transaction (`sqlite_batches`).
+//! On SQLite, the statements do not undo their own changes if they fail (`OR FAIL`). Otherwise
+//! SQLite would copy each page before it changes it, and write the copies to a temporary file.
+//! Every failed statement is rolled back with its transaction (`sqlite_batches`).
 
 use std::fmt::Write as _;
 

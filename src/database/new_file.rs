@@ -56,8 +56,8 @@ impl NewFile {
     /// Writes the file to disk and gives it its final name.
     ///
     /// # Errors
-    /// `AlreadyExists` if a file was created there meanwhile, and it must not be replaced. Any other
-    /// error of the operating system.
+    /// `AlreadyExists` if a file was created there meanwhile, and it must not be replaced. Any
+    /// other error of the operating system.
     pub fn publish(self) -> io::Result<()> {
         self.file.sync_all()?;
         if self.may_replace {

@@ -16,8 +16,8 @@ const IDENTITY: &str = "SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_s
                         (SELECT oid FROM pg_database WHERE datname = current_database()), \
                         current_schema())";
 
-/// Whether both URLs name the same SQLite file, or the same schema of a PostgreSQL database. False if
-/// one of them cannot be reached. Creates and changes nothing.
+/// Whether both URLs name the same SQLite file, or the same schema of a PostgreSQL database. False
+/// if one of them cannot be reached. Creates and changes nothing.
 pub async fn is_same_database(one: &DatabaseUrl, other: &DatabaseUrl) -> bool {
     match (one.sqlite_file(), other.sqlite_file()) {
         (Some(one), Some(other)) => {

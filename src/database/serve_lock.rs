@@ -132,8 +132,8 @@ impl ServeLock {
     }
 }
 
-/// Whether a server has a SQLite file in use, or a command that excludes servers. True if this cannot
-/// be told.
+/// Whether a server has a SQLite file in use, or a command that excludes servers. True if this
+/// cannot be told.
 pub(super) fn may_be_served(database: &Path) -> bool {
     let target = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     match File::open(path_with_suffix(&target, "-lock")) {

@@ -197,8 +197,8 @@ async fn open_postgres(url: &DatabaseUrl, table: &str) -> Result<Rows, SourceErr
     if found.flatten().is_none() {
         return Err(SourceError::NoTable(table.replace('"', "")));
     }
-    // A database with the encoding SQL_ASCII may contain any bytes. Others are converted. A column of
-    // type `json` may contain escapes that are not valid in `jsonb`.
+    // A database with the encoding SQL_ASCII may contain any bytes. Others are converted. A column
+    // of type `json` may contain escapes that are not valid in `jsonb`.
     let order = primary_key(&txn, table).await?;
     let order = order.map(|columns| format!(" ORDER BY {columns}")).unwrap_or_default();
     let cursor = format!(

@@ -225,8 +225,8 @@ pub(super) fn new_row(
     }
 }
 
-/// The row of the account that the confirmation of a sign-up creates. `None` if the challenge is not
-/// that of a sign-up.
+/// The row of the account that the confirmation of a sign-up creates. `None` if the challenge is
+/// not that of a sign-up.
 pub(super) fn of_sign_up(challenge: &Challenge) -> Option<account::Model> {
     let email = challenge.new_email.as_deref().filter(|_| challenge.purpose == Purpose::SignUp)?;
     let (email, hash) = (Email::parse(email).ok()?, challenge.password_hash.clone()?);

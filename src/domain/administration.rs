@@ -140,16 +140,16 @@ pub async fn address_of(db: &Db, id: Uuid) -> Result<String, OperatorError> {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn failures(
+pub async fn events_of_address(
     db: &Db,
     account: &AttemptKey,
     count: u64,
 ) -> Result<Vec<auth_event::Model>, DbErr> {
-    let failures = auth_event::Entity::find()
+    let events = auth_event::Entity::find()
         .filter(auth_event::Column::EmailDigest.eq(account.digest()))
         .order_by_desc(auth_event::Column::Id)
         .limit(count);
-    db.read(|db| async move { failures.all(&db).await }).await
+    db.read(|db| async move { events.all(&db).await }).await
 }
 
 /// Disables an account: refuses logins and refreshes, and ends all sessions. Returns the number of
@@ -219,8 +219,8 @@ pub async fn end_sessions(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
     complete_end_of_sessions(db, id, ended_at).await
 }
 
-/// Ends all sessions of all accounts, and returns their number. Voids the reset tokens and the mailed
-/// links of all accounts, also of those without sessions.
+/// Ends all sessions of all accounts, and returns their number. Voids the reset tokens and the
+/// mailed links of all accounts, also of those without sessions.
 ///
 /// # Errors
 /// See [`OperatorError`]. Sessions that ended before the error stay ended.

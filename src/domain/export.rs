@@ -33,7 +33,8 @@ impl Export {
 
 /// An account as an object. Members without a value are left out.
 fn record(account: &Model) -> Map<String, Value> {
-    // All columns are named, so that a new column does not compile until it is exported or left out.
+    // All columns are named, so that a new column does not compile until it is exported or left
+    // out.
     let Model {
         id,
         email,

@@ -241,8 +241,9 @@ pub fn address_of(row: &Row) -> String {
     parsed.map_or_else(|_| row.email.clone(), |email| email.address().to_owned())
 }
 
-/// Whether the use of an invite proves control of the address of this account: the invite was mailed,
-/// and to this address. Addresses that fold alike are one account, but may be different mailboxes.
+/// Whether the use of an invite proves control of the address of this account: the invite was
+/// mailed, and to this address. Addresses that fold alike are one account, but may be different
+/// mailboxes.
 pub(super) fn proves_control(row: &Row, email_canonical: &str) -> bool {
     row.mailed_at.is_some() && address_of(row) == email_canonical
 }
@@ -347,7 +348,7 @@ pub async fn purge(db: &Db) -> Result<Purged, DbErr> {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn delete_everyones(db: &Db) -> Result<(), DbErr> {
+pub async fn delete_of_everyone(db: &Db) -> Result<(), DbErr> {
     let all = Column::ExpiresAt.gte(Timestamp::default());
     delete_all::<Entity>(db, all).await.map(drop)
 }

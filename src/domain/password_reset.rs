@@ -65,7 +65,7 @@ impl ResetTokens {
         self.0.code(account.id, expires_at.as_micros(), &context)
     }
 
-    /// Verifies a typed code.
+    /// Whether the code that the user typed is that of this account, expiry and device.
     #[must_use]
     pub fn verify_code(
         &self,

@@ -1,9 +1,10 @@
 //! Actions that require reauthentication: changing the password, downloading the data of the
-//! account, and deleting the account.
+//! account, and deleting the account. A change of the email address (`email_change`) uses the same
+//! checks.
 //!
-//! They check the password outside any transaction, because hashing is slow. Then one transaction
-//! locks the account and the session of the request. The stored hash must not have changed since
-//! the check, and the session must still be live.
+//! The actions check the password outside any transaction, because hashing is slow. Then one
+//! transaction locks the account and the session of the request. The stored hash must not have
+//! changed since the check, and the session must still be live.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -82,8 +83,8 @@ pub enum ReauthenticationError {
     /// The password is wrong.
     #[error("the password is wrong")]
     Refused,
-    /// The stored hash changed during each check, so the right password cannot be told from a wrong
-    /// one. The client may retry.
+    /// The password was right at each check, but the stored hash changed before the action was
+    /// stored. The client may retry.
     #[error("the password hash of the account changed during each check")]
     Changed,
     /// The hashing pool refused or failed.
@@ -254,8 +255,9 @@ pub(super) async fn confirm(
 }
 
 /// Runs `action`, and runs it again if the account changed meanwhile, but not more than
-/// [`MAX_CHECKS`] times. Refunds an attempt that ended without a verdict, and, if the account changed
-/// each time, also to the window of the account, because the password was right each time.
+/// [`MAX_CHECKS`] times. Refunds an attempt that ended without a verdict. If the account changed
+/// each time, the password was right each time, so the attempt is also refunded to the window of
+/// the account.
 pub(super) async fn run_with_retry<F: Future<Output = Result<(), ReauthenticationError>> + Send>(
     db: &Db,
     confirmation: &Confirmation<'_>,

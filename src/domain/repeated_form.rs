@@ -1,8 +1,8 @@
 //! Forms that used a link or a code of a mail within the last minute.
 //!
-//! A link and a code can be used once. But a form that is sent twice, for example by a double click,
-//! gets the same response twice: the browser shows only the second one, which must not say that the
-//! link is invalid.
+//! A link and a code can be used once. But a form that is sent twice, for example by a double
+//! click, gets the same response twice: the browser shows only the second one, which must not say
+//! that the link is invalid.
 
 use std::time::Duration;
 
@@ -17,13 +17,14 @@ use crate::timestamp::Timestamp;
 /// How long the repetition of a form gets the same response.
 const LIFE: Duration = Duration::from_mins(1);
 
-/// The digest of all fields of a form.
+/// The digest of the path and all fields of a form.
 #[derive(Debug, Clone)]
 pub struct FormDigest(Vec<u8>);
 
 impl FormDigest {
-    /// The HMAC of the fields. A plain digest would let a thief of the database guess the password
-    /// in the form. `None` if OpenSSL fails, which happens only when memory is exhausted.
+    /// The HMAC of the path and the fields. A plain digest would let a thief of the database guess
+    /// the password in the form. `None` if OpenSSL fails, which happens only when memory is
+    /// exhausted.
     #[must_use]
     pub fn of(key: &LimitKey, path: &str, fields: &[(&str, &str)]) -> Option<Self> {
         let mut parts = vec!["form", path];

@@ -1,6 +1,7 @@
 //! Recovery after an older backup of the database was restored. It invalidates everything that was
 //! issued before, even if the backup does not contain it. Otherwise sessions and tokens that were
 //! revoked after the backup would be valid again, because no record of their revocation exists.
+//! Also checks a backup before it is restored ([`examine`]).
 
 use sea_orm::{ColumnTrait, DbErr};
 
@@ -63,7 +64,7 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
     let before = Lineage::read(db).await?;
     let accounts = administration::switch_all_sessions_off(db).await?;
     delete_codes_requests_and_mails(db).await?;
-    invite::delete_everyones(db).await?;
+    invite::delete_of_everyone(db).await?;
     let successor = keys::successor(sealer, bits, db.clock().now())?;
     let kid = successor.kid.clone();
     db.without_timeout()
@@ -83,8 +84,8 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
     Ok(Declared { accounts, kid, before, after })
 }
 
-/// Records in the audit log that a backup was restored whose sessions stay live. Returns the lineage
-/// of the database.
+/// Records in the audit log that a backup was restored whose sessions stay live. Returns the
+/// lineage of the database.
 ///
 /// # Errors
 /// If the database refuses.

@@ -59,7 +59,8 @@ impl SignUpPolicy {
         self.verify_email != VerifyEmail::Off
     }
 
-    /// Whether a sign-up begins no session, unless a mailed invite has verified its address.
+    /// Whether a sign-up begins no session before its address is verified. A mailed invite verifies
+    /// the address at the sign-up.
     #[must_use]
     pub fn delays_session(&self) -> bool {
         self.verify_email == VerifyEmail::Require || self.conceals_existing()

@@ -29,7 +29,8 @@ const MAX_ACCESS_TOKEN_BYTES: usize = 8 * 1024;
 /// a profile, and a nonce of 4 KiB, which JSON escaping can double.
 const MAX_OWN_TOKEN_BYTES: usize = 24 * 1024;
 
-/// Signs access tokens for one issuer, with a default audience.
+/// Signs and reads the tokens of one issuer. Access tokens of the JSON API have its default
+/// audience.
 pub struct Issuer {
     iss: String,
     aud: Audiences,

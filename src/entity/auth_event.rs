@@ -35,8 +35,9 @@ pub struct Model {
     pub user_agent: Option<String>,
     /// The id of the request.
     pub request_id: Option<Uuid>,
-    /// For a failure or a request, the keyed digest of the email address that was tried. The row of `attempt`
-    /// that counts the attempts with this address has the same value as its key.
+    /// For a failed attempt, or a request of a mail: the keyed digest of the email address that was
+    /// entered. The row of `attempt` that counts the attempts with this address has the same value
+    /// as its key.
     pub email_digest: Option<Vec<u8>>,
 }
 

@@ -12,8 +12,8 @@ pub struct Model {
     /// SHA-256 of the client ID and the `jti`, or the HMAC of the fields of a form.
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    /// When the row may be deleted: the assertion has expired by then, or a repetition of the form is
-    /// an error again.
+    /// When the row may be deleted: the assertion has expired by then, or a repetition of the form
+    /// is an error again.
     pub expires_at: Timestamp,
 }
 

@@ -53,7 +53,7 @@ impl Show {
             "limited",
             &limited.map_or("no".to_owned(), |it| format!("until {}", it.to_rfc3339())),
         )?;
-        let failures = administration::failures(db, &key, LAST_FAILURES + 1).await?;
+        let failures = administration::events_of_address(db, &key, LAST_FAILURES + 1).await?;
         let shown = failures.len().min(usize::try_from(LAST_FAILURES)?);
         let more = if failures.len() > shown { ", the last of more" } else { "" };
         print_field("failures", &format!("{shown}{more}"))?;

@@ -2,7 +2,8 @@
 //! and in any 24 hours. They use rows of the attempt table, with longer windows.
 //!
 //! Mails that someone asked for have a second limit: requests from one client address cause at most
-//! half of the mails to one email address. So a single stranger cannot use up the mails of the owner.
+//! half of the mails to one email address. So a single stranger cannot use up the mails of the
+//! owner.
 
 use std::time::Duration;
 
@@ -45,8 +46,9 @@ pub enum MailAdmission {
     },
 }
 
-/// Admits and counts a mail, within the caller's transaction, if no window is full. Otherwise counts
-/// nothing. All transactions must give the windows in the same order, that of the recipient last.
+/// Admits and counts a mail, within the caller's transaction, if no window is full. Otherwise
+/// counts nothing. All transactions must give the windows in the same order, that of the recipient
+/// last.
 ///
 /// # Errors
 /// If the database refuses.

@@ -166,8 +166,8 @@ pub struct PastEvent {
 }
 
 /// Writes events that another system recorded, in one statement. Skips events that were written
-/// before. Returns how many were written. The caller must limit the number of events, because each needs
-/// some parameters of the statement.
+/// before. Returns how many were written. The caller must limit the number of events, because each
+/// needs some parameters of the statement.
 ///
 /// # Errors
 /// If the database refuses; then the transaction must not be committed.

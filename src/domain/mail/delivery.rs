@@ -24,7 +24,7 @@ pub const UNKNOWN_KEY: &str = "key";
 
 /// The result of an attempt. A reason must not contain an email address.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum SendResult {
     /// The mail was sent, or there is nothing to send.
     Done,
     /// The mail cannot be sent, and becomes a dead letter.
@@ -35,8 +35,8 @@ pub enum Verdict {
     NoServer(String),
 }
 
-impl Verdict {
-    /// [`Verdict::Postponed`] for this reason.
+impl SendResult {
+    /// [`SendResult::Postponed`] for this reason.
     #[must_use]
     pub fn postponed(reason: &str) -> Self {
         Self::Postponed(reason.to_owned())
@@ -48,17 +48,17 @@ impl Verdict {
 ///
 /// # Errors
 /// If the database refuses; then the mail is sent again.
-pub async fn settle(db: &Db, item: &Item, verdict: Verdict) -> Result<(), DbErr> {
+pub async fn settle(db: &Db, item: &Item, result: SendResult) -> Result<(), DbErr> {
     let now = db.clock().now();
     let is_late = now.since(item.created_at) >= MAX_DELIVERY_TIME;
-    match verdict {
-        Verdict::Done => outbox::forget(db, item.id).await,
-        Verdict::Failed(reason) => make_dead_letter(db, item, &reason).await,
-        Verdict::Postponed(reason) | Verdict::NoServer(reason) if is_late => {
+    match result {
+        SendResult::Done => outbox::forget(db, item.id).await,
+        SendResult::Failed(reason) => make_dead_letter(db, item, &reason).await,
+        SendResult::Postponed(reason) | SendResult::NoServer(reason) if is_late => {
             make_dead_letter(db, item, &format!("given up after a day: {reason}")).await
         }
-        Verdict::Postponed(_) => outbox::postpone(db, item, now).await,
-        Verdict::NoServer(_) => {
+        SendResult::Postponed(_) => outbox::postpone(db, item, now).await,
+        SendResult::NoServer(_) => {
             outbox::postpone_to(db, item.id, item.attempts, now.plus(SHORT_WAIT)).await
         }
     }

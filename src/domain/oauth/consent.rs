@@ -29,7 +29,7 @@ use crate::entity::{authorization_code, pending_authorization};
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
-/// Maximum number of consents in a list. There is at most one per client that asks for consent.
+/// Maximum number of consents in a list. There is at most one for each client that needs consent.
 const MAX_LISTED: u64 = 1000;
 
 /// The access that a client requests: the scope at each audience, and single claims that the scope
@@ -148,8 +148,7 @@ fn access_of(row: &Model, client: &Client, issuer: &str) -> BTreeMap<String, Sco
     }
 }
 
-/// The consents that the user gave to clients that ask for consent, newest first, at most a
-/// thousand.
+/// The consents that the user gave to clients that need consent, newest first, at most a thousand.
 ///
 /// # Errors
 /// If the database refuses.

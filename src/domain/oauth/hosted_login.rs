@@ -93,7 +93,7 @@ pub async fn sign_up(
     account::record_refusal(db, &request, result).await
 }
 
-/// Logs a user in who has just confirmed a sign-up in the browser that signed up, or with the
+/// Logs in a user who has just confirmed a sign-up: in the browser that signed up, or with the
 /// password. `None` if the account was disabled or deleted meanwhile.
 ///
 /// # Errors
@@ -199,7 +199,7 @@ fn recent_logins(
 }
 
 /// Moves the browser's pending requests to its new session, and ends its previous session, even if
-/// the idle timeout of the previous session has passed. If both sessions are of the same account,
+/// the idle expiry of the previous session has passed. If both sessions are of the same account,
 /// the client sessions of the previous session move to the new session. Otherwise the previous
 /// session is logged out.
 async fn replace_browser_session(

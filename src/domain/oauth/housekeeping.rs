@@ -29,7 +29,8 @@ pub async fn purge_requests(db: &Db) -> Result<Purged, DbErr> {
     delete_expired::<Entity>(db, Column::ExpiresAt, db.retention_now()).await
 }
 
-/// Deletes the digests of expired client assertions.
+/// Deletes the digests of expired client assertions, and of forms whose repetition is an error
+/// again.
 ///
 /// # Errors
 /// If the database refuses.

@@ -13,7 +13,7 @@ use crate::domain::granted::ClientGrant;
 use crate::domain::token::{Issuer, SigningError, is_access_token};
 use crate::timestamp::Timestamp;
 
-/// The `typ` of ID tokens, which only some access tokens share.
+/// The `typ` of ID tokens. Some access tokens have the same `typ`.
 pub const TOKEN_TYPE: &str = "JWT";
 
 /// The `amr` of a login with a password (RFC 8176 §2).
@@ -73,8 +73,8 @@ pub fn sign(
     )
 }
 
-/// The content of an `id_token_hint`. It may have expired: a hint identifies the user, but does not
-/// prove a login (OpenID Connect Core 1.0 §3.1.2.2).
+/// The content of an `id_token_hint`. The ID token may have expired: a hint identifies the user,
+/// but does not prove a login (OpenID Connect Core 1.0 §3.1.2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     /// The account.

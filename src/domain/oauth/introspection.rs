@@ -29,9 +29,9 @@ const RETURNED: [&str; 12] = [
     "status",
 ];
 
-/// Introspects a token for its own client, or for a client that may introspect tokens of its
-/// audience. Returns `None` if the token is not active, or if the caller may not introspect it: the
-/// response does not distinguish these cases.
+/// Introspects a token for the client to which it was issued, or for a client that may introspect
+/// tokens of the same audience. Returns `None` if the token is not active, or if the caller may not
+/// introspect it: the response does not distinguish these cases.
 ///
 /// # Errors
 /// If the database refuses.

@@ -3,9 +3,9 @@
 //! stored in a row, which only the browser of the logged-in user can use.
 //!
 //! The row is deleted when the consent is withdrawn. It stays after the user has answered, so that
-//! the page can be reloaded and its form submitted twice. Each submission gets a code, and only the
-//! last code is valid. Rows exist only for logged-in users, and their number per account is
-//! limited.
+//! the page can be reloaded and its form submitted twice. Each submission gets a code, which
+//! replaces the code of the previous submission if the request has a `nonce` or a `code_challenge`.
+//! Rows exist only for logged-in users, and their number per account is limited.
 
 use std::time::Duration;
 

@@ -48,7 +48,7 @@ pub struct Shares {
     /// How many slots have been allotted so far.
     turns: u64,
     /// Whether the last allotment had too few slots for the due deliveries.
-    were_short: bool,
+    had_too_few_slots: bool,
 }
 
 #[derive(Debug, Default)]
@@ -84,8 +84,8 @@ impl Receiver {
 impl Shares {
     /// Whether the last allotment had too few slots for the due deliveries.
     #[must_use]
-    pub const fn were_short(&self) -> bool {
-        self.were_short
+    pub const fn had_too_few_slots(&self) -> bool {
+        self.had_too_few_slots
     }
 
     /// Allots slots to receivers with due deliveries. `due` has the number of due deliveries for
@@ -113,7 +113,7 @@ impl Shares {
                 *allotted += usize::from(is_taken);
             }
         }
-        self.were_short = due.iter().any(|(_, number, allotted)| allotted < number);
+        self.had_too_few_slots = due.iter().any(|(_, number, allotted)| allotted < number);
         let allotted = due.into_iter().filter(|(.., allotted)| *allotted > 0);
         allotted.map(|(name, _, allotted)| (name.clone(), allotted)).collect()
     }
@@ -184,7 +184,7 @@ mod tests {
         let mut shares = Shares::default();
 
         assert_eq!(allot_one(&mut shares, 1, 10, 0), SHARE);
-        assert!(shares.were_short());
+        assert!(shares.had_too_few_slots());
         shares.settle("1", IMMEDIATE, second(0));
         assert_eq!(allot_one(&mut shares, 1, 10, 0), 1);
 

@@ -58,7 +58,7 @@ impl Decoys {
         }
     }
 
-    /// Adds the class of an account, which may not have been counted yet.
+    /// Adds the class of an account, if the last count did not include this class.
     pub(super) fn learn(&self, class: Class) {
         let is_known =
             |known: &BTreeMap<_, _>| known.contains_key(&class) || known.len() >= MAX_CLASSES;

@@ -3,7 +3,7 @@
 /// Why a stored hash cannot be used. The error reveals nothing about the hash itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Unreadable {
-    /// Neither a PHC string of a supported function nor `$2a$`, `$2b$` or `$2y$`.
+    /// The notation, the hash function or its version is not supported.
     #[error("not a supported kind of password hash")]
     UnknownKind,
     /// The hash is of a supported kind, but damaged or incomplete.

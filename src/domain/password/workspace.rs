@@ -173,7 +173,7 @@ impl Workspace {
 struct Blocks(Vec<Block>, Arc<Tally>);
 
 impl Blocks {
-    /// From this number on, at least [`Self::MAPPED`] blocks are allocated.
+    /// If at least this number of blocks is needed, at least [`Self::MAPPED`] are allocated.
     const LARGE: usize = 1_024;
 
     /// glibc maps an allocation of more than 32 MiB separately, and unmaps it when it is freed.
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn hash_memory_is_wiped_between_jobs() {
+    fn memory_of_a_hash_with_one_pass_is_wiped_between_jobs() {
         for (iterations, is_wiped) in [(1, true), (2, false)] {
             let mut workspace = Workspace::new(64, Arc::default());
             let argon2 = argon2id(64, iterations);

@@ -185,7 +185,8 @@ pub fn named(account: &account::Model, names: &[String]) -> Map<String, Value> {
     all
 }
 
-/// When the account's profile last changed.
+/// When the account's profile last changed. For a profile that never changed, when the account was
+/// created.
 #[must_use]
 pub fn updated_at(account: &account::Model) -> Timestamp {
     account.profile_updated_at.unwrap_or(account.created_at)

@@ -63,7 +63,7 @@ pub struct Holder<'a> {
 enum Outcome {
     Granted(Granted),
     Rejected,
-    /// A used token was presented, of a session of this account.
+    /// A used token of a session of this account was presented.
     Reused(Uuid),
 }
 

@@ -140,10 +140,10 @@ pub async fn end_each(
 }
 
 /// Makes room for one more session of an account with a client, the first-party client included.
-/// The account must be locked. If it has five hundred such sessions, ends the oldest sessions of
-/// the same client first, then sessions of other clients. Ending thousands of sessions could exceed
-/// the timeout of a request, so one call ends at most one portion. Browser sessions have a separate
-/// limit ([`limit_browser_sessions`]).
+/// The account must be locked. If it has five hundred live sessions, browser sessions excluded,
+/// ends the oldest: first sessions of the same client, then sessions of other clients. Ending
+/// thousands of sessions could exceed the timeout of a request, so one call ends at most one
+/// portion. Browser sessions have a separate limit ([`limit_browser_sessions`]).
 ///
 /// # Errors
 /// If the database refuses.

@@ -36,9 +36,8 @@ pub struct Switched {
 
 impl KillSwitch {
     /// Waits for running refreshes of the account's sessions, and blocks new refreshes until the
-    /// commit.
-    /// Must be called before any row is locked, including the account's row, because a running
-    /// refresh may need this row.
+    /// commit. Must be called before any row is locked, including the account's row, because a
+    /// running refresh may need this row.
     ///
     /// # Errors
     /// If the database refuses.

@@ -20,7 +20,8 @@ pub type Row = session_row::Model;
 /// Maximum number of sessions in a list. An account to which a program logs in has hundreds.
 const MAX_LISTED: u64 = 100;
 
-/// The session that an access token belongs to. The database decides whether it is still live.
+/// The session of a request, and its account. The functions that get this value check in the
+/// database whether the session is still live.
 #[derive(Debug, Clone, Copy)]
 pub struct Login {
     /// The account.

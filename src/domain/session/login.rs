@@ -31,8 +31,8 @@ pub enum LogInError {
     /// the settings require.
     #[error("the address is not verified")]
     EmailNotVerified(Uuid),
-    /// The stored hash changed during each check, so the right password cannot be told from a wrong
-    /// one. The client may retry.
+    /// The password was right at each check, but the account changed before the login was stored.
+    /// The client may retry.
     #[error("the password hash of the account changed during each check")]
     Changed,
     /// The hashing pool refused or failed.
@@ -55,7 +55,7 @@ pub enum Unverified {
     Refused,
 }
 
-/// How often a password is checked if the stored hash changes during each check.
+/// How many times a password is checked if the account changes after each check.
 pub(in crate::domain) const MAX_CHECKS: usize = 5;
 
 /// What a login does with a stored hash of another cost than the settings require.
@@ -121,8 +121,8 @@ pub async fn log_in(
 
 /// Checks a password. Must run outside any transaction, because hashing is slow.
 ///
-/// An unknown address costs the same work as a known address. A stored hash of another cost than the
-/// settings require is replaced when the session starts, unless `old_hash` says otherwise.
+/// An unknown address costs the same work as a known address. A stored hash of another cost than
+/// the settings require is replaced when the session starts, unless `old_hash` says otherwise.
 ///
 /// # Errors
 /// See [`LogInError`]. Before it returns [`LogInError::Refused`] or
@@ -213,8 +213,8 @@ async fn refuse(
 /// Runs `log_in_once`, and runs it again if the account changed meanwhile, but not more than
 /// `MAX_CHECKS` times. Of several concurrent logins, the first replaces an outdated hash, so the
 /// others find a changed account. Refunds an attempt that ended without a verdict. If the account
-/// changed each time, the password was right each time, so the attempt is also refunded to the window
-/// of the account.
+/// changed each time, the password was right each time, so the attempt is also refunded to the
+/// window of the account.
 ///
 /// # Errors
 /// Those of `log_in_once`.

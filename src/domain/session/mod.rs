@@ -36,10 +36,10 @@ pub use logout_outbox::{LogoutNotice, adopt_old as adopt_old_notices, notify_cli
 pub use retention::{purge_ended, purge_expired};
 pub use unfinished::{end_rest, end_some};
 
-/// The `client_id` of sessions that the JSON API starts.
+/// The `client_id` of sessions that the JSON API or the hosted pages start.
 pub const FIRST_PARTY_CLIENT: &str = "signet";
 
-/// The `scope` of sessions that the JSON API starts.
+/// The `scope` of sessions that the JSON API or the hosted pages start.
 pub const FIRST_PARTY_SCOPE: [&str; 3] = ["openid", "email", "offline_access"];
 
 /// A session to be started: all data that the transaction needs, except the account.

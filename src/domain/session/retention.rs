@@ -18,7 +18,7 @@ pub async fn purge_ended(db: &Db, retention: Duration) -> Result<Purged, PurgeEr
 }
 
 /// Deletes sessions whose absolute lifetime ended longer than `retention` ago. Sessions that have
-/// only reached their idle timeout are not deleted, because a browser session is looked up as long
+/// only reached their idle expiry are not deleted, because a browser session is looked up as long
 /// as client sessions that were opened through it are live.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Completes the work of a [`KillSwitch`](crate::domain::session::KillSwitch): marks the rows of
-//! the ended sessions, marks their status list entries, notifies clients, and deletes all data of a
-//! deleted account. The work is done in portions, by any instance, and continues after a crash.
+//! the ended sessions, marks their status list entries, and notifies clients. If the account was
+//! deleted, also deletes the rows that refer to it, and finally its own row. The work is done in
+//! portions, by any instance, and continues after a crash.
 
 use std::time::Duration;
 

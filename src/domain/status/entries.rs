@@ -59,7 +59,8 @@ impl StatusEntries {
     /// # Errors
     /// See [`AllocationError`].
     pub async fn allocate(&self, db: &Db, now: Timestamp) -> Result<StatusEntry, AllocationError> {
-        // This stays locked while a block is claimed, so that concurrent calls wait for that block.
+        // The lock is held while a new block is claimed, so that concurrent calls wait for it and
+        // do not claim further blocks.
         let mut block = self.0.lock().await;
         if block.entries.is_empty() || now.since(block.claimed_at) > BLOCK_LIFE {
             *block = ClaimedBlock { entries: shuffled(claim_block(db).await?)?, claimed_at: now };

@@ -49,7 +49,7 @@ pub(super) async fn deliver_logout_notices(
             Some(delivered) = deliveries.next() => {
                 let Delivered { client_id, answer, at } = delivered;
                 shares.settle(&client_id, answer, at);
-                if !shares.were_short() {
+                if !shares.had_too_few_slots() {
                     continue;
                 }
             }

@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::config::Config;
 use crate::domain::mail::QueuedMail;
-use crate::domain::mail::delivery::{self, Verdict};
+use crate::domain::mail::delivery::{self, SendResult};
 use crate::domain::outbox::{self, Item, Kind};
 use crate::http::App;
 use crate::server::deliveries::{Deliveries, stopped};
@@ -42,8 +42,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// Maximum pause after failures that concern all mails.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// How long a mail waits for an instance that has the master key with which the mail was queued. The
-/// instances may be restarting with a new key.
+/// How long a mail waits for an instance that has the master key with which the mail was queued.
+/// The instances may be restarting with a new key.
 const RESTART_TIME: Duration = Duration::from_mins(10);
 
 /// What this task needs to send mail.
@@ -159,32 +159,32 @@ impl Delivery {
     }
 
     /// The verdict for a mail that needs a master key which this instance does not have.
-    fn without_key(&self, item: &Item) -> Verdict {
+    fn without_key(&self, item: &Item) -> SendResult {
         let is_late = self.app.clock.now().since(item.created_at) >= RESTART_TIME;
         let reason = delivery::UNKNOWN_KEY.to_owned();
-        if is_late { Verdict::Failed(reason) } else { Verdict::Postponed(reason) }
+        if is_late { SendResult::Failed(reason) } else { SendResult::Postponed(reason) }
     }
 
-    async fn attempt(&self, item: &Item) -> (Verdict, Outcome) {
+    async fn attempt(&self, item: &Item) -> (SendResult, Outcome) {
         let responded = |verdict| (verdict, Outcome::Responded);
         // An instance of a newer version may have queued a kind of mail that this version lacks.
         let Some(mail) = item.read::<QueuedMail>() else {
-            return responded(Verdict::postponed("unknown"));
+            return responded(SendResult::postponed("unknown"));
         };
         if mail.content.expires_at().is_some_and(|at| at <= self.app.clock.now()) {
-            return responded(Verdict::Failed("expired".to_owned()));
+            return responded(SendResult::Failed("expired".to_owned()));
         }
         let (mail, values) = match letter::mail_and_values(&self.app, mail).await {
             Ok(Some(written)) => written,
-            Ok(None) => return responded(Verdict::Done),
+            Ok(None) => return responded(SendResult::Done),
             Err(error) => {
                 tracing::warn!(mail.id = %item.id, %error, "a mail could not be written yet");
-                return responded(Verdict::postponed("database"));
+                return responded(SendResult::postponed("database"));
             }
         };
         let values = match values {
             MailValues::Known(values) => values,
-            MailValues::NotSent => return responded(Verdict::Done),
+            MailValues::NotSent => return responded(SendResult::Done),
             MailValues::UnknownKey => return responded(self.without_key(item)),
         };
         let (service, time) = (self.service.clone(), item.created_at.to_minute());
@@ -193,13 +193,13 @@ impl Delivery {
             Ok(text) => text,
             Err(error) => {
                 tracing::error!(mail.id = %item.id, %error, "a mail could not be written");
-                return responded(Verdict::postponed("template"));
+                return responded(SendResult::postponed("template"));
             }
         };
         let QueuedMail { to, language, .. } = mail;
         let letter = Letter { id: item.id, to, language, text, date: item.created_at };
         match self.mailer.send(letter).await {
-            Ok(()) => responded(Verdict::Done),
+            Ok(()) => responded(SendResult::Done),
             Err(SendError { reason, is_of_mail, is_permanent, .. }) => {
                 let account_id = mail.account_id;
                 tracing::warn!(
@@ -207,9 +207,9 @@ impl Delivery {
                     "a mail was not sent: {reason}"
                 );
                 match (is_of_mail, is_permanent) {
-                    (true, true) => responded(Verdict::Failed(reason)),
-                    (true, false) => responded(Verdict::Postponed(reason)),
-                    (false, _) => (Verdict::NoServer(reason), Outcome::NoServer),
+                    (true, true) => responded(SendResult::Failed(reason)),
+                    (true, false) => responded(SendResult::Postponed(reason)),
+                    (false, _) => (SendResult::NoServer(reason), Outcome::NoServer),
                 }
             }
         }

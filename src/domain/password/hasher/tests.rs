@@ -157,8 +157,7 @@ async fn decoy_never_matches() {
     assert_eq!(hasher.check(password("known"), None).await.unwrap(), Verdict::Mismatch);
 }
 
-/// W17: an unknown address gets a class that accounts have, and admission uses the cost of this
-/// class.
+/// W17: an unknown address gets a class that accounts have, and its check computes one hash.
 #[tokio::test]
 async fn decoy_has_a_class_that_accounts_have() {
     let settings = PoolSettings { threads: 1, ..SETTINGS };

@@ -10,7 +10,7 @@ use crate::domain::oauth::redirect;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::entity::client::{ApplicationType, AuthMethod, ConsentPolicy};
 use crate::naming::is_name;
-use crate::scope::is_token;
+use crate::scope::is_scope_token;
 
 /// Maximum number of entries in a list.
 const MAX_ENTRIES: usize = 50;
@@ -144,7 +144,7 @@ impl Registration {
         if has("authorization_code") == self.redirect_uris.is_empty() {
             return fail("redirect_uris", "are required with authorization_code, and only with it");
         }
-        if !self.scope.split(' ').filter(|it| !it.is_empty()).all(is_token)
+        if !self.scope.split(' ').filter(|it| !it.is_empty()).all(is_scope_token)
             || self.scope.len() > 2000
         {
             return fail(
