@@ -40,7 +40,7 @@ macro_rules! set_of_words {
 
             /// The words that are in both sets.
             #[must_use]
-            pub fn within(&self, other: &Self) -> Self {
+            pub fn limited_to(&self, other: &Self) -> Self {
                 self.iter().filter(|word| other.has(word)).collect()
             }
 

@@ -21,30 +21,30 @@ mod m20261126_000020_create_client;
 mod m20261126_000021_open_sessions_to_clients; // columns of sessions outside the JSON API
 mod m20261126_000022_create_authorization;
 mod m20261126_000023_create_logout_notice;
-mod m20261126_000050_bind_reset_tokens;
+mod m20261126_000050_bind_reset_tokens; // only the newest reset token is valid
 mod m20261126_000060_mark_revoked_keys;
 mod m20261126_000061_tell_consents_apart_by_audience;
-mod m20261126_000070_ask_for_claims;
-mod m20261126_000080_find_live_sessions;
+mod m20261126_000070_ask_for_claims; // claims that clients request by name
+mod m20261126_000080_find_live_sessions; // indexes
 mod m20261129_000090_record_outages;
 mod m20261129_000100_index_what_grows; // indexes on tables that grow
 mod m20261129_000110_fold_addresses;
 mod m20261129_000120_end_sessions_by_epoch;
 mod m20261129_000130_own_waiting_requests; // counts pending authorizations per account
 mod m20261129_000140_keep_retention_time;
-mod m20261129_000141_find_ended_sessions;
+mod m20261129_000141_find_ended_sessions; // indexes
 mod m20261129_000150_tell_restores; // detects restores, and closes status lists
 mod m20261129_000160_relax_clients; // settings that common client libraries need
 mod m20261129_000170_remember_previous_cookies;
 mod m20261129_000180_tell_attempts_under_way; // attempts that have no verdict yet
-mod m20261130_000190_find_failed_attempts;
+mod m20261130_000190_find_failed_attempts; // the digest of the address in audit events
 mod m20261201_000300_record_imports;
 mod m20261201_000400_mark_copied_databases;
 mod m20261201_000500_create_invite;
 mod m20261201_000600_queue_mails;
 mod m20261201_000601_create_email_challenge;
-mod m20261202_000200_change_addresses;
-mod m20261203_000100_confirm_sign_ups;
+mod m20261202_000200_change_addresses; // email addresses
+mod m20261203_000100_confirm_sign_ups; // sign-ups that wait for a confirmation by mail
 
 pub use sea_orm_migration::MigratorTrait;
 

@@ -49,7 +49,7 @@ impl Db {
     /// PostgreSQL's time.
     ///
     /// # Errors
-    /// See [`ConnectError`]; then nothing has been changed.
+    /// See [`ConnectError`]; then no stored data has been changed.
     pub async fn connect(settings: &DatabaseSettings, clock: Clock) -> Result<Self, ConnectError> {
         let url = settings.database_url.expose();
         let wait = Duration::from_secs(settings.database_wait_seconds);

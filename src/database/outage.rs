@@ -31,11 +31,12 @@ pub(super) const NOTICEABLE: Duration = Duration::from_millis(2_500);
 /// time out.
 pub(super) const OVERLOADED: Duration = Duration::from_secs(1);
 
-/// By how much an outage is extended, because a commit is dated by the time read after its BEGIN,
-/// and its response may be sent shortly after a heartbeat.
+/// An outage counts as beginning this much earlier, because a commit has the time that was read
+/// after its BEGIN. The last rotation of an absent instance counts as this much later, because the
+/// instance may have sent a response shortly after its last heartbeat.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// After this long an instance without a heartbeat is not expected to return.
+/// An instance that has sent no heartbeat for this long is not expected to return.
 const LOST_AFTER: Duration = Duration::from_mins(10);
 
 /// Overload extends the retry window of a commit until this long after the commit at most. Anyone

@@ -54,7 +54,9 @@ struct State {
     wait: Duration,
     connections: ArcSwap<Connections>,
     health: watch::Sender<Health>,
+    /// Triggers a probe.
     suspicion: Notify,
+    /// Wakes the tasks that wait for the database to become available again.
     recovery: Notify,
     /// When the heartbeat under way began to wait for its commit.
     heartbeat_since: Mutex<Option<Instant>>,
@@ -193,7 +195,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Probes the database on suspicion, and reconnects if it is unreachable or read-only.
+/// Probes the database whenever a probe is triggered. Reconnects if the database is unreachable or
+/// read-only.
 async fn monitor(state: &State, mut probe: DatabaseConnection) {
     loop {
         state.suspicion.notified().await;

@@ -43,9 +43,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// milliseconds or less, and could miss a shorter pause several times.
 const PAUSE_ON_SQLITE: Duration = Duration::from_millis(25);
 
-/// Pause of a bulk insert into a SQLite file that no server uses, three times within the time for
-/// which other commands wait. After 0.3 s of waiting, SQLite lets them sleep for 100 ms between two
-/// attempts.
+/// Pause of a bulk insert into a SQLite file that no server uses. There are three such pauses
+/// within the time for which another command waits for the file. After 0.3 s of waiting, SQLite
+/// lets the command sleep for 100 ms between two attempts, so it could miss a shorter pause.
 const RARE_PAUSE: Duration = Duration::from_millis(110);
 
 /// How long [`delete_expired`] works on one table. After that, other tables are processed.

@@ -35,7 +35,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// How long an operator command waits for locks.
 const OPERATOR_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How many hanging heartbeats are abandoned. Each occupies a connection, whose commit may hang.
+/// How many heartbeats in a row are abandoned because they hang. Each of them keeps occupying its
+/// connection, because its commit may still hang.
 const MAX_ABANDONED: u32 = 2;
 
 /// Timeout of a heartbeat after [`MAX_ABANDONED`] heartbeats were abandoned.

@@ -53,7 +53,7 @@ pub struct SourceDatabase {
     table: String,
 }
 
-/// A row as an object with a member for each column.
+/// A row as an object with a member for each column, or why the row cannot be read.
 pub type Row = Result<Map<String, Value>, UnreadableRow>;
 
 /// A row that cannot be read.

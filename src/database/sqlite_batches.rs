@@ -180,7 +180,7 @@ impl Writer {
         }
     }
 
-    /// Takes a job for the next commit, and notices if it has waited for long.
+    /// Takes a job for the next commit. Notices overload if the job has waited too long.
     fn accept(&mut self, job: Job, waiting_since: Instant) -> Job {
         let now = self.clock.now();
         self.outages.extend(self.overload.notice(waiting_since.elapsed(), now));

@@ -27,8 +27,8 @@ use crate::entity::account;
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
 
-/// The name of the service. Passwords must not consist of it, because attackers who guess passwords
-/// try it early.
+/// The default name of the service. Passwords must not consist of it, because attackers who guess
+/// passwords try it early. A name set with `SIGNET_SERVICE_NAME` is not considered.
 const SERVICE_NAME: &str = "signet";
 
 /// The row of an account. `http` and `cli` use this name, because they may not import entities.
@@ -87,7 +87,7 @@ pub struct NewAccount {
     row: account::Model,
     invite_digest: Option<Vec<u8>>,
     verification: Option<Verification>,
-    /// The sign-up, if it waits for a confirmation, which creates the account.
+    /// The pending sign-up, if only its confirmation creates the account.
     pending: Option<PendingSignUp>,
     origin: Origin,
     /// The session to be started. `None` if the address must be verified first.
@@ -227,7 +227,7 @@ pub(super) fn new_row(
 
 /// The row of the account that the confirmation of a sign-up creates. `None` if the challenge is
 /// not that of a sign-up.
-pub(super) fn of_sign_up(challenge: &Challenge) -> Option<account::Model> {
+pub(super) fn row_of_sign_up(challenge: &Challenge) -> Option<account::Model> {
     let email = challenge.new_email.as_deref().filter(|_| challenge.purpose == Purpose::SignUp)?;
     let (email, hash) = (Email::parse(email).ok()?, challenge.password_hash.clone()?);
     let row = new_row(&email, Some(hash), Timestamp::default());

@@ -245,7 +245,7 @@ pub async fn secrets(
 /// create.
 async fn account_of(db: &Db, challenge: &Challenge) -> Result<Option<account::Model>, DbErr> {
     match challenge.purpose {
-        Purpose::SignUp => Ok(account_rules::of_sign_up(challenge)),
+        Purpose::SignUp => Ok(account_rules::row_of_sign_up(challenge)),
         Purpose::VerifyEmail | Purpose::ChangeEmail | Purpose::ResetPassword => {
             password_reset::find_enabled(db, challenge.account_id).await
         }

@@ -84,7 +84,7 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbE
     Ok(())
 }
 
-/// Checks ambiguous rows again. If only one ambiguous row with a folded form is left, because the
+/// Checks ambiguous rows again. If only one ambiguous row is left for a folded form, because the
 /// others were deleted or changed, this row becomes unambiguous.
 async fn recheck_ambiguous(db: &Db) -> Result<(), DbErr> {
     let mut by_folded: HashMap<String, Vec<Uuid>> = HashMap::new();

@@ -1,4 +1,5 @@
-//! Random secrets that are stored as digests: codes, client secrets, cookies, handles.
+//! Random secrets that are stored as digests: authorization codes, client secrets, cookies,
+//! handles of pending authorizations, tokens of printed invites.
 //!
 //! Each secret has 256 random bits, so plain SHA-256 protects it as well as a slow hash would.
 

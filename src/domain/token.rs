@@ -1,4 +1,5 @@
-//! Access tokens: JWTs (RFC 7519) of the profile `at+jwt` (RFC 9068), signed with RS256.
+//! Access tokens: JWTs (RFC 7519) of the profile `at+jwt` (RFC 9068), signed with RS256. Also the
+//! signing of all other tokens, whose claims other modules define.
 //!
 //! Some resource servers have a decoder that refuses this `typ`. Tokens for them have the `typ`
 //! JWT, as ID tokens have. Verifiers then distinguish access tokens from ID tokens by claims that

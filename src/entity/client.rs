@@ -143,7 +143,7 @@ impl Entity {
     /// The condition for clients that need the consent of users; the opposite of
     /// [`Model::is_preapproved`].
     #[must_use]
-    pub fn asks() -> SimpleExpr {
+    pub fn needs_consent() -> SimpleExpr {
         Column::Consent.ne(ConsentPolicy::Skip)
     }
 }

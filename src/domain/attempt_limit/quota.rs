@@ -65,7 +65,7 @@ impl LimitedAction {
     }
 }
 
-/// The key of a row in the attempt table.
+/// An attempt key as stored: an HMAC, which is the primary key of a row in the attempt table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptKey(pub(super) Vec<u8>);
 

@@ -41,7 +41,7 @@ pub struct ComputedTokens {
 
 /// The content of a token. It is not verified until [`ComputedTokens::verify`] returns true.
 pub struct TokenContent {
-    /// The id of a session or an account.
+    /// The id of a session, an account or an invite.
     pub id: Uuid,
     /// The generation of a session, or an expiry in microseconds since the Unix epoch.
     pub number: i64,

@@ -156,7 +156,7 @@ pub async fn list(db: &Db, account_id: Uuid, issuer: &str) -> Result<Vec<Consent
     let query = Entity::find()
         .find_also_related(client_row::Entity)
         .filter(Column::AccountId.eq(account_id))
-        .filter(client_row::Entity::asks())
+        .filter(client_row::Entity::needs_consent())
         .order_by_desc(Column::GrantedAt)
         .order_by_asc(Column::ClientId)
         .limit(MAX_LISTED);
@@ -220,7 +220,7 @@ async fn withdraw_in_transaction(
     let Login { account_id, session_id } = login;
     let found = Entity::find_by_id((account_id, client_id.to_owned()))
         .find_also_related(client_row::Entity)
-        .filter(client_row::Entity::asks())
+        .filter(client_row::Entity::needs_consent())
         .one(txn)
         .await?;
     let (row, _) = found.ok_or(SelfServiceError::NotFound)?;

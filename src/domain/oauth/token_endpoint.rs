@@ -94,7 +94,7 @@ async fn refreshed(
         None => limited,
         Some(requested) => Scope::parse(requested)
             .filter(|requested| requested.is_within(&row.scope))
-            .map(|requested| requested.within(&limited))
+            .map(|requested| requested.limited_to(&limited))
             .filter(|scope| !scope.is_empty())
             .ok_or(GrantError::Scope)?,
     };

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::domain::password::class::Class;
 
-/// A measurement above the estimate is averaged over so many measurements that their nominal times
-/// add up to this duration, a quarter of the default backlog. Hashes are slow while a burst of
-/// requests arrives, because the same cores parse the requests. These first hashes must not
-/// determine the estimate for all hashes of the burst.
+/// The estimate rises slowly: a measurement above it is averaged over as many measurements as take
+/// this long together, by their nominal times. It is a quarter of the default backlog. Hashes are
+/// slow while a burst of requests arrives, because the same cores parse the requests. These first
+/// hashes must not determine the estimate for all hashes of the burst.
 const SLOWDOWN_TIME: Duration = Duration::from_secs(5);
 
 /// A measurement below the estimate is averaged over this number of measurements. The number is

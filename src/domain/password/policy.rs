@@ -1,7 +1,7 @@
 //! Policy for new passwords.
 //!
-//! Lengths are code points of the NFC form. All policies but `Original` refuse common passwords and
-//! the account's own words; none requires periodic changes.
+//! Lengths are counted in code points of the NFC form. All policies but `Original` refuse common
+//! passwords and the account's own words. No policy requires periodic changes.
 
 use zeroize::Zeroizing;
 

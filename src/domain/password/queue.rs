@@ -41,6 +41,7 @@ pub(super) struct Queue<J> {
     jobs: usize,
     /// The tag of the job that was started last.
     virtual_time: Duration,
+    /// The number of jobs that were admitted so far.
     admitted: u64,
     /// When there will be room for the caller that was refused last.
     room_at: Option<Instant>,
@@ -58,7 +59,9 @@ pub(super) struct Limits {
 /// A job's position in the order, which is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
+    /// The tag: the virtual time at which the job would begin.
     start: Duration,
+    /// Orders jobs with equal tags by their admission.
     number: u64,
 }
 

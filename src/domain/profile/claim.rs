@@ -23,7 +23,7 @@ pub(super) enum Rule {
     Line,
     /// One or more lines.
     Lines,
-    /// A web page or an image.
+    /// The URL of a web page or an image.
     Url,
     /// A date, a date without its year, or a year.
     Birthdate,

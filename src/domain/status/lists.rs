@@ -1,9 +1,10 @@
 //! Status lists as this instance publishes them: bits from the database, signed periodically.
 //!
-//! Each second, an instance reads the marks of the last two minutes. While these are many
-//! ([`MANY`]), it does so only once a minute. In the other seconds, it then reads the marks since
-//! its last read, with a short overlap. It reads all marks at the start and after a failure. It
-//! also reads all marks again in the background, page by page, so that no query is slow.
+//! Each second, an instance reads the marks of the last two minutes (the long overlap). While these
+//! are more than [`MANY`], it reads them only once a minute, and in the other seconds reads only
+//! the marks since its last read, with a short overlap. It reads all marks at the start and after a
+//! failure. It also reads all marks again in the background, page by page, so that no query is
+//! slow.
 //!
 //! It signs a list again when the list has changed, and when the signature is old. Verifiers may
 //! use a list until its `exp`, so they can work through an outage nearly as long as the lifetime of
@@ -173,7 +174,7 @@ impl StatusLists {
         Ok(())
     }
 
-    /// Whether the published lists include recent logouts.
+    /// Whether the published lists include recent logouts: marks were read in the last 30 seconds.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         let read_at = *self.read_at.lock().unwrap_or_else(PoisonError::into_inner);

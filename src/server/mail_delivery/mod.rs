@@ -150,15 +150,15 @@ impl Delivery {
     /// clock is read before the verdict is stored, because storing may take longer for one mail
     /// than for another that failed at the same time.
     async fn deliver(self: Arc<Self>, item: Item) -> (Outcome, Timestamp) {
-        let (verdict, outcome) = self.attempt(&item).await;
+        let (result, outcome) = self.attempt(&item).await;
         let at = self.app.clock.now();
-        if let Err(error) = delivery::settle(&self.app.db, &item, verdict).await {
+        if let Err(error) = delivery::settle(&self.app.db, &item, result).await {
             tracing::warn!(mail.id = %item.id, %error, "the result of sending a mail was not stored");
         }
         (outcome, at)
     }
 
-    /// The verdict for a mail that needs a master key which this instance does not have.
+    /// The result for a mail that needs a master key which this instance does not have.
     fn without_key(&self, item: &Item) -> SendResult {
         let is_late = self.app.clock.now().since(item.created_at) >= RESTART_TIME;
         let reason = delivery::UNKNOWN_KEY.to_owned();
@@ -166,7 +166,7 @@ impl Delivery {
     }
 
     async fn attempt(&self, item: &Item) -> (SendResult, Outcome) {
-        let responded = |verdict| (verdict, Outcome::Responded);
+        let responded = |result| (result, Outcome::Responded);
         // An instance of a newer version may have queued a kind of mail that this version lacks.
         let Some(mail) = item.read::<QueuedMail>() else {
             return responded(SendResult::postponed("unknown"));

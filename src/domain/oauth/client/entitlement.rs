@@ -22,14 +22,14 @@ pub fn has_redirect_uri(client: &Client, uri: &str) -> bool {
 /// `refresh_token`.
 #[must_use]
 pub fn scope(client: &Client, scope: &Scope) -> Scope {
-    let limited = scope.within(&client.scope());
+    let limited = scope.limited_to(&client.scope());
     if client.grants.has("refresh_token") { limited } else { limited.without(&["offline_access"]) }
 }
 
 /// `audiences`, limited to the audiences of the client. The result may be empty.
 #[must_use]
 pub fn audience(client: &Client, audiences: &Audiences, issuer: &str) -> Audiences {
-    audiences.within(&audience::registered_by(client, issuer))
+    audiences.limited_to(&audience::registered_by(client, issuer))
 }
 
 /// The claims requested by name, limited to the claims of the scope that the client is registered
