@@ -3,8 +3,8 @@
 //! A refresh takes the lock shared. An operation that ends all sessions takes it exclusively. Both
 //! take it before they lock any row.
 //!
-//! It is an advisory lock, because PostgreSQL grants those in the order of the requests: an
-//! exclusive request waits for the refreshes under way, and not for later ones. With row locks,
+//! It is an advisory lock, because PostgreSQL grants advisory locks in the order of the requests:
+//! an exclusive request waits for the refreshes under way, and not for later ones. With row locks,
 //! later shared requests would overtake the exclusive request. SQLite runs one transaction at a
 //! time and needs no lock.
 

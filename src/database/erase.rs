@@ -54,9 +54,9 @@ pub(super) async fn truncate_log(url: &str, wait: Duration) -> Result<(), DbErr>
 }
 
 /// The passive checkpoint does not block writers. The truncating checkpoint blocks them, but little
-/// work is left for it. It does nothing while another connection checkpoints, or while a
-/// transaction reads an older version of a page for longer than the busy timeout. SQLite reports
-/// this in a column of its response and not as an error.
+/// work is left for it. The truncating checkpoint does nothing while another connection
+/// checkpoints, or while a transaction reads an older version of a page for longer than the busy
+/// timeout. SQLite then says so in a column of its response, and reports no error.
 async fn checkpoint(connection: &DatabaseConnection, wait: Duration) -> Result<(), DbErr> {
     connection.execute_unprepared("PRAGMA wal_checkpoint(PASSIVE)").await?;
     let deadline = Instant::now() + wait;

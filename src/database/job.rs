@@ -66,7 +66,7 @@ pub(super) enum WorkError {
     Database(DbErr),
 }
 
-/// The progress of a transaction. It decides which error a caller gets that stops waiting.
+/// The progress of a transaction. It decides which error a caller that stops waiting gets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<AtomicU8>);
 

@@ -1,8 +1,8 @@
 //! The name of a database and its commit counter. Together they distinguish a restored older backup
 //! from the database that it replaced.
 //!
-//! The name is the key id of the database's first signing key, which is random. `signet restored`
-//! replaces the name by a new random id. The commit counter advances while the database is served:
+//! The name is the key id of the database's first signing key. It is unique, because the key is
+//! random. `signet restored` replaces the name by a new random id. The commit counter advances while the database is served:
 //! on SQLite with each commit, on PostgreSQL once a second per instance. Commands do not advance
 //! it, because a command on an older copy would make the copy look newer.
 

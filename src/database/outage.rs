@@ -192,7 +192,7 @@ pub(super) struct Overload {
 
 impl Overload {
     /// Must be called when a transaction has begun after `waited`, or has timed out. Returns the
-    /// outage to record, at most once a second. It ends a second from now.
+    /// outage to record, at most once a second. This outage ends a second from now.
     pub(super) fn notice(
         &mut self,
         waited: Duration,
@@ -289,7 +289,7 @@ pub(super) async fn send_heartbeat(
                VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) \
                ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at";
     sql::execute(txn, sql, [instance.into()]).await?;
-    // This statement is the last one, because all instances wait for this row.
+    // This statement is the last one, because other instances wait while its row is locked.
     let sql = "UPDATE database_state SET commits = commits + 1 RETURNING commits";
     Ok(sql::first(txn, sql, []).await?.unwrap_or(0))
 }

@@ -113,9 +113,9 @@ impl Portions {
         }
     }
 
-    /// Portions of at most `most` rows for a bulk insert. They take longer than other portions,
-    /// because each commit has a fixed cost, but about as long as a login takes. The pause is the
-    /// shortest one in which others get to write. While no server uses a SQLite file, pauses are
+    /// Portions of at most `most` rows for a bulk insert. Because each commit has a fixed cost, they
+    /// take longer than other portions: about as long as a login. The pause is the shortest one in
+    /// which others get to write. While no server uses a SQLite file, pauses are
     /// rare.
     #[must_use]
     pub fn of_insert(db: &Db, most: u64) -> Self {

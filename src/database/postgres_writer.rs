@@ -151,8 +151,8 @@ impl PooledWriter {
     }
 
     /// As [`run`](Self::run), without a request timeout. If the pool replaces its connections
-    /// meanwhile, the connection in use has failed. It will get no response, so the outcome is in
-    /// doubt.
+    /// meanwhile, the connection of the transaction has failed. No response will arrive, so the
+    /// outcome is in doubt.
     pub(super) async fn run_without_timeout<T, E: From<DbErr>>(
         &self,
         submission: Submission<T, E>,

@@ -35,7 +35,7 @@ const NOT_A_DATABASE: u32 = 26;
 /// that log, and its rollback journal.
 const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Why the database was not replaced. It is unchanged, unless the message says otherwise.
+/// Why the database was not replaced. Its contents are unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
     /// There is a database, and it must not be replaced.
@@ -167,7 +167,7 @@ impl Replacement {
         Ok(())
     }
 
-    /// Exchanges the database and the copy, which must be closed. Appends `aside` to the name of
+    /// Exchanges the database and the copy. The copy must be closed. Appends `aside` to the name of
     /// the old database, and returns its new path. Returns `None` if there was no database.
     ///
     /// # Errors

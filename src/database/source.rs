@@ -1,5 +1,5 @@
-//! Reads a table of another application's database, for an import. Nothing is written there, and no
-//! lock is held between portions on SQLite, where it would block the application's writes.
+//! Reads a table of another application's database, for an import, and writes nothing there. On
+//! SQLite, no lock is held between portions, because a lock would block the application's writes.
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ pub async fn sessions(
     let portion = session::Entity::find()
         .filter(session::Column::AccountId.eq(account_id))
         .apply_if(after, |portion, id| portion.filter(session::Column::Id.gt(id)))
-        // This does not change the order, because the expression is true for each row. Without it,
+        // This term does not change the order, because it is true for each row. Without this term,
         // PostgreSQL might find the rows of the account by reading the primary key, through the
         // sessions of all other accounts.
         .order_by_desc(session::Column::AccountId.eq(account_id))

@@ -30,7 +30,7 @@ use crate::timestamp::Timestamp;
 pub struct Confirmation<'a> {
     /// The session of the request.
     pub login: Login,
-    /// The entered password, which is checked.
+    /// The password that the user entered.
     pub password: Password,
     /// Proof that the attempt is within the attempt limits.
     pub admitted: Admitted,

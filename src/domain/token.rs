@@ -162,8 +162,8 @@ impl Issuer {
     }
 
     /// The lifetime of a token that is granted now. `life` is the lifetime that the client may
-    /// have. The result is at most the issuer's lifetime. It does not exceed the session's expiry,
-    /// because tokens of an expired session have no mark in a status list.
+    /// have. The result is at most the issuer's lifetime. The token expires no later than the
+    /// session, because tokens of an expired session have no mark in a status list.
     #[must_use]
     pub fn life_of(&self, granted: &Granted, life: Duration, now: Timestamp) -> Duration {
         life.min(self.life).min(granted.refresh_expires_at.since(now))

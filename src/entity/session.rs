@@ -154,8 +154,8 @@ impl Entity {
     }
 
     /// As [`Entity::live`], but without the check of the epoch. The result may include sessions
-    /// that the kill switch of the account has ended and whose rows are not marked yet. This is for
-    /// code that marks the rows, or that checks the epoch in another way.
+    /// that the kill switch of the account has ended and whose rows are not marked yet. For code
+    /// that marks the rows, or that checks the epoch in another way.
     #[must_use]
     pub fn live_by_row(now: Timestamp) -> Condition {
         Self::unended_by_row(now).add(Column::IdleExpiresAt.gt(now))

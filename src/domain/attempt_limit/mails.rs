@@ -41,7 +41,7 @@ pub enum MailAdmission {
     Admitted,
     /// A limit is reached.
     Refused {
-        /// Whether this is the first refusal in an hour, which should be recorded.
+        /// Whether this is the first refusal in an hour. Only the first should be recorded.
         is_first: bool,
     },
 }

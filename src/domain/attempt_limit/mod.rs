@@ -7,10 +7,10 @@
 //! HMACs, so the table contains no IP or email address.
 //!
 //! Many people may share an IP address. So a successful login is refunded to the window of its
-//! address, but not to the window of the account. An attempt that ends without a verdict is
-//! refunded in the same way. If the window of an address is full, but some of its attempts are
-//! still under way, a new attempt waits for their verdicts. Failures are counted exactly across all
-//! instances.
+//! client address, but not to the window of the account. An attempt that ends without a verdict is
+//! refunded in the same way. If the window of a client address is full, but some of its attempts
+//! are still under way, a new attempt waits for their verdicts. Failures are counted exactly across
+//! all instances.
 
 mod codes;
 mod mails;

@@ -51,8 +51,8 @@ impl LimitedAction {
         }
     }
 
-    /// Whether an attempt that does not fail is refunded to the window of its address. This applies
-    /// to actions whose success requires an existing account.
+    /// Whether an attempt that does not fail is refunded to the window of its client address: true
+    /// for actions whose success requires an existing account.
     const fn is_refundable(self) -> bool {
         match self {
             Self::LogIn | Self::Reauthenticate => true,
@@ -113,7 +113,7 @@ impl Quota {
         }
     }
 
-    /// The key of an account quota, which is the digest of the account's email address. `None` for
+    /// The key, if this is an account quota: the digest of the account's email address. `None` for
     /// other quotas.
     pub(super) fn account_key(&self) -> Option<&AttemptKey> {
         (self.name == ACCOUNT).then_some(&self.key)

@@ -40,7 +40,7 @@ pub struct Counted {
     pub(super) windows: Vec<AttemptKey>,
     /// The account that was tried, whether or not it exists.
     pub(super) account: Option<AttemptKey>,
-    /// When the attempt was counted, which identifies it in the windows.
+    /// When the attempt was counted. This time identifies it in the windows.
     pub(super) at: Timestamp,
 }
 

@@ -155,7 +155,7 @@ fn model(mut row: ActiveModel) -> Model {
 /// An event that another system recorded.
 #[derive(Debug, Clone)]
 pub struct PastEvent {
-    /// A `UUIDv7` of the time `at`, which must be the same in each import.
+    /// A `UUIDv7` of the time `at`. An event must get the same id in each import.
     pub id: Uuid,
     /// When the event happened.
     pub at: Timestamp,

@@ -67,7 +67,7 @@ pub async fn find(
     db.read(|db| async move { found.one(&db).await }).await
 }
 
-/// The newest challenge of an account for a purpose, which may have expired.
+/// The newest challenge of an account for a purpose, even if the challenge has expired.
 ///
 /// # Errors
 /// If the database refuses.

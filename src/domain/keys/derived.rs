@@ -50,8 +50,8 @@ impl MacKey {
     }
 }
 
-/// The MAC key that computes the digest of an attempt key, which is the primary key of the attempt
-/// table. So the table contains no plain IP or email address.
+/// The MAC key that computes the digest of an attempt key. The digest is the primary key of the
+/// attempt table. So the table contains no plain IP or email address.
 pub struct LimitKey(MacKey);
 
 impl LimitKey {

@@ -164,7 +164,7 @@ impl MasterKeys {
         let temporary = temporary_path(path)?;
         let written = write_synced(&temporary, &line).and_then(|()| {
             // If two instances start for the first time at the same time, only one can link its
-            // temporary file. Both then read this file.
+            // temporary file. Both then read the linked file.
             match std::fs::hard_link(&temporary, path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
                 _ => File::open(directory.unwrap_or(Path::new(".")))?.sync_all(),

@@ -1,4 +1,4 @@
-//! Detects RSA moduli from flawed generators, which can be factored.
+//! Detects RSA moduli that can be factored, because a flawed generator created them.
 
 use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use openssl::error::ErrorStack;

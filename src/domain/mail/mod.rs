@@ -30,7 +30,7 @@ use crate::timestamp::Timestamp;
 /// The class of notices to the owner of an account about logins and sessions.
 const NOTICE: &str = "notice";
 
-/// The class of mails that someone asked for, who may be a stranger.
+/// The class of mails that someone requested. The requester may be a stranger.
 const REQUESTED: &str = "requested";
 
 /// A mail as stored in the outbox.
@@ -78,20 +78,20 @@ pub enum Content {
     TokenReuse,
     /// A link and a code, with which the owner sets a new password.
     ResetPassword {
-        /// When the link and the code expire. This identifies the challenge from which they are
-        /// computed.
+        /// When the link and the code expire. This time identifies the challenge from which they
+        /// are computed.
         expires_at: Timestamp,
     },
     /// A link and a code, with which the owner proves control of the address.
     VerifyEmail {
-        /// When the link and the code expire. This identifies the challenge from which they are
-        /// computed.
+        /// When the link and the code expire. This time identifies the challenge from which they
+        /// are computed.
         expires_at: Timestamp,
     },
     /// A link and a code, with which the owner confirms a new address. It goes to the new address.
     ChangeEmail {
-        /// When the link and the code expire. This identifies the challenge from which they are
-        /// computed.
+        /// When the link and the code expire. This time identifies the challenge from which they
+        /// are computed.
         expires_at: Timestamp,
     },
     /// A notice to the old address: the address of the account was changed.
@@ -106,8 +106,8 @@ pub enum Content {
     /// A link and a code, with which a new user confirms a sign-up. If the address has an account
     /// when the mail is sent, [`Content::AddressInUse`] is sent instead.
     SignUp {
-        /// When the link and the code expire. This identifies the challenge from which they are
-        /// computed.
+        /// When the link and the code expire. This time identifies the challenge from which they
+        /// are computed.
         expires_at: Timestamp,
     },
     /// No mail is sent: someone requested a mail for an address without an account. The row exists

@@ -47,7 +47,7 @@ pub enum Step {
 }
 
 /// The input of [`advance`].
-pub struct State<'a> {
+pub struct FlowInput<'a> {
     /// The client.
     pub client: &'a Client,
     /// The issuer, which determines the audience of a client without audiences.
@@ -66,7 +66,7 @@ pub struct State<'a> {
 ///
 /// # Errors
 /// See [`FlowError`]; then nothing is granted.
-pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, FlowError> {
+pub async fn advance(db: &Db, state: FlowInput<'_>, now: Timestamp) -> Result<Step, FlowError> {
     let request = &state.pending.request;
     let may_ask = !request.prompts("none");
     let browser = match state.browser.filter(|it| satisfies_request(it, state.pending, now)) {
@@ -129,7 +129,7 @@ enum Ground {
 }
 
 /// Why a request may be granted without the consent page. `None` if the user must be asked.
-fn ground_without_asking(state: &State<'_>) -> Option<Ground> {
+fn ground_without_asking(state: &FlowInput<'_>) -> Option<Ground> {
     let client = state.client;
     // Any program can impersonate a public native client (RFC 8252 §8.6).
     let can_be_impersonated = client.is_native() && !client.is_confidential();
@@ -142,7 +142,7 @@ fn ground_without_asking(state: &State<'_>) -> Option<Ground> {
 /// Refuses a request. The last decision counts, so a code that an earlier decision created is
 /// deleted. The row stays as long as the request is pending, so that a form that is sent again gets
 /// a response of the same kind.
-async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, FlowError> {
+async fn deny(db: &Db, state: &FlowInput<'_>, account_id: Uuid) -> Result<Step, FlowError> {
     let (request, origin) = (state.pending.request.clone(), state.origin.clone());
     let event = Event::new(Kind::ConsentDenied).account(account_id).client(&state.client.id);
     db.write((request, event, origin), move |txn, now, (request, event, origin)| {
@@ -171,7 +171,7 @@ struct Grant {
 /// Stores the decision and creates the code, in one transaction.
 async fn grant(
     db: &Db,
-    state: &State<'_>,
+    state: &FlowInput<'_>,
     browser: &Browser,
     ground: Ground,
 ) -> Result<Step, FlowError> {

@@ -56,7 +56,7 @@ pub(super) struct Limits {
     pub(super) threads: u32,
 }
 
-/// A job's position in the order, which is unique.
+/// A job's unique position in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
     /// The tag: the virtual time at which the job would begin.

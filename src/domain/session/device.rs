@@ -34,7 +34,7 @@ pub(super) async fn is_new(db: &Db, account_id: Uuid, origin: &Origin) -> Result
         .column(Column::UserAgent)
         .column(Column::Address)
         .filter(Column::AccountId.eq(account_id))
-        // This does not change the order, because the expression is true for each row. Without it,
+        // This term does not change the order, because it is true for each row. Without this term,
         // PostgreSQL might find the rows of the account by reading the primary key backwards,
         // through the sessions of all other accounts.
         .order_by_desc(Column::AccountId.eq(account_id))

@@ -320,9 +320,9 @@ impl State {
         Ok(())
     }
 
-    /// Reads one page of the background read. It finds marks that other reads missed, and removes
-    /// marks that were deleted. A background read starts at most once a minute, after the previous
-    /// background read is complete.
+    /// Reads one page of the background read. The background read finds marks that other reads
+    /// missed, and removes marks that were deleted. It starts at most once a minute, after the
+    /// previous background read is complete.
     async fn read_background_page(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
         if self.background.lists.is_empty() {
             if self

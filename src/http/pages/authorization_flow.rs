@@ -6,7 +6,7 @@ use std::sync::Arc;
 use poem::{Request, Response};
 
 use crate::domain::oauth::authorize;
-use crate::domain::oauth::flow::{self, Decision, State, Step};
+use crate::domain::oauth::flow::{self, Decision, FlowInput, Step};
 use crate::domain::oauth::pending_authorization::{self as pending, StoredIn};
 use crate::domain::oauth::sealed;
 use crate::http::app::App;
@@ -28,7 +28,7 @@ pub(in crate::http) async fn advance(
     let PendingRequest { pending, client, .. } = pending_request;
     let (issuer, browser) = (app.issuer_url.as_str(), visitor.browser.as_ref());
     let origin = &origin::of(request);
-    let state = State { client, issuer, pending, browser, decision, origin };
+    let state = FlowInput { client, issuer, pending, browser, decision, origin };
     flow::advance(&app.db, state, app.clock.now()).await.map_err(message::failed)
 }
 

@@ -109,8 +109,8 @@ async fn delete_in_transaction(
 /// Ends sessions that have started meanwhile. The client must be locked, so that no further
 /// sessions start.
 ///
-/// This never waits for the lock of a session, because the transaction that holds the lock may be
-/// waiting for the client. Instead it retries, and finally returns [`ClientError::Busy`].
+/// Never waits for the lock of a session, because the transaction that holds the lock may be
+/// waiting for the client. Retries instead, and finally returns [`ClientError::Busy`].
 async fn end_remaining_sessions(
     txn: &DatabaseTransaction,
     id: &str,
