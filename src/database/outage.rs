@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn overload_is_recorded_as_one_outage() {
+    fn continuing_overload_is_recorded_once_a_second() {
         let (mut overload, long_wait) = (Overload::default(), Duration::from_secs(4));
 
         assert_eq!(overload.notice(Duration::from_millis(999), at(100)), None, "short wait");

@@ -172,7 +172,7 @@ async fn decoy_has_a_class_that_accounts_have() {
 
 /// PW-01: a hash at a lower cost and a foreign hash match, and a login replaces them.
 #[tokio::test]
-async fn match_reports_whether_the_hash_needs_an_upgrade() {
+async fn matching_hash_at_another_cost_or_of_another_kind_is_replaced() {
     let old = start(Cost { memory_kib: 32, ..COST }, SETTINGS).unwrap();
     let old = old.hash_here(password("Correct-Horse7-Battery")).await.unwrap();
     let bcrypt = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi".to_owned();
