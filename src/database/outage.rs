@@ -56,9 +56,9 @@ pub(super) struct Outage {
     pub(super) is_overload: bool,
 }
 
-/// Whether the response to a commit at `committed_at` may have been lost in an outage, and the
-/// client may still retry, because the outage ended less than the retry window (`window`) ago. A
-/// retry window of zero allows no retry. `wait` is the database timeout of a request.
+/// Whether the response to a commit at `committed_at` may have been lost in an outage that ended
+/// less than the retry window (`window`) ago. The client may then retry. A retry window of zero
+/// allows no retry. `wait` is the database timeout of a request.
 ///
 /// # Errors
 /// If the database refuses.

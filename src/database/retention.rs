@@ -6,9 +6,9 @@
 //!
 //! It advances with the monotonic clock of serving instances, and is never ahead of the wall clock.
 //! It stands still during downtime, while no instance serves. A start catches up this downtime: it
-//! advances the retention time towards the wall clock, by at most [`MAX_CATCH_UP`], but only if the
-//! retention time has advanced by [`MIN_PROGRESS`] since a start last did so. Until downtime is
-//! caught up, rows are deleted later than otherwise.
+//! advances the retention time towards the wall clock, by at most [`MAX_CATCH_UP`]. A start does so
+//! only if the retention time has advanced by [`MIN_PROGRESS`] since the last start that did. Until
+//! downtime is caught up, rows are deleted later than otherwise.
 //!
 //! The retention time is stored in `database_state`, for all instances and for the next start.
 

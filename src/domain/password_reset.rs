@@ -247,9 +247,9 @@ pub async fn set_password(
 /// Stores the new hash. Of two concurrent uses of the token, only one finds the old hash. A token
 /// that was requested later invalidates this token.
 ///
-/// If the account's row contains no expiry of a reset token, any expiry is accepted: during an
-/// upgrade, an instance of a previous version may have issued the token, and previous versions do
-/// not store the expiry.
+/// If the account's row contains no expiry of a reset token, a token with any expiry is accepted.
+/// During an upgrade, an instance of a previous version may have issued the token, and previous
+/// versions do not store the expiry.
 async fn replace(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,

@@ -27,8 +27,8 @@ pub async fn lock_unlocked(
     }
 }
 
-/// Makes the same changes under the same conditions as a single refresh, and writes the same audit
-/// event for each refresh: rotates each session that is live and whose newest token was presented.
+/// Rotates each session that is live and whose newest token was presented. Makes the same changes
+/// under the same conditions as a single refresh, and writes the same audit event for each session.
 /// Returns the rows of the rotated sessions, with the additional columns `address_of_account` and
 /// `is_address_verified`.
 ///

@@ -17,9 +17,8 @@ const MAX_DELIVERY_TIME: Duration = Duration::from_hours(24);
 /// the sender (`server/mail_delivery`) pauses for longer while such failures continue.
 const SHORT_WAIT: Duration = Duration::from_secs(5);
 
-/// The reason for which a mail is a dead letter if its link cannot be computed: this instance does
-/// not have the master key with which the mail was queued. The reason is stored, so it never
-/// changes.
+/// The reason of a dead letter whose link could not be computed: the instance did not have the
+/// master key with which the mail was queued. The reason is stored, so it never changes.
 pub const UNKNOWN_KEY: &str = "key";
 
 /// The result of an attempt. A reason must not contain an email address.

@@ -10,9 +10,9 @@ use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::entity::{account, session};
 use crate::scope::Scope;
 
-/// The claims about the user of a session that a token of this scope gives access to: the claims of
-/// the scope, and the claims that the client of the session requested by name. They are limited to
-/// the current registration of the client, which may have changed since the token was issued.
+/// The claims about the user of a session, for a token of this scope: the claims of the scope, and
+/// the claims that the client of the session requested by name. They are limited to the current
+/// registration of the client, which may have changed since the token was issued.
 /// `None` without the scope `openid`.
 ///
 /// # Errors

@@ -205,8 +205,8 @@ impl Stored {
     ///
     /// The stored hash may stay if it is an Argon2id hash of version 1.3 at exactly `cost`, with a
     /// salt of at least 16 bytes and a tag of at least 32 bytes. A hash with stronger settings may
-    /// not stay either: the operator lowered the cost for a reason, and a login that takes longer
-    /// than the decoy of an unknown account reveals that the account exists.
+    /// not stay either. The operator lowered the cost for a reason. Also, a login that takes longer
+    /// than the check of a decoy reveals that the account exists.
     pub(super) fn is_current(&self, cost: Cost) -> bool {
         match self {
             Self::Argon2(hash) => hash.is_current(cost),

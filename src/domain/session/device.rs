@@ -2,9 +2,9 @@
 //!
 //! A login is compared with the earlier sessions of the account whose rows are still stored. Its
 //! device is known if one of these sessions has the same `User-Agent`, except for digits and dots,
-//! and was last used from the same network: the same first 16 bits of an IPv4 address, or 32 bits
-//! of an IPv6 address. So neither an update of the browser nor a new IP address from the same
-//! provider causes a notice. A login without such sessions does not cause a notice either.
+//! and was last used from the same network. A network is the first 16 bits of an IPv4 address, or
+//! the first 32 bits of an IPv6 address. So neither an update of the browser nor a new IP address
+//! from the same provider causes a notice. A login without such sessions does not cause a notice either.
 
 use std::net::IpAddr;
 
