@@ -26,7 +26,10 @@ use crate::timestamp::Timestamp;
 const OPERATOR: &str = "by the operator";
 
 /// The number of accounts whose sessions are ended in one transaction.
-const ACCOUNTS_PER_TRANSACTION: u64 = 50;
+const ACCOUNTS_PER_TRANSACTION: usize = 50;
+
+/// The number of accounts that are read in one query to find reset tokens.
+const ACCOUNTS_PER_READ: u64 = 500;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -226,16 +229,41 @@ pub async fn end_sessions(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
 /// See [`OperatorError`]. Sessions that ended before the error stay ended.
 pub async fn end_all_sessions(db: &Db) -> Result<u64, OperatorError> {
     let mut ended = 0;
-    for access in [Access::Session, Access::ResetToken, Access::MailedLink] {
+    for access in [Access::Session, Access::MailedLink] {
         let mut after = None;
         loop {
             let page = accounts_with(db, access, after).await?;
             let Some(last) = page.last() else { break };
             after = Some(*last);
-            let ended_at = end_sessions_of(db, page.clone()).await?;
-            for id in page {
-                ended += complete_end_of_sessions(db, id, ended_at).await?;
-            }
+            ended += end_and_complete(db, page).await?;
+        }
+    }
+    Ok(ended + end_sessions_of_accounts_with_reset_token(db).await?)
+}
+
+/// Ends all sessions of the accounts that have a reset token, and returns the number of sessions.
+/// There is no index of reset tokens, because only this command needs one: all accounts are read in
+/// the order of IDs.
+async fn end_sessions_of_accounts_with_reset_token(db: &Db) -> Result<u64, OperatorError> {
+    let (mut after, mut ended) = (None, 0);
+    loop {
+        let page = list(db, after, ACCOUNTS_PER_READ).await?;
+        let Some(last) = page.last() else { return Ok(ended) };
+        after = Some(last.id);
+        let now = db.clock().now();
+        let has_token = |it: &&account_row::Model| it.reset_expires_at.is_some_and(|at| at > now);
+        let ids = page.iter().filter(has_token).map(|account| account.id).collect();
+        ended += end_and_complete(db, ids).await?;
+    }
+}
+
+/// Ends all sessions of these accounts, and returns their number.
+async fn end_and_complete(db: &Db, ids: Vec<Uuid>) -> Result<u64, OperatorError> {
+    let mut ended = 0;
+    for ids in ids.chunks(ACCOUNTS_PER_TRANSACTION) {
+        let ended_at = end_sessions_of(db, ids.to_vec()).await?;
+        for id in ids {
+            ended += complete_end_of_sessions(db, *id, ended_at).await?;
         }
     }
     Ok(ended)
@@ -260,8 +288,6 @@ pub async fn switch_all_sessions_off(db: &Db) -> Result<usize, OperatorError> {
 #[derive(Debug, Clone, Copy)]
 enum Access {
     Session,
-    /// A token of `signet account reset-password`.
-    ResetToken,
     /// A link that confirms a new address, for example.
     MailedLink,
 }
@@ -270,16 +296,16 @@ enum Access {
 /// Some of them may be IDs that no account has.
 async fn accounts_with(db: &Db, access: Access, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr> {
     let now = db.clock().now();
-    let accounts = account_row::Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::DeletedAt.is_null())
-        .apply_if(after, |accounts, id| accounts.filter(Column::Id.gt(id)))
-        .order_by_asc(Column::Id)
-        .limit(ACCOUNTS_PER_TRANSACTION);
     let page = match access {
-        Access::Session => accounts.filter(Expr::exists(live_sessions(now))).into_tuple(),
-        Access::ResetToken => accounts.filter(Column::ResetExpiresAt.gt(now)).into_tuple(),
+        Access::Session => account_row::Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::DeletedAt.is_null())
+            .filter(Expr::exists(live_sessions(now)))
+            .apply_if(after, |accounts, id| accounts.filter(Column::Id.gt(id)))
+            .order_by_asc(Column::Id)
+            .limit(ACCOUNTS_PER_TRANSACTION as u64)
+            .into_tuple(),
         Access::MailedLink => email_challenge::Entity::find()
             .select_only()
             .column(email_challenge::Column::AccountId)
@@ -287,7 +313,7 @@ async fn accounts_with(db: &Db, access: Access, after: Option<Uuid>) -> Result<V
             .filter(email_challenge::Column::Purpose.ne(Purpose::SignUp))
             .apply_if(after, |links, id| links.filter(email_challenge::Column::AccountId.gt(id)))
             .order_by_asc(email_challenge::Column::AccountId)
-            .limit(ACCOUNTS_PER_TRANSACTION)
+            .limit(ACCOUNTS_PER_TRANSACTION as u64)
             .into_tuple(),
     };
     db.read(|db| async move { page.all(&db).await }).await
