@@ -104,9 +104,7 @@ async def test_rejected_token_gets_invalid_token(
     assert_refused(answer, 401, "invalid_token", INVALID_TOKEN)
 
 
-async def test_revoked_token_gets_invalid_token(
-    service: httpx.AsyncClient, signet: Signet
-) -> None:
+async def test_revoked_token_gets_invalid_token(service: httpx.AsyncClient, signet: Signet) -> None:
     signet.revoke(3)
 
     assert_refused(await get(service, "/me", signet.token()), 401, "invalid_token", INVALID_TOKEN)
