@@ -172,3 +172,18 @@ async fn report_escapes_control_characters() {
     assert!(!imported.stderr.contains('\u{1b}') && !imported.stderr.contains('\u{202e}'));
     assert!(imported.stderr.contains("\\u{1b}[2J"), "{}", imported.stderr);
 }
+
+/// A file that is not the map of `--map` may be confidential. The error names the line, and does not
+/// quote it.
+#[tokio::test]
+async fn error_in_the_map_names_the_line_only() {
+    let server = TestServer::start().await;
+    let map = server.file("map.toml", "email = \"mail\"\nsigner_key: c2VjcmV0\n");
+    let accounts = server.file("accounts.ndjson", "");
+
+    let arguments = ["--map", map.to_str().unwrap(), accounts.to_str().unwrap()];
+    let imported = server.import("ndjson", &arguments).await;
+
+    assert!(imported.stderr.contains("map.toml, line 2: "), "{}", imported.stderr);
+    assert!(!imported.stderr.contains("c2VjcmV0"), "{}", imported.stderr);
+}

@@ -24,5 +24,10 @@ pub(super) struct Map {
 pub(super) fn read(path: &Path) -> anyhow::Result<Map> {
     let text = std::fs::read_to_string(path);
     let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    toml::from_str(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
+    toml::from_str(&text).map_err(|error| {
+        // The error itself would quote the line, which is confidential if this is another file.
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        anyhow!("{}, line {line}: {}", path.display(), error.message())
+    })
 }
