@@ -71,7 +71,7 @@ struct LinkPage<'a> {
 /// The page of a link, or the response to one of its forms.
 pub(super) async fn answer(call: &PageRequest) -> Result<Response, Response> {
     if !call.is_post() {
-        let link = find(call).await?;
+        let link = find(call).await?.ok_or_else(invalid)?;
         let page = show(call, link, &Problems::default(), StatusCode::OK);
         return Ok(call.visitor.set_cookie(&call.app, page));
     }
@@ -82,18 +82,16 @@ pub(super) async fn answer(call: &PageRequest) -> Result<Response, Response> {
 }
 
 /// The link, if it is valid.
-async fn find(call: &PageRequest) -> Result<Link, Response> {
+async fn find(call: &PageRequest) -> Result<Option<Link>, Response> {
     let (app, token) = (&call.app, token_of(call));
     let found = Link::find(&app.db, &app.email_tokens, token, app.clock.now()).await;
-    found.map_err(message::failed)?.ok_or_else(invalid)
+    found.map_err(message::failed)
 }
 
 /// The link of a form, if it is valid. If the form is the repetition of a form that used the link,
 /// the error is the redirect to `done`.
 async fn find_for_form(call: &PageRequest, done: &str) -> Result<Link, Response> {
-    let (app, token) = (&call.app, token_of(call));
-    let found = Link::find(&app.db, &app.email_tokens, token, app.clock.now()).await;
-    match found.map_err(message::failed)? {
+    match find(call).await? {
         Some(link) => Ok(link),
         None => Err(invalid_or_repeated(call, done).await?),
     }
