@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::mailed::{mail, secrets, token_of};
+use crate::harness::mailed::{mail, mail_by, secrets, token_of};
 use crate::harness::oauth::{Browser, ISSUER, hidden_fields};
 use crate::harness::smtp::{Behaviour, SmtpServer};
 use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens, eventually};
@@ -18,11 +18,7 @@ const NEW_PASSWORD: &str = "Difference-Engine-1822";
 async fn start() -> (SmtpServer, TestServer, Tokens) {
     let smtp = SmtpServer::start().await;
     let url = smtp.url();
-    let server = TestServer::with(|config| {
-        config.mail.mail = url.parse().unwrap();
-        config.mail.mail_from = Some("id@example.test".to_owned());
-    })
-    .await;
+    let server = TestServer::with(|config| mail_by(config, &url)).await;
     let tokens = server.sign_up(ADA).await.expect_status(201).tokens();
     (smtp, server, tokens)
 }

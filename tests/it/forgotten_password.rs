@@ -7,7 +7,7 @@ use reqwest::Method;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 
-use crate::harness::mailed::{mail, secrets, token_of};
+use crate::harness::mailed::{mail, mail_by, secrets, token_of};
 use crate::harness::oauth::{Browser, ISSUER};
 use crate::harness::smtp::SmtpServer;
 use crate::harness::{Answer, PASSWORD, TestServer, eventually};
@@ -20,11 +20,7 @@ const OTHER_PASSWORD: &str = "Difference-Engine-1833";
 async fn start() -> (SmtpServer, TestServer) {
     let smtp = SmtpServer::start().await;
     let url = smtp.url();
-    let server = TestServer::with(|config| {
-        config.mail.mail = url.parse().unwrap();
-        config.mail.mail_from = Some("id@example.test".to_owned());
-    })
-    .await;
+    let server = TestServer::with(|config| mail_by(config, &url)).await;
     server.sign_up(ADA).await.expect_status(201);
     (smtp, server)
 }
@@ -419,11 +415,7 @@ async fn database_contains_no_link_and_no_code() {
     let smtp = SmtpServer::start().await;
     let address = smtp.address;
     let url = smtp.url();
-    let server = TestServer::with(|config| {
-        config.mail.mail = url.parse().unwrap();
-        config.mail.mail_from = Some("id@example.test".to_owned());
-    })
-    .await;
+    let server = TestServer::with(|config| mail_by(config, &url)).await;
     server.sign_up(ADA).await.expect_status(201);
     drop(smtp);
     let handle = request(&server, ADA).await;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::mailed::{mail, secrets, token_of};
+use crate::harness::mailed::{mail, mail_by, secrets, token_of};
 use crate::harness::oauth::{Browser, CALLBACK, Rp, hidden_fields};
 use crate::harness::smtp::SmtpServer;
 use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens, eventually};
@@ -232,11 +232,7 @@ async fn one_command_ends_the_sessions_of_all_accounts() {
 async fn end_of_all_sessions_voids_the_links_of_accounts_without_sessions() {
     let smtp = SmtpServer::start().await;
     let url = smtp.url();
-    let server = TestServer::with(|config| {
-        config.mail.mail = url.parse().unwrap();
-        config.mail.mail_from = Some("id@example.test".to_owned());
-    })
-    .await;
+    let server = TestServer::with(|config| mail_by(config, &url)).await;
     let tokens = server.sign_up(ADA).await.tokens();
     let request = server.as_user(Method::POST, "/api/auth/email", &tokens.access_token);
     let body = json!({ "email": "new@example.test", "password": PASSWORD });

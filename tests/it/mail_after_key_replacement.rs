@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::harness::forge::encode;
-use crate::harness::mailed::token_of;
+use crate::harness::mailed::{mail_by, token_of};
 use crate::harness::oauth::ISSUER;
 use crate::harness::smtp::{Behaviour, Mail, SmtpServer};
 use crate::harness::{Answer, PASSWORD, Program, TestServer, eventually};
@@ -17,11 +17,7 @@ const NEW_PASSWORD: &str = "Difference-Engine-1822";
 async fn start() -> (SmtpServer, TestServer, Program) {
     let smtp = SmtpServer::start().await;
     let url = smtp.url();
-    let server = TestServer::with(|config| {
-        config.mail.mail = url.parse().unwrap();
-        config.mail.mail_from = Some("id@example.test".to_owned());
-    })
-    .await;
+    let server = TestServer::with(|config| mail_by(config, &url)).await;
     let program = Program::new(&server.database)
         .with("SIGNET_MAIL", &url)
         .with("SIGNET_MAIL_FROM", "id@example.test");

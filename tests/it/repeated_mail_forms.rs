@@ -3,7 +3,7 @@
 
 use signet::config::{Config, VerifyEmail};
 
-use crate::harness::mailed::{mail, secrets};
+use crate::harness::mailed::{mail, mail_by, secrets};
 use crate::harness::oauth::{Browser, ISSUER};
 use crate::harness::smtp::SmtpServer;
 use crate::harness::{Answer, PASSWORD, TestServer};
@@ -15,8 +15,7 @@ async fn start(change: impl FnOnce(&mut Config)) -> (SmtpServer, TestServer) {
     let smtp = SmtpServer::start().await;
     let url = smtp.url();
     let server = TestServer::with(|config| {
-        config.mail.mail = url.parse().unwrap();
-        config.mail.mail_from = Some("id@example.test".to_owned());
+        mail_by(config, &url);
         change(config);
     })
     .await;

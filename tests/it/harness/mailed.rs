@@ -8,7 +8,12 @@ use crate::harness::smtp::{Mail, SmtpServer};
 /// Turns mail on, with an SMTP server that does not exist: the pages that require mail are shown,
 /// and mails stay in the outbox.
 pub fn mail_without_server(config: &mut Config) {
-    config.mail.mail = "smtp://127.0.0.1:1?tls=off".parse().unwrap();
+    mail_by(config, "smtp://127.0.0.1:1?tls=off");
+}
+
+/// Turns mail on, with the SMTP server of this URL.
+pub fn mail_by(config: &mut Config, url: &str) {
+    config.mail.mail = url.parse().unwrap();
     config.mail.mail_from = Some("id@example.test".to_owned());
 }
 
