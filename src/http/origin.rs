@@ -3,7 +3,7 @@
 //! The client address is the address of the connection. If a trusted proxy opened the connection,
 //! the client address is the rightmost hop of `X-Forwarded-For` that is not a trusted proxy, since
 //! the client can write everything to the left of that hop. No other forwarding header is read.
-//! poem's `RealIp` would trust the leftmost hop, whoever sends it.
+//! poem's `RealIp` would trust the leftmost hop, even if a client forged it.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Once};

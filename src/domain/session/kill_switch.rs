@@ -47,8 +47,9 @@ impl KillSwitch {
     }
 
     /// Ends all sessions of the account except `except`, within the caller's transaction. Voids all
-    /// reset tokens, and the links and codes that were mailed for the account: whoever had access
-    /// must not change the address later. The cost does not depend on the number of sessions.
+    /// reset tokens, and the links and codes that were mailed for the account: an attacker
+    /// who had access must not change the address later. The cost does not depend on the number of
+    /// sessions.
     ///
     /// # Errors
     /// If the database refuses.
